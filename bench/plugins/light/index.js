@@ -1,0 +1,2 @@
+/** As little as a plugin can be. */
+export default { start() {} }

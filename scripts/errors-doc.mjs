@@ -1,0 +1,48 @@
+// Writes docs/errors.md from the table of codes in dist/errors.js. `--check` says whether the page is up to date instead.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { ERROR_CODES } from '../dist/errors.js'
+
+const page = fileURLToPath(new URL('../docs/errors.md', import.meta.url))
+
+/** The whole page for a table of codes. */
+export const errorsPage = (codes) => `# Errors
+
+Every error plugbay throws or reports is a \`PlugbayError\`. Its \`code\` is one of the table below and stays the same between
+versions; its \`message\` names the plugin, what happened, the value, and the likely mend; \`plugin\` is the plugin it is about,
+\`details\` holds what a program may want to read, and \`cause\` is the error behind it. All of that survives the way through a
+worker thread.
+
+\`\`\`ts
+import { PlugbayError } from 'plugbay'
+
+try {
+  await kernel.load('./plugins/prices')
+} catch (error) {
+  if (PlugbayError.is(error) && error.code === 'MANIFEST_INVALID') console.error(error.message)
+  else throw error
+}
+\`\`\`
+
+Use \`PlugbayError.is\` rather than \`instanceof\`: it also knows an error made by another copy of the library.
+
+| code | when |
+| --- | --- |
+${Object.entries(codes)
+  .map(([code, meaning]) => `| \`${code}\` | ${meaning.replaceAll('|', '\\|')} |`)
+  .join('\n')}
+
+This page is written by \`npm run docs:errors\` from the table in \`src/errors.ts\`.
+`
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const wanted = errorsPage(ERROR_CODES)
+  if (process.argv.includes('--check')) {
+    if (readFileSync(page, 'utf8') !== wanted) {
+      console.error('docs/errors.md is stale: run `npm run docs:errors`.')
+      process.exitCode = 1
+    }
+  } else {
+    writeFileSync(page, wanted)
+  }
+}

@@ -1,0 +1,275 @@
+/** The event bus: who publishes on a topic reaches whoever subscribed to a pattern that matches it. */
+import { PlugbayError, toWire } from '../errors.js'
+import { type Envelope, Event, type EventHead, Stamp } from './event.js'
+import { type FailureListener, MAX_WAITING, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'
+import { TopicTrie } from './topic-trie.js'
+import type { EventOf, PublishArguments } from './typed-events.js'
+
+export interface EventBusOptions {
+  /** The `source` of events that are published without one. */
+  source: string
+  /** Called for every failure of a handler or filter; what it throws is ignored. */
+  onFailure?: FailureListener | undefined
+  stamp?: Stamp | undefined
+  /**
+   * Readies an event published here for subscriptions that take it closed (`consume`), before anybody gets it: what it throws
+   * refuses the publish.
+   */
+  seal?: ((event: Event) => void) | undefined
+  /** How many topics' subscribers are remembered at most. Default 131,072. */
+  remember?: number | undefined
+}
+
+export interface PublishOptions {
+  /** Default: the bus's own. */
+  source?: string | undefined
+}
+
+/** What a subscriber may ask for, and on whose behalf. */
+export interface BusSubscribeOptions<E extends Event = Event> extends SubscribeOptions<E> {
+  /** The plugin that subscribes. Default: the bus's own source. */
+  owner?: string | undefined
+}
+
+export interface EventBusStats {
+  /** Events taken in, heard by somebody or not. */
+  published: number
+  /** Publishes refused because a subscriber's queue overran. */
+  refused: number
+  subscriptions: number
+  queued: number
+  inFlight: number
+  /** Topics whose subscribers are remembered. */
+  topics: number
+}
+
+/** The data of `kernel.handler.failed`. */
+export interface HandlerFailed {
+  topic: string
+  pattern: string
+  /** The owner of the subscription that failed. */
+  plugin: string
+  error: { code?: string | number; message: string }
+}
+
+export const HANDLER_FAILED = 'kernel.handler.failed'
+
+const DONE = Promise.resolve()
+
+/**
+ * Publishes to subscriptions by topic, in the order they subscribed. A consumer that fails stops no other; each failure is told to
+ * `onFailure` and published on `kernel.handler.failed`, unless the event itself was on `kernel.**`.
+ */
+export class EventBus {
+  readonly source: string
+  readonly #stamp: Stamp
+  readonly #onFailure: FailureListener | undefined
+  readonly #trie: TopicTrie<Subscription>
+  readonly #subscriptions = new Set<Subscription>()
+  readonly #home: SubscriptionHome
+  readonly #seal: ((event: Event) => void) | undefined
+  /** Attached subscriptions that take events closed; `#anySealed` saves looking, on each publish. */
+  readonly #sealed = new Set<Subscription>()
+  #anySealed = false
+  #published = 0
+  #refused = 0
+  /** Attached subscriptions that are overrun; `#anyOverrun` saves looking, on each publish. */
+  readonly #overrun = new Set<Subscription>()
+  #anyOverrun = false
+  #lastId = 0
+
+  constructor(options: EventBusOptions) {
+    this.source = options.source
+    this.#stamp = options.stamp ?? new Stamp()
+    this.#onFailure = options.onFailure
+    this.#seal = options.seal
+    this.#trie = new TopicTrie({ capacity: options.remember })
+    this.#home = {
+      leave: (subscription) => void this.#trie.delete(subscription),
+      ended: (subscription) => this.#forget(subscription),
+      overran: (subscription, overrun) => this.#overran(subscription, overrun),
+      failed: (subscription, event, error) => this.#failed(subscription, event, error),
+    }
+  }
+
+  /**
+   * Publishes an event. Resolves when every subscriber has it in its hands or within its queue's capacity: wait for it before
+   * publishing more. Never throws; rejects with `TOPIC_INVALID`, with what `seal` throws, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
+   * waiting that no more can be taken, in which case nobody got the event.
+   */
+  publish<const Name extends string>(type: Name, ...rest: PublishArguments<Name, PublishOptions>): Promise<void>
+  publish(type: string, data?: unknown, options?: PublishOptions): Promise<void> {
+    let subscriptions: readonly Subscription[]
+    try {
+      subscriptions = this.#trie.match(type)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    this.#published++
+    if (subscriptions.length === 0) return DONE
+    const event = new Event(this.#stamp.id(), type, options?.source ?? this.source, this.#stamp.time(), data)
+    if (this.#anySealed && this.#seal !== undefined && subscriptions.some((subscription) => subscription.sealed)) {
+      try {
+        this.#seal(event)
+      } catch (error) {
+        this.#refused++
+        return Promise.reject(error)
+      }
+    }
+    return this.#deliver(subscriptions, event) ?? DONE
+  }
+
+  /**
+   * Publishes an event that has its head already, without opening it. Returns undefined when nobody has to wait, else a promise as
+   * from {@link publish}.
+   */
+  dispatch(envelope: Envelope): Promise<void> | undefined {
+    let subscriptions: readonly Subscription[]
+    try {
+      subscriptions = this.#trie.match(envelope.type)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    this.#published++
+    return this.#deliver(subscriptions, envelope)
+  }
+
+  /** An event with the next id and the present time, from this bus's stamp; it is not published. */
+  event<T>(type: string, data: T, source: string = this.source): Event<T> {
+    return new Event(this.#stamp.id(), type, source, this.#stamp.time(), data)
+  }
+
+  /**
+   * Subscribes a handler to a pattern; without a handler, the subscription is iterated with `for await`.
+   * Throws `PATTERN_INVALID` or `SUBSCRIPTION_OPTIONS`.
+   */
+  subscribe<const Pattern extends string>(
+    pattern: Pattern,
+    handler: (event: EventOf<Pattern>) => unknown,
+    options?: BusSubscribeOptions<EventOf<Pattern>>,
+  ): Subscription<EventOf<Pattern>>
+  subscribe<const Pattern extends string>(pattern: Pattern, options?: BusSubscribeOptions<EventOf<Pattern>>): Subscription<EventOf<Pattern>>
+  subscribe(
+    pattern: string,
+    second?: ((event: never) => unknown) | BusSubscribeOptions<never>,
+    third?: BusSubscribeOptions<never>,
+  ): Subscription<never> {
+    const handler = typeof second === 'function' ? second : undefined
+    const { owner = this.source, ...options } = (typeof second === 'function' ? third : second) ?? {}
+    const subscription = new Subscription<never>({ ...options, id: `s${(++this.#lastId).toString(36)}`, pattern, owner, handler })
+    this.attach(subscription)
+    return subscription
+  }
+
+  /** Puts a subscription into the bus: it gets events from now on. Nothing happens if it is there already, or closed. */
+  attach(subscription: Subscription): void {
+    if (subscription.closed || this.#trie.has(subscription)) return
+    this.#trie.add(subscription.pattern, subscription)
+    this.#subscriptions.add(subscription)
+    if (subscription.sealed) this.#anySealed = this.#sealed.add(subscription).size > 0
+    subscription.join(this.#home)
+    if (subscription.overrun) this.#overran(subscription, true)
+  }
+
+  /** Takes a subscription out of the bus: it gets no further events, but keeps its queue. */
+  detach(subscription: Subscription): void {
+    this.#trie.delete(subscription)
+    this.#forget(subscription)
+    this.#overran(subscription, false)
+  }
+
+  #forget(subscription: Subscription): void {
+    this.#subscriptions.delete(subscription)
+    this.#sealed.delete(subscription)
+    this.#anySealed = this.#sealed.size > 0
+  }
+
+  /** The subscriptions of one owner. */
+  subscriptionsOf(owner: string): Subscription[] {
+    return [...this.#subscriptions].filter((subscription) => subscription.owner === owner)
+  }
+
+  /** Resolves when nothing is queued and nothing in flight anywhere, also nothing that handlers published meanwhile. */
+  async drain(): Promise<void> {
+    for (;;) {
+      const busy = [...this.#subscriptions].filter(({ stats }) => stats.queued > 0 || stats.inFlight > 0)
+      if (busy.length === 0) return
+      await Promise.all(busy.map((subscription) => subscription.drain()))
+    }
+  }
+
+  stats(): EventBusStats {
+    let queued = 0
+    let inFlight = 0
+    for (const { stats } of this.#subscriptions) {
+      queued += stats.queued
+      inFlight += stats.inFlight
+    }
+    return {
+      published: this.#published,
+      refused: this.#refused,
+      subscriptions: this.#trie.size,
+      queued,
+      inFlight,
+      topics: this.#trie.remembered,
+    }
+  }
+
+  #deliver(subscriptions: readonly Subscription[], envelope: Envelope): Promise<void> | undefined {
+    if (this.#anyOverrun) {
+      const overrun = subscriptions.find((subscription) => subscription.overrun)
+      if (overrun !== undefined) return this.#refuse(overrun, envelope)
+    }
+    let waits: Promise<void>[] | undefined
+    // An index is a quarter faster here than an iterator.
+    for (let i = 0; i < subscriptions.length; i++) {
+      const wait = (subscriptions[i] as Subscription).deliver(envelope)
+      if (wait === undefined) continue
+      if (waits === undefined) waits = [wait]
+      else waits.push(wait)
+    }
+    return waits === undefined ? undefined : all(waits)
+  }
+
+  #overran(subscription: Subscription, overrun: boolean): void {
+    if (overrun) this.#overrun.add(subscription)
+    else this.#overrun.delete(subscription)
+    this.#anyOverrun = this.#overrun.size > 0
+  }
+
+  #refuse(subscription: Subscription, envelope: Envelope): Promise<void> {
+    this.#refused++
+    const { pattern, owner } = subscription
+    return Promise.reject(
+      new PlugbayError(
+        'PUBLISH_OVERRUN',
+        `An event on '${envelope.type}' from '${envelope.source}' was refused: the subscription of '${owner}' to '${pattern}' already has ${MAX_WAITING} events waiting beyond its queue of ${subscription.capacity}. Await each publish before the next.`,
+        {
+          plugin: envelope.source,
+          details: { topic: envelope.type, pattern, subscriber: owner, capacity: subscription.capacity, waiting: MAX_WAITING },
+        },
+      ),
+    )
+  }
+
+  #failed(subscription: Subscription, event: EventHead, error: unknown): void {
+    // A listener that fails itself has nobody left to tell; the report below is still due.
+    try {
+      this.#onFailure?.(subscription, event, error)
+    } catch {}
+    if (event.type.startsWith('kernel.')) return
+    const { code, message } = toWire(error)
+    const data: HandlerFailed = {
+      topic: event.type,
+      pattern: subscription.pattern,
+      plugin: subscription.owner,
+      error: code === undefined ? { message } : { code, message },
+    }
+    // Nobody waits for this publish, and it may be refused when its listener overruns.
+    this.publish(HANDLER_FAILED as string, data).catch(() => {})
+  }
+}
+
+const all = async (waits: readonly Promise<void>[]): Promise<void> => {
+  await Promise.all(waits)
+}

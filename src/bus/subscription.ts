@@ -1,0 +1,657 @@
+/** One subscription: a bounded queue in front of one consumer. */
+import { PlugbayError } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import { assertSubscribeOptions } from '../subscribe-options.js'
+import { assertPattern } from '../topic.js'
+import type { Envelope, Event, EventHead } from './event.js'
+import { Ring } from './ring.js'
+
+/** What `consume` returns to say: in flight until somebody calls `settle`. */
+export const PENDING: unique symbol = Symbol('plugbay.pending')
+
+/**
+ * What happens when a queue is full. `block`: nothing is dropped, the publisher waits (its publish resolves when the event has
+ * moved inside the capacity).
+ */
+export type OverflowPolicy = 'block'
+
+/** How many events may wait beyond the capacity of one queue before a publish is refused. */
+export const MAX_WAITING = 65_536
+
+export const DEFAULT_CAPACITY = 1024
+
+/** What a subscriber may ask for. */
+export interface SubscribeOptions<E extends Event = Event> {
+  /** Events the queue holds before publishers have to wait. An integer from 1. Default 1024. */
+  capacity?: number | undefined
+  /** Events in the consumer's hands at a time. An integer from 1, or Infinity. Default 1. */
+  concurrency?: number | undefined
+  /** What happens when the queue is full. Default and only policy so far: `block`. */
+  policy?: OverflowPolicy | undefined
+  /** Only events it says yes to are delivered. Throwing counts as a failure and as no. */
+  filter?: ((event: E) => unknown) | undefined
+  /** Ends after one event. */
+  once?: boolean | undefined
+  /** Unsubscribes when aborted. */
+  signal?: AbortSignal | undefined
+}
+
+export interface SubscriptionOptions<E extends Event = Event> extends SubscribeOptions<E> {
+  id: string
+  pattern: string
+  /** The plugin that subscribed. */
+  owner: string
+  /** Takes the envelope as it came, closed. */
+  consume?: ((envelope: Envelope) => unknown) | undefined
+  /** What to queue of an envelope that cannot be consumed at once: one that holds what it was when it came. Throwing is a failure. Default: itself. */
+  keep?: ((envelope: Envelope) => Envelope) | undefined
+  /** Takes the event: the envelope is opened first. With neither `consume` nor `handler` the subscription is iterated. */
+  handler?: ((event: E) => unknown) | undefined
+  onFailure?: FailureListener | undefined
+}
+
+export type FailureListener = (subscription: Subscription, event: EventHead, error: unknown) => void
+
+export interface SubscriptionStats {
+  /** Handed to the consumer. */
+  delivered: number
+  /** Of these (or in the filter), thrown or rejected. */
+  failed: number
+  /** Refused by the filter. */
+  filtered: number
+  /** Discarded from the queue by unsubscribing. */
+  dropped: number
+  /** In flight when the consumer died. */
+  lost: number
+  queued: number
+  inFlight: number
+}
+
+/** Where a subscription is attached; what it tells the bus. */
+export interface SubscriptionHome {
+  /** No further event is wanted. */
+  leave(subscription: Subscription): void
+  /** It is closed, and nothing of it is in flight. */
+  ended(subscription: Subscription): void
+  /** It came to be overrun, or no longer is. */
+  overran(subscription: Subscription, overrun: boolean): void
+  failed(subscription: Subscription, event: EventHead, error: unknown): void
+}
+
+/** An envelope beyond the capacity, and the publisher that waits for it. */
+class Parked {
+  readonly envelope: Envelope
+  readonly promise: Promise<void>
+  release: () => void = () => {}
+
+  constructor(envelope: Envelope) {
+    this.envelope = envelope
+    this.promise = new Promise((resolve) => {
+      this.release = resolve
+    })
+  }
+}
+
+// Why an event that arrives cannot simply be run. No flag at all is the fast path: idle, with an empty queue.
+/** consume is on the stack. */
+const ACTIVE = 1
+const PAUSED = 2
+/** A predecessor still has events in flight. */
+const GATED = 4
+/** `concurrency` events are in flight. */
+const FULL = 8
+/** It is iterated, and nobody waits in `next`. */
+const NO_DEMAND = 16
+/** The consumer died. */
+const ABANDONED = 32
+const CLOSED = 64
+/** Takes no further event, though it still has some. */
+const SHUT = 128
+/** Has a filter, or is for one event only. */
+const PICKY = 256
+/** Its consumer takes the envelope closed. */
+const SEALED = 1024
+/** Something is queued: whoever comes off the stack has to look. */
+const QUEUED = 2048
+/** Somebody waits for it to be drained. */
+const WATCHED = 512
+const BLOCKING = ACTIVE | PAUSED | GATED | FULL | NO_DEMAND | ABANDONED | CLOSED
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+
+/**
+ * All of a subscription that a delivery on the fast path does not touch. It stands apart so that the subscriptions themselves are
+ * small: thousands of them then stay in the processor's cache.
+ */
+class Ledger {
+  readonly id: string
+  readonly pattern: string
+  readonly owner: string
+  readonly capacity: number
+  readonly concurrency: number
+  readonly policy: OverflowPolicy
+  readonly once: boolean
+  readonly filter: ((event: never) => unknown) | undefined
+  readonly keep: ((envelope: Envelope) => Envelope) | undefined
+  readonly onFailure: FailureListener | undefined
+  readonly signal: AbortSignal | undefined
+  readonly iterated: boolean
+  aborted: (() => void) | undefined
+
+  readonly queue = new Ring<Envelope | Parked>()
+  overrun = false
+  inFlight = 0
+  /** Of these, how many wait for credit rather than for a promise. */
+  credits = 0
+  /** Credit that came while consume was still on the stack. */
+  early = false
+  /** Moves on when in-flight events are written off, so that late promises are not counted twice. */
+  era = 0
+  /** Predecessors that still have events in flight. */
+  gates = 0
+  successor: Subscription | undefined
+  home: SubscriptionHome | undefined
+  ended = false
+  /** Who waits for it to be drained. */
+  drained: (() => void)[] = []
+  /** Readers that wait in `next`. */
+  readonly pulls = new Ring<(result: IteratorResult<never, undefined>) => void>()
+
+  failed = 0
+  filtered = 0
+  dropped = 0
+  lost = 0
+
+  constructor(options: SubscriptionOptions<never>) {
+    this.id = options.id
+    this.pattern = options.pattern
+    this.owner = options.owner
+    this.capacity = options.capacity ?? DEFAULT_CAPACITY
+    this.policy = options.policy ?? 'block'
+    this.once = options.once ?? false
+    this.iterated = options.consume === undefined && options.handler === undefined
+    // An iterated subscription is held back by its readers: each has one event at a time.
+    this.concurrency = this.iterated ? Number.POSITIVE_INFINITY : (options.concurrency ?? 1)
+    this.filter = options.filter
+    this.keep = options.keep
+    this.onFailure = options.onFailure
+    this.signal = options.signal
+  }
+}
+
+/**
+ * A bounded queue in front of one consumer. An idle subscription consumes synchronously, on the publisher's stack; while
+ * `concurrency` events are in flight (promises not settled, or {@link PENDING} not settled by credit), while it is paused, or while
+ * the consumer itself is on the stack, events wait in order. A consumer that fails is counted and reported, and stops nothing.
+ *
+ * A subscription without a consumer is iterated with `for await`; the event in the loop's body counts as in flight, and leaving
+ * the loop unsubscribes.
+ */
+export class Subscription<E extends Event = Event> implements AsyncIterable<E>, Disposable {
+  #flags = 0
+  #delivered = 0
+  readonly #consume: (argument: never) => unknown
+  readonly #ledger: Ledger
+
+  /** Throws `PATTERN_INVALID` or `SUBSCRIPTION_OPTIONS`. */
+  constructor(options: SubscriptionOptions<E>) {
+    assertPattern(options.pattern)
+    assertSubscribeOptions(options, options.pattern, {
+      known: ['id', 'pattern', 'owner', 'consume', 'keep', 'handler', 'onFailure'],
+      hint: didYouMean,
+    })
+    this.#consume = options.consume ?? options.handler ?? ((event: never) => this.#hand(event))
+    this.#ledger = new Ledger(options)
+    const { filter, once, iterated, signal } = this.#ledger
+    if (filter !== undefined || once) this.#flags |= PICKY
+    if (iterated) this.#flags |= NO_DEMAND
+    if (options.consume !== undefined) this.#flags |= SEALED
+    if (signal?.aborted) this.#flags |= CLOSED
+    else if (signal !== undefined) {
+      this.#ledger.aborted = () => this.unsubscribe()
+      signal.addEventListener('abort', this.#ledger.aborted)
+    }
+  }
+
+  get id(): string {
+    return this.#ledger.id
+  }
+
+  /** Whether its consumer takes envelopes as they come, closed. */
+  get sealed(): boolean {
+    return (this.#flags & SEALED) !== 0
+  }
+
+  get pattern(): string {
+    return this.#ledger.pattern
+  }
+
+  /** The plugin that subscribed. */
+  get owner(): string {
+    return this.#ledger.owner
+  }
+
+  get capacity(): number {
+    return this.#ledger.capacity
+  }
+
+  get concurrency(): number {
+    return this.#ledger.concurrency
+  }
+
+  get policy(): OverflowPolicy {
+    return this.#ledger.policy
+  }
+
+  get once(): boolean {
+    return this.#ledger.once
+  }
+
+  /** It takes no further event: unsubscribed, aborted, handed over, or, for `once`, the one event has come. */
+  get closed(): boolean {
+    return (this.#flags & (CLOSED | SHUT)) !== 0
+  }
+
+  /** So much waits beyond the capacity that a publish has to be refused as a whole. */
+  get overrun(): boolean {
+    return this.#ledger.overrun
+  }
+
+  get paused(): boolean {
+    return (this.#flags & PAUSED) !== 0
+  }
+
+  get stats(): SubscriptionStats {
+    return {
+      delivered: this.#delivered,
+      failed: this.#ledger.failed,
+      filtered: this.#ledger.filtered,
+      dropped: this.#ledger.dropped,
+      lost: this.#ledger.lost,
+      queued: this.#ledger.queue.size,
+      inFlight: this.#ledger.inFlight,
+    }
+  }
+
+  /** Tells it where it is attached. */
+  join(home: SubscriptionHome): void {
+    this.#ledger.home = home
+  }
+
+  /**
+   * Takes an event. Returns undefined when it was consumed or queued within the capacity (or is not wanted), else a promise that
+   * resolves when it has moved inside the capacity, or is discarded.
+   */
+  deliver(envelope: Envelope): Promise<void> | undefined {
+    if (this.#flags !== 0) return this.#admit(envelope)
+    // What #run does, once more: here it is the whole of the fast path.
+    this.#flags = ACTIVE
+    this.#delivered++
+    // Called bare, so that a handler's "this" is not the subscription.
+    const consume = this.#consume
+    try {
+      const result = consume(envelope.open() as never)
+      if (result !== undefined) this.#track(envelope, result)
+    } catch (error) {
+      this.fail(envelope, error)
+    }
+    if (this.#flags === ACTIVE) this.#flags = 0
+    else this.#unwind()
+    return undefined
+  }
+
+  /** Gives back credit for `count` events that `consume` answered with {@link PENDING}. More than are out is ignored. */
+  settle(count = 1): void {
+    const taken = Math.min(count, this.#ledger.credits)
+    this.#ledger.credits -= taken
+    if (taken < count && (this.#flags & ACTIVE) !== 0) this.#ledger.early = true
+    if (taken > 0) this.#release(taken)
+  }
+
+  /** Counts and reports a failure of the consumer that it learned of elsewhere, in another thread for one. */
+  fail(event: EventHead, error: unknown): void {
+    this.#ledger.failed++
+    // A listener for failures that fails itself has nobody left to tell; the other subscribers still get their event.
+    try {
+      this.#ledger.onFailure?.(this, event, error)
+    } catch {}
+    try {
+      this.#ledger.home?.failed(this, event, error)
+    } catch {}
+  }
+
+  /** Queues from now on. */
+  pause(): void {
+    this.#flags |= PAUSED
+  }
+
+  /** Consumes again, beginning with what is queued. */
+  resume(): void {
+    this.#flags &= ~PAUSED
+    this.#pump()
+  }
+
+  /**
+   * Resolves when nothing is queued and nothing in flight. Deliveries go on. Waits for a paused subscription to be resumed; a
+   * handler that waits for its own subscription waits for ever.
+   */
+  drain(): Promise<void> {
+    if (this.#idle && this.#ledger.queue.size === 0) return Promise.resolve()
+    this.#flags |= WATCHED
+    return new Promise((resolve) => this.#ledger.drained.push(resolve))
+  }
+
+  /** Takes no further event, discards the queue, and lets every waiting publisher go. What is in flight ends by itself. Idempotent. */
+  unsubscribe(): void {
+    if ((this.#flags & CLOSED) !== 0) return
+    this.#flags |= CLOSED
+    this.#depart()
+    this.#ledger.dropped += this.#ledger.queue.size
+    for (let entry = this.#ledger.queue.shift(); entry !== undefined; entry = this.#ledger.queue.shift())
+      if (entry instanceof Parked) entry.release()
+    this.#measure()
+    this.#endReaders()
+    this.#rest()
+  }
+
+  /** The same as {@link unsubscribe}. */
+  close(): void {
+    this.unsubscribe()
+  }
+
+  [Symbol.dispose](): void {
+    this.unsubscribe()
+  }
+
+  /**
+   * The consumer is dead: what is in flight counts as lost, and nothing more is given to it. Events still queue, until the
+   * subscription is handed over or closed.
+   */
+  abandon(): void {
+    this.#flags |= ABANDONED
+    this.#ledger.lost += this.#ledger.inFlight
+    this.#ledger.inFlight = 0
+    this.#ledger.credits = 0
+    this.#ledger.era++
+    this.#flags &= ~FULL
+    this.#rest()
+  }
+
+  /**
+   * Closes this subscription in favour of its replacement: all that is queued here, with the publishers that wait, moves in order to
+   * the front of the successor's queue, and the successor begins only when what is in flight here has settled (or was
+   * {@link abandon}ed). If the successor is closed, the queue is discarded.
+   */
+  handOver(successor: Subscription): void {
+    const heir = successor
+    if (heir === this || (this.#flags & CLOSED) !== 0) return
+    if ((heir.#flags & (CLOSED | SHUT)) !== 0) {
+      this.unsubscribe()
+      return
+    }
+    this.#flags |= CLOSED
+    this.#depart()
+    for (let i = this.#ledger.queue.size - 1; i >= 0; i--) {
+      const entry = this.#ledger.queue.at(i)
+      if (entry !== undefined) heir.#ledger.queue.unshift(entry)
+    }
+    if (this.#ledger.queue.size > 0) heir.#flags |= QUEUED
+    this.#ledger.queue.clear()
+    this.#measure()
+    this.#endReaders()
+    if (!this.#idle) {
+      heir.#ledger.gates++
+      heir.#flags |= GATED
+      this.#ledger.successor = heir
+    }
+    heir.#adopted()
+    this.#rest()
+  }
+
+  /** Reads events one at a time. Asking for the next says that the last one is done. Leaving the loop unsubscribes. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<E, undefined> {
+    if (!this.#ledger.iterated) {
+      throw new PlugbayError(
+        'SUBSCRIPTION_OPTIONS',
+        `The subscription to '${this.pattern}' has a handler and cannot be iterated. Subscribe without a handler to iterate.`,
+        {
+          details: { pattern: this.pattern },
+        },
+      )
+    }
+    let holding = false
+    const putBack = (): void => {
+      if (holding) this.settle(1)
+      holding = false
+    }
+    const iterator: AsyncIterableIterator<E, undefined> = {
+      next: () => {
+        putBack()
+        if ((this.#flags & CLOSED) !== 0) return Promise.resolve({ value: undefined, done: true })
+        return new Promise((resolve) => {
+          this.#ledger.pulls.push((result) => {
+            holding = result.done !== true
+            resolve(result)
+          })
+          this.#flags &= ~NO_DEMAND
+          this.#pump()
+        })
+      },
+      return: () => {
+        this.unsubscribe()
+        putBack()
+        return Promise.resolve({ value: undefined, done: true })
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    }
+    return iterator
+  }
+
+  /** Nothing in flight, nothing on the stack, no predecessor to wait for. */
+  get #idle(): boolean {
+    return this.#ledger.inFlight === 0 && (this.#flags & (ACTIVE | GATED)) === 0
+  }
+
+  /** The way in when something stands in the way of the fast path. */
+  #admit(envelope: Envelope): Promise<void> | undefined {
+    if ((this.#flags & (CLOSED | SHUT)) !== 0) return undefined
+    if ((this.#flags & PICKY) !== 0) {
+      // The filter may publish or unsubscribe: look again after it.
+      if (!this.#wants(envelope) || (this.#flags & (CLOSED | SHUT)) !== 0) return undefined
+      if (this.once) this.#shut()
+    }
+    if ((this.#flags & BLOCKING) === 0) {
+      this.#run(envelope)
+      this.#pump()
+      return undefined
+    }
+    const kept = this.#kept(envelope)
+    if (kept === undefined) return undefined
+    this.#flags |= QUEUED
+    if (this.#ledger.queue.size < this.capacity) {
+      this.#ledger.queue.push(kept)
+      return undefined
+    }
+    const parked = new Parked(kept)
+    this.#ledger.queue.push(parked)
+    this.#measure()
+    return parked.promise
+  }
+
+  #kept(envelope: Envelope): Envelope | undefined {
+    const { keep } = this.#ledger
+    if (keep === undefined) return envelope
+    try {
+      return keep(envelope)
+    } catch (error) {
+      this.fail(envelope, error)
+      return undefined
+    }
+  }
+
+  #wants(envelope: Envelope): boolean {
+    const { filter } = this.#ledger
+    if (filter === undefined) return true
+    try {
+      if (filter(envelope.open() as never)) return true
+      this.#ledger.filtered++
+    } catch (error) {
+      this.fail(envelope, error)
+    }
+    return false
+  }
+
+  #run(envelope: Envelope): void {
+    this.#flags |= ACTIVE
+    this.#delivered++
+    const consume = this.#consume
+    try {
+      const result = consume(((this.#flags & SEALED) === 0 ? envelope.open() : envelope) as never)
+      if (result !== undefined) this.#track(envelope, result)
+    } catch (error) {
+      this.fail(envelope, error)
+    }
+    this.#flags &= ~ACTIVE
+  }
+
+  /** Comes off the stack and sees to what was asked of it meanwhile. */
+  #unwind(): void {
+    this.#flags &= ~ACTIVE
+    this.#pump()
+  }
+
+  #track(envelope: Envelope, result: unknown): void {
+    if ((this.#flags & ABANDONED) !== 0) {
+      if (result === PENDING || isThenable(result)) this.#ledger.lost++
+      return
+    }
+    if (result === PENDING) {
+      if (this.#ledger.early) {
+        this.#ledger.early = false
+        return
+      }
+      this.#ledger.credits++
+    } else if (isThenable(result)) {
+      const era = this.#ledger.era
+      Promise.resolve(result).then(
+        () => {
+          if (era === this.#ledger.era) this.#release(1)
+        },
+        (error: unknown) => {
+          if (era !== this.#ledger.era) return
+          this.fail(envelope, error)
+          this.#release(1)
+        },
+      )
+    } else return
+    if (++this.#ledger.inFlight >= this.concurrency) this.#flags |= FULL
+  }
+
+  #release(count: number): void {
+    this.#ledger.inFlight -= count
+    if (this.#ledger.inFlight < this.concurrency) this.#flags &= ~FULL
+    this.#pump()
+  }
+
+  /** Consumes what is queued, as far as it may. Whoever is called while consume is on the stack leaves it to the loop below. */
+  #pump(): void {
+    if ((this.#flags & ACTIVE) !== 0) return
+    while (this.#ledger.queue.size > 0 && (this.#flags & BLOCKING) === 0) this.#run(this.#take())
+    this.#rest()
+  }
+
+  #take(): Envelope {
+    const front = this.#ledger.queue.shift()
+    this.#admitParked(this.capacity - 1)
+    if (this.#ledger.overrun) this.#measure()
+    // The front is always inside the capacity, so nobody is parked there.
+    return front as Envelope
+  }
+
+  /** The publisher of the event at `index`, which is inside the capacity, need not wait any more. */
+  #admitParked(index: number): void {
+    const entry = this.#ledger.queue.at(index)
+    if (!(entry instanceof Parked)) return
+    this.#ledger.queue.set(index, entry.envelope)
+    entry.release()
+  }
+
+  #measure(): void {
+    const overrun = this.#ledger.queue.size >= this.capacity + MAX_WAITING
+    if (overrun === this.#ledger.overrun) return
+    this.#ledger.overrun = overrun
+    this.#ledger.home?.overran(this, overrun)
+  }
+
+  /** Settles down after a predecessor's events came in at the front. */
+  #adopted(): void {
+    if (this.once && this.#ledger.queue.size > 0) {
+      while (this.#ledger.queue.size > 1) {
+        const surplus = this.#ledger.queue.pop()
+        if (surplus instanceof Parked) surplus.release()
+        this.#ledger.dropped++
+      }
+      this.#shut()
+    }
+    for (let i = Math.min(this.capacity, this.#ledger.queue.size) - 1; i >= 0; i--) this.#admitParked(i)
+    this.#measure()
+    this.#pump()
+  }
+
+  #depart(): void {
+    const { aborted, signal, home } = this.#ledger
+    if (aborted !== undefined) signal?.removeEventListener('abort', aborted)
+    home?.leave(this)
+  }
+
+  #shut(): void {
+    this.#flags |= SHUT
+    this.#ledger.home?.leave(this)
+  }
+
+  /** Looks whether there is somebody to tell that nothing is left to do. */
+  #rest(): void {
+    if (this.#ledger.queue.size > 0) return
+    this.#flags &= ~QUEUED
+    if (!this.#idle) return
+    if ((this.#flags & (SHUT | CLOSED)) === SHUT) {
+      this.unsubscribe()
+      return
+    }
+    if ((this.#flags & WATCHED) !== 0) {
+      this.#flags &= ~WATCHED
+      const waiting = this.#ledger.drained
+      this.#ledger.drained = []
+      for (const resolve of waiting) resolve()
+    }
+    if ((this.#flags & CLOSED) === 0) return
+    const successor = this.#ledger.successor
+    this.#ledger.successor = undefined
+    if (successor !== undefined) successor.#ungate()
+    if (!this.#ledger.ended) {
+      this.#ledger.ended = true
+      this.#ledger.home?.ended(this)
+    }
+  }
+
+  #ungate(): void {
+    if (--this.#ledger.gates > 0) return
+    this.#flags &= ~GATED
+    this.#pump()
+  }
+
+  /** The consumer of an iterated subscription: gives the event to the reader that waits longest. */
+  #hand(event: never): unknown {
+    const pull = this.#ledger.pulls.shift()
+    if (this.#ledger.pulls.size === 0) this.#flags |= NO_DEMAND
+    pull?.({ value: event, done: false })
+    return PENDING
+  }
+
+  #endReaders(): void {
+    for (let pull = this.#ledger.pulls.shift(); pull !== undefined; pull = this.#ledger.pulls.shift())
+      pull({ value: undefined, done: true })
+    if (this.#ledger.iterated) this.#flags |= NO_DEMAND
+  }
+}

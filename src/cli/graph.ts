@@ -1,0 +1,122 @@
+/** `plugbay graph`: who waits for whom, as text, Mermaid or DOT. */
+import { type Command, Option } from 'commander'
+import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { type PlaceOptions, type Project, type ProjectPlugin, readProject, withPlace } from './project.js'
+
+const FORMATS = ['text', 'mermaid', 'dot'] as const
+
+interface GraphOptions extends PlaceOptions {
+  format: (typeof FORMATS)[number]
+}
+
+/** One arrow of the graph: `from` needs `to`. */
+interface Edge {
+  from: string
+  to: string
+  kind: 'needs' | 'likes' | 'excludes'
+}
+
+const edgesOf = ({ source: { name, manifest } }: ProjectPlugin): Edge[] => [
+  ...Object.keys(manifest.dependencies).map((to): Edge => ({ from: name, to, kind: 'needs' })),
+  ...Object.keys(manifest.optionalDependencies).map((to): Edge => ({ from: name, to, kind: 'likes' })),
+  ...Object.keys(manifest.conflicts).map((to): Edge => ({ from: name, to, kind: 'excludes' })),
+]
+
+const leftOut = ({ plugins }: Project): ProjectPlugin[] => plugins.filter(({ wave }) => wave === undefined)
+
+const asText = (project: Project, style: TerminalStyle): string => {
+  const byName = new Map(project.plugins.map((plugin) => [plugin.source.name, plugin]))
+  const loosened = new Set(project.loosened.map(([from, to]) => `${from} ${to}`))
+  const relations = (plugin: ProjectPlugin): string => {
+    const parts = edgesOf(plugin).map(({ from, to, kind }) => {
+      if (kind === 'excludes') return `excludes ${to}`
+      if (kind === 'needs') return to
+      if (!byName.has(to)) return `${to} (optional, not there)`
+      return loosened.has(`${from} ${to}`) ? `${to} (optional, not waited for: it would close a circle)` : `${to} (optional)`
+    })
+    return parts.length === 0 ? '' : ` ${style.dim('←')} ${parts.join(', ')}`
+  }
+  const group = (title: string, plugins: readonly ProjectPlugin[], tail: (plugin: ProjectPlugin) => string): string[] => [
+    style.dim(title),
+    ...plugins.map((plugin, index) => {
+      const branch = style.dim(index === plugins.length - 1 ? '└─' : '├─')
+      return `${branch} ${style.bold(plugin.source.name)} ${style.dim(plugin.source.version)}${tail(plugin)}`
+    }),
+  ]
+  const out = leftOut(project)
+  const why = (plugin: ProjectPlugin): string =>
+    plugin.error
+      ? ` ${style.red(plugin.error.code)} ${plugin.error.message
+          .split('\n')
+          .map((line) => line.trim())
+          .join(' ')}`
+      : ' disabled'
+  const lines = [
+    ...project.waves.flatMap((names, wave) =>
+      group(
+        `wave ${wave + 1}`,
+        names.flatMap((name) => byName.get(name) ?? []),
+        relations,
+      ),
+    ),
+    ...(out.length > 0 ? group('left out', out, why) : []),
+  ]
+  return lines.length === 0 ? 'no plugins' : lines.join('\n')
+}
+
+/** Every name in the graph, also of plugins that are needed and not there, with a plain id. */
+const idsOf = ({ plugins }: Project): Map<string, string> => {
+  const names = [...plugins.map(({ source }) => source.name), ...plugins.flatMap(edgesOf).map(({ to }) => to)]
+  return new Map([...new Set(names)].map((name, index) => [name, `p${index}`]))
+}
+
+const asMermaid = (project: Project): string => {
+  const ids = idsOf(project)
+  const known = new Map(project.plugins.map((plugin) => [plugin.source.name, plugin]))
+  const node = (name: string): string => `${ids.get(name)}["${name}${known.has(name) ? `<br/>${known.get(name)?.source.version}` : ''}"]`
+  const lines = ['flowchart BT']
+  for (const [wave, names] of project.waves.entries()) {
+    lines.push(`  subgraph wave${wave + 1}["wave ${wave + 1}"]`, ...names.map((name) => `    ${node(name)}`), '  end')
+  }
+  const absent = [...ids.keys()].filter((name) => !known.has(name))
+  lines.push(...leftOut(project).map(({ source }) => `  ${node(source.name)}:::out`), ...absent.map((name) => `  ${node(name)}:::absent`))
+  const arrows = { needs: '-->', likes: '-.->', excludes: '-- excludes --x' }
+  for (const { from, to, kind } of project.plugins.flatMap(edgesOf)) lines.push(`  ${ids.get(from)} ${arrows[kind]} ${ids.get(to)}`)
+  if (leftOut(project).length > 0) lines.push('  classDef out stroke:#c33,stroke-dasharray:4')
+  if (absent.length > 0) lines.push('  classDef absent stroke:#999,color:#999,stroke-dasharray:2')
+  return lines.join('\n')
+}
+
+const asDot = (project: Project): string => {
+  const known = new Set(project.plugins.map(({ source }) => source.name))
+  const quote = (text: string): string => `"${text.replaceAll('"', '\\"')}"`
+  const lines = ['digraph plugbay {', '  rankdir=BT', '  node [shape=box, style=rounded]']
+  for (const names of project.waves) lines.push(`  { rank=same; ${names.map(quote).join('; ')} }`)
+  for (const { source, wave, isolation, error } of project.plugins) {
+    const label = `${source.name}\\n${source.version} · ${wave === undefined ? (error?.code ?? 'disabled') : isolation}`
+    lines.push(`  ${quote(source.name)} [label="${label}"${wave === undefined ? ', color=red, style="rounded,dashed"' : ''}]`)
+  }
+  const edges = project.plugins.flatMap(edgesOf)
+  for (const name of new Set(edges.map(({ to }) => to)))
+    if (!known.has(name)) lines.push(`  ${quote(name)} [color=gray, fontcolor=gray, style="rounded,dotted"]`)
+  const styles = { needs: '', likes: ' [style=dashed]', excludes: ' [color=red, arrowhead=tee, label="excludes"]' }
+  for (const { from, to, kind } of edges) lines.push(`  ${quote(from)} -> ${quote(to)}${styles[kind]}`)
+  lines.push('}')
+  return lines.join('\n')
+}
+
+const graph = async (folder: string, options: GraphOptions): Promise<void> => {
+  const project = await readProject(folder, options)
+  const drawn = {
+    text: () => asText(project, terminalStyle(wantsColor(process.stdout))),
+    mermaid: () => asMermaid(project),
+    dot: () => asDot(project),
+  }[options.format]()
+  process.stdout.write(`${drawn}\n`)
+}
+
+export const addGraph = (program: Command): void => {
+  withPlace(program.command('graph').description('draw who waits for whom, and what leaves a plugin out'))
+    .addOption(new Option('--format <format>', 'how to draw it').choices(FORMATS).default('text'))
+    .action(graph)
+}

@@ -1,0 +1,75 @@
+/** `plugbay list`: the plugins, where each would run, in which wave, and what it needs. */
+import type { Command } from 'commander'
+import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { problemScreen } from './problem-screen.js'
+import { type PlaceOptions, type Project, type ProjectPlugin, readProject, shortPath, withPlace } from './project.js'
+
+interface ListOptions extends PlaceOptions {
+  json?: true
+}
+
+const needsOf = ({ source: { manifest } }: ProjectPlugin): string =>
+  [
+    ...Object.entries(manifest.dependencies).map(([name, range]) => `${name} ${range}`),
+    ...Object.entries(manifest.optionalDependencies).map(([name, range]) => `${name} ${range} (optional)`),
+  ].join(', ')
+
+const fateOf = ({ wave, enabled, error }: ProjectPlugin): string => {
+  if (wave !== undefined) return `wave ${wave + 1}`
+  return enabled ? (error?.code ?? 'left out') : 'disabled'
+}
+
+const table = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string => {
+  const rows = plugins.map((plugin) => [plugin.source.name, plugin.source.version, plugin.isolation, fateOf(plugin), needsOf(plugin)])
+  const head = ['name', 'version', 'runs', 'starts', 'needs']
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd()
+  const lines = rows.map((row, index) => {
+    const text = line(row)
+    const plugin = plugins[index]
+    if (plugin?.error) return style.red(text)
+    return plugin?.enabled === false ? style.dim(text) : text
+  })
+  return [style.dim(line(head)), ...lines].join('\n')
+}
+
+const asData = ({ plugins }: Project): object[] =>
+  plugins.map(({ source, isolation, wave, enabled, error }) => ({
+    name: source.name,
+    version: source.version,
+    description: source.manifest.description,
+    path: source.path,
+    isolation,
+    enabled,
+    wave: wave ?? null,
+    dependencies: source.manifest.dependencies,
+    optionalDependencies: source.manifest.optionalDependencies,
+    conflicts: source.manifest.conflicts,
+    error: error && { code: error.code, message: error.message },
+  }))
+
+const list = async (folder: string, options: ListOptions): Promise<void> => {
+  const project = await readProject(folder, options)
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify(asData(project), null, 2)}\n`)
+    return
+  }
+  const style = terminalStyle(wantsColor(process.stdout))
+  if (project.plugins.length === 0) {
+    const places = project.options.plugins.map(shortPath).join(', ')
+    process.stdout.write(`No plugins${places === '' ? '' : ` in ${places}`}. \`plugbay new plugin <name>\` makes one.\n`)
+  } else {
+    process.stdout.write(`${table(project.plugins, style)}\n`)
+  }
+  if (project.problems.length > 0) process.stdout.write(`\n${problemScreen(project.problems, style)}\n`)
+}
+
+export const addList = (program: Command): void => {
+  withPlace(program.command('list').description('list the plugins: where each runs, when it starts, what it needs'))
+    .option('--json', 'print it as JSON')
+    .action(list)
+}

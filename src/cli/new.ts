@@ -1,0 +1,147 @@
+/** `plugbay new plugin <name>`: a plugin that runs at once, with its manifest and its test. */
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join, relative, resolve, sep } from 'node:path'
+import type { Command } from 'commander'
+import { PlugbayError } from '../errors.js'
+import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { fileNames, pluginFiles } from './plugin-template.js'
+
+interface NewOptions {
+  dir: string
+  ts?: true
+}
+
+const NAME = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/
+
+/** `Price Watch` → `price-watch`. */
+const fitName = (name: string): string =>
+  name
+    .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+
+const checkName = (name: string): void => {
+  if (NAME.test(name) && name.length <= 128) return
+  const fit = fitName(name)
+  const mend = fit === '' || fit.length > 128 ? '' : ` Try \`plugbay new plugin ${fit}\`.`
+  throw new PlugbayError('USAGE', `'${name}' is no plugin name: it must be lower-case words joined by '-', '_' or '.'.${mend}`)
+}
+
+const withSlashes = (path: string): string => path.split(sep).join('/')
+
+/** The folders from `folder` up to the root of the disk. */
+const upwardsFrom = (folder: string): string[] => {
+  const parent = dirname(folder)
+  return parent === folder ? [folder] : [folder, ...upwardsFrom(parent)]
+}
+
+interface PackageFile {
+  name?: string
+  type?: string
+  dependencies?: Record<string, string>
+  devDependencies?: Record<string, string>
+}
+
+const readPackage = async (folder: string): Promise<PackageFile | undefined> => {
+  try {
+    return JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as PackageFile
+  } catch {
+    return undefined
+  }
+}
+
+interface Surroundings {
+  /** Where an editor finds the manifest's schema, as seen from the plugin. */
+  schema: string
+  /** Whether `plugbay/plugin` can be imported from there, for editors and tests; the kernel resolves it by itself. */
+  installed: boolean
+  runner: 'vitest' | 'node:test'
+}
+
+/** Whether the nearest package.json makes a plain `.js` CommonJS, as `npm init` does. */
+const isCommonjs = async (folder: string): Promise<boolean> => {
+  for (const each of upwardsFrom(folder)) {
+    const owner = await readPackage(each)
+    if (owner) return owner.type === 'commonjs'
+  }
+  return false
+}
+
+const lookAround = async (folder: string): Promise<Surroundings> => {
+  const file = 'schemas/plugin.schema.json'
+  const fallback: Surroundings = {
+    schema: withSlashes(relative(folder, resolve('node_modules/plugbay', file))),
+    installed: false,
+    runner: 'node:test',
+  }
+  let found: Surroundings | undefined
+  for (const each of upwardsFrom(dirname(folder))) {
+    const owner = await readPackage(each)
+    const installed = [join(each, 'node_modules/plugbay'), ...(owner?.name === 'plugbay' ? [each] : [])].find((place) =>
+      existsSync(join(place, file)),
+    )
+    const usesVitest = [owner?.dependencies, owner?.devDependencies].some((names) => names !== undefined && 'vitest' in names)
+    found ??=
+      installed === undefined
+        ? undefined
+        : { schema: withSlashes(relative(folder, join(installed, file))), installed: true, runner: 'node:test' }
+    if (usesVitest) return { ...(found ?? fallback), runner: 'vitest' }
+    if (found) return found
+  }
+  return fallback
+}
+
+const nextSteps = (name: string, shown: string, testFile: string, around: Surroundings, style: TerminalStyle): string => {
+  const test = around.runner === 'vitest' ? `npx vitest run ${shown}` : `node --test ${shown}/${testFile}`
+  const steps = [
+    ...(around.installed ? [] : [['npm install plugbay', "the plugin's test imports it"]]),
+    [test, 'run its test'],
+    ['npx plugbay dev', 'run it, and see each save take effect'],
+    ['npx plugbay check', `see whether ${name} fits the others`],
+  ] as const
+  const width = Math.max(...steps.map(([command]) => command.length))
+  return steps.map(([command, why]) => `  ${style.cyan(command.padEnd(width))}  ${style.dim(why)}`).join('\n')
+}
+
+const newPlugin = async (name: string, options: NewOptions): Promise<void> => {
+  checkName(name)
+  const folder = resolve(options.dir, name)
+  const shown = withSlashes(relative(process.cwd(), folder)) || '.'
+  const there = await readdir(folder).catch(() => [])
+  if (there.length > 0) {
+    throw new PlugbayError(
+      'PLUGIN_DUPLICATE',
+      `${shown} is there already, with ${there.length} files in it; nothing was written. Choose another name or --dir.`,
+      {
+        plugin: name,
+      },
+    )
+  }
+  const around = await lookAround(folder)
+  const kind = { typescript: options.ts === true, commonjs: await isCommonjs(dirname(folder)) }
+  const files = pluginFiles({ name, ...kind, schema: around.schema, runner: around.runner })
+  await mkdir(folder, { recursive: true })
+  const style = terminalStyle(wantsColor(process.stdout))
+  const lines: string[] = []
+  for (const [file, { text, says }] of Object.entries(files)) {
+    // wx: a file that appeared meanwhile is not overwritten either.
+    await writeFile(join(folder, file), text, { flag: 'wx' })
+    lines.push(`  ${file.padEnd(14)}  ${style.dim(says)}`)
+  }
+  process.stdout.write(
+    `${style.green('Made')} ${style.bold(shown)}\n${lines.join('\n')}\n\nNext:\n${nextSteps(name, shown, fileNames(kind).test, around, style)}\n`,
+  )
+}
+
+export const addNew = (program: Command): void => {
+  const command = program.command('new').description('make something to start from').helpCommand(false)
+  command
+    .command('plugin')
+    .description('make a plugin that runs at once: its manifest, its module, its test')
+    .argument('<name>', 'lower-case words joined by -, _ or .')
+    .option('--dir <folder>', 'the folder of plugins it goes into', 'plugins')
+    .option('--ts', 'write the plugin in TypeScript (it needs no build)')
+    .action(newPlugin)
+}

@@ -1,0 +1,173 @@
+/** What lies in a folder with plugins, read without running any of it: for `check`, `list` and `graph`, and the options for `dev` and `start`. */
+import { existsSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { PlugbayError } from '../errors.js'
+import { dependencyFailed, type Plan, plan } from '../kernel/dependency-graph.js'
+import { discover } from '../kernel/discovery.js'
+import type { PluginSource } from '../kernel/manifest.js'
+import {
+  CONFIG_FILES,
+  effectiveIsolation,
+  type KernelOptions,
+  loadConfigFile,
+  type ResolvedOptions,
+  resolveOptions,
+} from '../kernel/options.js'
+import { resolvePluginConfig } from '../kernel/plugin-config.js'
+import { nearest } from '../nearest.js'
+
+export interface PlaceOptions {
+  config?: string
+}
+
+/** The folder and the configuration file, which every command that looks at plugins takes. */
+export const withPlace = (command: Command): Command =>
+  command
+    .argument('[folder]', 'where plugbay.config.* or the folder plugins is', '.')
+    .option('--config <file>', 'a configuration file elsewhere')
+
+/** The options of the kernel in a folder: from its configuration file, or else just its folder `plugins`. */
+export const readOptions = async (folder: string, { config }: PlaceOptions): Promise<KernelOptions> => {
+  const base = resolve(folder)
+  const place = config === undefined ? base : resolve(config)
+  if (config === undefined && !existsSync(base)) throw new PlugbayError('USAGE', `There is no folder ${base}.`)
+  const options = await loadConfigFile(place)
+  if (options) return options
+  if (existsSync(join(base, 'plugins'))) return { base, plugins: './plugins' }
+  throw new PlugbayError(
+    'OPTIONS_INVALID',
+    `${base} has neither a configuration file (${CONFIG_FILES.join(', ')}) nor a folder 'plugins'. ` +
+      '`plugbay new plugin <name>` makes a first plugin; `plugbay --help` says how to name another folder.',
+    { details: { folder: base } },
+  )
+}
+
+/** Something wrong, and the plugins that are left out because of it alone. */
+export interface ProjectProblem {
+  error: PlugbayError
+  victims: string[]
+}
+
+export interface ProjectPlugin {
+  source: PluginSource
+  isolation: string
+  enabled: boolean
+  /** From 0; undefined for a plugin that would not start. */
+  wave: number | undefined
+  /** Why it would not start. */
+  error: PlugbayError | undefined
+}
+
+export interface Project {
+  options: ResolvedOptions
+  plugins: ProjectPlugin[]
+  /** Names of what would start, by wave. */
+  waves: string[][]
+  /** Optional dependencies that are not waited for because they would close a circle: [plugin, what it would like first]. */
+  loosened: Plan['loosened']
+  problems: ProjectProblem[]
+  /** What is worth a look, and keeps nothing from starting. */
+  remarks: string[]
+}
+
+const rootOf = (error: PlugbayError): string | undefined => {
+  const root = error.code === 'DEPENDENCY_FAILED' ? error.details?.root : undefined
+  return typeof root === 'string' ? root : undefined
+}
+
+/** One problem for each root cause, with those it takes along. The members of a circle share one. */
+const problemsIn = (excluded: ReadonlyMap<string, PlugbayError>): ProjectProblem[] => {
+  const problems = new Map<string, ProjectProblem>()
+  for (const [name, error] of excluded) {
+    if (rootOf(error) !== undefined) continue
+    problems.set(error.code === 'DEPENDENCY_CYCLE' ? error.message : name, { error, victims: [] })
+  }
+  for (const [name, error] of excluded) {
+    const root = rootOf(error)
+    const cause = root === undefined ? undefined : excluded.get(root)
+    const problem = cause && [...problems.values()].find((each) => each.error.message === cause.message)
+    if (problem) problem.victims.push(name)
+    else if (root !== undefined) problems.set(name, { error, victims: [] })
+  }
+  return [...problems.values()]
+}
+
+const assertIsolation = ({ name, manifest }: PluginSource, options: ResolvedOptions): void => {
+  const isolation = effectiveIsolation(manifest, options.defaults)
+  if (isolation === 'thread' || isolation === 'inline') return
+  throw new PlugbayError(
+    'ISOLATION_UNAVAILABLE',
+    `Plugin '${name}' asks for isolation '${isolation}', which this version does not have yet. Use 'thread' or 'inline'.`,
+    { plugin: name, details: { isolation } },
+  )
+}
+
+/** Why each plugin that its dependencies would let start cannot start all the same, by name: where it runs, its configuration. */
+const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptions): Promise<Map<string, PlugbayError>> => {
+  const faults = await Promise.all(
+    sources.map(async (source): Promise<[string, PlugbayError] | undefined> => {
+      const { name, manifest, manifestPath } = source
+      try {
+        assertIsolation(source, options)
+        const { config, configDir, env } = options
+        await resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: config[name], env })
+        return undefined
+      } catch (error) {
+        if (PlugbayError.is(error)) return [name, error]
+        throw error
+      }
+    }),
+  )
+  return new Map(faults.filter((fault) => fault !== undefined))
+}
+
+const remarksOn = (names: readonly string[], options: ResolvedOptions): string[] =>
+  Object.keys(options.config)
+    .filter((name) => !names.includes(name))
+    .map((name) => {
+      const meant = nearest(name, names)
+      return `config has '${name}', but there is no plugin of that name.${meant === undefined ? '' : ` Did you mean '${meant}'?`}`
+    })
+
+/**
+ * Reads options, manifests, dependencies and configurations, and works out what would start. Throws only when the options
+ * themselves cannot be read.
+ */
+export const readProject = async (folder: string, place: PlaceOptions): Promise<Project> => {
+  const options = resolveOptions(await readOptions(folder, place))
+  const { found, faults } = await discover(options.plugins, options.base)
+  const planned = plan(found.map(({ manifest }) => manifest))
+  const unfit = await faultsOf(
+    found.filter(({ name }) => planned.order.includes(name)),
+    options,
+  )
+  const errors = new Map([...planned.excluded, ...unfit])
+  const unfitProblems = Array.from(unfit, ([name, error]): ProjectProblem => {
+    const victims = planned.dependentsOf(name).filter((each) => !errors.has(each))
+    for (const victim of victims) errors.set(victim, dependencyFailed(victim, name, error))
+    return { error, victims }
+  })
+  const waves = planned.waves.map((names) => names.filter((name) => !errors.has(name))).filter((names) => names.length > 0)
+  const waveOf = new Map(waves.flatMap((names, wave) => names.map((name) => [name, wave] as const)))
+  return {
+    options,
+    plugins: found.map((source) => ({
+      source,
+      isolation: effectiveIsolation(source.manifest, options.defaults),
+      enabled: source.manifest.enabled,
+      wave: waveOf.get(source.name),
+      error: errors.get(source.name),
+    })),
+    waves,
+    loosened: planned.loosened,
+    problems: [...faults.map(({ error }) => ({ error, victims: [] })), ...problemsIn(planned.excluded), ...unfitProblems],
+    remarks: remarksOn(
+      found.map(({ name }) => name),
+      options,
+    ),
+  }
+}
+
+/** A path as a person in the current folder would write it. */
+export const shortPath = (path: string): string => relative(process.cwd(), path) || '.'

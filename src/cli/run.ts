@@ -1,0 +1,51 @@
+/** Runs a kernel from the command line until it is told to stop. */
+import { constants } from 'node:os'
+import { duration, renderBootTree } from '../kernel/boot-report.js'
+import type { KernelOptions } from '../kernel/options.js'
+import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { EXIT } from './usage.js'
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * Boots a kernel, prints its boot tree and keeps it running. The first SIGINT, SIGTERM or SIGHUP drains and stops it in order, also
+ * while it boots; a second one ends the process at once. Resolves when it has stopped; throws what made the boot fail.
+ */
+export const runKernel = async (options: KernelOptions): Promise<void> => {
+  const { createKernel } = await import('../index.js')
+  const style = terminalStyle(wantsColor(process.stdout))
+  const say = (text: string): void => void process.stdout.write(`${text}\n`)
+
+  let tellStop: (signal: NodeJS.Signals) => void = () => {}
+  const told = new Promise<NodeJS.Signals>((resolve) => {
+    tellStop = resolve
+  })
+  let signals = 0
+  const onSignal = (signal: NodeJS.Signals): void => {
+    signals += 1
+    if (signals > 1) process.exit(128 + constants.signals[signal])
+    say(`${signal}: stopping; once more ends it at once.`)
+    tellStop(signal)
+  }
+  for (const signal of SIGNALS) process.on(signal, onSignal)
+  // Nothing else may hold the process: plugins can all be idle, and a kernel may have none.
+  const hold = setInterval(() => {}, 2 ** 31 - 1)
+
+  try {
+    const kernel = await createKernel(options)
+    try {
+      const booted = kernel.start().then((report) => {
+        if (signals === 0) say(renderBootTree(report, { color: wantsColor(process.stdout), width: (process.stdout.columns ?? 100) - 20 }))
+      })
+      await Promise.race([told, booted.then(() => told)])
+    } finally {
+      const since = performance.now()
+      await kernel.stop()
+      say(style.dim(`stopped in ${duration(performance.now() - since)}`))
+    }
+    process.exitCode = EXIT.ok
+  } finally {
+    clearInterval(hold)
+    for (const signal of SIGNALS) process.off(signal, onSignal)
+  }
+}

@@ -1,0 +1,204 @@
+/** One class, one table of codes, and the way errors cross a boundary without losing what they are. */
+
+/** Every code plugbay throws or reports, with when it happens. `docs/errors.md` lists the same table. */
+export const ERROR_CODES = {
+  // manifest, options, configuration
+  MANIFEST_INVALID: 'A plugin.json is not valid JSON or breaks the manifest schema.',
+  MANIFEST_MISSING: 'A plugin folder has neither a plugin.json nor an entry module.',
+  OPTIONS_INVALID: 'The options given to createKernel, or the configuration file, break the options schema.',
+  CONFIG_INVALID: "A plugin's configuration breaks the schema its manifest declares.",
+  CONFIG_ENV_MISSING: 'A configuration refers to an environment variable that is not set and has no default.',
+  PATH_OUTSIDE_PLUGIN: 'A manifest names a file outside its plugin folder.',
+  PLUGIN_DUPLICATE: 'Two plugins have the same name.',
+  PLUGIN_UNKNOWN: 'No plugin has that name.',
+  // dependencies
+  DEPENDENCY_MISSING: 'A required dependency is not there, or not in the range that is needed.',
+  DEPENDENCY_CYCLE: 'Plugins depend on each other in a circle.',
+  DEPENDENCY_CONFLICT: 'Two plugins that exclude each other are both present.',
+  DEPENDENCY_FAILED: 'A plugin that this one needs did not start.',
+  // lifecycle
+  PLUGIN_STATE: 'The operation does not fit the state the plugin is in.',
+  PLUGIN_LOAD: "The plugin's module cannot be found, parsed or evaluated.",
+  PLUGIN_SHAPE: "The module's default export is not a plugin.",
+  PLUGIN_INITIALIZE: "The plugin's initialize threw.",
+  PLUGIN_START: "The plugin's start threw.",
+  PLUGIN_STOP: "The plugin's stop threw.",
+  PLUGIN_TIMEOUT: "A phase of the plugin's life took longer than its limit.",
+  ISOLATION_UNAVAILABLE: 'A plugin asks for a kind of isolation that is not to be had here.',
+  PLUGIN_CRASHED: 'The place the plugin ran in ended by itself: an uncaught error, or an exit.',
+  PLUGIN_CRASH_LOOP: 'The plugin crashed more often than its restart policy allows.',
+  PLUGIN_STOPPED: 'The plugin stopped while the operation was under way.',
+  BOOT_FAILED: 'A plugin whose policy is to abort the boot did not start.',
+  KERNEL_STATE: 'The operation does not fit the state the kernel is in.',
+  // bus
+  TOPIC_INVALID: 'A topic breaks the topic grammar.',
+  PATTERN_INVALID: 'A pattern breaks the pattern grammar.',
+  PAYLOAD_NOT_CLONEABLE: 'A value cannot cross a thread: it holds a function, a socket or the like.',
+  PUBLISH_OVERRUN: 'A publisher did not wait for its publishes and went past its window.',
+  SUBSCRIPTION_OPTIONS: 'The options of a subscription are not valid.',
+  // services
+  SERVICE_NAME_INVALID: "A service's name or version is not valid.",
+  SERVICE_DUPLICATE: 'A service of that name and version is already provided.',
+  SERVICE_UNKNOWN: 'No plugin provides a service of that name in that range.',
+  SERVICE_METHOD_UNKNOWN: 'The service has no such method.',
+  SERVICE_GONE: 'The provider of the service stopped or crashed.',
+  CALL_TIMEOUT: 'A call was not answered within its deadline.',
+  CALL_CANCELLED: 'The caller cancelled the call.',
+  // tasks
+  TASK_UNKNOWN: 'A plugin runs a task that its manifest does not declare.',
+  TASK_FAILED: 'A task threw.',
+  // channel
+  CHANNEL_CLOSED: 'The other end of the channel is gone.',
+  PROTOCOL: 'A message does not follow the protocol.',
+  VERB_UNKNOWN: 'The other end does not know the verb.',
+  // command
+  USAGE: 'The command was called with arguments it does not take.',
+} as const
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+const BRAND = Symbol.for('plugbay.error')
+
+export interface PlugbayErrorOptions {
+  /** The plugin the error is about or came from. */
+  plugin?: string | undefined
+  cause?: unknown
+  /** Whatever a program may want to read: the limit, the observed value, the field, the path. Plain data. */
+  details?: Record<string, unknown> | undefined
+}
+
+/**
+ * The error every part of plugbay throws. `message` names the plugin, what happened, and the likely mend;
+ * `code` is a key of {@link ERROR_CODES}.
+ */
+export class PlugbayError extends Error {
+  override readonly name = 'PlugbayError'
+  readonly code: ErrorCode
+  readonly plugin: string | undefined
+  readonly details: Record<string, unknown> | undefined
+
+  constructor(code: ErrorCode, message: string, options: PlugbayErrorOptions = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.code = code
+    this.plugin = options.plugin
+    this.details = options.details
+    Object.defineProperty(this, BRAND, { value: true })
+  }
+
+  /** True for a PlugbayError of this or another copy of the library, in this or another realm. */
+  static is(value: unknown): value is PlugbayError {
+    try {
+      return typeof value === 'object' && value !== null && BRAND in value
+    } catch {
+      return false // a proxy whose trap throws
+    }
+  }
+}
+
+/** An error as plain data: what crosses a boundary. */
+export interface WireError {
+  name: string
+  message: string
+  stack?: string
+  code?: string | number
+  plugin?: string
+  details?: Record<string, unknown>
+  cause?: WireError
+  branded?: true
+  /** A thrown value that was no error, as text. */
+  thrown?: string
+}
+
+/** A chain of causes longer than this is cut: a hostile error may have itself as its cause. */
+const MAX_CAUSES = 8
+/** Details and texts longer than this many characters are cut: a report must never be what fills the memory or the log. */
+const MAX_DETAILS = 64 * 1024
+const MAX_TEXT = 16 * 1024
+
+const cut = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (${text.length} characters)` : text)
+
+/** Text of any value, whatever its own toString does. */
+const describe = (value: unknown): string => {
+  try {
+    return cut(String(value))
+  } catch {
+    return `a thrown ${typeof value} that has no text`
+  }
+}
+
+/** A property of a value that may be hostile: undefined when it is not there, is of another type, or reading it throws. */
+const read = (target: object, key: string): unknown => {
+  try {
+    return Reflect.get(target, key)
+  } catch {
+    return undefined
+  }
+}
+
+const readText = (target: object, key: string): string | undefined => {
+  const value = read(target, key)
+  return typeof value === 'string' ? cut(value) : undefined
+}
+
+/** Only what is plain data may travel in details: anything else is dropped rather than break the report. */
+const plainDetails = (details: unknown): Record<string, unknown> | undefined => {
+  if (typeof details !== 'object' || details === null) return undefined
+  try {
+    const text = JSON.stringify(details, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))
+    if (text.length > MAX_DETAILS) return { omitted: `${text.length} characters of details` }
+    const plain: unknown = JSON.parse(text)
+    return typeof plain === 'object' && plain !== null ? (plain as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Turns anything that was thrown into plain data. `plugin` is the plugin of origin, kept if one is there already. Never throws. */
+export const toWire = (thrown: unknown, plugin?: string, depth = 0): WireError => {
+  if (typeof thrown !== 'object' || thrown === null) {
+    return { name: 'Error', message: describe(thrown), thrown: typeof thrown, ...(plugin === undefined ? {} : { plugin }) }
+  }
+  const origin = readText(thrown, 'plugin') ?? plugin
+  const wire: WireError = {
+    name: readText(thrown, 'name') ?? 'Error',
+    message: readText(thrown, 'message') ?? describe(thrown),
+  }
+  const stack = readText(thrown, 'stack')
+  const code = read(thrown, 'code')
+  const details = plainDetails(read(thrown, 'details'))
+  const cause = read(thrown, 'cause')
+  if (stack !== undefined) wire.stack = stack
+  if (typeof code === 'string' || typeof code === 'number') wire.code = code
+  if (origin !== undefined) wire.plugin = origin
+  if (details) wire.details = details
+  if (cause !== undefined && cause !== null && depth < MAX_CAUSES) wire.cause = toWire(cause, undefined, depth + 1)
+  if (PlugbayError.is(thrown)) wire.branded = true
+  return wire
+}
+
+/** Whether a value is a key of {@link ERROR_CODES}. */
+export const isErrorCode = (code: unknown): code is ErrorCode => typeof code === 'string' && Object.hasOwn(ERROR_CODES, code)
+
+/**
+ * The error again: a PlugbayError where it was one, else an Error with the same name, message, code, cause and stack.
+ * The chain of causes is cut like in {@link toWire}, because what arrives may not have been made by it.
+ */
+export const fromWire = (wire: WireError, depth = 0): Error => {
+  const options: { cause?: unknown } = wire.cause && depth < MAX_CAUSES ? { cause: fromWire(wire.cause, depth + 1) } : {}
+  let error: Error
+  if (wire.branded && isErrorCode(wire.code)) {
+    error = new PlugbayError(wire.code, wire.message, { ...options, plugin: wire.plugin, details: wire.details })
+  } else {
+    error = new Error(wire.message, options)
+    Object.defineProperty(error, 'name', { value: wire.name, configurable: true, writable: true })
+    const extra: Record<string, unknown> = { code: wire.code, plugin: wire.plugin, details: wire.details }
+    for (const [key, value] of Object.entries(extra)) {
+      if (value !== undefined) Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: true })
+    }
+  }
+  if (wire.stack !== undefined) Object.defineProperty(error, 'stack', { value: wire.stack, configurable: true, writable: true })
+  return error
+}
+
+/** The message of anything thrown, for the tail of a longer message. */
+export const reasonOf = (thrown: unknown): string => toWire(thrown).message

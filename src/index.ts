@@ -1,0 +1,28 @@
+/** plugbay: a microkernel for Node.js applications. */
+import { Kernel } from './kernel/kernel.js'
+import { type KernelOptions, resolveOptions } from './kernel/options.js'
+
+export type { Event } from './bus/event.js'
+export type { EventBus } from './bus/event-bus.js'
+export type { Subscription } from './bus/subscription.js'
+// `export *`, so that `declare module 'plugbay' { interface Events { … } interface Services { … } }` merges with these.
+export * from './bus/typed-events.js'
+export * from './bus/typed-services.js'
+export { ERROR_CODES, type ErrorCode, PlugbayError } from './errors.js'
+export { type BootedPlugin, type BootReport, renderBootTree } from './kernel/boot-report.js'
+export type { Explanation } from './kernel/explain.js'
+export type { PluginInfo, PluginTraffic } from './kernel/inventory.js'
+export type { KernelMetrics, UnloadReport } from './kernel/kernel.js'
+export { Kernel } from './kernel/kernel.js'
+export type { KernelEvents, KernelState } from './kernel/kernel-events.js'
+export type { KernelServices } from './kernel/kernel-services.js'
+export type { Limits, Manifest, RestartPolicy } from './kernel/manifest.js'
+export type { KernelOptions, Logger } from './kernel/options.js'
+export { loadConfigFile } from './kernel/options.js'
+export * from './passing.js'
+
+/**
+ * Makes a kernel; `kernel.start()` starts it. Relative paths are relative to `options.base` (default: the current folder).
+ * Rejects with OPTIONS_INVALID.
+ */
+export const createKernel = async (options: KernelOptions = {}): Promise<Kernel> => new Kernel(resolveOptions(options))

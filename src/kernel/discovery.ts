@@ -1,0 +1,110 @@
+/** Finds the plugins in the places the options name. */
+import { lstat, readdir, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { PlugbayError, reasonOf } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import { entryAmong, isPluginModule, type PluginSource, readPlugin } from './manifest.js'
+
+/** Something in a plugin place that is no usable plugin, and why. `path` is absolute. */
+export interface DiscoveryFault {
+  path: string
+  error: PlugbayError
+}
+
+export interface Discovery {
+  /** Usable plugins, sorted by name. */
+  found: PluginSource[]
+  faults: DiscoveryFault[]
+  /** The places that are folders of plugins, absolute: where new plugins may be dropped into. */
+  folders: string[]
+}
+
+const NOT_PLUGINS = new Set(['node_modules'])
+
+const namesIn = (folder: string): Promise<string[]> => readdir(folder).catch(() => [])
+
+/** Whether a direct child of a plugin folder is a plugin: a folder with a manifest or an entry module, or a single module. */
+export const looksLikePlugin = async (path: string): Promise<boolean> => {
+  const name = basename(path)
+  if (name.startsWith('.') || NOT_PLUGINS.has(name)) return false
+  const stats = await stat(path).catch(() => undefined)
+  if (stats?.isFile()) return isPluginModule(path)
+  if (!stats?.isDirectory()) return false
+  const names = await namesIn(path)
+  return names.includes('plugin.json') || entryAmong(names) !== undefined
+}
+
+/** Children of a folder, of which each is a plugin or a link that leads nowhere. */
+const pluginsIn = async (folder: string): Promise<string[]> => {
+  const names = (await readdir(folder)).sort()
+  const fit = await Promise.all(
+    names.map(async (name) => {
+      const path = join(folder, name)
+      if (await looksLikePlugin(path)) return true
+      if (name.startsWith('.')) return false
+      const link = await lstat(path).catch(() => undefined)
+      return link?.isSymbolicLink() === true && (await stat(path).catch(() => undefined)) === undefined
+    }),
+  )
+  return names.filter((_, index) => fit[index]).map((name) => join(folder, name))
+}
+
+/** Whether a folder without a manifest is one plugin rather than a folder of plugins: it has an entry, and no child with a manifest. */
+const isOnePlugin = async (folder: string): Promise<boolean> => {
+  const names = await namesIn(folder)
+  if (names.includes('plugin.json')) return true
+  if (entryAmong(names) === undefined) return false
+  const inner = await Promise.all(names.map((name) => stat(join(folder, name, 'plugin.json')).catch(() => undefined)))
+  return inner.every((stats) => stats === undefined)
+}
+
+const asFault = (path: string, error: unknown): DiscoveryFault => ({
+  path,
+  error: PlugbayError.is(error)
+    ? error
+    : new PlugbayError('MANIFEST_INVALID', `${path} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { path } }),
+})
+
+/**
+ * Looks for plugins in each place: a folder of plugins, whose direct children are looked at, or the path of one plugin.
+ * `base` is what relative places are relative to. Never throws: a bad plugin is a fault beside the good ones, a place that
+ * is not there one of code OPTIONS_INVALID, and the second plugin of one name one of code PLUGIN_DUPLICATE.
+ */
+export const discover = async (places: string | readonly string[], base: string): Promise<Discovery> => {
+  const faults: DiscoveryFault[] = []
+  const folders = new Set<string>()
+  const paths = new Set<string>()
+  for (const place of [places].flat()) {
+    const path = resolve(base, place)
+    try {
+      const stats = await stat(path)
+      if (!stats.isDirectory() || (await isOnePlugin(path))) paths.add(path)
+      else {
+        folders.add(path)
+        for (const child of await pluginsIn(path)) paths.add(child)
+      }
+    } catch (error) {
+      const mend = didYouMean(basename(path), await namesIn(dirname(path)))
+      const message = `plugins names '${place}', but ${path} cannot be read: ${reasonOf(error)}.${mend}`
+      faults.push({ path, error: new PlugbayError('OPTIONS_INVALID', message, { cause: error, details: { path } }) })
+    }
+  }
+  const read = await Promise.all(Array.from(paths, (path) => readPlugin(path).catch((error: unknown) => asFault(path, error))))
+  const found = new Map<string, PluginSource>()
+  for (const each of read) {
+    if ('error' in each) {
+      faults.push(each)
+      continue
+    }
+    const first = found.get(each.name)
+    if (!first) found.set(each.name, each)
+    else if (first.path !== each.path) {
+      const message = `Two plugins are named '${each.name}': ${first.path} and ${each.path}. The first is used; rename one of them.`
+      faults.push({
+        path: each.path,
+        error: new PlugbayError('PLUGIN_DUPLICATE', message, { plugin: each.name, details: { paths: [first.path, each.path] } }),
+      })
+    }
+  }
+  return { found: [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), faults, folders: [...folders] }
+}

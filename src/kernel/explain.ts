@@ -1,0 +1,36 @@
+/** Why a plugin is not running. */
+import { PlugbayError } from '../errors.js'
+import type { Plan } from './dependency-graph.js'
+import type { PluginInstance } from './plugin-instance.js'
+
+export interface Explanation {
+  name: string
+  state: string
+  running: boolean
+  /** The error code behind it, when there is one. */
+  code: string | undefined
+  /** One sentence. */
+  because: string
+  /** Plugins that cannot run because of this one. */
+  holdsBack: string[]
+}
+
+export const explain = (instance: PluginInstance, instances: ReadonlyMap<string, PluginInstance>, plan: Plan): Explanation => {
+  const { name, state, running, error, enabled, retry } = instance
+  const holdsBack = [...instances.values()].filter((other) => {
+    const { details } = PlugbayError.is(other.error) ? other.error : {}
+    return other !== instance && (details?.['root'] === name || (!running && name in other.source.manifest.dependencies && !other.running))
+  })
+  const code = PlugbayError.is(error) ? error.code : undefined
+  return { name, state, running, code, because: because(), holdsBack: holdsBack.map((other) => other.name).sort() }
+
+  function because(): string {
+    if (running) return `It runs, in generation ${instance.generation?.number ?? instance.newest}.`
+    if (!enabled) return 'It is disabled. Enable it with kernel.enable() or "enabled": true in its manifest.'
+    if (retry) return `It crashed and will be restarted. ${error?.message ?? ''}`
+    const excluded = plan.excluded.get(name)
+    const root = error?.cause instanceof Error && code === 'DEPENDENCY_FAILED' ? ` ${error.cause.message}` : ''
+    if (error) return error.message + root
+    return excluded?.message ?? `It is ${state}.`
+  }
+}

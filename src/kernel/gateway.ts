@@ -1,0 +1,384 @@
+/** What one generation of a plugin may do: the one place where the bus and the sandbox meet. All it acquires is in its scope. */
+import type { MessagePort } from 'node:worker_threads'
+import type { Stamp } from '../bus/event.js'
+import type { EventBus } from '../bus/event-bus.js'
+import type { ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
+import { PENDING, Subscription } from '../bus/subscription.js'
+import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
+import type { Packed } from '../sandbox/codec.js'
+import type { KernelVerbs, LogLevel } from '../sandbox/protocol.js'
+import { type Body, Boxed, type Call, type Conversation, type Meta, type Party } from '../sandbox/rpc.js'
+import type { Scope } from '../scope.js'
+import { assertTopic } from '../topic.js'
+import { PackedEvent, packedDataOf, packedEvent } from './packed-event.js'
+import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
+
+/** What the gateways of one kernel share. */
+export interface Plane {
+  bus: EventBus
+  stamp: Stamp
+  registry: ServiceRegistry
+  broker: ServiceBroker
+}
+
+/** How a gateway reaches the rest of its generation. */
+export interface GatewayOptions {
+  plugin: string
+  plane: Plane
+  scope: Scope
+  /** Events that may be under way to one subscription of the plugin. */
+  inFlight: number
+  /** Events that wait in one subscription of the plugin where it does not say otherwise. */
+  queue: number
+  /** Publishes the plugin may have under way: told back in quarters. */
+  window: number
+  /** A successor's subscriptions and services stand aside until it takes over. */
+  aside: boolean
+  log(level: LogLevel, message: string, fields: unknown): void
+  runTask(name: string, input: unknown, signal: AbortSignal): Promise<unknown>
+  /** The place ended or broke the protocol. */
+  ended(reason: PlugbayError): void
+}
+
+/** One service of the plugin. */
+interface Offer extends ServiceProvider {
+  name: string
+  version: string
+  methods: string[]
+  record: ServiceRecord | undefined
+  /** Withdraws it, and has the scope forget it. */
+  release: () => unknown
+}
+
+export class Gateway implements Party, ServiceConsumer {
+  readonly name: string
+  readonly #options: GatewayOptions
+  readonly #plane: Plane
+  readonly #scope: Scope
+  readonly #subscriptions = new Map<number, Subscription>()
+  readonly #forget = new Map<number, () => unknown>()
+  readonly #offers = new Map<number, Offer>()
+  readonly #watches = new Map<number, () => unknown>()
+  #conversation: Conversation | undefined
+  #aside: boolean
+  #accepted = 0
+  #telling = false
+  #closed = false
+
+  constructor(options: GatewayOptions) {
+    this.name = options.plugin
+    this.#options = options
+    this.#plane = options.plane
+    this.#scope = options.scope
+    this.#aside = options.aside
+    this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
+  }
+
+  /** The conversation with the guest: set once, right after it was made with this party. */
+  set conversation(conversation: Conversation) {
+    this.#conversation = conversation
+  }
+
+  get subscriptions(): readonly Subscription[] {
+    return [...this.#subscriptions.values()]
+  }
+
+  get provides(): string[] {
+    return Array.from(this.#offers.values(), ({ name, version }) => `${name}@${version}`)
+  }
+
+  // ── what the guest says ──────────────────────────────────────────────────────────────────────────────────────────
+
+  notice(verb: string, metas: readonly Meta[], body: Body): void {
+    if (this.#closed) return
+    switch (verb) {
+      case 'publish':
+        this.#publish(metas[0] as string, body.pack())
+        break
+      case 'handled':
+        this.#handled(metas[0] as number, metas[1] as number)
+        break
+      case 'subscribe':
+        this.#subscribe(metas[0] as number, metas[1] as string, metas[2] as number | null)
+        break
+      case 'unsubscribe':
+        this.#subscriptions.get(metas[0] as number)?.unsubscribe()
+        this.#handled(metas[0] as number, 0)
+        break
+      case 'failure': {
+        const [number, type, id] = metas as [number, string, string]
+        const head = { type, id, source: '', time: '' }
+        this.#subscriptions.get(number)?.fail(head, fromWire(body.open() as WireError))
+        break
+      }
+      case 'log':
+        this.#options.log(metas[0] as LogLevel, metas[1] as string, body.open())
+        break
+      default:
+    }
+  }
+
+  request(call: Call, body: unknown): unknown {
+    switch (call.verb as keyof KernelVerbs) {
+      case 'provide':
+        this.#provide(body as KernelVerbs['provide']['asks'])
+        return
+      case 'withdraw':
+        this.#offers.get((body as KernelVerbs['withdraw']['asks']).service)?.release()
+        return
+      case 'use':
+        return this.#use(body as KernelVerbs['use']['asks'], call.signal)
+      case 'watch':
+        this.#watch(body as KernelVerbs['watch']['asks'])
+        return
+      case 'unwatch':
+        this.#watches.get((body as KernelVerbs['unwatch']['asks']).watch)?.()
+        return
+      case 'task': {
+        const { name, input } = body as KernelVerbs['task']['asks']
+        return this.#options.runTask(name, input, call.signal)
+      }
+      default:
+        throw new PlugbayError('VERB_UNKNOWN', `The kernel does not know the verb '${call.verb}' that plugin '${this.name}' asked for.`)
+    }
+  }
+
+  ended(reason: PlugbayError): void {
+    this.#options.ended(reason)
+  }
+
+  // ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #publish(topic: string, packed: Packed): void {
+    const { bus, stamp } = this.#plane
+    let room: Promise<void> | undefined
+    try {
+      assertPublic(topic, this.name)
+      room = bus.dispatch(new PackedEvent(stamp.id(), topic, this.name, stamp.time(), packed))
+    } catch (error) {
+      this.#refused(topic, error)
+      return
+    }
+    if (room === undefined) this.#accept()
+    else room.then(this.#accept, (error: unknown) => this.#refused(topic, error))
+  }
+
+  #refused(topic: string, error: unknown): void {
+    this.#options.log('error', `Event '${topic}' was refused: ${reasonOf(error)}`, { error: toWire(error) })
+    this.#accept()
+  }
+
+  /** Opens the publisher's window again, told in quarters of it or at the end of the turn in which somebody had to wait. */
+  readonly #accept = (): void => {
+    this.#accepted++
+    if (this.#accepted >= this.#options.window >> 2) this.#tellAccepted()
+    else if (!this.#telling) {
+      this.#telling = true
+      setImmediate(this.#tellAccepted)
+    }
+  }
+
+  readonly #tellAccepted = (): void => {
+    this.#telling = false
+    if (this.#accepted === 0) return
+    this.#conversation?.notify('accepted', [this.#accepted])
+    this.#accepted = 0
+  }
+
+  #subscribe(number: number, pattern: string, capacity: number | null): void {
+    const conversation = this.#conversation as Conversation
+    const subscription = new Subscription({
+      id: `${this.name}/${number}`,
+      pattern,
+      owner: this.name,
+      capacity: capacity ?? this.#options.queue,
+      concurrency: this.#options.inFlight,
+      consume: (envelope) => {
+        conversation.forward('event', [number, envelope.id, envelope.type, envelope.source, envelope.time], packedDataOf(envelope))
+        return PENDING
+      },
+      keep: packedEvent,
+    })
+    this.#subscriptions.set(number, subscription)
+    const forget = this.#scope.own(`subscription to ${pattern}`, () => {
+      this.#subscriptions.delete(number)
+      this.#forget.delete(number)
+      subscription.unsubscribe()
+      // Whoever waits for what was in flight waits no longer: nobody will settle it.
+      subscription.abandon()
+    })
+    this.#forget.set(number, forget)
+    if (!this.#aside) this.#plane.bus.attach(subscription)
+  }
+
+  /** An unsubscribed one is forgotten when the last event that was under way to it is handled: until then it may still fail. */
+  #handled(number: number, count: number): void {
+    const subscription = this.#subscriptions.get(number)
+    if (subscription === undefined) return
+    if (count > 0) subscription.settle(count)
+    if (subscription.closed && subscription.stats.inFlight === 0) this.#forget.get(number)?.()
+  }
+
+  // ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #provide({ service, name, version, methods }: KernelVerbs['provide']['asks']): void {
+    const conversation = this.#conversation as Conversation
+    const offer: Offer = {
+      name,
+      version,
+      methods,
+      record: undefined,
+      release: () => {},
+      connect: (consumer, port) => conversation.notify('connect', [service, consumer], port, [port]),
+    }
+    if (this.#aside) this.#assertFree(offer)
+    else this.#announce(offer)
+    this.#offers.set(service, offer)
+    offer.release = this.#scope.own(`service ${name}`, () => this.#withdraw(service))
+  }
+
+  /** What providing it now would say, for one that stands aside: the take-over must not fail half way. */
+  #assertFree(offer: Offer): void {
+    const { name, version, methods } = offer
+    this.#plane.registry.check({ name, version, methods, provider: this.name, handle: offer })
+    if (![...this.#offers.values()].some((other) => other.name === name && other.version === version)) return
+    throw new PlugbayError(
+      'SERVICE_DUPLICATE',
+      `The plugin '${this.name}' cannot provide the service '${name}' ${version}: it already provides that version itself. Withdraw one, or give it another version.`,
+      { plugin: this.name, details: { name, version, provider: this.name } },
+    )
+  }
+
+  #announce(offer: Offer): void {
+    const { registry, broker } = this.#plane
+    const { name, version, methods } = offer
+    offer.record = registry.provide({ name, version, methods, provider: this.name, handle: offer })
+    broker.provided(offer.record)
+  }
+
+  /** `why`: the provider died of it. */
+  #withdraw(service: number, why?: PlugbayError): void {
+    const offer = this.#offers.get(service)
+    if (offer === undefined) return
+    this.#offers.delete(service)
+    const { record, name } = offer
+    if (record === undefined) return
+    offer.record = undefined
+    record.withdraw()
+    const reason = why === undefined ? `plugin '${this.name}' no longer provides it.` : why.message
+    const gone = new PlugbayError('SERVICE_GONE', `Service '${name}' is gone: ${reason}`, {
+      plugin: this.name,
+      ...(why === undefined ? {} : { cause: why }),
+    })
+    this.#plane.broker.withdrawn(record, why !== undefined, gone)
+  }
+
+  async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
+    const { use, record, port } = await this.#plane.broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
+    const { name, version, provider, methods } = record
+    const answer: KernelVerbs['use']['answers'] = { use, name, version, provider, methods: [...methods], port }
+    return new Boxed(answer, [port])
+  }
+
+  rebind(use: number, version: string, port: MessagePort): void {
+    this.#conversation?.notify('rebind', [use, version], port, [port])
+  }
+
+  gone(use: number, hard: boolean, error: PlugbayError): void {
+    this.#conversation?.notify('gone', [use, hard], toWire(error))
+  }
+
+  #watch({ watch, name }: KernelVerbs['watch']['asks']): void {
+    const stop = this.#plane.registry.watch(name, ({ kind, record }) =>
+      this.#conversation?.notify('changed', [watch, kind, record.version]),
+    )
+    this.#watches.set(
+      watch,
+      this.#scope.own(`watch of service ${name}`, () => {
+        this.#watches.delete(watch)
+        stop()
+      }),
+    )
+  }
+
+  // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────
+
+  /** Steps in for `predecessor`, in one turn: its subscriptions' queues and its users' lines move here. Returns how many events moved. */
+  takeOver(predecessor: Gateway): number {
+    const { bus, registry, broker } = this.#plane
+    this.#aside = false
+    let moved = 0
+    const theirs = predecessor.subscriptions.filter((subscription) => !subscription.closed)
+    for (const subscription of this.#subscriptions.values()) {
+      const at = theirs.findIndex(({ pattern }) => pattern === subscription.pattern)
+      const old = at >= 0 ? theirs.splice(at, 1)[0] : undefined
+      bus.attach(subscription)
+      if (old === undefined) continue
+      bus.detach(old)
+      moved += old.stats.queued
+      old.handOver(subscription)
+    }
+    // What only the predecessor listened to gets no more; what it had been promised it still handles.
+    for (const old of theirs) {
+      bus.detach(old)
+      if (!predecessor.#closed) old.resume()
+    }
+    const offers = [...predecessor.#offers.values()]
+    for (const offer of this.#offers.values()) {
+      const old =
+        offers.find(({ name, version, record }) => record !== undefined && name === offer.name && version === offer.version) ??
+        offers.find(({ name, record }) => record !== undefined && name === offer.name)
+      if (old?.record === undefined) {
+        this.#announce(offer)
+        continue
+      }
+      const { name, version, methods } = offer
+      const before = old.record
+      old.record = undefined
+      offer.record = registry.replace(before, { name, version, methods, provider: this.name, handle: offer })
+      broker.replaced(before, offer.record)
+    }
+    return moved
+  }
+
+  /** Holds the events back: they queue. */
+  pause(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.pause()
+  }
+
+  resume(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.resume()
+  }
+
+  /** No new event and no new call comes in. Resolves when the events that had been accepted for it are handled. */
+  async detach(): Promise<void> {
+    for (const subscription of this.#subscriptions.values()) this.#plane.bus.detach(subscription)
+    for (const service of [...this.#offers.keys()]) this.#withdraw(service)
+    await Promise.all(Array.from(this.#subscriptions.values(), (subscription) => subscription.drain()))
+  }
+
+  /** The place is dead: calls to it fail now, its events wait for a successor. Returns how many it had taken and not handled. */
+  bury(why: PlugbayError): number {
+    this.#closed = true
+    let lost = 0
+    for (const service of [...this.#offers.keys()]) this.#withdraw(service, why)
+    for (const subscription of this.#subscriptions.values()) {
+      subscription.pause()
+      lost += subscription.stats.inFlight
+      subscription.abandon()
+    }
+    return lost
+  }
+}
+
+/** Only the kernel speaks of itself. */
+const assertPublic = (topic: string, plugin: string): void => {
+  assertTopic(topic)
+  if (topic === 'kernel' || topic.startsWith('kernel.')) {
+    throw new PlugbayError(
+      'TOPIC_INVALID',
+      `Plugin '${plugin}' may not publish '${topic}': topics under 'kernel.' are the kernel's own. Choose another first segment.`,
+      { plugin },
+    )
+  }
+}

@@ -1,0 +1,304 @@
+/** One run of one plugin: its place, the conversation with it, what it owns, and the phases of its life, each with its time limit. */
+import { mkdir } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
+import type { Exit, PluginHost } from '../sandbox/plugin-host.js'
+import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
+import { Conversation } from '../sandbox/rpc.js'
+import { type Leftover, Scope } from '../scope.js'
+import { Gateway, type Plane } from './gateway.js'
+import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
+import type { PluginSource } from './manifest.js'
+import type { EffectiveLimits } from './options.js'
+import { locateSyntaxFault } from './syntax-fault.js'
+import type { TaskPools } from './task-pools.js'
+
+export interface GenerationOptions {
+  source: PluginSource
+  number: number
+  config: object
+  limits: EffectiveLimits
+  dataDir: string
+  host: PluginHost
+  plane: Plane
+  tasks: TaskPools
+  /** Starts beside a predecessor, and stands aside until it takes over. */
+  aside: boolean
+  /** The kernel's own copy of `plugbay/plugin`, a file: URL. */
+  pluginModule: string
+  needsHooks: boolean
+  moved(transition: Transition): void
+  log(level: LogLevel, message: string, fields: unknown): void
+  /** The place ended by itself. Told once, in the same turn in which it was noticed. */
+  crashed(exit: Exit, lost: number): void
+}
+
+type Phase = keyof GuestVerbs & ('load' | 'initialize' | 'start' | 'stop' | 'drain' | 'health' | 'updateConfig' | 'snapshot' | 'restore')
+
+/** What a phase that throws is reported as, and the limit that holds for it. */
+const PHASES: Record<Phase, { code: ErrorCode; limit: keyof EffectiveLimits }> = {
+  load: { code: 'PLUGIN_LOAD', limit: 'loadTimeout' },
+  initialize: { code: 'PLUGIN_INITIALIZE', limit: 'initializeTimeout' },
+  start: { code: 'PLUGIN_START', limit: 'startTimeout' },
+  drain: { code: 'PLUGIN_STOP', limit: 'stopTimeout' },
+  stop: { code: 'PLUGIN_STOP', limit: 'stopTimeout' },
+  health: { code: 'PLUGIN_STATE', limit: 'healthTimeout' },
+  updateConfig: { code: 'CONFIG_INVALID', limit: 'startTimeout' },
+  snapshot: { code: 'PLUGIN_STOP', limit: 'stopTimeout' },
+  restore: { code: 'PLUGIN_START', limit: 'startTimeout' },
+}
+
+/** Events that may be under way to one subscription of a plugin; the rest waits in the kernel. */
+const IN_FLIGHT = 512
+
+export class Generation {
+  readonly name: string
+  readonly number: number
+  readonly source: PluginSource
+  readonly limits: EffectiveLimits
+  readonly scope: Scope
+  readonly gateway: Gateway
+  readonly lifecycle: Lifecycle
+  readonly host: PluginHost
+  /** Milliseconds each phase of the start took. */
+  readonly phases: Partial<Record<Phase, number>> = {}
+  config: object
+  readonly #options: GenerationOptions
+  #conversation: Conversation | undefined
+  #hooks: ReadonlySet<Hook> = new Set()
+  #ending = false
+  #dead: PlugbayError | undefined
+  #closed: Promise<Leftover[]> | undefined
+
+  constructor(options: GenerationOptions) {
+    const { source, number, limits, host, plane } = options
+    this.#options = options
+    this.name = source.name
+    this.number = number
+    this.source = source
+    this.limits = limits
+    this.host = host
+    this.config = options.config
+    this.scope = new Scope(`${this.name}#${number}`)
+    this.lifecycle = new Lifecycle(this.name, 'resolved', options.moved)
+    this.gateway = new Gateway({
+      plugin: this.name,
+      plane,
+      scope: this.scope,
+      inFlight: IN_FLIGHT,
+      queue: limits.queue,
+      window: limits.window,
+      aside: options.aside,
+      log: options.log,
+      runTask: (task, input, signal) =>
+        options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
+      ended: (reason) => this.#lineEnded(reason),
+    })
+  }
+
+  get state(): PluginState {
+    return this.lifecycle.state
+  }
+
+  get alive(): boolean {
+    return this.#dead === undefined && this.#closed === undefined && this.#conversation !== undefined
+  }
+
+  has(hook: Hook): boolean {
+    return this.#hooks.has(hook)
+  }
+
+  /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects. */
+  async start(): Promise<void> {
+    const { source, number, config, dataDir, host, pluginModule, needsHooks } = this.#options
+    try {
+      this.lifecycle.move('initializing', 'start')
+      this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
+      this.scope.own('place', () => this.host.kill('the generation ended'))
+      host.onOutput = (stream, text) => this.#options.log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
+      const [channel] = await Promise.all([host.start(this.scope.signal), mkdir(dataDir, { recursive: true })])
+      this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
+      void host.exited.then((exit) => this.#exited(exit))
+      const load: GuestVerbs['load']['asks'] = {
+        name: this.name,
+        version: source.version,
+        generation: number,
+        entry: pathToFileURL(source.entry).href,
+        inline: host.kind === 'inline',
+        needsHooks,
+        config,
+        dataDir,
+        tasks: Object.keys(source.tasks),
+        window: this.limits.window,
+        pluginModule,
+      }
+      const { hooks } = (await this.#run('load', load)) as GuestVerbs['load']['answers']
+      this.#hooks = new Set(hooks)
+      if (this.has('initialize')) await this.#run('initialize')
+      this.lifecycle.move('starting', 'start')
+      await this.#run('start')
+      this.lifecycle.move('running', 'start')
+    } catch (error) {
+      this.#ending = true
+      this.lifecycle.moveIfPossible('failed', reasonOf(error))
+      await this.close('it did not start')
+      throw error
+    }
+  }
+
+  /** One phase: asked of the guest, timed, limited, its failure told as the plugin's. */
+  async #run(phase: Phase, body?: unknown): Promise<unknown> {
+    const { code, limit } = PHASES[phase]
+    const timeout = this.limits[limit]
+    const began = performance.now()
+    try {
+      if (this.#dead) throw this.#dead
+      if (this.#conversation === undefined)
+        throw new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' has no place to run '${phase}' in.`, { plugin: this.name })
+      return await this.#conversation.request(phase, body, { timeout })
+    } catch (error) {
+      throw await this.#phaseError(phase, code, limit, performance.now() - began, error)
+    } finally {
+      this.phases[phase] = performance.now() - began
+    }
+  }
+
+  async #phaseError(phase: Phase, code: ErrorCode, limit: keyof EffectiveLimits, elapsed: number, error: unknown): Promise<PlugbayError> {
+    const options = { plugin: this.name, cause: error, details: { phase, generation: this.number, elapsed: Math.round(elapsed) } }
+    if (!PlugbayError.is(error)) return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${reasonOf(error)}`, options)
+    switch (error.code) {
+      case 'CALL_TIMEOUT':
+        return new PlugbayError(
+          'PLUGIN_TIMEOUT',
+          `Plugin '${this.name}' did not finish '${phase}' in time: ${Math.round(elapsed)} ms went by, its limit is ${this.limits[limit]} ms (limits.${limit}). ` +
+            `Look for something in ${phase === 'load' ? 'its modules, such as a top-level await,' : `its ${phase}`} that never ends, or raise the limit.`,
+          { ...options, details: { ...options.details, limit, allowed: this.limits[limit] } },
+        )
+      case 'CHANNEL_CLOSED':
+      case 'PROTOCOL':
+      case 'PLUGIN_CRASHED': {
+        if (this.#ending) return new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' was stopped during ${phase}.`, options)
+        return crashError(this.name, await this.host.exited, `during ${phase}`)
+      }
+      case 'PLUGIN_LOAD':
+        return locateSyntaxFault(error, this.source)
+      case 'PLUGIN_SHAPE':
+      case 'PLUGIN_STOPPED':
+        return error
+      default:
+        return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${error.message}`, options)
+    }
+  }
+
+  /** The channel closed or was abused: then the place is of no use any more. */
+  #lineEnded(reason: PlugbayError): void {
+    if (this.#ending || this.#dead) return
+    if (reason.code === 'PROTOCOL') this.#options.log('error', reason.message, undefined)
+    void this.host.kill(reason.code === 'PROTOCOL' ? reason.message : 'its channel closed')
+    if (reason.code === 'PROTOCOL') this.#exited({ expected: false, error: reason })
+  }
+
+  #exited(exit: Exit): void {
+    if (this.#ending || this.#dead) return
+    // Routes go in this very turn; what it had taken and not finished is lost, and counted.
+    this.#dead = crashError(this.name, exit, this.state === 'running' ? 'while it was running' : `while it was ${this.state}`)
+    this.#conversation?.close(this.#dead)
+    const lost = this.gateway.bury(this.#dead)
+    if (this.state !== 'running') return
+    this.lifecycle.move('failed', this.#dead.message)
+    this.#options.crashed(exit, lost)
+  }
+
+  /** Why the place is gone, when it ended by itself. */
+  get fault(): PlugbayError | undefined {
+    return this.#dead
+  }
+
+  async health(): Promise<HealthReport> {
+    return (await this.#run('health')) as HealthReport
+  }
+
+  async updateConfig(config: object): Promise<void> {
+    await this.#run('updateConfig', { config })
+    this.config = config
+  }
+
+  /** Resolves when the events it has are handled and, once its routes are gone, its callers have their answers. */
+  async drainEvents(): Promise<void> {
+    await this.#run('drain', { lines: false })
+  }
+
+  async snapshot(): Promise<unknown> {
+    return this.#run('snapshot')
+  }
+
+  async restore(state: unknown): Promise<void> {
+    await this.#run('restore', { state })
+  }
+
+  /** Takes the routes away, lets it finish, calls its stop, ends its place. Returns what could not be undone; the stop's own failure among it. */
+  async stop(reason: string): Promise<Leftover[]> {
+    if (this.#closed) return this.#closed
+    const leftovers: Leftover[] = []
+    if (this.alive && this.state === 'running') {
+      this.lifecycle.move('stopping', reason)
+      await this.#empty(leftovers)
+      for (const phase of ['drain', 'stop'] as const) {
+        try {
+          await this.#run(phase, { lines: true })
+        } catch (error) {
+          leftovers.push({ label: `${this.name}#${this.number}/${phase}`, error })
+        }
+      }
+    }
+    this.#ending = true
+    leftovers.push(...(await this.close(reason)))
+    this.lifecycle.moveIfPossible('stopped', reason)
+    return leftovers
+  }
+
+  /** Lets the events it was promised reach it, within its time to stop. */
+  async #empty(leftovers: Leftover[]): Promise<void> {
+    const limit = new AbortController()
+    const timeout = this.limits.stopTimeout
+    const late = delay(timeout, true, { signal: limit.signal, ref: false }).catch(() => false)
+    const lost = await Promise.race([this.gateway.detach().then(() => false), late])
+    limit.abort()
+    if (!lost) return
+    const queued = this.gateway.subscriptions.reduce((sum, { stats }) => sum + stats.queued + stats.inFlight, 0)
+    const error = new PlugbayError(
+      'PLUGIN_TIMEOUT',
+      `Plugin '${this.name}' did not handle ${queued} events in the ${timeout} ms it has to stop (limits.stopTimeout).`,
+      {
+        plugin: this.name,
+        details: { queued, limit: 'stopTimeout', allowed: timeout },
+      },
+    )
+    leftovers.push({ label: `${this.name}#${this.number}/events`, error })
+  }
+
+  /** Ends the place now and undoes all that the generation acquired. Idempotent. */
+  close(reason: string): Promise<Leftover[]> {
+    this.#closed ??= (async () => {
+      this.#ending = true
+      this.#conversation?.close(new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' has stopped: ${reason}.`, { plugin: this.name }))
+      return this.scope.close()
+    })()
+    return this.#closed
+  }
+}
+
+const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
+  if (PlugbayError.is(exit.error) && exit.error.code === 'PROTOCOL') return exit.error
+  const how =
+    exit.error === undefined
+      ? `its thread exited with code ${exit.code ?? 'unknown'}`
+      : `an uncaught error ended it: ${reasonOf(exit.error).replace(/\.$/, '')}`
+  const mend = exit.error === undefined ? 'Look for process.exit() in it.' : 'Catch the error where it happens; see its stack in the cause.'
+  return new PlugbayError('PLUGIN_CRASHED', `Plugin '${plugin}' crashed ${when}: ${how}. ${mend}`, {
+    plugin,
+    cause: exit.error,
+    details: { exitCode: exit.code },
+  })
+}

@@ -1,0 +1,124 @@
+/** Turns changes of files into changes of what runs: replaced, loaded, unloaded, configured anew, in the order of the dependencies. */
+import { reasonOf } from '../errors.js'
+import type { PluginSource } from './manifest.js'
+import { type ModuleGraph, moduleGraph } from './module-graph.js'
+import type { Logger } from './options.js'
+import type { PluginInstance } from './plugin-instance.js'
+import { Watcher } from './watcher.js'
+
+export interface HotReloadOptions {
+  /** Milliseconds a file written in place must stay the same. */
+  settle: number
+  places: readonly string[]
+  /** Paths the discovery came upon, usable or not: anything else in the places is new. */
+  known: readonly string[]
+  /** Folders whose changes mean nothing. */
+  ignore: readonly string[]
+  configDir: string | undefined
+  instances: ReadonlyMap<string, PluginInstance>
+  log: Logger
+  order(): readonly string[]
+  changed(instance: PluginInstance): Promise<unknown>
+  configured(instance: PluginInstance): Promise<unknown>
+  appeared(path: string): Promise<unknown>
+  vanished(name: string): Promise<unknown>
+  fault(name: string, error: Error): void
+}
+
+export class HotReload {
+  readonly #options: HotReloadOptions
+  readonly #watcher: Watcher
+  readonly #graphs = new Map<string, ModuleGraph>()
+  readonly #changed = new Set<string>()
+  #working: Promise<void> | undefined
+
+  constructor(options: HotReloadOptions) {
+    this.#options = options
+    this.#watcher = new Watcher({
+      settle: options.settle,
+      ignore: [...options.ignore],
+      onChange: (name) => this.#note(name),
+      onAppear: (path) => this.#run(path, () => options.appeared(path)),
+      onVanish: (path) => this.#gone(path),
+      onConfig: (name) => this.#reconfigure(name),
+      onFault: (error) => options.log.error({ err: error }, `Watching failed: ${reasonOf(error)}`),
+    })
+  }
+
+  async open(): Promise<void> {
+    const { places, known, configDir, instances } = this.#options
+    await Promise.all([...instances.values()].map(({ source }) => this.track(source)))
+    await this.#watcher.watchPlaces(places, known)
+    if (configDir !== undefined) await this.#watcher.watchConfig(configDir)
+    await this.#watcher.ready()
+  }
+
+  /** Watches what the plugin is made of, as it is now: later changes are held against this, so it is called before its code is loaded. */
+  async track(source: PluginSource): Promise<void> {
+    const { name } = source
+    const graphs = await Promise.all(
+      [source.entry, ...Object.values(source.tasks).map(({ file }) => file)].map((file) =>
+        moduleGraph(file, source.root, this.#graphs.get(file)),
+      ),
+    )
+    const files = graphs.flatMap((graph) => {
+      const [entry] = graph.files
+      if (entry !== undefined) this.#graphs.set(entry, graph)
+      return [...graph.files, ...graph.links, ...graph.unresolved]
+    })
+    if (this.#options.instances.has(name)) await this.#watcher.track(name, [...new Set([...files, ...source.tracked])])
+  }
+
+  untrack(name: string): void {
+    this.#watcher.untrack(name)
+  }
+
+  /** A file that several plugins import changes them all: they are collected for the turn and replaced in start order. */
+  #note(name: string): void {
+    this.#changed.add(name)
+    this.#working ??= Promise.resolve().then(async () => {
+      while (this.#changed.size > 0) {
+        const order = this.#options.order()
+        const rank = (plugin: string): number => (order.includes(plugin) ? order.indexOf(plugin) : order.length)
+        const batch = [...this.#changed].sort((a, b) => rank(a) - rank(b))
+        this.#changed.clear()
+        for (const plugin of batch) await this.#renew(plugin)
+      }
+      this.#working = undefined
+    })
+  }
+
+  async #renew(name: string): Promise<void> {
+    const instance = this.#options.instances.get(name)
+    if (instance === undefined) return
+    const generation = instance.generation?.number
+    try {
+      await this.#options.changed(instance)
+    } catch (error) {
+      if (generation !== undefined)
+        this.#options.log.warn({ plugin: name, generation }, `The change of '${name}' was not taken over: generation ${generation} stays.`)
+      this.#options.fault(name, error as Error)
+      await this.track(instance.source)
+    }
+  }
+
+  #reconfigure(name: string): void {
+    const instance = this.#options.instances.get(name)
+    if (instance) this.#run(name, () => this.#options.configured(instance))
+  }
+
+  #gone(path: string): void {
+    for (const { name, source } of this.#options.instances.values()) {
+      if (source.path === path) this.#run(name, () => this.#options.vanished(name))
+    }
+  }
+
+  #run(what: string, act: () => Promise<unknown>): void {
+    act().catch((error: unknown) => this.#options.fault(what, error as Error))
+  }
+
+  async close(): Promise<void> {
+    await this.#watcher.close()
+    await this.#working
+  }
+}

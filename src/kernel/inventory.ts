@@ -1,0 +1,139 @@
+/** What the kernel tells of its plugins: the inventory, the traffic, and the report of the boot. */
+import type { PlugbayError } from '../errors.js'
+import { isErrorCode } from '../errors.js'
+import type { BootedPlugin, BootReport } from './boot-report.js'
+import type { Plan } from './dependency-graph.js'
+import type { Isolation } from './manifest.js'
+import type { PluginInstance } from './plugin-instance.js'
+
+/** A plugin as `kernel.plugins()` tells it. */
+export interface PluginInfo {
+  name: string
+  version: string
+  state: string
+  isolation: Isolation
+  /** Number of the generation that serves; 0 before the first. */
+  generation: number
+  /** Where it was found. */
+  path: string
+  /** The group of plugins it starts together with, from 0. */
+  wave: number | undefined
+  /** Restarts after crashes. */
+  restarts: number
+  lastError: { code: string | undefined; message: string } | undefined
+  lastExit: { at: number; code?: number; reason: string } | undefined
+  /** Services it provides, as name@version. */
+  provides: string[]
+  subscriptions: { pattern: string; queued: number; inFlight: number; delivered: number; failed: number }[]
+}
+
+/** What goes through a plugin's subscriptions, all together. */
+export interface PluginTraffic {
+  name: string
+  state: string
+  generation: number
+  restarts: number
+  delivered: number
+  failed: number
+  queued: number
+  inFlight: number
+}
+
+const codeOf = (error: Error | undefined): string | undefined => {
+  const code = (error as { code?: unknown } | undefined)?.code
+  return isErrorCode(code) ? code : undefined
+}
+
+export const infoOf = (instance: PluginInstance, isolation: Isolation): PluginInfo => {
+  const { name, source, generation, error } = instance
+  return {
+    name,
+    version: source.version,
+    state: instance.state,
+    isolation,
+    generation: generation?.number ?? instance.newest,
+    path: source.path,
+    wave: instance.wave,
+    restarts: instance.restarts,
+    lastError: error ? { code: codeOf(error), message: error.message } : undefined,
+    lastExit: instance.lastExit,
+    provides: generation?.gateway.provides ?? [],
+    subscriptions: (generation?.gateway.subscriptions ?? []).map(({ pattern, stats: { queued, inFlight, delivered, failed } }) => ({
+      pattern,
+      queued,
+      inFlight,
+      delivered,
+      failed,
+    })),
+  }
+}
+
+export const trafficOf = ({ name, state, generation, restarts, subscriptions }: PluginInfo): PluginTraffic => {
+  const sum = (key: 'delivered' | 'failed' | 'queued' | 'inFlight'): number => subscriptions.reduce((total, stats) => total + stats[key], 0)
+  return {
+    name,
+    state,
+    generation,
+    restarts,
+    delivered: sum('delivered'),
+    failed: sum('failed'),
+    queued: sum('queued'),
+    inFlight: sum('inFlight'),
+  }
+}
+
+const booted = ({ source, generation, startMs = 0 }: PluginInstance, info: PluginInfo, wave: number): BootedPlugin => {
+  const { load = 0, initialize = 0, start = 0 } = generation?.phases ?? {}
+  const { name, version, state, isolation, provides, subscriptions, lastError } = info
+  return {
+    name,
+    version,
+    state,
+    isolation,
+    generation: info.generation,
+    wave,
+    ms: startMs,
+    phases: { load, initialize, start },
+    provides,
+    publishes: source.manifest.publishes ?? [],
+    subscribes: subscriptions.map(({ pattern }) => pattern),
+    ...(lastError ? { error: { code: lastError.code ?? 'ERROR', message: lastError.message } } : {}),
+  }
+}
+
+/** A path that was to be a plugin and is none. */
+const unusable = ({ path, error }: { path: string; error: PlugbayError }): BootedPlugin => ({
+  name: error.plugin ?? path,
+  version: '',
+  state: 'failed',
+  isolation: '',
+  generation: 0,
+  wave: -1,
+  ms: 0,
+  phases: { load: 0, initialize: 0, start: 0 },
+  provides: [],
+  publishes: [],
+  subscribes: [],
+  error: { code: error.code, message: error.message },
+})
+
+export const bootReportOf = (
+  ms: number,
+  { waves, order }: Plan,
+  plugins: readonly { instance: PluginInstance; info: PluginInfo }[],
+  faults: readonly { path: string; error: PlugbayError }[],
+): BootReport => ({
+  ms,
+  waves,
+  order,
+  plugins: [
+    ...plugins.map(({ instance, info }) =>
+      booted(
+        instance,
+        info,
+        waves.findIndex((wave) => wave.includes(info.name)),
+      ),
+    ),
+    ...faults.map(unusable),
+  ],
+})

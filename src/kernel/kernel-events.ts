@@ -1,0 +1,50 @@
+/** What the kernel tells its embedder: a typed mitt, whose listeners cannot harm each other. */
+
+import type { Emitter, EventType } from 'mitt'
+import mittModule from 'mitt'
+import type { PluginState } from './lifecycle.js'
+
+/** Events of `kernel.on`. All times in milliseconds. */
+export type KernelEvents = {
+  /** A plugin moved from one state to another. */
+  'plugin:state': { name: string; generation: number; from: PluginState; to: PluginState; reason: string }
+  /** A crash, a limit, a denial, a replacement that did not come up. `lost`: events it had taken and not handled. */
+  'plugin:fault': { name: string; generation: number; error: Error; lost?: number }
+  /** A generation took over from another. `moved`: events that were handed over; `left`: what the old one could not undo. */
+  'plugin:replaced': { name: string; from: number; to: number; reason: string; ms: number; moved: number; left: string[] }
+  /** The kernel started or stopped. */
+  'kernel:state': { from: KernelState; to: KernelState }
+}
+
+export type KernelState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
+
+// mitt declares a default export that nodenext does not see as callable.
+const mitt = mittModule as unknown as <E extends Record<EventType, unknown>>() => Emitter<E>
+
+export class KernelEmitter {
+  readonly #emitter = mitt<KernelEvents>()
+  readonly #failed: (event: string, error: unknown) => void
+
+  constructor(failed: (event: string, error: unknown) => void) {
+    this.#failed = failed
+  }
+
+  /** Returns the undo. */
+  on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown): () => void {
+    // mitt lets a throwing handler stop the others.
+    const guarded = (payload: KernelEvents[E]): void => {
+      try {
+        const result = listener(payload)
+        if (result instanceof Promise) result.catch((error: unknown) => this.#failed(event, error))
+      } catch (error) {
+        this.#failed(event, error)
+      }
+    }
+    this.#emitter.on(event, guarded)
+    return () => this.#emitter.off(event, guarded)
+  }
+
+  emit<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
+    this.#emitter.emit(event, payload)
+  }
+}

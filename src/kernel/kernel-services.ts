@@ -1,0 +1,89 @@
+/** The kernel's own seat among the services: what its embedder provides and uses. */
+import type { MessagePort } from 'node:worker_threads'
+import type { ServiceChange, ServiceRegistry } from '../bus/service-registry.js'
+import type { RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
+import { PlugbayError } from '../errors.js'
+import { assertService, methodsOf, ProviderLine, ServiceClient, USE_WAIT } from '../sandbox/service-line.js'
+import type { Scope } from '../scope.js'
+import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
+
+export class KernelServices implements ServiceConsumer {
+  readonly name: string
+  readonly #registry: ServiceRegistry
+  readonly #broker: ServiceBroker
+  readonly #scope: Scope
+  readonly #clients = new Map<number, ServiceClient>()
+
+  constructor(name: string, registry: ServiceRegistry, broker: ServiceBroker, scope: Scope) {
+    this.name = name
+    this.#registry = registry
+    this.#broker = broker
+    this.#scope = scope
+  }
+
+  /**
+   * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced.
+   * Rejects with SERVICE_UNKNOWN, or SERVICE_NAME_INVALID for a range that is none.
+   */
+  async use<Name extends (keyof Services & string) | (string & {})>(name: Name, options: ServiceUseOptions = {}): Promise<RemoteOf<Name>> {
+    const { range = '*', wait = USE_WAIT, signal } = options
+    const limit = signal ? AbortSignal.any([signal, this.#scope.signal]) : this.#scope.signal
+    const { use, record, port } = await this.#broker.open(this, { name, range, wait }, limit)
+    const client = new ServiceClient(name, record.methods, port, options)
+    this.#clients.set(use, client)
+    this.#scope.own(`use of service ${name}`, () => {
+      this.#clients.delete(use)
+      this.#broker.release(use)
+      client.gone(new PlugbayError('KERNEL_STATE', `The kernel has stopped: service '${name}' can no longer be called.`), true)
+    })
+    return client.proxy as RemoteOf<Name>
+  }
+
+  /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID or SERVICE_DUPLICATE. */
+  provide(name: string, service: object, { version = '1.0.0' }: { version?: string | undefined } = {}): { withdraw(): void } {
+    assertService(service, name, this.name)
+    const methods = methodsOf(service)
+    const provided = { name, plugin: this.name, service, methods: new Set(methods) }
+    const lines = new Set<ProviderLine>()
+    const handle: ServiceProvider = {
+      connect: (consumer, port) => {
+        const line: ProviderLine = new ProviderLine(port, provided, consumer, () => lines.delete(line))
+        lines.add(line)
+      },
+    }
+    const record = this.#registry.provide({ name, version, methods, provider: this.name, handle })
+    this.#broker.provided(record)
+    const withdraw = this.#scope.own(`service ${name}`, () => {
+      const error = new PlugbayError('SERVICE_GONE', `Service '${name}' is gone: '${this.name}' no longer provides it.`, {
+        plugin: this.name,
+      })
+      record.withdraw()
+      this.#broker.withdrawn(record, false, error)
+    })
+    return { withdraw: () => void withdraw() }
+  }
+
+  /** Tells of every change of a service. Returns the undo. */
+  watch(name: string, listener: (change: { change: ServiceChange['kind']; version: string; provider: string }) => unknown): () => void {
+    const stop = this.#scope.own(
+      `watch of service ${name}`,
+      this.#registry.watch(name, ({ kind, record }) => listener({ change: kind, version: record.version, provider: record.provider })),
+    )
+    return () => void stop()
+  }
+
+  /** All services there are. */
+  list(): { name: string; version: string; provider: string; methods: readonly string[] }[] {
+    return this.#registry.list().map(({ name, version, provider, methods }) => ({ name, version, provider, methods }))
+  }
+
+  rebind(use: number, _version: string, port: MessagePort): void {
+    const client = this.#clients.get(use)
+    if (client === undefined) port.close()
+    else client.rebind(port)
+  }
+
+  gone(use: number, hard: boolean, error: PlugbayError): void {
+    this.#clients.get(use)?.gone(error, hard)
+  }
+}

@@ -1,0 +1,507 @@
+/** The kernel: which plugins live, and the door to all they share. */
+import { join, resolve } from 'node:path'
+import { Stamp } from '../bus/event.js'
+import { EventBus, type EventBusStats } from '../bus/event-bus.js'
+import { ServiceRegistry } from '../bus/service-registry.js'
+import { PlugbayError, toWire } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import { Standby } from '../sandbox/host/standby.js'
+import type { Exit } from '../sandbox/plugin-host.js'
+import type { HealthReport, LogLevel } from '../sandbox/protocol.js'
+import { Scope } from '../scope.js'
+import type { BootReport } from './boot-report.js'
+import { discover } from './discovery.js'
+import { type Explanation, explain } from './explain.js'
+import type { Plane } from './gateway.js'
+import { Generation } from './generation.js'
+import type { HotReload } from './hot-reload.js'
+import { bootReportOf, infoOf, type PluginInfo, type PluginTraffic, trafficOf } from './inventory.js'
+import { KernelEmitter, type KernelEvents, type KernelState } from './kernel-events.js'
+import { KernelServices } from './kernel-services.js'
+import { readableLogger } from './log.js'
+import { type PluginSource, readPlugin } from './manifest.js'
+import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
+import { effectiveIsolation, effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
+import { packedDataOf } from './packed-event.js'
+import { placeFor } from './placement.js'
+import { resolvePluginConfig } from './plugin-config.js'
+import { PluginInstance } from './plugin-instance.js'
+import { Reconciler } from './reconciler.js'
+import { ServiceBroker } from './service-broker.js'
+import { type Change, type Replacement, type ReplaceReason, Supervisor } from './supervisor.js'
+import { TaskPools } from './task-pools.js'
+
+/** What an unloaded plugin left behind: nothing, if all is well. */
+export interface UnloadReport {
+  name: string
+  left: string[]
+}
+
+export interface KernelMetrics {
+  state: KernelState
+  bus: EventBusStats
+  services: number
+  /** Booted threads that wait for a plugin. */
+  standby: number
+  plugins: PluginTraffic[]
+}
+
+export class Kernel implements AsyncDisposable {
+  /** Publishes and subscribes as the embedder. */
+  readonly bus: EventBus
+  /** Provides and uses services as the embedder. */
+  readonly services: KernelServices
+  /** Where the kernel's lines go. */
+  readonly log: Logger
+  readonly #options: ResolvedOptions
+  readonly #scope = new Scope('kernel')
+  readonly #plane: Plane
+  readonly #standby: Standby
+  readonly #tasks: TaskPools
+  readonly #emitter: KernelEmitter
+  readonly #instances = new Map<string, PluginInstance>()
+  readonly #config = new Map<string, object>()
+  /** Where plugins lie that the embedder unloaded. */
+  readonly #unloaded = new Set<string>()
+  /** Faults that have been told. */
+  readonly #told = new WeakSet<Error>()
+  readonly #supervisor: Supervisor
+  readonly #reconciler: Reconciler
+  #state: KernelState = 'created'
+  #hotReload: HotReload | undefined
+  #watching: Promise<void> | undefined
+  #stopped: Promise<void> | undefined
+
+  /** Use {@link createKernel}. */
+  constructor(options: ResolvedOptions) {
+    this.#options = options
+    this.log = options.logger ?? readableLogger(options.logLevel)
+    const stamp = new Stamp()
+    const registry = new ServiceRegistry()
+    const broker = new ServiceBroker(registry)
+    this.bus = new EventBus({
+      source: options.name,
+      stamp,
+      seal: packedDataOf,
+      onFailure: (subscription, event, error) =>
+        this.log.error(
+          { plugin: subscription.owner, topic: event.type, pattern: subscription.pattern, err: error },
+          `A handler of '${subscription.owner}' failed.`,
+        ),
+    })
+    this.services = new KernelServices(options.name, registry, broker, this.#scope)
+    this.#plane = { bus: this.bus, stamp, registry, broker }
+    this.#standby = new Standby(options.standby)
+    this.#tasks = new TaskPools(options.maxConcurrency)
+    this.#emitter = new KernelEmitter((event, error) => this.log.error({ err: error }, `A listener of '${event}' threw.`))
+    this.#supervisor = new Supervisor({
+      make: (instance, change, aside, crashed) => this.#make(instance, change, aside, crashed),
+      emit: (event, payload) => this.#tell(event, payload),
+      adopt: (instance, change) => this.#adopt(instance, change),
+    })
+    this.#reconciler = new Reconciler(this.#instances, this.#supervisor, options.maxConcurrency)
+    for (const [name, config] of Object.entries(options.config)) this.#config.set(name, config)
+  }
+
+  get state(): KernelState {
+    return this.#state
+  }
+
+  // ── start and stop ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Finds the plugins and starts them in the order of their dependencies. Resolves with a report of the boot; a plugin that
+   * does not start is left out with its dependents, unless its manifest says `onFailure: "abort"`: then all is stopped again and
+   * this rejects with BOOT_FAILED. Rejects with KERNEL_STATE when called twice.
+   */
+  async start(): Promise<BootReport> {
+    if (this.#state !== 'created')
+      throw new PlugbayError('KERNEL_STATE', `The kernel is ${this.#state}: it is started once. Make a new one with createKernel().`)
+    this.#move('starting')
+    const began = performance.now()
+    const { found, faults } = await discover(this.#options.plugins, this.#options.base)
+    this.#assertStarting()
+    for (const { path, error } of faults) this.log.error({ err: error, path }, error.message)
+    for (const source of found) this.#take(source)
+    // Watched from before they are loaded: an edit made during the boot is seen.
+    this.#watching = this.#options.watch && this.#watch(this.#options.watch.settle, [...found, ...faults])
+    // Told below, after the plugins have started.
+    this.#watching?.catch(() => {})
+    await this.#reconciler.reconcile('the kernel starts')
+    this.#assertStarting()
+    this.#logExcluded()
+    await this.#abortIfAsked()
+    await this.#watching
+    this.#assertStarting()
+    this.#standby.open()
+    this.#move('running')
+    const infos = [...this.#instances.values()].map((instance) => ({ instance, info: this.#info(instance) }))
+    return bootReportOf(performance.now() - began, this.#reconciler.plan, infos, faults)
+  }
+
+  #assertStarting(): void {
+    if (this.#state !== 'starting') throw new PlugbayError('KERNEL_STATE', 'The kernel was stopped while it was starting.')
+  }
+
+  /** What failed to start was told as a fault; what may not even start is told here, each root cause once. */
+  #logExcluded(): void {
+    for (const [name, error] of this.#reconciler.plan.excluded) {
+      if (error.code !== 'DEPENDENCY_FAILED') this.log.error({ plugin: name, err: error }, error.message)
+    }
+  }
+
+  async #abortIfAsked(): Promise<void> {
+    const culprit = [...this.#instances.values()].find(
+      ({ enabled, running, source, error }) => enabled && !running && error !== undefined && source.manifest.onFailure === 'abort',
+    )
+    if (culprit === undefined) return
+    await this.stop()
+    throw new PlugbayError(
+      'BOOT_FAILED',
+      `The system did not boot: plugin '${culprit.name}' must run (onFailure: "abort") and did not start. ${culprit.error?.message ?? ''}`,
+      { plugin: culprit.name, cause: culprit.error },
+    )
+  }
+
+  /** Stops all plugins in reverse order, each drained, each with a hard end. Idempotent; nothing of the kernel runs afterwards. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    this.#move('stopping')
+    await this.#watching?.catch(() => {})
+    await this.#hotReload?.close()
+    const left = await this.#reconciler.stopAll('the kernel stops')
+    for (const label of left) this.log.warn({}, `Left behind: ${label}`)
+    await this.#scope.close()
+    await this.#standby.close()
+    this.#move('stopped')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  // ── plugins ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** All plugins the kernel knows, running or not, by name. */
+  plugins(): PluginInfo[] {
+    return [...this.#instances.values()].map((instance) => this.#info(instance)).sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running. */
+  async load(path: string): Promise<PluginInfo> {
+    const instance = await this.#enter(path)
+    if (instance.enabled && !instance.running) {
+      const { name, state, error } = instance
+      this.#forget(instance)
+      throw error ?? new PlugbayError('PLUGIN_STATE', `Plugin '${name}' was loaded and is ${state}.`, { plugin: name })
+    }
+    return this.#info(instance)
+  }
+
+  /** Takes in the plugin at `path`, whether it comes to run or not. */
+  async #enter(path: string): Promise<PluginInstance> {
+    this.#assertRunning('load')
+    const source = await readPlugin(resolve(this.#options.base, path))
+    this.#assertRunning('load')
+    const there = this.#instances.get(source.name)
+    if (there) {
+      throw new PlugbayError(
+        'PLUGIN_DUPLICATE',
+        `A plugin named '${source.name}' is already loaded from ${there.source.path}; the one at ${source.path} was left out. Rename one, or unload the other first.`,
+        { plugin: source.name, details: { paths: [there.source.path, source.path] } },
+      )
+    }
+    this.#unloaded.delete(source.path)
+    const instance = this.#take(source)
+    await this.#reconciler.reconcile(`'${source.name}' was loaded`).catch((error: unknown) => {
+      this.#forget(instance)
+      throw error
+    })
+    return instance
+  }
+
+  /** One that does not run and is still the one of its name. */
+  #forget(instance: PluginInstance): void {
+    if (instance.generation === undefined && this.#instances.get(instance.name) === instance) this.#instances.delete(instance.name)
+  }
+
+  /** Stops the plugin, and first those that depend on it, and forgets it. The report says what it left behind. Rejects with PLUGIN_UNKNOWN. */
+  async unload(name: string): Promise<UnloadReport> {
+    const instance = this.#find(name)
+    this.#unloaded.add(instance.source.path)
+    return this.#remove(instance)
+  }
+
+  async #remove({ name }: PluginInstance): Promise<UnloadReport> {
+    this.#hotReload?.untrack(name)
+    const left = await this.#reconciler.remove(name, `'${name}' was unloaded`, () => this.#instances.delete(name))
+    return { name, left: [...left, ...this.#leftOf(name)] }
+  }
+
+  /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. */
+  async reload(name: string): Promise<Replacement | undefined> {
+    this.#assertRunning('reload')
+    return this.#renew(this.#find(name), 'reload')
+  }
+
+  /** Lets a disabled plugin run. Rejects with what keeps it from running. */
+  async enable(name: string): Promise<void> {
+    const instance = this.#find(name)
+    this.#assertRunning('enable')
+    instance.enabled = true
+    instance.stuck = false
+    instance.rest('resolved', 'it was enabled')
+    await this.#reconciler.reconcile(`'${name}' was enabled`)
+    this.#assertStill(instance)
+    if (instance.enabled && !instance.running && instance.error) throw instance.error
+  }
+
+  /** Stops the plugin, and those that depend on it, and keeps it from running until it is enabled. */
+  async disable(name: string): Promise<UnloadReport> {
+    const instance = this.#find(name)
+    this.#assertRunning('disable')
+    instance.enabled = false
+    await this.#reconciler.reconcile(`'${name}' was disabled`)
+    this.#assertStill(instance)
+    if (!instance.enabled) instance.rest('disabled', 'it was disabled')
+    return { name, left: this.#leftOf(name) }
+  }
+
+  /**
+   * Gives the plugin a new configuration (what is left out comes from its file and its manifest). It is validated first: CONFIG_INVALID leaves
+   * the old one in force. A plugin with `updateConfig` gets it live; another is replaced.
+   */
+  async updateConfig(name: string, config: object): Promise<void> {
+    const instance = this.#find(name)
+    const resolved = await this.#resolveConfig(instance.source, config)
+    const live = await instance.inTurn(async () => {
+      const { generation } = instance
+      if (!generation?.alive || !generation.has('updateConfig')) return false
+      await generation.updateConfig(resolved)
+      return true
+    })
+    if (live || !instance.running) this.#config.set(name, config)
+    else await this.#supervisor.replace(instance, 'configuration', { config })
+    // It may have been its configuration that kept it from running.
+    if (instance.generation !== undefined || !instance.enabled || this.#state !== 'running') return
+    instance.stuck = false
+    await this.#reconciler.reconcile(`'${name}' was configured`)
+  }
+
+  /** Asks the plugin how it is. A plugin that does not answer within `limits.healthTimeout` is not healthy. */
+  async health(name: string): Promise<HealthReport> {
+    const instance = this.#find(name)
+    if (!instance.generation?.alive || !instance.running) return { healthy: false, state: instance.state, reason: instance.error?.message }
+    try {
+      return await instance.generation.health()
+    } catch (error) {
+      return { healthy: false, state: instance.state, reason: (error as Error).message }
+    }
+  }
+
+  /** Why the plugin does not run, or that it does. Rejects with PLUGIN_UNKNOWN. */
+  explain(name: string): Explanation {
+    return explain(this.#find(name), this.#instances, this.#reconciler.plan)
+  }
+
+  metrics(): KernelMetrics {
+    const plugins = this.plugins().map(trafficOf)
+    return { state: this.#state, bus: this.bus.stats(), services: this.services.list().length, standby: this.#standby.waiting, plugins }
+  }
+
+  /** Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. */
+  on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown): () => void {
+    return this.#emitter.on(event, listener)
+  }
+
+  // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #move(to: KernelState): void {
+    const from = this.#state
+    this.#state = to
+    this.#emitter.emit('kernel:state', { from, to })
+  }
+
+  #assertRunning(act: string): void {
+    if (this.#state !== 'running' && this.#state !== 'starting') {
+      throw new PlugbayError('KERNEL_STATE', `The kernel is ${this.#state}: it cannot ${act} a plugin now. Start it first.`)
+    }
+  }
+
+  /** It was not unloaded while something was done to it: another plugin may have its name by now. */
+  #assertStill(instance: PluginInstance): void {
+    if (this.#instances.get(instance.name) !== instance) {
+      throw new PlugbayError('PLUGIN_UNKNOWN', `Plugin '${instance.name}' was unloaded meanwhile.`, { plugin: instance.name })
+    }
+  }
+
+  #find(name: string): PluginInstance {
+    const instance = this.#instances.get(name)
+    if (instance) return instance
+    throw new PlugbayError('PLUGIN_UNKNOWN', `There is no plugin '${name}'.${didYouMean(name, this.#instances.keys())}`, { plugin: name })
+  }
+
+  #take(source: PluginSource): PluginInstance {
+    const restart = effectiveRestart(source.manifest, this.#options.defaults)
+    const instance: PluginInstance = new PluginInstance(source, restart, (generation, transition) =>
+      this.#tell('plugin:state', { name: source.name, generation, ...transition }),
+    )
+    if (!instance.enabled) instance.rest('disabled', 'its manifest says so')
+    this.#instances.set(source.name, instance)
+    return instance
+  }
+
+  /** Lifecycle events are told to the embedder and, under `kernel.`, to whoever listens on the bus. */
+  #tell<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
+    if (event === 'plugin:fault') {
+      const { name, generation, error } = payload as KernelEvents['plugin:fault']
+      // Whoever meets a failure on its way up may tell it: it is told once.
+      if (this.#told.has(error)) return
+      this.#told.add(error)
+      this.log.error({ plugin: name, generation, err: error }, error.message)
+    }
+    if (event === 'plugin:replaced') {
+      const { name, from, to, reason, ms } = payload as KernelEvents['plugin:replaced']
+      this.log.info({ plugin: name, generation: to }, `Replaced generation ${from} by ${to} in ${ms.toFixed(1)} ms: ${reason}.`)
+    }
+    this.#emitter.emit(event, payload)
+    const data = 'error' in payload ? { ...payload, error: toWire(payload.error) } : payload
+    void this.bus.publish(`kernel.${event.replace(':', '.')}`, data as never).catch(() => {})
+  }
+
+  #resolveConfig(source: PluginSource, override: object | undefined): Promise<Record<string, unknown>> {
+    return resolvePluginConfig({
+      name: source.name,
+      declaration: source.manifest.config,
+      manifestPath: source.manifestPath,
+      configDir: this.#options.configDir,
+      override,
+      env: this.#options.env,
+    })
+  }
+
+  async #make(
+    instance: PluginInstance,
+    change: Change,
+    aside: boolean,
+    crashed: (generation: Generation, exit: Exit, lost: number) => void,
+  ): Promise<Generation> {
+    const source = change.source ?? instance.source
+    void this.#hotReload?.track(source)
+    const [config, host, needsHooks] = await Promise.all([
+      this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
+      placeFor(source, effectiveIsolation(source.manifest, this.#options.defaults), this.#standby),
+      needsModuleHooks(source),
+    ])
+    const number = ++instance.newest
+    const generation: Generation = new Generation({
+      source,
+      number,
+      config,
+      limits: effectiveLimits(source.manifest, this.#options.defaults),
+      dataDir: join(this.#options.dataDir, source.name),
+      host,
+      plane: this.#plane,
+      tasks: this.#tasks,
+      aside,
+      pluginModule: PLUGIN_MODULE,
+      needsHooks,
+      moved: (transition) => this.#tell('plugin:state', { name: source.name, generation: number, ...transition }),
+      log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
+      crashed: (exit, lost) => crashed(generation, exit, lost),
+    })
+    return generation
+  }
+
+  #logFor(plugin: string, generation: number, level: LogLevel, message: string, fields: unknown): void {
+    const extra = typeof fields === 'object' && fields !== null ? fields : fields === undefined ? {} : { value: fields }
+    this.log[level]({ ...extra, plugin, generation }, message)
+  }
+
+  #adopt(instance: PluginInstance, { source, config }: Change): void {
+    if (source) {
+      instance.source = source
+      instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
+    }
+    if (config) this.#config.set(instance.name, config)
+  }
+
+  /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it. */
+  async #renew(instance: PluginInstance, reason: ReplaceReason): Promise<Replacement | undefined> {
+    const source = await readPlugin(instance.source.path)
+    if (source.name !== instance.name) {
+      throw new PlugbayError(
+        'MANIFEST_INVALID',
+        `The plugin at ${source.path} is now named '${source.name}' instead of '${instance.name}'. Unload it and load it again.`,
+        {
+          plugin: instance.name,
+        },
+      )
+    }
+    const excluded = this.#reconciler
+      .planWith({ ...source.manifest, name: source.name, version: source.version, enabled: instance.enabled })
+      .excluded.get(source.name)
+    if (excluded && instance.running) throw excluded
+    instance.stuck = false
+    if (instance.generation === undefined) {
+      instance.source = source
+      await this.#reconciler.reconcile(reason)
+      if (!instance.running && instance.enabled && instance.error) throw instance.error
+      return undefined
+    }
+    const replacement = await this.#supervisor.replace(instance, reason, { source })
+    // Its version, or what it depends on, may be another now.
+    await this.#reconciler.reconcile(reason)
+    return replacement
+  }
+
+  async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
+    const { HotReload } = await import('./hot-reload.js')
+    this.#hotReload = new HotReload({
+      settle,
+      known: known.map(({ path }) => path),
+      ignore: [this.#options.dataDir],
+      places: this.#options.plugins,
+      configDir: this.#options.configDir,
+      instances: this.#instances,
+      log: this.log,
+      order: () => this.#reconciler.plan.order,
+      changed: (instance) => this.#renew(instance, 'file change'),
+      configured: (instance) => this.updateConfig(instance.name, this.#config.get(instance.name) ?? {}),
+      appeared: (path) => this.#dropIn(path),
+      vanished: (name) => this.#remove(this.#find(name)),
+      fault: (name, error) => this.#tell('plugin:fault', { name, generation: this.#instances.get(name)?.newest ?? 0, error }),
+    })
+    await this.#hotReload.open()
+  }
+
+  /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
+  async #dropIn(path: string): Promise<void> {
+    // A save of a plugin that was unloaded on purpose does not bring it back.
+    if (this.#unloaded.has(path)) return
+    const instance = await this.#enter(path)
+    await this.#hotReload?.track(instance.source)
+    if (instance.enabled && !instance.running && instance.error) throw instance.error
+  }
+
+  /** What is still registered under a plugin's name. */
+  #leftOf(name: string): string[] {
+    const { registry, broker } = this.#plane
+    const services = registry.list().filter(({ provider }) => provider === name)
+    const subscriptions = this.bus.subscriptionsOf(name)
+    const uses = broker.usesOf(name)
+    return [
+      ...services.map((record) => `service ${record.name}@${record.version}`),
+      ...subscriptions.map(({ pattern }) => `subscription to ${pattern}`),
+      ...(uses > 0 ? [`${uses} used services`] : []),
+    ]
+  }
+
+  #info(instance: PluginInstance): PluginInfo {
+    return infoOf(instance, effectiveIsolation(instance.source.manifest, this.#options.defaults))
+  }
+}

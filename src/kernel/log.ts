@@ -1,0 +1,62 @@
+/** Where lines go when the embedder gives no logger: readable ones on standard error. */
+import { styleText } from 'node:util'
+import { PlugbayError } from '../errors.js'
+import type { Logger, LogLevel } from './options.js'
+
+const RANK: Record<LogLevel, number> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: 99 }
+const COLOR = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red' } as const
+
+interface StackHolder {
+  stack: string
+  code?: unknown
+  cause?: unknown
+}
+
+const hasStack = (value: unknown): value is StackHolder =>
+  typeof value === 'object' && value !== null && 'stack' in value && typeof value.stack === 'string'
+
+/** Stacks that lead to somebody's code: ours end at the one who noticed, so where there is a cause, that is what helps. */
+const renderStack = (error: StackHolder): string => {
+  if (hasStack(error.cause)) return renderStack(error.cause)
+  return PlugbayError.is(error) ? '' : `\n    ${error.stack.replaceAll('\n', '\n    ')}`
+}
+
+/** Fields as `key=value`; the stack of an error on lines of its own. */
+const renderFields = (fields: Record<string, unknown>): string => {
+  let line = ''
+  let stack = ''
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === undefined || key === 'plugin' || key === 'generation') continue
+    if (!hasStack(value)) line += ` ${key}=${typeof value === 'string' ? value : safeJson(value)}`
+    else {
+      stack += renderStack(value)
+      if (value.code !== undefined) line += ` code=${String(value.code)}`
+    }
+  }
+  return line + stack
+}
+
+const safeJson = (value: unknown): string => {
+  try {
+    return JSON.stringify(value) ?? String(value)
+  } catch {
+    return String(value)
+  }
+}
+
+/** A pino-like logger of readable lines: time, level, plugin#generation, message, fields. */
+export const readableLogger = (level: LogLevel, write: (line: string) => void = (line) => process.stderr.write(line)): Logger => {
+  const colors = process.stderr.isTTY && !process.env['NO_COLOR']
+  const paint = (color: 'gray' | 'green' | 'yellow' | 'red' | 'cyan', text: string): string => (colors ? styleText(color, text) : text)
+  const log =
+    (at: keyof typeof COLOR) =>
+    (fields: Record<string, unknown>, message = '') => {
+      if (RANK[at] < RANK[level]) return
+      const who = fields['plugin'] === undefined ? 'kernel' : `${String(fields['plugin'])}#${String(fields['generation'] ?? '-')}`
+      const time = new Date().toISOString().slice(11, 23)
+      write(
+        `${paint('gray', time)} ${paint(COLOR[at], at.toUpperCase().padEnd(5))} ${paint('cyan', who)} ${message}${paint('gray', renderFields(fields))}\n`,
+      )
+    }
+  return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') }
+}

@@ -1,0 +1,276 @@
+/** Reads one plugin from its place on disk: its manifest, checked and completed, and the module to run. */
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { PlugbayError, reasonOf } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import { isRange, isVersion } from '../versions.js'
+import { parseJson } from './json-text.js'
+import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
+import { validateManifest } from './schema-validators.generated.js'
+
+export type {
+  ConfigDeclaration,
+  Isolation,
+  Limits,
+  ManifestFile,
+  Ranges,
+  RestartPolicy,
+} from './schema-types.generated.js'
+
+/** A manifest with the schema's own defaults filled in. What the kernel's options decide (isolation, limits, restart) stays open. */
+export interface Manifest extends ManifestFile {
+  version: string
+  enabled: boolean
+  dependencies: Ranges
+  optionalDependencies: Ranges
+  conflicts: Ranges
+  onFailure: 'abort' | 'continue'
+  roles: string[]
+}
+
+/** A task of a plugin: its module on disk, and how many run at once at most. */
+export interface TaskSource {
+  file: string
+  concurrency?: number
+}
+
+/** A plugin as it lies on disk. */
+export interface PluginSource {
+  name: string
+  version: string
+  /** Where it was found: absolute, links not followed. A folder, or the file of a single-file plugin. */
+  path: string
+  /** The plugin's folder as a real path. For a single file: the folder the file is in. */
+  root: string
+  /** The module to run, as a real path. */
+  entry: string
+  manifest: Manifest
+  /** The plugin.json as a real path, where there is one. */
+  manifestPath?: string
+  /** Task modules as real paths, by task name. */
+  tasks: Record<string, TaskSource>
+  singleFile: boolean
+  /** What to watch besides the module graph: manifest and entry, as real paths and, where links lead there, as they were found. */
+  tracked: string[]
+}
+
+const ENTRY_NAMES = ['index', 'plugin', 'main']
+const ENTRY_ENDINGS = ['.js', '.mjs', '.ts', '.mts']
+const MAIN_ENDINGS = new Set([...ENTRY_ENDINGS, '.cjs', '.cts'])
+const ENTRIES = ENTRY_NAMES.flatMap((name) => ENTRY_ENDINGS.map((ending) => name + ending))
+
+/** Whether a file name can be a single-file plugin. */
+export const isPluginModule = (file: string): boolean =>
+  ENTRY_ENDINGS.includes(extname(file)) && !/\.(?:d|test|spec)\.[cm]?[jt]s$/.test(file) && !basename(file).startsWith('.')
+
+/** The entry module among the names in a folder without a manifest, or whose manifest names none. */
+export const entryAmong = (names: readonly string[]): string | undefined => ENTRIES.find((entry) => names.includes(entry))
+
+const within = (folder: string, path: string): boolean => {
+  const way = relative(folder, path)
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
+}
+
+const complete = (file: ManifestFile): Manifest => ({
+  ...file,
+  version: file.version ?? '0.0.0',
+  enabled: file.enabled ?? true,
+  dependencies: file.dependencies ?? {},
+  optionalDependencies: file.optionalDependencies ?? {},
+  conflicts: file.conflicts ?? {},
+  onFailure: file.onFailure ?? 'continue',
+  roles: file.roles ?? [],
+})
+
+/** What a JSON Schema cannot say: ranges, and a plugin that refers to itself. */
+const semanticProblems = (manifest: ManifestFile): Problem[] => {
+  const problems: Problem[] = []
+  for (const field of ['dependencies', 'optionalDependencies', 'conflicts'] as const) {
+    for (const [name, range] of Object.entries(manifest[field] ?? {})) {
+      const path = fieldPath([field, name])
+      if (!isRange(range))
+        problems.push({ path, value: range, message: `must be a semver range, such as '^1.0.0' or '*', not ${show(range)}` })
+      if (name === manifest.name) problems.push({ path, value: range, message: 'a plugin cannot name itself here' })
+    }
+  }
+  if (manifest.version !== undefined && !isVersion(manifest.version)) {
+    problems.push({
+      path: 'version',
+      value: manifest.version,
+      message: `must be a semantic version, such as '1.4.0', not ${show(manifest.version)}`,
+    })
+  }
+  return problems
+}
+
+const nameIn = (value: unknown): string | undefined => {
+  const name: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'name') : undefined
+  return typeof name === 'string' ? name : undefined
+}
+
+/**
+ * Checks a manifest that is already parsed. `file` is named in messages.
+ * Throws MANIFEST_INVALID with every problem in `details.problems`.
+ */
+export const checkManifest = (value: unknown, file: string): Manifest => {
+  const valid = validateManifest(value)
+  const problems = valid ? semanticProblems(value as ManifestFile) : schemaProblems(validateManifest.errors, value) // oxlint-disable-line typescript/no-unsafe-type-assertion
+  if (problems.length > 0) throw problemsError('MANIFEST_INVALID', file, problems, { plugin: nameIn(value), details: { file } })
+  return complete(value as ManifestFile) // oxlint-disable-line typescript/no-unsafe-type-assertion
+}
+
+const readManifest = async (file: string): Promise<Manifest> => {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    throw new PlugbayError('MANIFEST_INVALID', `${file} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { file } })
+  }
+  const parsed = parseJson(text)
+  if ('value' in parsed) return checkManifest(parsed.value, file)
+  const { line, column, reason } = parsed.fault
+  throw new PlugbayError('MANIFEST_INVALID', `${file}:${line}:${column} is not valid JSON: ${reason}.`, { details: { file, line, column } })
+}
+
+/** The real path of a file a manifest names, once it is sure that it lies in the plugin's folder. */
+const fileInside = async (root: string, path: string, field: string, manifest: Manifest, manifestPath: string): Promise<string> => {
+  const told = { plugin: manifest.name, details: { file: manifestPath, field, value: path } }
+  const outside = (target: string): PlugbayError =>
+    new PlugbayError(
+      'PATH_OUTSIDE_PLUGIN',
+      `Plugin '${manifest.name}': ${field} in ${manifestPath} is '${path}', which leads to ${target}, outside the plugin's folder ${root}. Move the file into the folder.`,
+      told,
+    )
+  const written = resolve(root, path)
+  if (!within(root, written)) throw outside(written)
+  let real: string
+  try {
+    real = await realpath(written)
+    if ((await stat(real)).isDirectory()) throw new Error('it is a folder')
+  } catch (error) {
+    const siblings = await readdir(dirname(written)).catch(() => [])
+    const mend = didYouMean(
+      basename(written),
+      siblings.filter((name) => MAIN_ENDINGS.has(extname(name))),
+    )
+    const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'which does not exist' : `which cannot be used: ${reasonOf(error)}` // oxlint-disable-line typescript/no-unsafe-type-assertion
+    throw new PlugbayError('PLUGIN_LOAD', `Plugin '${manifest.name}': ${field} in ${manifestPath} is '${path}', ${why}.${mend}`, {
+      ...told,
+      cause: error,
+    })
+  }
+  if (!within(root, real)) throw outside(real)
+  if (!MAIN_ENDINGS.has(extname(real))) {
+    const problem = { path: field, value: path, message: `must be a module (${[...MAIN_ENDINGS].join(', ')}), not '${path}'` }
+    throw problemsError('MANIFEST_INVALID', manifestPath, [problem], { plugin: manifest.name, details: { file: manifestPath } })
+  }
+  return real
+}
+
+const taskSources = async (root: string, manifest: Manifest, manifestPath: string): Promise<Record<string, TaskSource>> => {
+  const declared: [string, TaskDeclaration][] = Object.entries(manifest.tasks ?? {})
+  const sources = declared.map(async ([name, task]): Promise<[string, TaskSource]> => {
+    const { file, concurrency } = typeof task === 'string' ? { file: task, concurrency: undefined } : task
+    const real = await fileInside(root, file, fieldPath(['tasks', name]), manifest, manifestPath)
+    return [name, { file: real, ...(concurrency === undefined ? {} : { concurrency }) }]
+  })
+  return Object.fromEntries(await Promise.all(sources))
+}
+
+/** A manifest for a plugin that has none; its name is that of its file or folder, so that must be a fit one. */
+const impliedManifest = (name: string, path: string): Manifest => {
+  try {
+    return checkManifest({ name }, path)
+  } catch (error) {
+    const fit = name
+      .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/g, '-')
+      .replaceAll(/^-|-$/g, '')
+    const mend = fit === '' ? '' : ` Rename it to '${fit}', or give it a plugin.json with a name.`
+    const message = `${path} has no plugin.json, so its own name is the plugin's, and '${name}' is not a valid one: lower-case words joined by '-', '_' or '.'.${mend}`
+    throw new PlugbayError('MANIFEST_INVALID', message, {
+      cause: error,
+      details: { file: path, problems: [{ path: 'name', value: name, message }] },
+    })
+  }
+}
+
+const readFolder = async (path: string): Promise<PluginSource> => {
+  const root = await realpath(path)
+  const names = await readdir(root)
+  const hasManifest = names.includes('plugin.json')
+  const entryName = entryAmong(names)
+  if (!hasManifest && entryName === undefined) {
+    throw new PlugbayError(
+      'MANIFEST_MISSING',
+      `${path} is no plugin: it has neither a plugin.json nor an entry module (${ENTRY_NAMES.join(', ')} with ${ENTRY_ENDINGS.join(', ')}).`,
+      {
+        details: { path },
+      },
+    )
+  }
+  const written = join(root, 'plugin.json')
+  const manifest = hasManifest ? await readManifest(written) : impliedManifest(basename(path), path)
+  const manifestPath = hasManifest ? await realpath(written) : undefined
+  const main = manifest.main ?? entryName
+  if (main === undefined && manifest.isolation !== 'grpc') {
+    throw new PlugbayError(
+      'PLUGIN_LOAD',
+      `Plugin '${manifest.name}': ${written} names no main, and ${root} has no entry module (${ENTRY_NAMES.join(', ')} with ${ENTRY_ENDINGS.join(', ')}).`,
+      { plugin: manifest.name, details: { path: root } },
+    )
+  }
+  const entry = main === undefined ? written : await fileInside(root, main, 'main', manifest, written)
+  const tracked = [
+    ...(manifestPath === undefined ? [] : [manifestPath, written, join(path, 'plugin.json')]),
+    entry,
+    ...(main === undefined ? [] : [resolve(root, main), resolve(path, main)]),
+  ]
+  return {
+    name: manifest.name,
+    version: manifest.version,
+    path,
+    root,
+    entry,
+    manifest,
+    ...(manifestPath === undefined ? {} : { manifestPath }),
+    tasks: await taskSources(root, manifest, written),
+    singleFile: false,
+    tracked: [...new Set(tracked)],
+  }
+}
+
+/**
+ * Reads the plugin at a path: a folder with a plugin.json, a folder with an entry module alone, or one module.
+ *
+ * Throws MANIFEST_MISSING when there is no plugin, MANIFEST_INVALID for a manifest that is not JSON or breaks the schema,
+ * PATH_OUTSIDE_PLUGIN for a file outside the folder (also through a link), PLUGIN_LOAD for a module that is not there.
+ */
+export const readPlugin = async (place: string): Promise<PluginSource> => {
+  const given = resolve(place)
+  const path = basename(given) === 'plugin.json' ? dirname(given) : given
+  const stats = await stat(path).catch((error: unknown) => {
+    throw new PlugbayError('MANIFEST_MISSING', `There is no plugin at ${path}: ${reasonOf(error)}.`, { cause: error, details: { path } })
+  })
+  if (stats.isDirectory()) return readFolder(path)
+  if (!stats.isFile() || !isPluginModule(path)) {
+    throw new PlugbayError('MANIFEST_MISSING', `${path} is no plugin: a single-file plugin is a module (${ENTRY_ENDINGS.join(', ')}).`, {
+      details: { path },
+    })
+  }
+  const entry = await realpath(path)
+  const manifest = impliedManifest(basename(path, extname(path)), path)
+  return {
+    name: manifest.name,
+    version: manifest.version,
+    path,
+    root: dirname(entry),
+    entry,
+    manifest,
+    tasks: {},
+    singleFile: true,
+    tracked: [...new Set([entry, path])],
+  }
+}

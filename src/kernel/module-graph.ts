@@ -1,0 +1,138 @@
+/** Which files a module is made of: everything reached from it by static imports and literal dynamic ones. */
+import { readFile, realpath, stat } from 'node:fs/promises'
+import { dirname, extname, resolve, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { parse as lex } from 'es-module-lexer'
+import { isTypeScript, stripTypes } from '../strip-types.js'
+
+export interface ModuleGraph {
+  /** Real paths of all files, the entry first. */
+  files: string[]
+  /** Paths as they were written, where a link leads from there to one of the files: changing the link changes the module. */
+  links: string[]
+  /** Imported names that are no paths, such as 'plugbay/plugin' or 'node:fs', sorted. */
+  bare: string[]
+  /** Whether any of the files is TypeScript. */
+  typescript: boolean
+  /** Absolute paths that are imported but not there: what to watch for them to appear. */
+  unresolved: string[]
+  /** Files that could not be parsed. What they import is not known, so the files of the previous graph are kept. */
+  broken: string[]
+}
+
+const SCANNED = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', ''])
+
+/** What CommonJS tries when a name has no ending; and an import of `./x.js` may mean `./x.ts` to a tool that built it. */
+const CANDIDATES = ['', '.js', '.json', '.cjs', '.ts', `${sep}index.js`, `${sep}index.cjs`]
+
+const REQUIRE = /\brequire\s*\(\s*(?:'([^'\n]+)'|"([^"\n]+)")\s*\)/g
+
+type Parse = typeof lex
+
+const parser = async (): Promise<Parse> => {
+  const { init, parse } = await import('es-module-lexer')
+  await init()
+  return parse
+}
+
+/** The names a source imports. Of one that cannot be parsed only what it requires is known. */
+const importsOf = (source: string, path: string, parse: Parse): { names: string[]; parsed: boolean } => {
+  const required = source.includes('require') ? Array.from(source.matchAll(REQUIRE), ([, single, double]) => single ?? double ?? '') : []
+  const attempts = isTypeScript(path) ? [() => source, () => stripTypes(source, path)] : [() => source]
+  for (const attempt of attempts) {
+    try {
+      const names: string[] = []
+      for (const found of parse(attempt())[0]) {
+        if (found.type === 'import-meta' || found.specifier === undefined) continue
+        if (found.type === 'dynamic' ? found.glob || found.probablyTypeOnly : found.typeOnly) continue
+        names.push(found.specifier)
+      }
+      return { names: [...names, ...required], parsed: true }
+    } catch {
+      // The lexer reads most TypeScript as it is; what it cannot read gets a second try without its types.
+    }
+  }
+  return { names: required, parsed: false }
+}
+
+const isPath = (name: string): boolean => /^\.{0,2}\//.test(name) || name === '.' || name === '..' || name.startsWith('file:')
+
+const pathOf = (name: string, from: string): string | undefined => {
+  try {
+    if (name.startsWith('file:')) return fileURLToPath(name)
+    return resolve(dirname(from), decodeURIComponent(name.replace(/[?#].*$/, '')))
+  } catch {
+    return undefined
+  }
+}
+
+/** The file a written path means, and how it is written. */
+const find = async (written: string): Promise<{ written: string; real: string } | undefined> => {
+  for (const candidate of CANDIDATES.map((ending) => written + ending)) {
+    const stats = await stat(candidate).catch(() => undefined)
+    if (stats?.isFile()) return { written: candidate, real: await realpath(candidate) }
+  }
+  return undefined
+}
+
+/**
+ * Follows the imports of a module. `root` is the plugin's folder: what lies in a node_modules within it, or in one
+ * elsewhere, is a library and not followed. Never throws: a file with a syntax error is in `broken`, and the files of
+ * `previous` stay in the graph then, so that the fix is seen wherever it is made.
+ */
+export const moduleGraph = async (entry: string, root: string, previous?: ModuleGraph): Promise<ModuleGraph> => {
+  const parse = await parser()
+  const files = new Set<string>()
+  const links = new Set<string>()
+  const bare = new Set<string>()
+  const unresolved = new Set<string>()
+  const broken: string[] = []
+  const isLibrary = (path: string): boolean =>
+    (path.startsWith(root + sep) ? path.slice(root.length) : path).split(sep).includes('node_modules')
+
+  const add = async (path: string): Promise<string | undefined> => {
+    const found = await find(path)
+    if (!found) {
+      unresolved.add(path)
+      return undefined
+    }
+    if (isLibrary(found.real)) return undefined
+    if (found.written !== found.real) links.add(found.written)
+    if (files.has(found.real)) return undefined
+    files.add(found.real)
+    return found.real
+  }
+
+  let wave = [await add(entry)]
+  while (wave.length > 0) {
+    const next = wave.map(async (path): Promise<(string | undefined)[]> => {
+      if (path === undefined || !SCANNED.has(extname(path))) return []
+      const source = await readFile(path, 'utf8').catch(() => undefined)
+      const { names, parsed } = importsOf(source ?? '', path, parse)
+      if (!parsed || source === undefined) broken.push(path)
+      const found: (string | undefined)[] = []
+      for (const name of names) {
+        if (!isPath(name)) {
+          if (!name.startsWith('data:')) bare.add(name)
+          continue
+        }
+        const target = pathOf(name, path)
+        if (target !== undefined) found.push(await add(target))
+      }
+      return found
+    })
+    wave = (await Promise.all(next)).flat().filter((path) => path !== undefined)
+  }
+  if (broken.length > 0 && previous) {
+    for (const path of previous.files) files.add(path)
+    for (const path of previous.links) links.add(path)
+  }
+  return {
+    files: [...files],
+    links: [...links],
+    bare: [...bare].sort(),
+    typescript: Array.from(files).some(isTypeScript),
+    unresolved: [...unresolved].sort(),
+    broken: broken.sort(),
+  }
+}

@@ -1,0 +1,315 @@
+/** The kernel's options: checked, completed, and read from a configuration file. */
+import { randomUUID } from 'node:crypto'
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { basename, dirname, extname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { PlugbayError, reasonOf } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import { isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
+import { parseJson } from './json-text.js'
+import { type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+import type { Backoff, Isolation, Limits, OptionsFile, Permission, PluginDefaults, RestartPolicy } from './schema-types.generated.js'
+import { validateOptions } from './schema-validators.generated.js'
+
+export type { OptionsFile } from './schema-types.generated.js'
+
+export type LogLevel = NonNullable<OptionsFile['logLevel']>
+
+/** One method of a structured logger: fields, then a message. */
+export type LogMethod = (fields: Record<string, unknown>, message?: string) => void
+
+/** A logger like pino: a method for each level that takes fields and a message. */
+export interface Logger {
+  debug: LogMethod
+  info: LogMethod
+  warn: LogMethod
+  error: LogMethod
+}
+
+/** What `createKernel` takes. All of it may be left out. */
+export interface KernelOptions extends Omit<OptionsFile, '$schema' | 'config' | 'env'> {
+  /** Configuration of plugins, by plugin name. Strings may hold `${VAR}` and `${VAR:-default}`; `$${` stands for `${`. */
+  config?: Record<string, object> | undefined
+  /** Variables for `${VAR}` in configurations. Default: `process.env`. */
+  env?: Record<string, string | undefined> | undefined
+  /** Where the kernel's and the plugins' lines go: any pino-like object. Left out: readable lines on standard error. */
+  logger?: Logger | undefined
+}
+
+/** Limits with nothing left open. Memory in MB, cpu as a share of one core, times in ms, queue and window in events. */
+export type EffectiveLimits = { [Key in keyof Limits]-?: NonNullable<Limits[Key]> }
+
+/** A restart policy with nothing left open; times in ms. */
+export interface EffectiveRestart {
+  policy: NonNullable<RestartPolicy['policy']>
+  max: number
+  within: number
+  backoff: { [Key in keyof Backoff]-?: number }
+}
+
+/** What holds for every plugin whose manifest does not say otherwise. */
+export interface EffectiveDefaults {
+  isolation: Isolation
+  limits: EffectiveLimits
+  restart: EffectiveRestart
+}
+
+/** Options with every default filled in; paths are absolute. */
+export interface ResolvedOptions {
+  name: string
+  base: string
+  /** Absolute paths: folders to scan, or single plugins. */
+  plugins: string[]
+  config: Record<string, object>
+  configDir: string | undefined
+  /** Undefined: files are not watched. `settle` in ms. */
+  watch: { settle: number } | undefined
+  dataDir: string
+  defaults: EffectiveDefaults
+  maxConcurrency: number
+  standby: number
+  logger: Logger | undefined
+  logLevel: LogLevel
+  env: Record<string, string | undefined>
+  roles: Record<string, Permission[]>
+}
+
+/** What a plugin may take where neither manifest nor options say otherwise. */
+export const DEFAULT_LIMITS: EffectiveLimits = {
+  memory: 256,
+  cpu: 1,
+  loadTimeout: 5_000,
+  initializeTimeout: 5_000,
+  startTimeout: 5_000,
+  stopTimeout: 2_000,
+  healthTimeout: 1_000,
+  queue: 1_024,
+  window: 1_024,
+}
+
+/** How a plugin that ended is restarted where neither manifest nor options say otherwise. */
+export const DEFAULT_RESTART: EffectiveRestart = {
+  policy: 'permanent',
+  max: 5,
+  within: 60_000,
+  backoff: { initial: 100, max: 30_000, factor: 2 },
+}
+
+const DEFAULT_SETTLE = 20
+
+/** The fields of `over` that are set, laid over `under`. */
+const lay = <T extends object>(under: T, over: { [Key in keyof T]?: T[Key] | undefined } | undefined): T => ({
+  ...under,
+  ...Object.fromEntries(Object.entries(over ?? {}).filter(([, value]) => value !== undefined)),
+})
+
+/** The limits of one plugin: what its manifest says, else the kernel's defaults. */
+export const effectiveLimits = (manifest: { limits?: Limits | undefined }, defaults: EffectiveDefaults): EffectiveLimits =>
+  lay(defaults.limits, manifest.limits)
+
+const layRestart = (under: EffectiveRestart, over: RestartPolicy | undefined): EffectiveRestart => ({
+  ...lay(under, over && { ...over, backoff: undefined }),
+  backoff: lay(under.backoff, over?.backoff),
+})
+
+/** The restart policy of one plugin: what its manifest says, else the kernel's defaults. */
+export const effectiveRestart = (manifest: { restart?: RestartPolicy | undefined }, defaults: EffectiveDefaults): EffectiveRestart =>
+  layRestart(defaults.restart, manifest.restart)
+
+/** Where one plugin runs: what its manifest says, else the kernel's default. */
+export const effectiveIsolation = (manifest: { isolation?: Isolation | undefined }, defaults: EffectiveDefaults): Isolation =>
+  manifest.isolation ?? defaults.isolation
+
+const LOG_METHODS = ['debug', 'info', 'warn', 'error'] as const
+const OUTSIDE_SCHEMA = ['logger', 'env']
+
+/** What the schema cannot say, as it is about functions, or about fields that are not plain data. */
+const codeProblems = ({ logger, env }: KernelOptions): Problem[] => {
+  const problems: Problem[] = []
+  if (logger !== undefined) {
+    const missing = LOG_METHODS.filter((method) => typeof (logger as Partial<Logger> | null)?.[method] !== 'function')
+    if (missing.length > 0)
+      problems.push({ path: 'logger', message: `must have the methods ${LOG_METHODS.join(', ')}; ${missing.join(', ')} is missing` })
+  }
+  if (env !== undefined && (typeof env !== 'object' || (env as unknown) === null)) {
+    problems.push({ path: 'env', value: env, message: `must be an object of variables, not ${show(env)}` })
+  }
+  return problems
+}
+
+/**
+ * Checks options and fills in what they leave open. Throws OPTIONS_INVALID, with every problem in `details.problems`.
+ * `subject` is what messages call the options: the name of the file they come from.
+ */
+export const resolveOptions = (input: KernelOptions = {}, subject = 'The options'): ResolvedOptions => {
+  const plain: unknown =
+    typeof input === 'object' && (input as unknown) !== null && !Array.isArray(input)
+      ? Object.fromEntries(Object.entries(input).filter(([key, value]) => value !== undefined && !OUTSIDE_SCHEMA.includes(key)))
+      : input
+  const valid = validateOptions(plain)
+  const problems = [...(valid ? [] : optionProblems(plain)), ...(plain === input ? [] : codeProblems(input))]
+  if (problems.length > 0) throw problemsError('OPTIONS_INVALID', subject, problems)
+  const base = resolve(input.base ?? process.cwd())
+  const defaults: PluginDefaults = input.defaults ?? {}
+  const watch = input.watch ?? false
+  return {
+    name: input.name ?? 'plugbay',
+    base,
+    plugins: [input.plugins ?? []].flat().map((place) => resolve(base, place)),
+    config: input.config ?? {},
+    configDir: input.configDir === undefined ? undefined : resolve(base, input.configDir),
+    watch: watch === false ? undefined : { settle: (watch === true ? undefined : watch.settle) ?? DEFAULT_SETTLE },
+    dataDir: resolve(base, input.dataDir ?? './data'),
+    defaults: {
+      isolation: defaults.isolation ?? 'thread',
+      limits: lay(DEFAULT_LIMITS, defaults.limits),
+      restart: layRestart(DEFAULT_RESTART, defaults.restart),
+    },
+    maxConcurrency: input.maxConcurrency ?? Math.max(2, availableParallelism()),
+    standby: input.standby ?? 1,
+    logger: input.logger,
+    logLevel: input.logLevel ?? 'info',
+    env: input.env ?? process.env,
+    roles: input.roles ?? {},
+  }
+}
+
+/** The schema knows only the options that are data: a misspelt `logger` deserves its suggestion too. */
+const optionProblems = (plain: unknown): Problem[] =>
+  schemaProblems(validateOptions.errors, plain).map((problem) => {
+    if (!problem.message.startsWith('is not a known field') || problem.message.includes('Did you mean')) return problem
+    return { ...problem, message: `${problem.message}${didYouMean(problem.path, OUTSIDE_SCHEMA)}` }
+  })
+
+const CONFIG_ENDINGS = ['.ts', '.js', '.mjs', '.json', '.yaml', '.yml']
+
+/** The names a configuration file may have. */
+export const CONFIG_FILES = CONFIG_ENDINGS.map((ending) => `plugbay.config${ending}`)
+
+const invalid = (
+  file: string,
+  at: { line: number; column?: number | undefined } | undefined,
+  reason: string,
+  cause?: unknown,
+): PlugbayError => {
+  const where = at === undefined ? file : at.column === undefined ? `${file}:${at.line}` : `${file}:${at.line}:${at.column}`
+  return new PlugbayError('OPTIONS_INVALID', `${where} cannot be read: ${reason.replace(/\.$/, '')}.`, { cause, details: { file, ...at } })
+}
+
+/** The line of `file` an error points to: the head of its stack for a syntax error, else the first frame in the file. */
+const lineIn = (error: unknown, names: readonly string[]): { line: number; column?: number | undefined } | undefined => {
+  const stack: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'stack') : undefined
+  if (typeof stack !== 'string') return undefined
+  for (const name of names) {
+    for (const rest of stack.split(name).slice(1)) {
+      const found = /^(?:\?t=[\d.]+)?:(\d+)(?::(\d+))?/.exec(rest)
+      if (found) return { line: Number(found[1]), column: found[2] === undefined ? undefined : Number(found[2]) }
+    }
+  }
+  return undefined
+}
+
+const importModule = async (file: string): Promise<unknown> => {
+  const { mtimeMs } = await stat(file)
+  const load = async (url: string): Promise<unknown> => ((await import(url)) as { default?: unknown }).default
+  // The time in the address makes an edited file be read again.
+  if (!isTypeScript(file) || runsTypeScript) return load(`${pathToFileURL(file).href}?t=${mtimeMs}`)
+  // Beside the original, so that its imports resolve as they would from there.
+  const stripped = stripTypes(await readFile(file, 'utf8'), file)
+  const copy = join(dirname(file), `.${basename(file)}.${randomUUID()}.mjs`)
+  try {
+    await writeFile(copy, stripped, { flag: 'wx' })
+  } catch {
+    // A folder that cannot be written to: bare and relative imports are lost, all else works.
+    return load(`data:text/javascript;base64,${Buffer.from(stripped).toString('base64')}`)
+  }
+  try {
+    return await load(pathToFileURL(copy).href)
+  } catch (error) {
+    if (error instanceof Error && error.stack !== undefined)
+      error.stack = error.stack.replaceAll(pathToFileURL(copy).href, file).replaceAll(copy, file)
+    throw error
+  } finally {
+    await rm(copy, { force: true })
+  }
+}
+
+const readConfig = async (file: string): Promise<unknown> => {
+  const ending = extname(file)
+  if (ending === '.json') {
+    const parsed = parseJson(await readFile(file, 'utf8'))
+    if ('fault' in parsed)
+      throw invalid(file, { line: parsed.fault.line, column: parsed.fault.column }, `it is not valid JSON: ${parsed.fault.reason}`)
+    return parsed.value
+  }
+  if (ending === '.yaml' || ending === '.yml') return readYaml(file, await readFile(file, 'utf8'), invalid)
+  try {
+    return await importModule(file)
+  } catch (thrown) {
+    const error = (thrown instanceof SyntaxError && syntaxFault(await readFile(file, 'utf8'), file)) || thrown
+    const url = pathToFileURL(file).href
+    const at = lineIn(error, [url, file]) ?? lineIn({ stack: reasonOf(error) }, [file])
+    throw invalid(file, at, reasonOf(error).replace(`${file}:${at?.line ?? ''}:${at?.column ?? ''}: `, ''), error)
+  }
+}
+
+/** The value of a YAML text; `fail` makes the error out of the file, the place in it, and the reason. */
+export const readYaml = async (
+  file: string,
+  text: string,
+  fail: (file: string, at: { line: number; column: number } | undefined, reason: string, cause: unknown) => PlugbayError,
+): Promise<unknown> => {
+  const { parseDocument } = await import('yaml')
+  const document = parseDocument(text, { prettyErrors: false })
+  const [error] = document.errors
+  if (error) {
+    const before = text.slice(0, error.pos[0])
+    throw fail(
+      file,
+      { line: before.split('\n').length, column: before.length - before.lastIndexOf('\n') },
+      `it is not valid YAML: ${error.message}`,
+      error,
+    )
+  }
+  try {
+    return document.toJS() as unknown
+  } catch (cause) {
+    throw fail(file, undefined, `it is not usable YAML: ${reasonOf(cause)}`, cause) // an alias to nothing, or too many of them
+  }
+}
+
+/**
+ * Reads a configuration file: the file itself, or `plugbay.config.{ts,js,mjs,json,yaml,yml}` in a folder; undefined when
+ * the folder has none. Relative paths in it are relative to its own folder. A module gives the options as default export.
+ *
+ * Throws OPTIONS_INVALID, naming file, line and field.
+ */
+export const loadConfigFile = async (place: string): Promise<KernelOptions | undefined> => {
+  const path = resolve(place)
+  const stats = await stat(path).catch((error: unknown) => {
+    throw invalid(path, undefined, reasonOf(error), error)
+  })
+  let file = path
+  if (stats.isDirectory()) {
+    const names = await readdir(path)
+    const present = CONFIG_FILES.filter((name) => names.includes(name))
+    const [first, second] = present
+    if (first === undefined) return undefined
+    if (second !== undefined) {
+      throw new PlugbayError('OPTIONS_INVALID', `${path} has both ${present.join(' and ')}. Keep one of them.`, {
+        details: { files: present },
+      })
+    }
+    file = join(path, first)
+  } else if (!CONFIG_ENDINGS.includes(extname(path))) {
+    throw invalid(path, undefined, `a configuration file ends in ${CONFIG_ENDINGS.join(', ')}`)
+  }
+  const value = await readConfig(file)
+  if (value === undefined && /[jt]s$/.test(file))
+    throw invalid(file, undefined, 'it has no default export; write `export default { plugins: … }`')
+  const options = (value ?? {}) as KernelOptions & { $schema?: unknown } // oxlint-disable-line typescript/no-unsafe-type-assertion
+  resolveOptions(options, file)
+  const { $schema: _, ...rest } = options
+  return { ...rest, base: resolve(dirname(file), options.base ?? '.') }
+}

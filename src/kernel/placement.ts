@@ -1,0 +1,18 @@
+/** Which kind of place a plugin runs in. */
+import { PlugbayError } from '../errors.js'
+import type { Standby } from '../sandbox/host/standby.js'
+import { ThreadHost } from '../sandbox/host/thread.js'
+import type { PluginHost } from '../sandbox/plugin-host.js'
+import type { Isolation, PluginSource } from './manifest.js'
+
+/** A new place of that kind, not started. Rejects with ISOLATION_UNAVAILABLE. */
+export const placeFor = async ({ name }: PluginSource, isolation: Isolation, standby: Standby): Promise<PluginHost> => {
+  if (isolation === 'thread') return new ThreadHost(standby)
+  // Loaded when it is needed: the guest's code comes with it.
+  if (isolation === 'inline') return new (await import('../sandbox/host/inline.js')).InlineHost()
+  throw new PlugbayError(
+    'ISOLATION_UNAVAILABLE',
+    `Plugin '${name}' asks for isolation "${isolation}", which this version does not have yet. Use "thread" or "inline".`,
+    { plugin: name, details: { isolation } },
+  )
+}

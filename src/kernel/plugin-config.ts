@@ -1,0 +1,285 @@
+/** The configuration of one plugin: gathered from its manifest, its file and the options, filled in from the environment, and validated. */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Ajv, ErrorObject, ValidateFunction } from 'ajv'
+import { PlugbayError, reasonOf } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import { parseJson } from './json-text.js'
+import type { ConfigDeclaration } from './manifest.js'
+import { readYaml } from './options.js'
+import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+
+/** A configuration: plain data that a plugin is given. */
+export type PluginConfig = Record<string, unknown>
+
+export interface PluginConfigSources {
+  /** The plugin's name. */
+  name: string
+  /** What its manifest declares. */
+  declaration?: ConfigDeclaration | undefined
+  /** The plugin.json, for messages about the schema in it. */
+  manifestPath?: string | undefined
+  /** The folder of configuration files. */
+  configDir?: string | undefined
+  /** What the options, or a call of `updateConfig`, say. */
+  override?: object | undefined
+  /** The variables for `${VAR}`. */
+  env: Record<string, string | undefined>
+}
+
+const ENDINGS = ['.yaml', '.yml', '.json']
+
+/** The files a plugin's configuration may be in, whether they are there or not: what to watch. */
+export const pluginConfigFiles = (configDir: string, name: string): string[] => ENDINGS.map((ending) => join(configDir, name + ending))
+
+type Path = readonly (string | number)[]
+
+const isPlain = (value: unknown): value is Record<string, unknown> => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null // also the Object of another realm
+}
+
+/** `over` on top of `under`: objects are merged key by key, everything else is replaced. An undefined leaves what is there. */
+const merge = (under: unknown, over: unknown): unknown => {
+  if (over === undefined) return under
+  if (!isPlain(under) || !isPlain(over)) return over
+  const keys = new Set([...Object.keys(under), ...Object.keys(over)])
+  // fromEntries defines its keys, so that one named __proto__ stays a key.
+  return Object.fromEntries(
+    Array.from(keys, (key) => [
+      key,
+      merge(Object.hasOwn(under, key) ? under[key] : undefined, Object.hasOwn(over, key) ? over[key] : undefined),
+    ]),
+  )
+}
+
+const PLACEHOLDER = /\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}/g
+
+interface Substitution {
+  env: Record<string, string | undefined>
+  /** Variables that are not set, with the place that needs them. */
+  missing: { path: string; variable: string }[]
+  /** JSON pointers of values that are a placeholder and nothing else: they may stand for more than a string. */
+  whole: Set<string>
+}
+
+const pointerOf = (path: Path): string => path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+
+/** A copy with the placeholders in every string replaced. Only lists and plain objects are gone into; other values stay themselves. */
+const substitute = (value: unknown, path: Path, state: Substitution): unknown => {
+  if (typeof value === 'string') {
+    if (!value.includes('${')) return value
+    const text = value.replaceAll(PLACEHOLDER, (found, variable: string | undefined, fallback: string | undefined) => {
+      if (variable === undefined) return '${'
+      const set = state.env[variable]
+      if (set !== undefined && (set !== '' || fallback === undefined)) return set
+      if (fallback === undefined) state.missing.push({ path: fieldPath(path), variable })
+      return fallback ?? found
+    })
+    if (/^\$\{[^}]*\}$/.test(value)) state.whole.add(pointerOf(path))
+    return text
+  }
+  if (Array.isArray(value)) return value.map((item, index) => substitute(item, [...path, index], state))
+  if (!isPlain(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, substitute(item, [...path, key], state)]))
+}
+
+/** Where a value refers back to something it is in, if it does. */
+const circleIn = (value: unknown, path: Path = [], ancestors: ReadonlySet<unknown> = new Set()): Path | undefined => {
+  if (!Array.isArray(value) && !isPlain(value)) return undefined
+  if (ancestors.has(value)) return path
+  const inner = new Set(ancestors).add(value)
+  for (const [key, item] of Object.entries(value)) {
+    const found = circleIn(item, [...path, Array.isArray(value) ? Number(key) : key], inner)
+    if (found) return found
+  }
+  return undefined
+}
+
+/** The place in `root` a JSON pointer names: what holds it, and its key there. */
+const locate = (root: unknown, pointer: string): { holder: object; key: string } | undefined => {
+  const keys = pointer
+    .split('/')
+    .slice(1)
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const key = keys.pop()
+  const holder = keys.reduce<unknown>((at, each) => (typeof at === 'object' && at !== null ? Reflect.get(at, each) : undefined), root)
+  return key !== undefined && typeof holder === 'object' && holder !== null ? { holder, key } : undefined
+}
+
+type Dialect = '2020' | 'draft-07'
+
+const loadAjv = async (dialect: Dialect): Promise<Ajv> => {
+  const [module, formats] = await Promise.all([dialect === '2020' ? import('ajv/dist/2020.js') : import('ajv'), import('ajv-formats')])
+  const Constructor = 'Ajv2020' in module ? module.Ajv2020 : module.Ajv
+  const ajv = new Constructor({
+    allErrors: true,
+    verbose: true,
+    useDefaults: true,
+    strictTypes: false,
+    strictRequired: false,
+    strictTuples: false,
+    allowUnionTypes: true,
+    logger: false,
+  })
+  ajv.addVocabulary(['patternErrorMessage', 'markdownDescription'])
+  formats.default.default(ajv)
+  return ajv
+}
+
+const shared = new Map<Dialect, Promise<Ajv>>()
+
+const ajvFor = (schema: object): Promise<Ajv> => {
+  const named: unknown = Reflect.get(schema, '$schema')
+  const dialect = typeof named === 'string' && /20(?:19-09|20-12)/.test(named) ? '2020' : 'draft-07'
+  const found = shared.get(dialect) ?? loadAjv(dialect)
+  shared.set(dialect, found)
+  return found
+}
+
+const compiled = new WeakMap<object, Promise<ValidateFunction>>()
+
+const compile = async (schema: object, { name, manifestPath }: PluginConfigSources): Promise<ValidateFunction> => {
+  const subject = manifestPath ?? `The manifest of plugin '${name}'`
+  const told = { plugin: name, root: 'config.schema', details: manifestPath === undefined ? {} : { file: manifestPath } }
+  const ajv = await ajvFor(schema)
+  // The dialect is chosen already, and ajv knows each by one spelling of its address only.
+  const { $schema: _, ...usable }: { $schema?: unknown } = schema
+  try {
+    if (ajv.validateSchema(usable) !== true) throw problemsError('MANIFEST_INVALID', subject, schemaProblems(ajv.errors, schema), told)
+    const validate = ajv.compile(usable)
+    if (Reflect.get(validate, '$async') === true) throw new Error('a schema with $async is not supported')
+    return validate
+  } catch (error) {
+    if (PlugbayError.is(error)) throw error
+    const reason = reasonOf(error)
+    const unknown = /unknown keyword: "(.*)"$/.exec(reason)?.[1]
+    const message =
+      unknown === undefined
+        ? reason
+        : `unknown keyword '${unknown}'.${didYouMean(unknown, ajv.RULES.all ? Object.keys(ajv.RULES.all) : [])}`
+    throw problemsError('MANIFEST_INVALID', subject, [{ path: '', message: `cannot be used as a JSON Schema: ${message}` }], {
+      ...told,
+      cause: error,
+    })
+  } finally {
+    // The function is kept with the manifest's own object. ajv would keep it for ever, and refuse its $id from another plugin.
+    ajv.removeSchema(usable)
+  }
+}
+
+const validatorOf = (schema: object, sources: PluginConfigSources): Promise<ValidateFunction> => {
+  const found = compiled.get(schema) ?? compile(schema, sources)
+  compiled.set(schema, found)
+  return found
+}
+
+/** A value from a placeholder that stands alone becomes a number, a boolean or null where the schema asks for one. True if any did. */
+const convert = (errors: readonly ErrorObject[], config: object, whole: ReadonlySet<string>): boolean => {
+  let changed = false
+  for (const error of errors) {
+    if (error.keyword !== 'type' || !whole.has(error.instancePath)) continue
+    const place = locate(config, error.instancePath)
+    const text: unknown = place && Reflect.get(place.holder, place.key)
+    if (!place || typeof text !== 'string' || !/^(?:-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/.test(text.trim())) continue
+    changed = Reflect.set(place.holder, place.key, JSON.parse(text.trim().replace(/^(-?)0+(?=\d)/, '$1'))) || changed
+  }
+  return changed
+}
+
+const fileOf = async ({ name, configDir }: PluginConfigSources): Promise<string | undefined> => {
+  if (configDir === undefined) return undefined
+  const names = await readdir(configDir).catch((error: unknown) => {
+    throw new PlugbayError('CONFIG_INVALID', `configDir ${configDir} cannot be read: ${reasonOf(error)}.`, {
+      plugin: name,
+      cause: error,
+      details: { file: configDir },
+    })
+  })
+  const present = ENDINGS.map((ending) => name + ending).filter((file) => names.includes(file))
+  const [first, second] = present
+  if (second !== undefined) {
+    const message = `Plugin '${name}' has more than one configuration file in ${configDir}: ${present.join(' and ')}. Keep one of them.`
+    throw new PlugbayError('CONFIG_INVALID', message, { plugin: name, details: { files: present } })
+  }
+  return first === undefined ? undefined : join(configDir, first)
+}
+
+const readConfigFile = async (file: string, plugin: string): Promise<unknown> => {
+  const fail = (path: string, at: { line: number; column: number } | undefined, reason: string, cause?: unknown): PlugbayError =>
+    new PlugbayError(
+      'CONFIG_INVALID',
+      `${at ? `${path}:${at.line}:${at.column}` : path}, the configuration of plugin '${plugin}', cannot be read: ${reason}.`,
+      {
+        plugin,
+        cause,
+        details: { file: path, ...at },
+      },
+    )
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    throw fail(file, undefined, reasonOf(error), error)
+  }
+  if (!file.endsWith('.json')) return readYaml(file, text, fail)
+  const parsed = parseJson(text)
+  if ('value' in parsed) return parsed.value
+  throw fail(file, parsed.fault, `it is not valid JSON: ${parsed.fault.reason}`)
+}
+
+const objectIn = (value: unknown, where: string, plugin: string): PluginConfig | undefined => {
+  if (value === undefined || value === null || isPlain(value)) return value ?? undefined
+  throw problemsError('CONFIG_INVALID', where, [{ path: '', value, message: `must be an object, not ${show(value)}` }], { plugin })
+}
+
+const describeSources = (file: string | undefined, override: object | undefined, name: string): string => {
+  const places = [...(file === undefined ? [] : [file]), ...(override === undefined ? [] : [`options.config['${name}']`])]
+  return `The configuration of plugin '${name}'${places.length === 0 ? '' : ` (${places.join(', ')})`}`
+}
+
+const environmentError = (name: string, file: string | undefined, missing: Substitution['missing']): PlugbayError => {
+  const needs = missing.map(({ path, variable }) => `${path} needs the environment variable ${variable}`)
+  const [{ variable } = { variable: 'VAR' }] = missing
+  const mend = `Set ${missing.length === 1 ? 'it' : 'them'}, give a default as in \${${variable}:-default}, or write $\${${variable}} for the text itself.`
+  return new PlugbayError(
+    'CONFIG_ENV_MISSING',
+    `The configuration of plugin '${name}'${file === undefined ? '' : ` (${file})`}: ${needs.join('; ')}, not set. ${mend}`,
+    {
+      plugin: name,
+      details: { missing },
+    },
+  )
+}
+
+/**
+ * The configuration of a plugin: its manifest's defaults, then `<configDir>/<name>.{yaml,yml,json}`, then `override`, merged
+ * key by key; then `${VAR}`, `${VAR:-default}` and `$${` in strings; then the manifest's schema with its defaults. A value
+ * that is one placeholder and nothing else becomes a number or a boolean where the schema asks for one. Inputs stay as they are.
+ *
+ * Throws CONFIG_INVALID with every problem in `details.problems`, CONFIG_ENV_MISSING, and MANIFEST_INVALID where the
+ * schema itself is not one.
+ */
+export const resolvePluginConfig = async (sources: PluginConfigSources): Promise<PluginConfig> => {
+  const { name, declaration, override, env } = sources
+  const file = await fileOf(sources)
+  const fromFile = file === undefined ? undefined : objectIn(await readConfigFile(file, name), file, name)
+  const given = objectIn(override, describeSources(undefined, override ?? {}, name), name)
+  const subject = describeSources(file, override, name)
+  const layers = [declaration?.defaults, fromFile, given]
+  for (const layer of layers) {
+    const circle = circleIn(layer)
+    if (circle)
+      throw problemsError('CONFIG_INVALID', subject, [{ path: fieldPath(circle), message: 'refers back to itself' }], { plugin: name })
+  }
+  const state: Substitution = { env, missing: [], whole: new Set() }
+  const config = substitute(layers.reduce(merge, {}), [], state) as PluginConfig // oxlint-disable-line typescript/no-unsafe-type-assertion
+  if (state.missing.length > 0) throw environmentError(name, file, state.missing)
+  const schema = declaration?.schema
+  if (schema === undefined) return config
+  const validate = await validatorOf(schema, sources)
+  if (validate(config) || (convert(validate.errors ?? [], config, state.whole) && validate(config))) return config
+  const problems: Problem[] = schemaProblems(validate.errors, config)
+  throw problemsError('CONFIG_INVALID', subject, problems, { plugin: name, details: file === undefined ? {} : { file } })
+}

@@ -1,0 +1,72 @@
+/** A plugin as the kernel knows it, across its generations. */
+import type { Generation } from './generation.js'
+import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
+import type { PluginSource } from './manifest.js'
+import type { EffectiveRestart } from './options.js'
+
+export class PluginInstance {
+  readonly name: string
+  source: PluginSource
+  restart: EffectiveRestart
+  /** The generation that serves, or served last and has not been given up. */
+  generation: Generation | undefined
+  /** Number of the newest generation. */
+  newest = 0
+  enabled: boolean
+  /** Why it does not run, when it does not. */
+  error: Error | undefined
+  /** Times of the restarts within the policy's window, and how many there were in all. */
+  recent: number[] = []
+  restarts = 0
+  lastExit: { at: number; code?: number; reason: string } | undefined
+  wave: number | undefined
+  /** Milliseconds from the first to the last phase of the newest start. */
+  startMs: number | undefined
+  /** Its start failed, or it was given up: it waits for a change, not for the next round. */
+  stuck = false
+  /** A restart that waits for its time. */
+  retry: NodeJS.Timeout | undefined
+  #idle: Lifecycle
+  readonly #moved: (transition: Transition) => void
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(source: PluginSource, restart: EffectiveRestart, moved: (generation: number, transition: Transition) => void) {
+    this.name = source.name
+    this.source = source
+    this.restart = restart
+    this.enabled = source.manifest.enabled
+    this.#moved = (transition) => moved(this.newest, transition)
+    this.#idle = new Lifecycle(source.name, 'discovered', this.#moved)
+  }
+
+  get state(): PluginState {
+    return this.generation?.state ?? this.#idle.state
+  }
+
+  get running(): boolean {
+    return this.generation?.state === 'running'
+  }
+
+  /** Lets go of the generation: the plugin is in the state in which that ended. */
+  leave(): void {
+    if (this.generation) this.#idle = new Lifecycle(this.name, this.generation.state, this.#moved)
+    this.generation = undefined
+  }
+
+  /** Moves a plugin that has no generation; a move that makes no sense is none. */
+  rest(to: PluginState, reason: string): void {
+    if (this.generation === undefined) this.#idle.moveIfPossible(to, reason)
+  }
+
+  /** Does one thing at a time to the plugin: starts, stops and replacements never overlap. */
+  inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(act, act)
+    this.#turn = done.catch(() => {})
+    return done
+  }
+
+  /** Resolves when nothing is being done to the plugin. */
+  get settled(): Promise<unknown> {
+    return this.#turn
+  }
+}

@@ -1,0 +1,162 @@
+/** Brings what runs in line with what should run: stops what may no longer, starts what now can, in the order of the dependencies. */
+import { PlugbayError, reasonOf } from '../errors.js'
+import { dependencyFailed, type GraphNode, type Plan, plan } from './dependency-graph.js'
+import { limiter } from './limiter.js'
+import type { PluginInstance } from './plugin-instance.js'
+import type { Supervisor } from './supervisor.js'
+
+const nodeOf = ({ source, enabled }: PluginInstance): GraphNode => ({
+  ...source.manifest,
+  name: source.name,
+  version: source.version,
+  enabled,
+})
+
+export class Reconciler {
+  readonly #instances: ReadonlyMap<string, PluginInstance>
+  readonly #supervisor: Supervisor
+  readonly #maxConcurrency: number
+  #plan: Plan = plan([])
+  #round: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(instances: ReadonlyMap<string, PluginInstance>, supervisor: Supervisor, maxConcurrency: number) {
+    this.#instances = instances
+    this.#supervisor = supervisor
+    this.#maxConcurrency = maxConcurrency
+  }
+
+  /** The plan of the last round. */
+  get plan(): Plan {
+    return this.#plan
+  }
+
+  /** What the plan would be if one plugin's source were another. */
+  planWith(changed: GraphNode): Plan {
+    return plan(Array.from(this.#instances.values(), (instance) => (instance.name === changed.name ? changed : nodeOf(instance))))
+  }
+
+  /** One round, after those already asked for. Rejects with KERNEL_STATE once everything was stopped. */
+  reconcile(reason: string): Promise<void> {
+    return this.#inRound(async () => {
+      if (this.#closed) throw new PlugbayError('KERNEL_STATE', `The kernel is stopping: it starts nothing any more (${reason}).`)
+      await this.#run(reason)
+    })
+  }
+
+  /** What starts and stops several plugins does so alone: otherwise one starts again what the other has just stopped. */
+  #inRound<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#round.then(act)
+    this.#round = done.catch(() => {})
+    return done
+  }
+
+  async #run(reason: string): Promise<void> {
+    const before = this.#plan
+    const next = (this.#plan = plan(Array.from(this.#instances.values(), nodeOf)))
+    for (const [at, wave] of next.waves.entries()) for (const name of wave) this.#mark(name, at)
+    await this.#stopOthers(before, next, reason)
+    for (const [name, error] of next.excluded) {
+      const instance = this.#instances.get(name)
+      if (instance === undefined) continue
+      instance.error = error
+      instance.rest('failed', error.message)
+    }
+    await this.#startAll(next)
+  }
+
+  #mark(name: string, wave: number): void {
+    const instance = this.#instances.get(name)
+    if (instance) instance.wave = wave
+  }
+
+  /** Dependents go before what they depend on, as the plan under which they started has it. */
+  async #stopOthers(before: Plan, next: Plan, reason: string): Promise<void> {
+    const staying = new Set(next.order)
+    const order = [...before.order, ...[...this.#instances.keys()].filter((name) => !before.order.includes(name))].reverse()
+    for (const name of order) {
+      const instance = this.#instances.get(name)
+      if (instance?.generation === undefined || staying.has(name)) continue
+      const error = next.excluded.get(name)
+      await this.#supervisor.stop(instance, error?.message ?? (instance.enabled ? reason : 'it was disabled'))
+      if (!instance.enabled) instance.rest('disabled', reason)
+    }
+  }
+
+  async #startAll({ order, dependenciesOf }: Plan): Promise<void> {
+    const limit = limiter(this.#maxConcurrency)
+    const starts = new Map<string, Promise<void>>()
+    // In start order: what a plugin depends on has its promise before the plugin asks for it.
+    for (const name of order) {
+      const instance = this.#instances.get(name)
+      if (instance === undefined) continue
+      const needed = dependenciesOf(name).flatMap((dependency) => starts.get(dependency) ?? [])
+      starts.set(
+        name,
+        Promise.all(needed).then(() => this.#startOne(instance, limit)),
+      )
+    }
+    await Promise.all(starts.values())
+  }
+
+  async #startOne(instance: PluginInstance, limit: <T>(act: () => Promise<T>) => Promise<T>): Promise<void> {
+    const { name } = instance
+    if (instance.generation !== undefined || instance.stuck || this.#closed) return
+    const required = Object.keys(instance.source.manifest.dependencies)
+    const failed = required.map((dependency) => this.#instances.get(dependency)).find((dependency) => !dependency?.running)
+    if (failed) {
+      const root = rootOf(failed)
+      instance.error = dependencyFailed(name, root.name, root.cause)
+      instance.rest('failed', instance.error.message)
+      return
+    }
+    try {
+      await limit(() => this.#supervisor.start(instance))
+    } catch {
+      // The instance keeps the error; explain and the boot report tell it.
+      instance.stuck = true
+    }
+  }
+
+  /** Stops a plugin after those that depend on it, has it forgotten, and does a round. Returns what could not be undone. */
+  remove(name: string, reason: string, forget: () => void): Promise<string[]> {
+    return this.#inRound(async () => {
+      const left: string[] = []
+      for (const gone of [...this.#plan.dependentsOf(name), name]) {
+        const instance = this.#instances.get(gone)
+        if (instance) left.push(...(await this.#supervisor.stop(instance, reason)))
+      }
+      forget()
+      if (!this.#closed) await this.#run(reason)
+      return left
+    })
+  }
+
+  /** Stops everything in reverse order, wave by wave, for good. Returns what could not be undone. */
+  stopAll(reason: string): Promise<string[]> {
+    this.#closed = true
+    return this.#inRound(() => this.#stopAll(reason))
+  }
+
+  async #stopAll(reason: string): Promise<string[]> {
+    const left: string[] = []
+    const planned = new Set(this.#plan.order)
+    const others = [...this.#instances.keys()].filter((name) => !planned.has(name))
+    for (const wave of [...this.#plan.waves, others].reverse()) {
+      const stopped = wave.map(async (name) => {
+        const instance = this.#instances.get(name)
+        if (instance) left.push(...(await this.#supervisor.stop(instance, reason)))
+      })
+      await Promise.all(stopped)
+    }
+    return left
+  }
+}
+
+/** The plugin whose own failure is behind the failure of this one. */
+const rootOf = (instance: PluginInstance): { name: string; cause: unknown } => {
+  const { error } = instance
+  const details = (error as { details?: { root?: unknown } } | undefined)?.details
+  if (typeof details?.root === 'string') return { name: details.root, cause: error?.cause ?? error }
+  return { name: instance.name, cause: error ?? reasonOf(`it is ${instance.state}`) }
+}

@@ -1,0 +1,211 @@
+/** Keeps plugins running: starts and stops them, and replaces a generation by the next for whatever reason there is. */
+import { PlugbayError, reasonOf } from '../errors.js'
+import type { Exit } from '../sandbox/plugin-host.js'
+import type { Leftover } from '../scope.js'
+import type { Generation } from './generation.js'
+import type { KernelEvents } from './kernel-events.js'
+import type { PluginSource } from './manifest.js'
+import type { PluginInstance } from './plugin-instance.js'
+
+/** Why a generation is replaced. */
+export type ReplaceReason = 'crash' | 'file change' | 'configuration' | 'reload' | 'upgrade'
+
+/** What changes with the next generation; what is left out stays. */
+export interface Change {
+  source?: PluginSource
+  /** The configuration as given to the kernel, before defaults. */
+  config?: object
+}
+
+export type Replacement = KernelEvents['plugin:replaced']
+
+export interface SupervisorOptions {
+  /** Makes the next generation, not started. Rejects when its configuration or its place is not to be had. */
+  make(
+    instance: PluginInstance,
+    change: Change,
+    aside: boolean,
+    crashed: (generation: Generation, exit: Exit, lost: number) => void,
+  ): Promise<Generation>
+  emit<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void
+  /** The change has been carried out: it holds for later generations too. */
+  adopt(instance: PluginInstance, change: Change): void
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+  }
+
+  /** Starts a plugin that does not run. Rejects with what kept it from starting; nothing of it is left then. */
+  start(instance: PluginInstance, change: Change = {}): Promise<void> {
+    return instance.inTurn(async () => {
+      if (!instance.running) await this.#start(instance, change)
+    })
+  }
+
+  async #start(instance: PluginInstance, change: Change): Promise<Generation> {
+    this.#forgetRetry(instance)
+    const began = performance.now()
+    try {
+      instance.rest('resolved', 'start')
+      const next = await this.#options.make(instance, change, false, this.#crashed(instance))
+      instance.generation = next
+      await next.start()
+      this.#started(instance, change, began)
+      return next
+    } catch (error) {
+      instance.leave()
+      instance.startMs = performance.now() - began
+      instance.error = error as Error
+      instance.rest('failed', reasonOf(error))
+      this.#options.emit('plugin:fault', { name: instance.name, generation: instance.newest, error: error as Error })
+      throw error
+    }
+  }
+
+  #started(instance: PluginInstance, change: Change, began: number): void {
+    instance.error = undefined
+    instance.startMs = performance.now() - began
+    this.#options.adopt(instance, change)
+  }
+
+  /**
+   * Replaces the generation by the next: it starts beside the old one, takes over state, queues and lines, and the old one
+   * stops. If it does not come up, the old one was never touched, and this rejects. A plugin that was stopped meanwhile stays so: the change
+   * holds for its next start.
+   */
+  replace(instance: PluginInstance, reason: ReplaceReason, change: Change = {}): Promise<Replacement | undefined> {
+    return instance.inTurn(async () => {
+      const old = instance.generation
+      if (old === undefined) {
+        this.#options.adopt(instance, change)
+        return undefined
+      }
+      return this.#replace(instance, old, reason, change)
+    })
+  }
+
+  async #replace(instance: PluginInstance, old: Generation, reason: ReplaceReason, change: Change): Promise<Replacement> {
+    this.#forgetRetry(instance)
+    const began = performance.now()
+    let next: Generation | undefined
+    try {
+      next = await this.#options.make(instance, change, true, this.#crashed(instance))
+      await next.start()
+      if (old.alive) await this.#handOverState(old, next)
+    } catch (error) {
+      await next?.close('it did not come up')
+      if (old.alive) old.gateway.resume()
+      this.#options.emit('plugin:fault', { name: instance.name, generation: next?.number ?? instance.newest, error: error as Error })
+      throw error
+    }
+    // From here to the end of the turn nothing else runs: no event and no call falls between the two generations.
+    const moved = next.gateway.takeOver(old.gateway)
+    instance.generation = next
+    this.#started(instance, change, began)
+    const ms = performance.now() - began
+    const left = await this.#retire(old, reason)
+    const replacement: Replacement = { name: instance.name, from: old.number, to: next.number, reason, ms, moved, left }
+    this.#options.emit('plugin:replaced', replacement)
+    return replacement
+  }
+
+  /** The old generation finishes what it has in hand, then its state is what the new one starts from. */
+  async #handOverState(old: Generation, next: Generation): Promise<void> {
+    if (!old.has('snapshot') || !next.has('restore')) return
+    old.gateway.pause()
+    await old.drainEvents()
+    await next.restore(await old.snapshot())
+  }
+
+  async #retire(old: Generation, reason: string): Promise<string[]> {
+    return labels(await (old.alive ? old.stop(`replaced: ${reason}`) : old.close(`replaced: ${reason}`)))
+  }
+
+  /** Stops a plugin and leaves nothing of it. Returns what could not be undone. */
+  stop(instance: PluginInstance, reason: string): Promise<string[]> {
+    this.#forgetRetry(instance)
+    return instance.inTurn(async () => {
+      this.#forgetRetry(instance)
+      const { generation } = instance
+      if (generation === undefined) return []
+      const leftovers = await generation.stop(reason)
+      instance.leave()
+      return labels(leftovers)
+    })
+  }
+
+  // ── crashes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #crashed(instance: PluginInstance) {
+    return (generation: Generation, exit: Exit, lost: number): void => {
+      const error = generation.fault ?? new PlugbayError('PLUGIN_CRASHED', `Plugin '${instance.name}' crashed.`, { plugin: instance.name })
+      instance.error = error
+      instance.lastExit = { at: Date.now(), ...(exit.code === undefined ? {} : { code: exit.code }), reason: error.message }
+      this.#options.emit('plugin:fault', { name: instance.name, generation: generation.number, error, lost })
+      // A generation that was being retired may crash as it likes.
+      if (instance.generation === generation) this.#restartLater(instance, exit.error !== undefined || exit.code !== 0, error)
+    }
+  }
+
+  #restartLater(instance: PluginInstance, faulty: boolean, error: Error): void {
+    const { policy, max, within, backoff } = instance.restart
+    if (policy === 'temporary' || (policy === 'transient' && !faulty)) {
+      this.#giveUp(instance, error)
+      return
+    }
+    const now = Date.now()
+    instance.recent = [...instance.recent.filter((at) => now - at < within), now]
+    const attempt = instance.recent.length
+    if (attempt > max) {
+      this.#giveUp(
+        instance,
+        new PlugbayError(
+          'PLUGIN_CRASH_LOOP',
+          `Plugin '${instance.name}' crashed ${attempt} times within ${within} ms; its policy allows ${max} restarts (restart.max). It stays stopped until it is reloaded. The last crash: ${error.message}`,
+          { plugin: instance.name, cause: error, details: { crashes: attempt, max, within } },
+        ),
+      )
+      return
+    }
+    const wait = Math.min(backoff.max, backoff.initial * backoff.factor ** (attempt - 1))
+    // Half of the wait is chance, so that plugins felled by one cause do not all come back at one moment.
+    instance.retry = setTimeout(() => void this.#restart(instance), wait / 2 + (Math.random() * wait) / 2)
+  }
+
+  async #restart(instance: PluginInstance): Promise<void> {
+    try {
+      await instance.inTurn(async () => {
+        const dead = instance.generation
+        // Stopped or replaced meanwhile: there is nothing to restart.
+        if (dead === undefined || dead.alive) return
+        instance.restarts++
+        await this.#replace(instance, dead, 'crash', {})
+      })
+    } catch (error) {
+      if (instance.generation !== undefined) this.#restartLater(instance, true, error as Error)
+    }
+  }
+
+  #giveUp(instance: PluginInstance, error: Error): void {
+    const { generation } = instance
+    void instance.inTurn(async () => {
+      if (generation === undefined || instance.generation !== generation) return
+      await generation.close('it is not restarted')
+      instance.leave()
+      instance.error = error
+      instance.stuck = true
+      this.#options.emit('plugin:fault', { name: instance.name, generation: generation.number, error })
+    })
+  }
+
+  #forgetRetry(instance: PluginInstance): void {
+    clearTimeout(instance.retry)
+    instance.retry = undefined
+  }
+}
+
+const labels = (leftovers: readonly Leftover[]): string[] => leftovers.map(({ label, error }) => `${label}: ${reasonOf(error)}`)

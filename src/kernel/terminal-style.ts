@@ -1,0 +1,32 @@
+/** Colour for the terminal, and whether it is wanted. */
+import { styleText } from 'node:util'
+
+type Paint = (text: string) => string
+
+/** The few styles a screen is made of. Without colour each gives its text back. */
+export interface TerminalStyle {
+  bold: Paint
+  dim: Paint
+  red: Paint
+  green: Paint
+  yellow: Paint
+  cyan: Paint
+}
+
+const plain: Paint = (text) => text
+
+/**
+ * Whether to colour what goes to `stream`: not with NO_COLOR (https://no-color.org), else with FORCE_COLOR, else on a terminal
+ * that is not a dumb one.
+ */
+export const wantsColor = (stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): boolean => {
+  if (env.NO_COLOR) return false
+  if (env.FORCE_COLOR !== undefined) return env.FORCE_COLOR !== '0' && env.FORCE_COLOR !== 'false'
+  return stream.isTTY === true && env.TERM !== 'dumb'
+}
+
+export const terminalStyle = (color: boolean): TerminalStyle => {
+  const paint = (format: 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'): Paint =>
+    color ? (text) => styleText(format, text, { validateStream: false }) : plain
+  return { bold: paint('bold'), dim: paint('dim'), red: paint('red'), green: paint('green'), yellow: paint('yellow'), cyan: paint('cyan') }
+}

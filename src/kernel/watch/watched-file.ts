@@ -1,0 +1,174 @@
+/** One file under watch: decides from its inode, times and content when there is a new version worth reporting. */
+import { createHash } from 'node:crypto'
+import { type BigIntStats, stat } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+
+/** What `stat` says that changes whenever the file may have: looking at it is cheap, reading the file is not. */
+interface Look {
+  signature: string
+  inode: bigint
+  /** Undefined: there is no such file. */
+  size: bigint | undefined
+}
+
+const ABSENT: Look = { signature: 'absent', inode: -1n, size: undefined }
+
+const lookOf = (stats: BigIntStats | undefined): Look => {
+  if (!stats?.isFile()) return ABSENT
+  return { signature: `${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`, inode: stats.ino, size: stats.size }
+}
+
+/** By the callback: at 400 files every two seconds, the promise's way would cost twice as much. */
+const lookAt = (path: string): Promise<Look> =>
+  new Promise((resolve) => stat(path, { bigint: true }, (error, stats) => resolve(lookOf(error ? undefined : stats))))
+
+const hashOf = async (path: string, size: bigint | undefined): Promise<string> => {
+  if (size === undefined) return 'absent'
+  const content = await readFile(path).catch(() => undefined)
+  return content === undefined ? 'absent' : createHash('sha1').update(content).digest('base64')
+}
+
+/** A second write inside the watch backend's throttle makes no event, so the file is looked at again this much later, in ms. */
+const LOOK_AGAIN = [60, 250]
+
+/**
+ * An empty or missing file is mostly a save under way; so many settling times, and so many ms at least, pass before it is
+ * taken for meant. Missing takes longer than WatchedPlace takes to see that the whole plugin is gone.
+ */
+const EMPTY = { settles: 10, least: 100 }
+const MISSING = { settles: 20, least: 400 }
+
+export interface WatchedFileOptions {
+  /** How long a file written in place must stay the same, in ms. */
+  settle: number
+  /** A new version is there: the content differs from the one reported last. */
+  onVersion: (file: WatchedFile) => void
+  /** Compare with a file that is not there: what is there now is news. */
+  fromNothing?: boolean
+  /** The file stopped being busy, with or without a new version. */
+  onIdle: (file: WatchedFile) => void
+}
+
+export class WatchedFile {
+  readonly path: string
+  readonly #options: WatchedFileOptions
+  #known: Look = ABSENT
+  #hash = 'absent'
+  readonly #baseline: Promise<void>
+  #inspecting: Promise<void> | undefined
+  #again = false
+  /** A look that has to be confirmed before it counts, and whether its time has come. */
+  #pending: { signature: string; due: boolean; timer: NodeJS.Timeout } | undefined
+  #later: NodeJS.Timeout[] = []
+  /** Whether the directory entry was written to since it was last put there: then the file may be half written. */
+  #written = false
+  #closed = false
+
+  constructor(path: string, options: WatchedFileOptions) {
+    this.path = path
+    this.#options = options
+    this.#baseline = options.fromNothing ? Promise.resolve() : this.#takeBaseline()
+  }
+
+  /** Settles once the version that later ones are compared with is known. */
+  get ready(): Promise<void> {
+    return this.#baseline
+  }
+
+  get busy(): boolean {
+    return this.#inspecting !== undefined || this.#pending !== undefined
+  }
+
+  async #takeBaseline(): Promise<void> {
+    for (;;) {
+      const look = await lookAt(this.path)
+      const hash = await hashOf(this.path, look.size)
+      if ((await lookAt(this.path)).signature !== look.signature && !this.#closed) continue
+      this.#known = look
+      this.#hash = hash
+      return
+    }
+  }
+
+  /** The folder reported something about this file: `put` that an entry came, went or was replaced, `write` that its content or attributes changed. */
+  touched(how: 'put' | 'write' | 'unknown'): void {
+    if (how !== 'unknown') this.#written = how === 'write'
+    this.look()
+    for (const timer of this.#later) clearTimeout(timer)
+    this.#later = LOOK_AGAIN.map((delay) => setTimeout(() => this.look(), delay).unref())
+  }
+
+  /** Looks at the file now. */
+  look(): void {
+    if (this.#closed) return
+    this.#again = true
+    this.#inspecting ??= this.#inspectAll()
+  }
+
+  /** For the safety net: a full look only if `stat` says something new, which is what it resolves with. */
+  async glance(): Promise<boolean> {
+    await this.#baseline
+    if (this.busy || this.#closed) return false
+    const { signature } = await lookAt(this.path)
+    const news = signature !== this.#known.signature
+    if (news) this.look()
+    return news
+  }
+
+  async #inspectAll(): Promise<void> {
+    await this.#baseline
+    while (this.#again && !this.#closed) {
+      this.#again = false
+      await this.#inspect()
+    }
+    this.#inspecting = undefined
+    if (!this.busy && !this.#closed) this.#options.onIdle(this)
+  }
+
+  async #inspect(): Promise<void> {
+    const look = await lookAt(this.path)
+    if (look.signature === this.#known.signature) return this.#settled()
+    const hash = await hashOf(this.path, look.size)
+    const still = (await lookAt(this.path)).signature === look.signature
+    if (this.#closed) return
+    if (still && hash === this.#hash) {
+      this.#known = look // touched, or written anew with what it held before
+      return this.#settled()
+    }
+    const wait = still ? this.#patience(look) : this.#options.settle
+    if (wait > 0 && !(this.#pending?.due && this.#pending.signature === look.signature)) return this.#confirmLater(look.signature, wait)
+    this.#known = look
+    this.#hash = hash
+    this.#settled()
+    this.#options.onVersion(this)
+  }
+
+  /** How long a new look must hold, in ms. Another inode that was not written to since it came was put there whole: at once. */
+  #patience(look: Look): number {
+    const { settle } = this.#options
+    if (look.size === undefined) return Math.max(MISSING.settles * settle, MISSING.least)
+    if (look.size === 0n) return Math.max(EMPTY.settles * settle, EMPTY.least)
+    return look.inode !== this.#known.inode && !this.#written ? 0 : settle
+  }
+
+  #confirmLater(signature: string, wait: number): void {
+    if (this.#pending?.signature === signature && !this.#pending.due) return
+    clearTimeout(this.#pending?.timer)
+    const timer = setTimeout(() => {
+      if (this.#pending) this.#pending.due = true
+      this.look()
+    }, wait)
+    this.#pending = { signature, due: false, timer }
+  }
+
+  #settled(): void {
+    clearTimeout(this.#pending?.timer)
+    this.#pending = undefined
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#settled()
+    for (const timer of this.#later) clearTimeout(timer)
+  }
+}

@@ -1,0 +1,32 @@
+/** The nearest valid name to a mistaken one, for the tail of an error message. */
+import { createRequire } from 'node:module'
+
+type Levenshtein = typeof import('fastest-levenshtein')
+
+let measure: Levenshtein['distance'] | undefined
+
+/** Loaded at the first slip: most processes never make one. */
+const distance = (a: string, b: string): number => {
+  measure ??= (createRequire(import.meta.url)('fastest-levenshtein') as Levenshtein).distance
+  return measure(a, b)
+}
+
+/**
+ * The candidate closest to `name`, if one is close enough to be a likely slip: at most a third of its letters differ (or two,
+ * in a short name), and not all of them.
+ */
+export const nearest = (name: string, candidates: Iterable<string>): string | undefined => {
+  let best: string | undefined
+  let least = Math.max(2, Math.floor(name.length / 3)) + 1
+  for (const candidate of candidates) {
+    const gap = distance(name.toLowerCase(), candidate.toLowerCase())
+    if (gap < least && gap < Math.max(name.length, candidate.length)) [best, least] = [candidate, gap]
+  }
+  return best
+}
+
+/** ` Did you mean 'x'?`, or nothing: ready to append to a sentence. */
+export const didYouMean = (name: string, candidates: Iterable<string>): string => {
+  const found = nearest(name, candidates)
+  return found === undefined ? '' : ` Did you mean '${found}'?`
+}

@@ -1,0 +1,31 @@
+/** How an author marks a value that is not to be copied: moved, or passed by reference. No imports: `plugbay/plugin` re-exports it. */
+
+/** Marks cross copies of the library and realms, so they are known by a registered symbol rather than by class. */
+export const MARK: unique symbol = Symbol.for('plugbay.passing')
+
+/** A value whose listed objects are moved to the receiver: the sender can no longer use them. */
+export interface TransferMark<T = unknown> {
+  readonly [MARK]: 'transfer'
+  readonly value: T
+  readonly objects: readonly object[]
+}
+
+/** An object the receiver gets by reference: its methods run where it lives. */
+export interface ReferenceMark<T extends object = object> {
+  readonly [MARK]: 'reference'
+  readonly value: T
+}
+
+/**
+ * Moves `objects` (ArrayBuffer, MessagePort, streams …) with an argument or a result rather than copy them.
+ * `users.setPhoto(id, transfer(bytes, [bytes.buffer]))`: afterwards `bytes` is empty here.
+ */
+export const transfer = <T>(value: T, objects: readonly object[]): T => ({ [MARK]: 'transfer', value, objects }) as TransferMark<T> as T
+
+/**
+ * Passes an object by reference, as an argument or a result: the other side gets a proxy whose methods return promises.
+ * It lives as long as the line of the service it went over.
+ */
+export const byReference = <T extends object>(value: T): T => ({ [MARK]: 'reference', value }) as ReferenceMark<T> as T
+
+export const markOf = (value: object): 'transfer' | 'reference' | undefined => (value as Partial<TransferMark | ReferenceMark>)[MARK]

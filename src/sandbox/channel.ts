@@ -1,0 +1,83 @@
+/** The wire between a host and its guest, or between two guests: it carries batches and knows nothing of what they say. */
+import type { MessagePort, Transferable } from 'node:worker_threads'
+
+/** Frames laid one after the other; `rpc.ts` says how. */
+export type Batch = unknown[]
+
+/**
+ * A two-way, ordered wire. `send` copies the batch before it returns (a caller may change it afterwards) and throws a
+ * DataCloneError for a batch that cannot be copied; on a closed channel it does nothing. `listen` is called once, at the
+ * start: nothing arrives before. `closed` is called once, whichever end closed, and no batch comes after it.
+ */
+export interface Channel {
+  send(batch: Batch, transfer?: readonly Transferable[]): void
+  listen(received: (batch: Batch) => void, closed: () => void): void
+  close(): void
+}
+
+/** A channel over a MessagePort: between threads, or within one. */
+export const portChannel = (port: MessagePort): Channel => ({
+  send: (batch, transfer) => port.postMessage(batch, transfer),
+  listen: (received, closed) => {
+    port.on('message', received)
+    port.on('messageerror', closed)
+    port.once('close', closed)
+  },
+  close: () => port.close(),
+})
+
+/** Two ends of a channel within this thread. Whatever is no primitive is cloned, as it would be between threads. */
+export const channelPair = (): [Channel, Channel] => {
+  const ends = [new LocalEnd(), new LocalEnd()] as const
+  ends[0].peer = ends[1]
+  ends[1].peer = ends[0]
+  return [ends[0], ends[1]]
+}
+
+class LocalEnd implements Channel {
+  peer: LocalEnd | undefined
+  #waiting: Batch[] = []
+  #received: ((batch: Batch) => void) | undefined
+  #closed: (() => void) | undefined
+
+  send(batch: Batch, transfer?: readonly Transferable[]): void {
+    const peer = this.peer
+    if (peer === undefined) return
+    const copy = batch.some((leaf) => typeof leaf === 'object' || typeof leaf === 'function' || typeof leaf === 'symbol')
+      ? // @types/node and the global disagree on what is transferable; both mean the same objects.
+        structuredClone(batch, transfer ? { transfer: transfer as ArrayBuffer[] } : undefined)
+      : batch.slice()
+    if (peer.#waiting.push(copy) === 1) queueMicrotask(() => peer.#hand())
+  }
+
+  #hand(): void {
+    if (this.#received === undefined) return
+    const batches = this.#waiting
+    this.#waiting = []
+    for (const batch of batches) this.#received(batch)
+  }
+
+  listen(received: (batch: Batch) => void, closed: () => void): void {
+    this.#received = received
+    this.#closed = closed
+    if (this.#waiting.length > 0) queueMicrotask(() => this.#hand())
+  }
+
+  close(): void {
+    const peer = this.peer
+    if (peer === undefined) return
+    this.peer = undefined
+    peer.peer = undefined
+    queueMicrotask(() => {
+      peer.#hand()
+      this.#end()
+      peer.#end()
+    })
+  }
+
+  #end(): void {
+    this.#received = undefined
+    this.#closed?.()
+    this.#closed = undefined
+  }
+}

@@ -1,0 +1,158 @@
+/** Values on their way over a thread boundary: plain ones flattened into primitives at once, all others left to the platform's structured clone. */
+import { builderFor, LEAF, LEAF_SHAPE, type Shape, ShapeBook, type ShapeText, TOO_LONG } from './shape.js'
+
+/*
+ * Why not simply post the value? A batch of events is posted at the end of a turn, but must hold what they were when they
+ * were published: primitives cannot change any more. Flattened values are also several times cheaper for structured clone
+ * to write and read (no keys, no objects), and a kernel that only passes them on never builds them.
+ */
+
+/** A value in transit. Its leaves are primitives, unless it is `live`: then the one leaf is the value itself. */
+export class Packed {
+  readonly shape: ShapeText
+  readonly leaves: readonly unknown[]
+  /** Rough size in bytes, for windows and batches. */
+  readonly size: number
+
+  constructor(shape: ShapeText, leaves: readonly unknown[], size: number) {
+    this.shape = shape
+    this.leaves = leaves
+    this.size = size
+  }
+
+  open(): unknown {
+    return this.shape === LEAF_SHAPE ? this.leaves[0] : builderFor(this.shape)(this.leaves, 0)
+  }
+}
+
+/** Depth, elements of one array, and objects of one value beyond which structured clone does the work. */
+const MAX_DEPTH = 8
+const MAX_ELEMENTS = 256
+const SCANNED = 16
+const MAX_OBJECTS = 512
+/** What one leaf weighs beside its text. */
+export const LEAF_BYTES = 8
+
+const book = new ShapeBook()
+/** The objects of the value that is being encoded: the first few in an array that is scanned, more in a set. */
+const seen: (object | undefined)[] = new Array<object | undefined>(SCANNED).fill(undefined)
+let seenCount = 0
+let many: Set<object | undefined> | undefined
+let bytes = 0
+/** A value is being flattened: one of its getters may come here again. */
+let busy = false
+
+/** False when the object was met before in this value: identity matters then, and only structured clone keeps it. */
+const fresh = (value: object): boolean => {
+  if (seenCount < SCANNED) {
+    for (let i = 0; i < seenCount; i++) if (seen[i] === value) return false
+    seen[seenCount] = value
+  } else {
+    many ??= new Set(seen)
+    if (many.has(value) || seenCount > MAX_OBJECTS) return false
+    many.add(value)
+  }
+  seenCount++
+  return true
+}
+
+const flattenArray = (value: readonly unknown[], out: unknown[], depth: number): Shape | undefined => {
+  const length = value.length
+  // Holes and properties beside the elements are rare, but a clone has them.
+  if (length > MAX_ELEMENTS || Object.keys(value).length !== length) return undefined
+  out.push(length)
+  if (length === 0) return book.arrayOf(LEAF)
+  if (!(0 in value)) return undefined
+  const first = flatten(value[0], out, depth + 1)
+  if (first === undefined) return undefined
+  let step = undefined
+  for (let i = 1; i < length; i++) {
+    const item = value[i]
+    // As many keys as elements may also be a hole and a property.
+    if (item === undefined && !(i in value)) return undefined
+    const shape = flatten(item, out, depth + 1)
+    if (shape === undefined) return undefined
+    if (step === undefined) {
+      if (shape === first) continue
+      if (length > SCANNED) return undefined
+      step = book.tuple
+      for (let k = 0; k < i; k++) step = step.to('', first, book)
+    }
+    step = step.to('', shape, book)
+    if (step === TOO_LONG) return undefined
+  }
+  return step === undefined ? book.arrayOf(first) : step.shape
+}
+
+/** Pushes the leaves of a plain value and returns its shape; undefined when it is not plain (what was pushed is then to be cut off). */
+const flatten = (value: unknown, out: unknown[], depth: number): Shape | undefined => {
+  switch (typeof value) {
+    case 'string':
+      bytes += value.length + LEAF_BYTES
+      out.push(value)
+      return LEAF
+    case 'object': {
+      if (value === null) break
+      if (depth > MAX_DEPTH || !fresh(value)) return undefined
+      const prototype: unknown = Object.getPrototypeOf(value)
+      if (prototype === Array.prototype && Array.isArray(value)) return flattenArray(value, out, depth)
+      if (prototype !== Object.prototype && prototype !== null) return undefined
+      let step = book.object
+      for (const key in value) {
+        const shape = flatten((value as Record<string, unknown>)[key], out, depth + 1)
+        if (shape === undefined) return undefined
+        step = step.to(key, shape, book)
+        if (step === TOO_LONG) return undefined
+      }
+      return step.shape
+    }
+    case 'function':
+    case 'symbol':
+      return undefined
+    default:
+      break
+  }
+  bytes += LEAF_BYTES
+  out.push(value)
+  return LEAF
+}
+
+/**
+ * Appends the leaves of `value` to `out` and returns its shape, or undefined when the value is not plain; `out` is then as it was.
+ * Plain are primitives, arrays and objects without a class, within the limits above, each object once. A getter that throws throws;
+ * to one that encodes something itself, nothing is plain.
+ */
+export const encode = (value: unknown, out: unknown[]): Shape | undefined => {
+  if (busy) return undefined
+  busy = true
+  const start = out.length
+  let shape: Shape | undefined
+  bytes = 0
+  try {
+    shape = flatten(value, out, 0)
+  } finally {
+    busy = false
+    // What was encoded last is not to be kept alive by this.
+    for (let i = Math.min(seenCount, SCANNED) - 1; i >= 0; i--) seen[i] = undefined
+    seenCount = 0
+    many = undefined
+    if (shape === undefined) out.length = start
+  }
+  return shape
+}
+
+/** The size in bytes of the last encoded value, roughly. */
+export const encodedSize = (): number => bytes
+
+/** The value as it would cross a boundary, at once. Throws what structuredClone throws (DataCloneError). */
+export const pack = (value: unknown): Packed => {
+  const leaves: unknown[] = []
+  const shape = encode(value, leaves)
+  return shape === undefined ? new Packed(LEAF_SHAPE, [structuredClone(value)], LIVE_BYTES) : new Packed(shape.text, leaves, encodedSize())
+}
+
+/** What a live value is taken to weigh: its true size is known to the platform alone. */
+export const LIVE_BYTES = 1_024
+
+/** True for a leaf that structured clone has to copy: such a value must be posted before its owner can change it. */
+export const isLive = (leaf: unknown): boolean => (typeof leaf === 'object' && leaf !== null) || typeof leaf === 'function'

@@ -1,0 +1,342 @@
+/** A plugin's own end of the bus: publishing within a window, and subscriptions whose handlers run here. */
+import { PlugbayError, reasonOf, toWire } from '../../errors.js'
+import { assertSubscribeOptions } from '../../subscribe-options.js'
+import { assertPattern, assertTopic } from '../../topic.js'
+import { type Packed, pack } from '../codec.js'
+import type { Conversation } from '../rpc.js'
+
+/** An event as a handler gets it. */
+export interface GuestEvent {
+  id: string
+  type: string
+  source: string
+  time: string
+  data: unknown
+}
+
+export type GuestHandler = (event: GuestEvent) => unknown
+
+export interface GuestSubscribeOptions {
+  /** Events it does not accept are skipped. */
+  filter?: ((event: GuestEvent) => unknown) | undefined
+  /** Unsubscribes after the first event. */
+  once?: boolean | undefined
+  /** Unsubscribes when aborted. */
+  signal?: AbortSignal | undefined
+  /** How many events may wait before publishers have to; default: the plugin's `limits.queue`. */
+  capacity?: number | undefined
+  /** How many events may be handled at a time, for handlers that return promises; default 1. */
+  concurrency?: number | undefined
+}
+
+interface Waiting {
+  topic: string
+  body: Packed
+  resolve: () => void
+  reject: (error: unknown) => void
+}
+
+const ACCEPTED = Promise.resolve()
+/** Publishes that may wait for the window to open before further ones are refused. */
+const MAX_WAITING = 65_536
+
+export class GuestBus {
+  readonly #conversation: Conversation
+  readonly #subscriptions = new Map<number, GuestSubscription>()
+  /** Handlers that still run of subscriptions that have ended. */
+  readonly #finishing = new Set<Promise<void>>()
+  readonly #plugin: string
+  #lastSubscription = 0
+  #credits: number
+  #waiting: Waiting[] = []
+  #first = 0
+
+  constructor(conversation: Conversation, plugin: string, window: number) {
+    this.#conversation = conversation
+    this.#plugin = plugin
+    this.#credits = window
+  }
+
+  /**
+   * Resolves when the event has left within the plugin's window; when the window is used up, that is when earlier events have
+   * found room in every queue. Rejects with TOPIC_INVALID, PAYLOAD_NOT_CLONEABLE, PUBLISH_OVERRUN or CHANNEL_CLOSED.
+   */
+  publish(topic: string, data?: unknown): Promise<void> {
+    try {
+      assertTopic(topic)
+      if (this.#conversation.over)
+        throw new PlugbayError('CHANNEL_CLOSED', `Plugin '${this.#plugin}' has ended: '${topic}' was not published.`)
+      if (this.#credits > 0) {
+        this.#conversation.notify('publish', [topic], data)
+        this.#credits--
+        return ACCEPTED
+      }
+      return this.#wait(topic, data)
+    } catch (error) {
+      return Promise.reject(
+        PlugbayError.is(error) && error.code === 'PAYLOAD_NOT_CLONEABLE' ? this.#notCloneable(topic, error.cause) : error,
+      )
+    }
+  }
+
+  #wait(topic: string, data: unknown): Promise<void> {
+    if (this.#waiting.length - this.#first >= MAX_WAITING) {
+      throw new PlugbayError(
+        'PUBLISH_OVERRUN',
+        `Plugin '${this.#plugin}' has ${MAX_WAITING} publishes waiting for slow subscribers, and '${topic}' is one too many. Await publish().`,
+        { plugin: this.#plugin, details: { topic, limit: MAX_WAITING } },
+      )
+    }
+    const body = this.#packed(topic, data)
+    return new Promise((resolve, reject) => this.#waiting.push({ topic, body, resolve, reject }))
+  }
+
+  #packed(topic: string, data: unknown): Packed {
+    try {
+      return pack(data)
+    } catch (error) {
+      throw this.#notCloneable(topic, error)
+    }
+  }
+
+  #notCloneable(topic: string, cause: unknown): PlugbayError {
+    return new PlugbayError(
+      'PAYLOAD_NOT_CLONEABLE',
+      `Plugin '${this.#plugin}' published data on '${topic}' that cannot cross a thread: ${reasonOf(cause).replace(/\.$/, '')}. ` +
+        'Send plain data (what structuredClone accepts); leave out functions, sockets, streams and class instances with private state.',
+      { plugin: this.#plugin, cause, details: { topic } },
+    )
+  }
+
+  /** The kernel has found room for so many. */
+  accepted(count: number): void {
+    this.#credits += count
+    while (this.#credits > 0 && this.#first < this.#waiting.length) {
+      const { topic, body, resolve } = this.#waiting[this.#first++] as Waiting
+      this.#credits--
+      this.#conversation.forward('publish', [topic], body)
+      resolve()
+    }
+    if (this.#first === this.#waiting.length) {
+      this.#waiting = []
+      this.#first = 0
+    } else if (this.#first > 1_024) {
+      this.#waiting.splice(0, this.#first)
+      this.#first = 0
+    }
+  }
+
+  subscribe(
+    pattern: string,
+    handlerOrOptions?: GuestHandler | GuestSubscribeOptions,
+    options: GuestSubscribeOptions = {},
+  ): GuestSubscription {
+    assertPattern(pattern)
+    const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined
+    const chosen = (typeof handlerOrOptions === 'object' ? handlerOrOptions : undefined) ?? options
+    assertSubscribeOptions(chosen, pattern)
+    const number = ++this.#lastSubscription
+    const subscription = new GuestSubscription(this.#conversation, number, pattern, handler, chosen, (ended) => {
+      this.#subscriptions.delete(number)
+      const finished = ended.drain().then(() => void this.#finishing.delete(finished))
+      this.#finishing.add(finished)
+    })
+    if (chosen.signal?.aborted) return subscription
+    this.#subscriptions.set(number, subscription)
+    this.#conversation.notify('subscribe', [number, pattern, chosen.capacity ?? null])
+    return subscription
+  }
+
+  received(number: number, event: GuestEvent): void {
+    const subscription = this.#subscriptions.get(number)
+    if (subscription !== undefined) subscription.receive(event)
+    // It has unsubscribed meanwhile. The kernel still counts the event as under way.
+    else this.#conversation.notify('handled', [number, 1, 0])
+  }
+
+  /** Resolves when every event that has arrived is handled. */
+  async drain(): Promise<void> {
+    await Promise.all([...Array.from(this.#subscriptions.values(), (subscription) => subscription.drain()), ...this.#finishing])
+  }
+
+  close(): void {
+    for (const subscription of [...this.#subscriptions.values()]) subscription.unsubscribe()
+    const error = new PlugbayError('CHANNEL_CLOSED', `Plugin '${this.#plugin}' has ended before its events found room.`, {
+      plugin: this.#plugin,
+    })
+    for (const { reject } of this.#waiting.splice(this.#first)) reject(error)
+  }
+}
+
+/**
+ * A plugin's subscription. The events wait in the kernel's queue; a window of them is here. Handlers run one at a time in
+ * order (`concurrency` at a time when more are allowed). Iterable: `for await (const event of subscription)`.
+ */
+export class GuestSubscription implements AsyncIterable<GuestEvent> {
+  readonly pattern: string
+  readonly #conversation: Conversation
+  readonly #number: number
+  readonly #filter: ((event: GuestEvent) => unknown) | undefined
+  readonly #once: boolean
+  readonly #concurrency: number
+  readonly #onEnd: (ended: GuestSubscription) => void
+  readonly #unlisten: () => void
+  #handler: GuestHandler | undefined
+  #queue: GuestEvent[] = []
+  #running = 0
+  #handled = 0
+  #failed = 0
+  #telling = false
+  #closed: boolean
+  #idle: (() => void)[] = []
+  #wake: (() => void) | undefined
+
+  constructor(
+    conversation: Conversation,
+    number: number,
+    pattern: string,
+    handler: GuestHandler | undefined,
+    options: GuestSubscribeOptions,
+    onEnd: (ended: GuestSubscription) => void,
+  ) {
+    this.#conversation = conversation
+    this.#number = number
+    this.pattern = pattern
+    this.#handler = handler
+    this.#filter = options.filter
+    this.#once = options.once ?? false
+    this.#concurrency = options.concurrency ?? 1
+    this.#onEnd = onEnd
+    const { signal } = options
+    this.#closed = signal?.aborted ?? false
+    const abort = (): void => this.unsubscribe()
+    signal?.addEventListener('abort', abort, { once: true })
+    this.#unlisten = () => signal?.removeEventListener('abort', abort)
+  }
+
+  receive(event: GuestEvent): void {
+    if (this.#queue.length > 0 || this.#running >= this.#concurrency || this.#handler === undefined) {
+      this.#queue.push(event)
+      this.#wake?.()
+    } else this.#run(event)
+  }
+
+  #run(event: GuestEvent): void {
+    if (this.#filter !== undefined && !this.#passes(event)) {
+      this.#done()
+      return
+    }
+    this.#running++
+    if (this.#once) this.#end()
+    let result: unknown
+    try {
+      result = this.#handler?.(event)
+    } catch (error) {
+      this.#fail(event, error)
+      this.#finished()
+      return
+    }
+    if (typeof result === 'object' && result !== null && 'then' in result) {
+      Promise.resolve(result).then(this.#settled, (error: unknown) => {
+        this.#fail(event, error)
+        this.#settled()
+      })
+    } else this.#finished()
+  }
+
+  #passes(event: GuestEvent): boolean {
+    try {
+      return Boolean(this.#filter?.(event))
+    } catch (error) {
+      this.#fail(event, error)
+      return false
+    }
+  }
+
+  #finished(): void {
+    this.#running--
+    this.#done()
+  }
+
+  readonly #settled = (): void => {
+    this.#finished()
+    while (this.#queue.length > 0 && this.#running < this.#concurrency && this.#handler !== undefined && !this.#closed) {
+      this.#run(this.#queue.shift() as GuestEvent)
+    }
+    this.#quiet()
+  }
+
+  /** Tells the kernel of handled events once a turn: that frees their slots in the window. */
+  #done(count = 1): void {
+    this.#handled += count
+    if (this.#telling) return
+    this.#telling = true
+    queueMicrotask(this.#tell)
+  }
+
+  readonly #tell = (): void => {
+    this.#telling = false
+    this.#conversation.notify('handled', [this.#number, this.#handled, this.#failed])
+    this.#handled = 0
+    this.#failed = 0
+    this.#quiet()
+  }
+
+  #quiet(): void {
+    if (this.#queue.length > 0 || this.#running > 0) return
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  #fail(event: GuestEvent, error: unknown): void {
+    this.#failed++
+    this.#conversation.notify('failure', [this.#number, event.type, event.id], toWire(error))
+  }
+
+  /** Resolves when what has arrived is handled. */
+  drain(): Promise<void> {
+    if ((this.#queue.length === 0 && this.#running === 0) || this.#handler === undefined) return Promise.resolve()
+    return new Promise((resolve) => this.#idle.push(resolve))
+  }
+
+  #end(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#unlisten()
+    this.#conversation.notify('unsubscribe', [this.#number])
+    this.#onEnd(this)
+    this.#wake?.()
+  }
+
+  /** Takes no more events. Idempotent. */
+  unsubscribe(): void {
+    this.#end()
+    const discarded = this.#queue.length
+    this.#queue = []
+    if (discarded > 0) this.#done(discarded)
+    this.#quiet()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<GuestEvent, void, undefined> {
+    if (this.#handler !== undefined)
+      throw new PlugbayError('SUBSCRIPTION_OPTIONS', `The subscription to '${this.pattern}' has a handler: it cannot be iterated too.`)
+    let holding = false
+    try {
+      while (true) {
+        const event = this.#queue.shift()
+        if (event !== undefined) {
+          holding = true
+          if (this.#filter === undefined || this.#passes(event)) {
+            if (this.#once) this.#end()
+            yield event
+          }
+          holding = false
+          this.#done()
+        } else if (this.#closed) return
+        else await new Promise<void>((resolve) => (this.#wake = resolve))
+      }
+    } finally {
+      if (holding) this.#done()
+      this.unsubscribe()
+    }
+  }
+}

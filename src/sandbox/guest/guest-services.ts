@@ -1,0 +1,138 @@
+/** A plugin's own end of the services: what it provides, uses and watches. */
+import type { MessagePort } from 'node:worker_threads'
+import { fromWire, PlugbayError, type WireError } from '../../errors.js'
+import type { KernelVerbs, ServiceChange } from '../protocol.js'
+import type { Conversation } from '../rpc.js'
+import {
+  assertService,
+  type CallOptions,
+  methodsOf,
+  type Provided,
+  ProviderLine,
+  ServiceClient,
+  type ServiceProxy,
+  USE_WAIT,
+} from '../service-line.js'
+
+export interface UseOptions extends CallOptions {
+  /** Which versions will do, as a semver range; default any. */
+  range?: string | undefined
+  /** Milliseconds to wait for the service to appear; default 3000. 0: not at all. */
+  wait?: number | undefined
+}
+
+export class GuestServices {
+  readonly #conversation: Conversation
+  readonly #plugin: string
+  readonly #provided = new Map<number, Provided>()
+  readonly #lines = new Set<ProviderLine>()
+  readonly #used = new Map<number, ServiceClient>()
+  readonly #watching = new Map<number, (change: { change: ServiceChange; version: string }) => unknown>()
+  readonly #asked = new Set<Promise<unknown>>()
+  #last = 0
+  #drained: (() => void) | undefined
+
+  constructor(conversation: Conversation, plugin: string) {
+    this.#conversation = conversation
+    this.#plugin = plugin
+  }
+
+  #ask<V extends keyof KernelVerbs>(verb: V, body: KernelVerbs[V]['asks'], signal?: AbortSignal): Promise<KernelVerbs[V]['answers']> {
+    return this.#conversation.request(verb, body, { signal })
+  }
+
+  /** Asks the kernel, and remembers that it was asked: a start is not done before what it announced is. */
+  #announce<V extends 'provide' | 'withdraw' | 'watch'>(verb: V, body: KernelVerbs[V]['asks']): Promise<KernelVerbs[V]['answers']> {
+    const answer = this.#ask(verb, body)
+    this.#asked.add(answer)
+    const forget = (): boolean => this.#asked.delete(answer)
+    answer.then(forget, forget)
+    return answer
+  }
+
+  /** Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID or SERVICE_DUPLICATE. */
+  async provide(
+    name: string,
+    service: object,
+    { version = '1.0.0' }: { version?: string | undefined } = {},
+  ): Promise<{ withdraw(): Promise<void> }> {
+    assertService(service, name, this.#plugin)
+    const number = ++this.#last
+    const methods = methodsOf(service)
+    this.#provided.set(number, { name, plugin: this.#plugin, service, methods: new Set(methods) })
+    try {
+      await this.#announce('provide', { service: number, name, version, methods })
+    } catch (error) {
+      this.#provided.delete(number)
+      throw error
+    }
+    return {
+      withdraw: async () => {
+        if (this.#provided.delete(number)) await this.#announce('withdraw', { service: number })
+      },
+    }
+  }
+
+  /** Finds a service. Rejects with SERVICE_UNKNOWN when none is there in time. */
+  async use(name: string, { range = '*', wait = USE_WAIT, ...options }: UseOptions = {}): Promise<ServiceProxy> {
+    const found = await this.#ask('use', { name, range, wait }, options.signal)
+    const client = new ServiceClient(name, found.methods, found.port as MessagePort, options)
+    this.#used.set(found.use, client)
+    return client.proxy
+  }
+
+  /** Tells of every change of a service: provided, withdrawn, replaced. */
+  async watch(name: string, listener: (change: { change: ServiceChange; version: string }) => unknown): Promise<{ stop(): Promise<void> }> {
+    const number = ++this.#last
+    this.#watching.set(number, listener)
+    await this.#announce('watch', { watch: number, name })
+    return {
+      stop: async () => {
+        if (this.#watching.delete(number)) await this.#ask('unwatch', { watch: number })
+      },
+    }
+  }
+
+  /** Resolves when nothing that was announced to the kernel is open; rejects with the first refusal. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#asked)
+  }
+
+  connect(number: number, consumer: string, port: MessagePort): void {
+    const provided = this.#provided.get(number)
+    if (provided === undefined) {
+      port.close()
+      return
+    }
+    const line: ProviderLine = new ProviderLine(port, provided, consumer, () => {
+      this.#lines.delete(line)
+      if (this.#lines.size === 0) this.#drained?.()
+    })
+    this.#lines.add(line)
+  }
+
+  rebind(use: number, port: MessagePort): void {
+    const client = this.#used.get(use)
+    if (client === undefined) port.close()
+    else client.rebind(port)
+  }
+
+  gone(use: number, hard: boolean, error: WireError): void {
+    this.#used.get(use)?.gone(fromWire(error) as PlugbayError, hard)
+  }
+
+  changed(watch: number, change: ServiceChange, version: string): void {
+    this.#watching.get(watch)?.({ change, version })
+  }
+
+  /** Resolves when every consumer has closed its line, which it does when its calls are answered. */
+  drain(): Promise<void> {
+    return this.#lines.size === 0 ? Promise.resolve() : new Promise((resolve) => (this.#drained = resolve))
+  }
+
+  close(): void {
+    for (const client of this.#used.values()) client.release()
+    const error = new PlugbayError('SERVICE_GONE', `Plugin '${this.#plugin}' has stopped.`, { plugin: this.#plugin })
+    for (const line of [...this.#lines]) line.close(error)
+  }
+}

@@ -1,0 +1,207 @@
+/** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
+import type { MessagePort } from 'node:worker_threads'
+import { PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
+import type { GuestVerbs, Hook, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
+import type { Body, Call, Conversation, Meta, Party } from '../rpc.js'
+import { GuestBus } from './guest-bus.js'
+import { GuestServices } from './guest-services.js'
+
+type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
+
+const HOOKS: readonly Hook[] = ['initialize', 'start', 'stop', 'health', 'updateConfig', 'snapshot', 'restore']
+
+/** Prepares the place for a plugin's modules before the first of them is imported. */
+export type Prepare = (request: LoadRequest) => unknown
+
+export class PluginRuntime implements Party {
+  plugin: string | undefined
+  readonly #prepare: Prepare
+  readonly #ended: () => void
+  readonly #abort = new AbortController()
+  #conversation: Conversation | undefined
+  #hooks: Hooks = {}
+  #context: Record<string, unknown> = {}
+  #bus: GuestBus | undefined
+  #services: GuestServices | undefined
+
+  constructor(prepare: Prepare, ended: () => void) {
+    this.#prepare = prepare
+    this.#ended = ended
+  }
+
+  /** The conversation with the kernel: set once, right after it was made with this party. */
+  set conversation(conversation: Conversation) {
+    this.#conversation = conversation
+  }
+
+  request(call: Call, body: unknown): unknown {
+    switch (call.verb as keyof GuestVerbs) {
+      case 'load':
+        return this.#load(body as LoadRequest)
+      case 'initialize':
+        return this.#hooks.initialize?.(this.#context, this.#context['config'])
+      case 'start':
+        return this.#start()
+      case 'drain':
+        return this.#drain((body as GuestVerbs['drain']['asks']).lines)
+      case 'stop':
+        return this.#stop()
+      case 'health':
+        return this.#health()
+      case 'updateConfig':
+        return this.#updateConfig((body as GuestVerbs['updateConfig']['asks']).config)
+      case 'snapshot':
+        return this.#hooks.snapshot?.(this.#context)
+      case 'restore':
+        return this.#hooks.restore?.(this.#context, (body as GuestVerbs['restore']['asks']).state)
+      default:
+        throw new PlugbayError('VERB_UNKNOWN', `The guest of plugin '${this.plugin}' does not know the verb '${call.verb}'.`)
+    }
+  }
+
+  notice(verb: string, metas: readonly Meta[], body: Body): void {
+    switch (verb) {
+      case 'event': {
+        const [subscription, id, type, source, time] = metas as [number, string, string, string, string]
+        this.#bus?.received(subscription, { id, type, source, time, data: body.open() })
+        break
+      }
+      case 'accepted':
+        this.#bus?.accepted(metas[0] as number)
+        break
+      case 'connect':
+        this.#services?.connect(metas[0] as number, metas[1] as string, body.open() as MessagePort)
+        break
+      case 'rebind':
+        this.#services?.rebind(metas[0] as number, body.open() as MessagePort)
+        break
+      case 'gone':
+        this.#services?.gone(metas[0] as number, metas[1] as boolean, body.open() as WireError)
+        break
+      case 'changed':
+        this.#services?.changed(metas[0] as number, metas[1] as ServiceChange, metas[2] as string)
+        break
+      default:
+    }
+  }
+
+  ended(): void {
+    this.#close()
+    this.#ended()
+  }
+
+  async #load(request: LoadRequest): Promise<GuestVerbs['load']['answers']> {
+    const { name, entry, generation } = request
+    this.plugin = name
+    await this.#prepare(request)
+    let module: Record<string, unknown>
+    try {
+      // An inline plugin shares the module cache of the process: a new generation asks for its entry under a new name.
+      module = (await import(request.inline ? `${entry}?generation=${generation}` : entry)) as Record<string, unknown>
+    } catch (error) {
+      throw new PlugbayError('PLUGIN_LOAD', `Plugin '${name}' could not be loaded: ${reasonOf(error)}`, { plugin: name, cause: error })
+    }
+    this.#hooks = await hooksOf(name, module)
+    this.#context = this.#makeContext(request)
+    return { hooks: HOOKS.filter((hook) => this.#hooks[hook] !== undefined) }
+  }
+
+  #makeContext({ name, version, config, dataDir, window, generation, tasks }: LoadRequest): Record<string, unknown> {
+    const conversation = this.#conversation as Conversation
+    const bus = (this.#bus = new GuestBus(conversation, name, window))
+    const services = (this.#services = new GuestServices(conversation, name))
+    const log = (level: LogLevel) => (message: string, fields?: unknown) => this.log(level, String(message), fields)
+    return {
+      name,
+      version,
+      generation,
+      config: deepFreeze(config),
+      dataDir,
+      signal: this.#abort.signal,
+      log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
+      bus: { publish: bus.publish.bind(bus), subscribe: bus.subscribe.bind(bus) },
+      services: { provide: services.provide.bind(services), use: services.use.bind(services), watch: services.watch.bind(services) },
+      tasks: {
+        names: tasks,
+        run: (task: string, input: unknown, options?: object) => conversation.request('task', { name: task, input }, options),
+      },
+    }
+  }
+
+  /** Fields that cannot cross, or cannot even be read, are left out rather than lose the line. */
+  log(level: LogLevel, message: string, fields?: unknown): void {
+    const metas = [level, message]
+    const body = fields instanceof Error ? { error: toWire(fields) } : fields
+    try {
+      this.#conversation?.notify('log', metas, body)
+    } catch (error) {
+      this.#conversation?.notify('log', metas, { unclonable: reasonOf(error) })
+    }
+  }
+
+  async #start(): Promise<void> {
+    await this.#hooks.start?.(this.#context)
+    await this.#services?.settled()
+  }
+
+  async #drain(lines: boolean): Promise<void> {
+    await Promise.all([this.#bus?.drain(), lines ? this.#services?.drain() : undefined])
+  }
+
+  async #stop(): Promise<void> {
+    this.#abort.abort(new DOMException(`Plugin '${this.plugin}' is stopping.`, 'AbortError'))
+    await this.#hooks.stop?.(this.#context)
+  }
+
+  async #health(): Promise<GuestVerbs['health']['answers']> {
+    return ((await this.#hooks.health?.(this.#context)) as GuestVerbs['health']['answers'] | undefined) ?? { healthy: true }
+  }
+
+  async #updateConfig(config: unknown): Promise<void> {
+    const frozen = deepFreeze(config)
+    await this.#hooks.updateConfig?.(this.#context, frozen)
+    this.#context['config'] = frozen
+  }
+
+  #close(): void {
+    if (!this.#abort.signal.aborted) this.#abort.abort(new DOMException(`Plugin '${this.plugin}' has ended.`, 'AbortError'))
+    this.#bus?.close()
+    this.#services?.close()
+  }
+}
+
+const hooksOf = async (name: string, module: Record<string, unknown>): Promise<Hooks> => {
+  const exported = module['default']
+  const fail = (why: string): never => {
+    throw new PlugbayError(
+      'PLUGIN_SHAPE',
+      `Plugin '${name}' ${why}. Its default export must be an object with at least one of ${HOOKS.join(', ')}: definePlugin({ async start(ctx) { … } }).`,
+      { plugin: name },
+    )
+  }
+  if (typeof exported !== 'object' || exported === null) {
+    return fail(exported === undefined ? 'has no default export' : `exports a ${typeof exported} by default, not an object`)
+  }
+  const hooks: Hooks = {}
+  for (const hook of HOOKS) {
+    const member = (exported as Record<string, unknown>)[hook]
+    if (member === undefined) continue
+    if (typeof member !== 'function') return fail(`has a '${hook}' that is no function`)
+    hooks[hook] = (...args) => Reflect.apply(member, exported, args) as unknown
+  }
+  if (Object.keys(hooks).length === 0) {
+    const { didYouMean } = await import('../../nearest.js')
+    const keys = Object.keys(exported)
+    const hints = keys.map((key) => didYouMean(key, HOOKS)).filter(Boolean)
+    return fail(`has none of the functions of a plugin${keys.length > 0 ? ` (it has: ${keys.join(', ')}.${hints.join('')})` : ''}`)
+  }
+  return hooks
+}
+
+const deepFreeze = <T>(value: T): T => {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const part of Object.values(value)) deepFreeze(part)
+  }
+  return value
+}

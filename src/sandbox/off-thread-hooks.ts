@@ -1,0 +1,35 @@
+/** The module hooks of a plugin on Node 20: they run in a thread of their own, which `module.register` makes. */
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { stripTypes } from '../strip-types.js'
+
+interface Resolved {
+  url: string
+  format?: string
+  shortCircuit?: boolean
+}
+
+interface Loaded {
+  format: string
+  source: string
+  shortCircuit: boolean
+}
+
+let pluginModule = ''
+
+export const initialize = (data: { pluginModule: string }): void => {
+  pluginModule = data.pluginModule
+}
+
+export const resolve = (
+  specifier: string,
+  context: object,
+  next: (specifier: string, context: object) => Promise<Resolved>,
+): Resolved | Promise<Resolved> =>
+  specifier === 'plugbay/plugin' ? { url: pluginModule, format: 'module', shortCircuit: true } : next(specifier, context)
+
+export const load = async (url: string, context: object, next: (url: string, context: object) => Promise<Loaded>): Promise<Loaded> => {
+  if (!/\.m?ts$/.test(new URL(url).pathname)) return next(url, context)
+  const path = fileURLToPath(url)
+  return { format: 'module', source: stripTypes(await readFile(path, 'utf8'), path), shortCircuit: true }
+}

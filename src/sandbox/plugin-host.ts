@@ -1,0 +1,35 @@
+/** The place where one generation of a plugin runs: the one interface that inline, thread, process and remote implement. */
+import type { Channel } from './channel.js'
+
+export type HostKind = 'inline' | 'thread' | 'process' | 'grpc'
+
+/** How a place ended. */
+export interface Exit {
+  /** True when the kernel ended it; false: it ended by itself. */
+  expected: boolean
+  /** Exit code of the thread or process, where there is one. */
+  code?: number
+  /** What ended it, when it was an error. */
+  error?: unknown
+  /** The reason given to `kill`. */
+  reason?: string
+}
+
+/**
+ * Owns the place, not the conversation: stopping gently and asking for health are messages, the same for every kind.
+ * Only killing differs by place.
+ */
+export interface PluginHost {
+  readonly kind: HostKind
+  /** Settles once, when the place is gone, however it ended. Never rejects. */
+  readonly exited: Promise<Exit>
+  /** Called once. Resolves with the channel to the guest; a place that is still booting keeps what is sent until it is ready. */
+  start(signal: AbortSignal): Promise<Channel>
+  /** Ends the place, now. Idempotent; resolves when it is gone, or after `PATIENCE` ms for one that cannot be interrupted. */
+  kill(reason: string): Promise<void>
+  /** Receives text the guest's code wrote past its console, where the place can catch it. */
+  onOutput?: ((stream: 'stdout' | 'stderr', text: string) => void) | undefined
+}
+
+/** How long `kill` waits for a place to go: `terminate()` waits for native calls, which nothing interrupts. */
+export const PATIENCE = 2_000

@@ -1,0 +1,99 @@
+/** The words that kernel and guest say to each other: types only, no platform. `rpc.ts` carries them, whatever the place. */
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** What a guest may ask of the kernel. Name of the verb → what is asked, what is answered. */
+export interface KernelVerbs {
+  /** Makes the service known. `service` is the guest's own number for it: `connect` names it. */
+  provide: { asks: { service: number; name: string; version: string; methods: string[] }; answers: undefined }
+  withdraw: { asks: { service: number }; answers: undefined }
+  /** Finds a service, waiting for it up to `wait` ms, and opens a direct line to its provider: the line's port travels with the answer. */
+  use: { asks: UseRequest; answers: { use: number; name: string; version: string; provider: string; methods: string[]; port: unknown } }
+  watch: { asks: { watch: number; name: string }; answers: undefined }
+  unwatch: { asks: { watch: number }; answers: undefined }
+  /** Runs one of the plugin's declared tasks on its pool. */
+  task: { asks: { name: string; input: unknown }; answers: unknown }
+}
+
+export interface UseRequest {
+  name: string
+  /** A semver range; default any. */
+  range: string
+  /** Milliseconds to wait for the service to appear; 0: not at all. */
+  wait: number
+}
+
+/** What the kernel may ask of a guest. */
+export interface GuestVerbs {
+  /** Imports the plugin's module and makes its context. */
+  load: { asks: LoadRequest; answers: { hooks: Hook[] } }
+  initialize: { asks: undefined; answers: undefined }
+  start: { asks: undefined; answers: undefined }
+  /** Waits for the events that have arrived to be handled; with `lines`, also for its callers to close their lines, as they do once their calls are answered. */
+  drain: { asks: { lines: boolean }; answers: undefined }
+  stop: { asks: undefined; answers: undefined }
+  health: { asks: undefined; answers: HealthReport }
+  updateConfig: { asks: { config: unknown }; answers: undefined }
+  snapshot: { asks: undefined; answers: unknown }
+  restore: { asks: { state: unknown }; answers: undefined }
+}
+
+/** What a guest tells the kernel, without an answer. After the colon: the metas, then the body. */
+export interface GuestNotices {
+  /** `[topic]`, the data. */
+  publish: [topic: string]
+  /** `[subscription, pattern, capacity]`: subscriptions are numbered by the guest; null: the plugin's `limits.queue`. */
+  subscribe: [subscription: number, pattern: string, capacity: number | null]
+  unsubscribe: [subscription: number]
+  /** So many events of that subscription have been handled, so many of them failed. */
+  handled: [subscription: number, count: number, failed: number]
+  /** A handler failed: `[subscription, topic, event id]`, the WireError. */
+  failure: [subscription: number, topic: string, event: string]
+  /** `[level, message]`, the fields. */
+  log: [level: LogLevel, message: string]
+}
+
+/** What the kernel tells a guest. */
+export interface KernelNotices {
+  /** `[subscription, id, type, source, time]`, the data. */
+  event: [subscription: number, id: string, type: string, source: string, time: string]
+  /** So many publishes have found room everywhere: the publisher's window opens by as much. */
+  accepted: [count: number]
+  /** A consumer's line to one of the guest's services: `[service, consumer]`, the port. */
+  connect: [service: number, consumer: string]
+  /** A used service has a new provider: `[use, version]`, the port. */
+  rebind: [use: number, version: string]
+  /** A used service is gone: `[use, hard]`, the WireError. `hard`: calls under way fail too. */
+  gone: [use: number, hard: boolean]
+  /** A watched service changed: `[watch, change, version]`. */
+  changed: [watch: number, change: ServiceChange, version: string]
+}
+
+export type ServiceChange = 'provided' | 'withdrawn' | 'replaced'
+
+/** The functions a plugin may define beside `start`. */
+export type Hook = 'initialize' | 'start' | 'stop' | 'health' | 'updateConfig' | 'snapshot' | 'restore'
+
+export interface LoadRequest {
+  name: string
+  version: string
+  generation: number
+  /** file: URL of the entry module. */
+  entry: string
+  /** The plugin shares the module cache of the kernel's thread. */
+  inline: boolean
+  /** Its imports need hooks that this Node can only run in a thread of their own: TypeScript, or a folder from which `plugbay/plugin` is not found. */
+  needsHooks: boolean
+  config: unknown
+  dataDir: string
+  tasks: string[]
+  /** How many events the plugin may have published that have not found room yet. */
+  window: number
+  /** The kernel's own copy of `plugbay/plugin`, as a file: URL. */
+  pluginModule: string
+}
+
+export interface HealthReport {
+  healthy: boolean
+  [detail: string]: unknown
+}

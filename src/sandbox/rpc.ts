@@ -1,0 +1,651 @@
+/** The conversation over a channel: requests with deadlines that can be cancelled, replies, notices, batched and in order. */
+import type { Transferable } from 'node:worker_threads'
+import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
+import type { Batch, Channel } from './channel.js'
+import { encode, encodedSize, isLive, LEAF_BYTES, LIVE_BYTES, Packed } from './codec.js'
+import { builderFor, LEAF_SHAPE, type ShapeText } from './shape.js'
+
+/*
+ * A batch is a flat array of frames. A frame leaves out what is as in the frame before it, since bursts are made of like frames:
+ *
+ *   head, [id], [verb, count of metas], …metas, [shape], [count of leaves], …leaves
+ *
+ * `head` is a small integer: the kind in its lowest bits, then a bit for each part that is left out, then one for each meta. A notice has no
+ * id; the shape of a leaf has no count. A batch stands for itself: nothing in it refers to an earlier one.
+ */
+const REQUEST = 1
+const REPLY = 2
+const FAILURE = 3
+const NOTICE = 4
+const CANCEL = 5
+type Kind = typeof REQUEST | typeof REPLY | typeof FAILURE | typeof NOTICE | typeof CANCEL
+
+const KIND = 0b111
+const SAME_VERB = 1 << 3
+const SAME_SHAPE = 1 << 4
+const SAME_COUNT = 1 << 5
+/** The bit of the first meta; the others follow. */
+const META_SHIFT = 6
+const SAME_META = 1 << META_SHIFT
+
+/** What one frame says beside its body. Primitives, never undefined. */
+export type Meta = string | number | boolean | null
+const NO_METAS: readonly Meta[] = []
+
+/** A batch is posted when it holds this much, even before the end of the turn. */
+const BATCH_BYTES = 64 * 1_024
+const BATCH_FRAMES = 256
+/**
+ * Milliseconds. Posting to a thread that sleeps costs its sender some 10 us, as much as twenty events. So notices that go on turn after
+ * turn wait for each other, this long at most; one that comes after a pause of this length leaves at the end of its turn.
+ */
+const GATHER = 0.1
+/**
+ * Up to so many requests under way, half of them leave while the other half is answered, which keeps both threads at work; one alone leaves at
+ * once. Of more, those of a turn leave together: larger batches are worth more then.
+ */
+const FEW = 128
+
+/** The body of a notice, in the batch it came in. */
+export class Body {
+  #batch: Batch = []
+  #shape: ShapeText = LEAF_SHAPE
+  #at = 0
+  #count = 0
+
+  /** Points to the next body. For the conversation only. */
+  point(batch: Batch, shape: ShapeText, at: number, count: number): void {
+    this.#batch = batch
+    this.#shape = shape
+    this.#at = at
+    this.#count = count
+  }
+
+  /** The value. */
+  open(): unknown {
+    return this.#shape === LEAF_SHAPE ? this.#batch[this.#at] : builderFor(this.#shape)(this.#batch, this.#at)
+  }
+
+  /** The value as it came, to be kept or passed on. */
+  pack(): Packed {
+    const leaves = this.#batch.slice(this.#at, this.#at + this.#count)
+    return new Packed(this.#shape, leaves, sizeOf(leaves))
+  }
+}
+
+/** A request under way at the end that serves it. */
+export interface Call {
+  readonly verb: string
+  readonly metas: readonly Meta[]
+  /** Aborted when the caller cancels, its deadline passes, or the conversation ends. Made when first read. */
+  readonly signal: AbortSignal
+}
+
+/** What one end does with what the other end says. */
+export interface Party {
+  /** The plugin that answers here: errors that leave carry it as their origin. */
+  readonly plugin?: string | undefined
+  /** Answers a request: with a value, a promise of one, or by throwing. */
+  request(call: Call, body: unknown): unknown
+  /** Takes a notice. Must not throw. The body is valid during the call only. */
+  notice?(verb: string, metas: readonly Meta[], body: Body): void
+  /** Makes the value of a reply that came with metas: one that is more than data. */
+  unbox?(metas: readonly Meta[], body: unknown): unknown
+  /** Why the conversation is over when the other end closed it. Default: CHANNEL_CLOSED. */
+  lost?(): PlugbayError
+  /** Called once when the conversation is over: by `close`, by the other end, or for a broken protocol (then with the error). */
+  ended?(reason: PlugbayError): void
+}
+
+export interface RequestOptions {
+  metas?: readonly Meta[]
+  /** Milliseconds until the request fails with CALL_TIMEOUT. 0: no limit. */
+  timeout?: number
+  /** Cancels the request: it fails with CALL_CANCELLED, and the other end's signal aborts. */
+  signal?: AbortSignal | undefined
+  /** Objects to move rather than copy. */
+  transfer?: readonly Transferable[] | undefined
+}
+
+/** A reply that is more than data: it moves objects rather than copies them, or says in metas how its value is to be unboxed. */
+export class Boxed {
+  readonly value: unknown
+  readonly transfer: readonly Transferable[]
+  readonly metas: readonly Meta[]
+
+  constructor(value: unknown, transfer: readonly Transferable[], metas: readonly Meta[] = NO_METAS) {
+    this.value = value
+    this.transfer = transfer
+    this.metas = metas
+  }
+}
+
+interface Pending {
+  verb: string
+  resolve: (value: unknown) => void
+  reject: (error: unknown) => void
+  deadline: number
+  timeout: number
+  unlisten: (() => void) | undefined
+}
+
+class Serving implements Call {
+  readonly verb: string
+  readonly metas: readonly Meta[]
+  #abort: AbortController | undefined
+  #reason: unknown
+
+  constructor(verb: string, metas: readonly Meta[]) {
+    this.verb = verb
+    this.metas = metas
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#reason !== undefined) this.#abort.abort(this.#reason)
+    }
+    return this.#abort.signal
+  }
+
+  cancel(reason: unknown): void {
+    this.#reason = reason
+    this.#abort?.abort(reason)
+  }
+}
+
+/** A number of things in the rest of a batch: one that is not believed could lead back, or on for ever. */
+const countIn = (batch: Batch, at: number): number => {
+  const count = batch[at]
+  if (!(Number.isInteger(count) && (count as number) >= 0 && (count as number) < batch.length - at))
+    throw new RangeError('a count is not valid')
+  return count as number
+}
+
+const errorIn = (body: unknown): Error => {
+  if (typeof body !== 'object' || body === null) throw new TypeError('an error is none')
+  return fromWire(body as WireError)
+}
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+
+/** Callbacks run when this turn and all promises it resolved are done; later than a microtask, sooner than any I/O. */
+const endOfTurn = (callback: () => void): void => queueMicrotask(() => process.nextTick(callback))
+
+/**
+ * One end of a conversation. Both ends are alike. Frames of one turn travel together, but where waiting gains nothing.
+ */
+export class Conversation {
+  readonly #channel: Channel
+  readonly #party: Party
+  readonly #label: string
+  readonly #pending = new Map<number, Pending>()
+  readonly #serving = new Map<number, Serving>()
+  #lastId = 0
+  #over: PlugbayError | undefined
+  #idle: (() => void) | undefined
+  #drained: Promise<void> | undefined
+
+  #out: Batch = []
+  #frames = 0
+  #bytes = 0
+  /** What the last frame of the batch said. */
+  #verb: string | undefined
+  #metas: readonly Meta[] = NO_METAS
+  #shape: ShapeText | undefined
+  #count = 0
+  readonly #body = new Body()
+  readonly #leaves: unknown[] = []
+  /** A flush is planned: at the end of the turn, or of a later one. */
+  #planned = false
+  /** A request waits to leave: it is not held back. */
+  #urgent = false
+  #gathered = 0
+  #batchAt = 0
+  #flushedAt = 0
+  /** Whoever writes will flush or plan to. */
+  #held = false
+
+  #timer: NodeJS.Timeout | undefined
+  #nextDeadline = Infinity
+
+  /** `label` names the other end in error messages: "plugin 'users'", "service 'users'". */
+  constructor(channel: Channel, party: Party, label: string) {
+    this.#channel = channel
+    this.#party = party
+    this.#label = label
+    channel.listen(
+      (batch) => this.#receive(batch),
+      () => this.#end(party.lost?.() ?? new PlugbayError('CHANNEL_CLOSED', `${this.#label} is gone: the channel to it was closed.`)),
+    )
+  }
+
+  get over(): boolean {
+    return this.#over !== undefined
+  }
+
+  /** How many requests wait for their reply. */
+  get pending(): number {
+    return this.#pending.size
+  }
+
+  /** Asks the other end. Rejects with its error, with CALL_TIMEOUT, CALL_CANCELLED, CHANNEL_CLOSED or PAYLOAD_NOT_CLONEABLE. */
+  request(verb: string, body?: unknown, options?: RequestOptions): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#over) {
+        reject(this.#over)
+        return
+      }
+      const signal = options?.signal
+      if (signal?.aborted) {
+        reject(this.#cancelled(verb, signal))
+        return
+      }
+      const id = ++this.#lastId
+      const timeout = options?.timeout ?? 0
+      const pending: Pending = { verb, resolve, reject, deadline: Infinity, timeout, unlisten: undefined }
+      this.#pending.set(id, pending)
+      const held = this.#held
+      try {
+        this.#held = true
+        this.#write(REQUEST, id, verb, options?.metas ?? NO_METAS, body, options?.transfer)
+      } catch (error) {
+        this.#pending.delete(id)
+        reject(error)
+        return
+      } finally {
+        this.#held = held
+      }
+      if (timeout > 0) this.#expire(pending, timeout)
+      if (signal) {
+        const abort = (): void => this.#abandon(id, this.#cancelled(verb, signal))
+        signal.addEventListener('abort', abort, { once: true })
+        pending.unlisten = () => signal.removeEventListener('abort', abort)
+      }
+      if (this.#frames >= this.#pending.size >> 1 && this.#pending.size <= FEW) this.flush()
+      else {
+        this.#urgent = true
+        this.#plan()
+      }
+    })
+  }
+
+  /** Tells the other end. Throws PAYLOAD_NOT_CLONEABLE for a body that cannot cross; after the end it does nothing. */
+  notify(verb: string, metas: readonly Meta[], body?: unknown, transfer?: readonly Transferable[]): void {
+    if (this.#over === undefined) this.#write(NOTICE, 0, verb, metas, body, transfer)
+  }
+
+  /** Tells the other end with a body that is packed already. */
+  forward(verb: string, metas: readonly Meta[], { shape, leaves, size }: Packed): void {
+    if (this.#over) return
+    const live = shape === LEAF_SHAPE && isLive(leaves[0])
+    if (live) this.flush()
+    const at = this.#head(NOTICE, 0, verb, metas)
+    this.#shaped(at, shape, leaves.length)
+    const out = this.#out
+    for (let i = 0; i < leaves.length; i++) out.push(leaves[i])
+    this.#written(size)
+    if (live) this.flush()
+  }
+
+  /** Sends what is waiting to leave. */
+  flush(): void {
+    if (this.#frames === 0) return
+    const batch = this.#out
+    this.#reset()
+    this.#flushedAt = performance.now()
+    this.#channel.send(batch)
+  }
+
+  /** Resolves when no request of this end is under way. */
+  drain(): Promise<void> {
+    if (this.#pending.size === 0) return Promise.resolve()
+    this.#drained ??= new Promise((resolve) => {
+      this.#idle = () => {
+        this.#idle = this.#drained = undefined
+        resolve()
+      }
+    })
+    return this.#drained
+  }
+
+  /** Ends the conversation: all requests under way, here and there, fail with `reason`. Idempotent. */
+  close(reason?: PlugbayError): void {
+    if (this.#over) return
+    this.flush()
+    this.#end(reason ?? new PlugbayError('CHANNEL_CLOSED', `The conversation with ${this.#label} was closed.`))
+    this.#channel.close()
+  }
+
+  // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #reset(): void {
+    this.#out = []
+    this.#frames = 0
+    this.#bytes = 0
+    this.#urgent = false
+    this.#verb = undefined
+    this.#metas = NO_METAS
+    this.#shape = undefined
+  }
+
+  /** Writes all but the body. Returns where the head is: `#shaped` completes it. */
+  #head(kind: Kind, id: number, verb: string, metas: readonly Meta[]): number {
+    const out = this.#out
+    const last = this.#metas
+    const at = out.length
+    out.push(kind)
+    if (kind !== NOTICE) out.push(id)
+    let head: number = kind
+    if (verb === this.#verb && metas.length === last.length) {
+      head |= SAME_VERB
+      for (let i = 0; i < metas.length; i++) {
+        if (metas[i] === last[i]) head |= SAME_META << i
+        else out.push(metas[i])
+      }
+    } else {
+      out.push(verb, metas.length)
+      for (let i = 0; i < metas.length; i++) out.push(metas[i])
+      this.#verb = verb
+    }
+    this.#metas = metas
+    out[at] = head
+    return at
+  }
+
+  /** Writes what is to be known of the body before its leaves. */
+  #shaped(at: number, shape: ShapeText, count: number): void {
+    const out = this.#out
+    let head = out[at] as number
+    if (shape === this.#shape) head |= SAME_SHAPE
+    else out.push((this.#shape = shape))
+    if (shape !== LEAF_SHAPE) {
+      if (count === this.#count && (head & SAME_SHAPE) !== 0) head |= SAME_COUNT
+      else out.push((this.#count = count))
+    }
+    out[at] = head
+  }
+
+  #write(kind: Kind, id: number, verb: string, metas: readonly Meta[], body: unknown, transfer?: readonly Transferable[]): void {
+    if (transfer !== undefined) {
+      this.#writeLive(kind, id, verb, metas, body, transfer)
+      return
+    }
+    const type = typeof body
+    if (type === 'object' ? body === null : type !== 'function' && type !== 'symbol') {
+      this.#shaped(this.#head(kind, id, verb, metas), LEAF_SHAPE, 1)
+      this.#out.push(body)
+      this.#written(type === 'string' ? (body as string).length : LEAF_BYTES)
+      return
+    }
+    const leaves = this.#leaves
+    const shape = encode(body, leaves)
+    if (shape === undefined) {
+      this.#writeLive(kind, id, verb, metas, body)
+      return
+    }
+    this.#shaped(this.#head(kind, id, verb, metas), shape.text, leaves.length)
+    const out = this.#out
+    for (let i = 0; i < leaves.length; i++) out.push(leaves[i])
+    leaves.length = 0
+    this.#written(encodedSize())
+  }
+
+  /** A value that is not plain travels alone and at once, before its owner can change it. */
+  #writeLive(kind: Kind, id: number, verb: string, metas: readonly Meta[], body: unknown, transfer?: readonly Transferable[]): void {
+    this.flush()
+    this.#reset()
+    this.#shaped(this.#head(kind, id, verb, metas), LEAF_SHAPE, 1)
+    const batch = this.#out
+    batch.push(body)
+    this.#reset()
+    try {
+      this.#channel.send(batch, transfer)
+    } catch (error) {
+      throw new PlugbayError(
+        'PAYLOAD_NOT_CLONEABLE',
+        `A value for '${verb}' of ${this.#label} cannot cross a thread: ${reasonOf(error).replace(/\.$/, '')}. ` +
+          'Send plain data (what structuredClone accepts); leave out functions, sockets, streams and class instances with private state.',
+        { cause: error, details: { verb } },
+      )
+    }
+  }
+
+  #written(bytes: number): void {
+    this.#frames++
+    this.#bytes += bytes
+    if (this.#bytes >= BATCH_BYTES || this.#frames >= BATCH_FRAMES) {
+      this.flush()
+    } else if (!this.#held) this.#plan()
+  }
+
+  #plan(): void {
+    if (this.#planned) return
+    this.#planned = true
+    endOfTurn(this.#turnEnded)
+  }
+
+  readonly #turnEnded = (): void => {
+    if (this.#frames === 0 || this.#urgent || performance.now() - this.#flushedAt > GATHER) {
+      this.#planned = false
+      this.flush()
+    } else {
+      this.#gathered = 0
+      setImmediate(this.#gather)
+    }
+  }
+
+  /** Holds notices back as long as each turn brings more. */
+  readonly #gather = (): void => {
+    const goesOn = this.#frames > 0 && this.#frames !== this.#gathered && !this.#urgent && performance.now() - this.#flushedAt < GATHER
+    this.#gathered = this.#frames
+    if (goesOn) setImmediate(this.#gather)
+    else {
+      this.#planned = false
+      this.flush()
+    }
+  }
+
+  // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #receive(batch: Batch): void {
+    if (this.#over) return
+    this.#held = true
+    try {
+      this.#read(batch)
+    } catch (error) {
+      this.#broken(error)
+    } finally {
+      this.#held = false
+      this.flush()
+    }
+  }
+
+  #read(batch: Batch): void {
+    if (!Array.isArray(batch)) throw new TypeError('it is no batch')
+    const length = batch.length
+    let at = 0
+    let verb = ''
+    let metas: readonly Meta[] = NO_METAS
+    let shape = ''
+    let count = 0
+    while (at < length) {
+      const head = batch[at++] as number
+      const kind = head & KIND
+      const id = kind === NOTICE ? 0 : (batch[at++] as number)
+      if ((head & SAME_VERB) === 0) {
+        verb = batch[at++] as string
+        if (typeof verb !== 'string') throw new TypeError('a verb is no text')
+        const metaCount = countIn(batch, at++)
+        metas = metaCount === 0 ? NO_METAS : (batch.slice(at, at + metaCount) as Meta[])
+        at += metaCount
+      } else if (head >> META_SHIFT !== (1 << metas.length) - 1) {
+        const next = metas.slice()
+        for (let i = 0; i < next.length; i++) if ((head & (SAME_META << i)) === 0) next[i] = batch[at++] as Meta
+        metas = next
+      }
+      if ((head & SAME_SHAPE) === 0) shape = batch[at++] as string
+      if (shape === LEAF_SHAPE) count = 1
+      else if ((head & SAME_COUNT) === 0) count = countIn(batch, at++)
+      const start = at
+      at += count
+      if (!(at <= length)) throw new RangeError('a frame is longer than its batch')
+      if (kind === NOTICE) {
+        this.#body.point(batch, shape, start, count)
+        this.#party.notice?.(verb, metas, this.#body)
+        if (this.#over) return
+        continue
+      }
+      const body = shape === LEAF_SHAPE ? batch[start] : builderFor(shape)(batch, start)
+      if (kind === REPLY) {
+        if (metas.length === 0) this.#settle(id)?.resolve(body)
+        else this.#unbox(id, metas, body)
+      } else if (kind === FAILURE) {
+        const error = errorIn(body)
+        this.#settle(id)?.reject(error)
+      } else if (kind === REQUEST) this.#serve(id, verb, metas, body)
+      else if (kind === CANCEL) {
+        const reason = errorIn(body)
+        this.#serving.get(id)?.cancel(reason)
+        this.#serving.delete(id)
+      } else throw new RangeError('a frame is of no known kind')
+      if (this.#over) return
+    }
+  }
+
+  #unbox(id: number, metas: readonly Meta[], body: unknown): void {
+    const pending = this.#settle(id)
+    if (pending === undefined) return
+    try {
+      pending.resolve(this.#party.unbox?.(metas, body))
+    } catch (error) {
+      pending.reject(error)
+    }
+  }
+
+  #serve(id: number, verb: string, metas: readonly Meta[], body: unknown): void {
+    const call = new Serving(verb, metas)
+    let result: unknown
+    try {
+      result = this.#party.request(call, body)
+    } catch (error) {
+      this.#fail(id, error)
+      return
+    }
+    if (!isThenable(result)) {
+      this.#reply(id, result)
+      return
+    }
+    this.#serving.set(id, call)
+    const finished = (act: () => void): void => {
+      // Cancelled meanwhile: nobody waits for it.
+      if (this.#serving.delete(id)) act()
+    }
+    result.then(
+      (value) => finished(() => this.#reply(id, value)),
+      (error: unknown) => finished(() => this.#fail(id, error)),
+    )
+  }
+
+  #reply(id: number, value: unknown): void {
+    if (this.#over) return
+    try {
+      if (value instanceof Boxed) this.#write(REPLY, id, '', value.metas, value.value, value.transfer)
+      else this.#write(REPLY, id, '', NO_METAS, value)
+    } catch (error) {
+      this.#fail(id, error)
+    }
+  }
+
+  #fail(id: number, error: unknown): void {
+    if (this.#over === undefined) this.#write(FAILURE, id, '', NO_METAS, toWire(error, this.#party.plugin))
+  }
+
+  // ── the requests under way ───────────────────────────────────────────────────────────────────────────────────────
+
+  #settle(id: number): Pending | undefined {
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return undefined
+    this.#pending.delete(id)
+    if (pending.unlisten !== undefined) pending.unlisten()
+    if (this.#pending.size === 0 && this.#idle !== undefined) this.#idle()
+    return pending
+  }
+
+  #abandon(id: number, error: PlugbayError): void {
+    const pending = this.#settle(id)
+    if (pending === undefined) return
+    pending.reject(error)
+    if (this.#over === undefined) this.#write(CANCEL, id, '', NO_METAS, toWire(error))
+  }
+
+  #cancelled(verb: string, signal: AbortSignal): PlugbayError {
+    return new PlugbayError('CALL_CANCELLED', `The call of '${verb}' on ${this.#label} was cancelled by its caller.`, {
+      cause: signal.reason,
+    })
+  }
+
+  #expire(pending: Pending, timeout: number): void {
+    // Read once a batch: the clock costs as much as the rest of a frame.
+    if (this.#frames <= 1) this.#batchAt = performance.now()
+    pending.deadline = this.#batchAt + timeout
+    if (pending.deadline < this.#nextDeadline) this.#arm(pending.deadline)
+  }
+
+  /** One timer serves all deadlines: it stands on the earliest. */
+  #arm(deadline: number): void {
+    clearTimeout(this.#timer)
+    this.#nextDeadline = deadline
+    this.#timer = setTimeout(() => this.#overdue(), Math.max(1, deadline - performance.now()))
+    this.#timer.unref()
+  }
+
+  #overdue(): void {
+    const now = performance.now()
+    let next = Infinity
+    for (const [id, pending] of this.#pending) {
+      if (pending.deadline > now) {
+        next = Math.min(next, pending.deadline)
+        continue
+      }
+      this.#abandon(
+        id,
+        new PlugbayError(
+          'CALL_TIMEOUT',
+          `${this.#label} did not answer '${pending.verb}' within ${pending.timeout} ms. Raise the call's timeout, or find what keeps the provider busy.`,
+          { details: { verb: pending.verb, timeout: pending.timeout } },
+        ),
+      )
+    }
+    this.#nextDeadline = Infinity
+    if (next < Infinity) this.#arm(next)
+  }
+
+  #broken(error: unknown): void {
+    this.#end(
+      new PlugbayError('PROTOCOL', `${this.#label} sent a message that breaks the protocol: ${(error as Error).message}.`, {
+        cause: error,
+      }),
+    )
+    this.#channel.close()
+  }
+
+  #end(reason: PlugbayError): void {
+    if (this.#over) return
+    this.#over = reason
+    clearTimeout(this.#timer)
+    this.#reset()
+    const pending = [...this.#pending.keys()]
+    for (const id of pending) this.#settle(id)?.reject(reason)
+    for (const call of this.#serving.values()) call.cancel(reason)
+    this.#serving.clear()
+    this.#party.ended?.(reason)
+  }
+}
+
+const sizeOf = (leaves: readonly unknown[]): number => {
+  let size = 0
+  for (const leaf of leaves) size += typeof leaf === 'string' ? leaf.length + LEAF_BYTES : isLive(leaf) ? LIVE_BYTES : LEAF_BYTES
+  return size
+}

@@ -1,0 +1,235 @@
+/** The two ends of a direct line from a caller to a provider of a service: calls go over it without the kernel. */
+import type { MessagePort, Transferable } from 'node:worker_threads'
+import { PlugbayError } from '../errors.js'
+import { type Box, box, Holdings, needsBox, unbox } from './boxing.js'
+import { portChannel } from './channel.js'
+import { Boxed, type Call, Conversation, type Party, type RequestOptions } from './rpc.js'
+
+/** Milliseconds a call may take unless its caller says otherwise. */
+export const CALL_TIMEOUT = 5_000
+
+/** Milliseconds a user waits for a service to appear: less than a start may take, so that it is told what is missing. */
+export const USE_WAIT = 3_000
+
+const BOXED = ['boxed'] as const
+
+/** How a caller wants its calls made. */
+export interface CallOptions {
+  /** Milliseconds until a call fails with CALL_TIMEOUT; 0: never. Default 5000. */
+  timeout?: number | undefined
+  /** Cancels the calls made with it. */
+  signal?: AbortSignal | undefined
+}
+
+/** Throws SERVICE_NAME_INVALID for something that cannot have methods. */
+export function assertService(service: unknown, name: string, plugin: string): asserts service is object {
+  if (typeof service === 'object' && service !== null) return
+  throw new PlugbayError(
+    'SERVICE_NAME_INVALID',
+    `Service '${name}' of plugin '${plugin}' is ${service === null ? 'null' : typeof service}, no object with methods.`,
+    { plugin },
+  )
+}
+
+/** The methods a provider offers: its own functions, and those of its class. */
+export const methodsOf = (service: object): string[] => {
+  const names = new Set<string>()
+  for (
+    let level: object | null = service;
+    level !== null && level !== Object.prototype;
+    level = Object.getPrototypeOf(level) as object | null
+  ) {
+    for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
+      if (name !== 'constructor' && typeof property.value === 'function') names.add(name)
+    }
+  }
+  return [...names]
+}
+
+const unknownMethod = async (service: string, method: string, methods: readonly string[]): Promise<never> => {
+  const { didYouMean } = await import('../nearest.js')
+  throw new PlugbayError(
+    'SERVICE_METHOD_UNKNOWN',
+    `Service '${service}' has no method '${method}'.${didYouMean(method, methods)} It has: ${methods.join(', ') || 'none'}.`,
+    { details: { service, method, methods: [...methods] } },
+  )
+}
+
+// ── the provider's end ─────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A service as its provider gave it. */
+export interface Provided {
+  name: string
+  plugin: string
+  service: object
+  methods: ReadonlySet<string>
+}
+
+type Method = (...args: unknown[]) => unknown
+
+/** Answers calls that come over `port`. Returns the line's end: closed by its consumer, or by the provider. */
+export class ProviderLine implements Party {
+  readonly plugin: string
+  readonly #provided: Provided
+  readonly #holdings = new Holdings()
+  readonly #conversation: Conversation
+  readonly #onEnd: () => void
+
+  constructor(port: MessagePort, provided: Provided, consumer: string, onEnd: () => void) {
+    this.plugin = provided.plugin
+    this.#provided = provided
+    this.#onEnd = onEnd
+    this.#conversation = new Conversation(portChannel(port), this, `'${consumer}', a consumer of service '${provided.name}'`)
+  }
+
+  request(call: Call, args: unknown): unknown {
+    const { service, methods, name } = this.#provided
+    if (!methods.has(call.verb)) return unknownMethod(name, call.verb, [...methods])
+    const method = (service as Record<string, Method>)[call.verb] as Method
+    if (call.metas.length > 0) return this.#requestBoxed(method, args as Box[])
+    const result = Reflect.apply(method, service, args as unknown[])
+    if (typeof result !== 'object' && typeof result !== 'function') return result
+    if (result instanceof Promise) return result.then(this.#finish)
+    return this.#finish(result)
+  }
+
+  async #requestBoxed(method: Method, boxes: Box[]): Promise<unknown> {
+    const label = `the caller of service '${this.#provided.name}'`
+    const args = await Promise.all(boxes.map((item) => unbox(item, this.#holdings, label)))
+    return this.#finish(await Reflect.apply(method, this.#provided.service, args))
+  }
+
+  readonly #finish = (result: unknown): unknown => (needsBox(result) ? this.#boxResult(result) : result)
+
+  async #boxResult(result: unknown): Promise<Boxed> {
+    const moved: Transferable[] = []
+    const boxed = await box(result, this.#holdings, moved, this.plugin)
+    return new Boxed(boxed, moved, BOXED)
+  }
+
+  ended(): void {
+    this.#holdings.end()
+    this.#onEnd()
+  }
+
+  close(reason: PlugbayError): void {
+    this.#conversation.close(reason)
+  }
+}
+
+// ── the consumer's end ─────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The service as its consumer sees it; `$with` gives it other call options. */
+export type ServiceProxy = Record<string, (...args: unknown[]) => Promise<unknown>> & { $with(options: CallOptions): ServiceProxy }
+
+/**
+ * A used service. Its line may be bound anew (the provider was replaced) without the user noticing; when the provider is
+ * gone, calls fail at once with SERVICE_GONE, until it is bound again.
+ */
+export class ServiceClient {
+  readonly name: string
+  readonly proxy: ServiceProxy
+  readonly #methods: readonly string[]
+  #line: ConsumerLine | undefined
+  #gone: PlugbayError
+
+  constructor(name: string, methods: readonly string[], port: MessagePort, options: CallOptions) {
+    this.name = name
+    this.#methods = methods
+    this.#gone = new PlugbayError('SERVICE_GONE', `Service '${name}' was released: use it again to call it.`)
+    this.#line = new ConsumerLine(port, name)
+    this.proxy = this.#makeProxy(options)
+  }
+
+  #makeProxy(options: CallOptions): ServiceProxy {
+    const timeout = options.timeout ?? CALL_TIMEOUT
+    // Unknown methods are found on the prototype alone, so that known ones are plain properties.
+    const unknown = new Proxy(Object.create(null) as object, {
+      get: (_, key) => (typeof key === 'symbol' || key === 'then' ? undefined : () => unknownMethod(this.name, key, this.#methods)),
+    })
+    const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }
+    const proxy = Object.create(unknown) as ServiceProxy
+    for (const method of this.#methods) {
+      proxy[method] = (...args) => this.#call(method, args, made)
+    }
+    Object.defineProperty(proxy, '$with', { value: (more: CallOptions) => this.#makeProxy({ ...options, ...more }) })
+    return proxy
+  }
+
+  #call(method: string, args: unknown[], options: RequestOptions): Promise<unknown> {
+    const line = this.#line
+    if (line === undefined) return Promise.reject(this.#gone)
+    for (let i = 0; i < args.length; i++) if (needsBox(args[i])) return line.callBoxed(method, args, options)
+    return line.call(method, args, options)
+  }
+
+  /** From now on calls go over `port`; those under way end on the old line. */
+  rebind(port: MessagePort): void {
+    void this.#line?.retire()
+    this.#line = new ConsumerLine(port, this.name)
+  }
+
+  /** No provider any more. `hard`: calls under way fail too; otherwise they may still be answered. */
+  gone(error: PlugbayError, hard: boolean): void {
+    this.#gone = error
+    if (hard) this.#line?.close(error)
+    else void this.#line?.retire()
+    this.#line = undefined
+  }
+
+  release(): void {
+    void this.#line?.retire()
+    this.#line = undefined
+  }
+}
+
+class ConsumerLine implements Party {
+  readonly #holdings = new Holdings()
+  readonly #conversation: Conversation
+  readonly #label: string
+
+  constructor(port: MessagePort, service: string) {
+    this.#label = `service '${service}'`
+    this.#conversation = new Conversation(portChannel(port), this, this.#label)
+  }
+
+  call(method: string, args: unknown[], options: RequestOptions): Promise<unknown> {
+    return this.#conversation.request(method, args, options)
+  }
+
+  async callBoxed(method: string, args: unknown[], options: RequestOptions): Promise<unknown> {
+    const moved: Transferable[] = []
+    const boxes = await Promise.all(args.map((arg) => box(arg, this.#holdings, moved, undefined)))
+    return this.#conversation.request(method, boxes, { ...options, metas: BOXED, transfer: moved })
+  }
+
+  request(): unknown {
+    return undefined
+  }
+
+  lost(): PlugbayError {
+    return new PlugbayError(
+      'SERVICE_GONE',
+      `The provider of ${this.#label} is gone: it stopped or crashed. Calls work again when it is back.`,
+    )
+  }
+
+  unbox(_metas: readonly unknown[], body: unknown): unknown {
+    return unbox(body as Box, this.#holdings, this.#label)
+  }
+
+  ended(): void {
+    this.#holdings.end()
+  }
+
+  /** Ends when the calls under way have been answered and the streams they opened have ended. */
+  async retire(): Promise<void> {
+    await this.#conversation.drain()
+    await this.#holdings.drain()
+    this.#conversation.close()
+  }
+
+  close(error: PlugbayError): void {
+    this.#conversation.close(error)
+  }
+}

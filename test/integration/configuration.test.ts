@@ -1,0 +1,100 @@
+import { expect, it } from 'vitest'
+import { infoOf, kernelWith, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
+
+const schema = {
+  type: 'object',
+  properties: { message: { type: 'string' }, times: { type: 'integer', minimum: 1, default: 1 } },
+  required: ['message'],
+  additionalProperties: false,
+}
+const serve = 'await ctx.services.provide("config", { get: () => [ctx.generation, ctx.config, this.updates ?? 0] })'
+const live = pluginCode({
+  start: serve,
+  updateConfig: 'if (argument.message === "refuse") throw new Error("not that"); this.updates = (this.updates ?? 0) + 1',
+})
+const fixed = pluginCode({ start: serve })
+const manifest = { config: { schema, defaults: { message: 'default' } } }
+
+const got = async (kernel: Parameters<typeof infoOf>[0]): Promise<unknown> => (await kernel.services.use('config')).get?.()
+
+it('a configuration is validated and completed before any code runs, and is frozen', async () => {
+  const { kernel } = await startedWith({ p: { code: fixed, manifest } }, { config: { p: { message: 'hi' } } })
+  await expect(got(kernel)).resolves.toEqual([1, { message: 'hi', times: 1 }, 0])
+})
+
+it('one that is not valid keeps the plugin from running, says where and what, and runs none of its code; the mend starts it', async () => {
+  const { kernel } = await kernelWith(
+    { p: { code: 'throw new Error("it ran")', manifest }, q: { code: fixed, manifest } },
+    { config: { p: { mesage: 'hi' }, q: { message: 1 } } },
+  )
+  await kernel.start()
+  expect(kernel.explain('p')).toMatchObject({ code: 'CONFIG_INVALID', because: expect.stringMatching(/'p'.*mesage.*message/s) })
+  expect(infoOf(kernel, 'q')).toMatchObject({ state: 'failed', generation: 0 })
+  await kernel.updateConfig('q', { message: 'mended' })
+  expect(stateOf(kernel, 'q')).toBe('running')
+  await expect(got(kernel)).resolves.toEqual([1, { message: 'mended', times: 1 }, 0])
+})
+
+it('a plugin with the hook gets a new one live', async () => {
+  const { kernel } = await startedWith({ p: { code: live, manifest } })
+  await kernel.updateConfig('p', { message: 'new', times: 3 })
+  await expect(got(kernel)).resolves.toEqual([1, { message: 'new', times: 3 }, 1])
+  await kernel.reload('p')
+  await expect(got(kernel)).resolves.toEqual([2, { message: 'new', times: 3 }, 0])
+})
+
+it('a plugin without the hook is replaced', async () => {
+  const { kernel, replaced } = await startedWith({ p: { code: fixed, manifest } })
+  await kernel.updateConfig('p', { message: 'new' })
+  expect(replaced).toMatchObject([{ from: 1, to: 2, reason: 'configuration' }])
+  await expect(got(kernel)).resolves.toEqual([2, { message: 'new', times: 1 }, 0])
+})
+
+it.each([
+  ['live', live],
+  ['fixed', fixed],
+])('one that is not valid changes nothing (%s)', async (_, code) => {
+  const { kernel, replaced } = await startedWith({ p: { code, manifest } })
+  await expect(kernel.updateConfig('p', { message: 'x', times: 0 })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    plugin: 'p',
+    message: expect.stringMatching(/times.*1/),
+  })
+  await kernel.reload('p')
+  expect(replaced).toHaveLength(1)
+  await expect(got(kernel)).resolves.toEqual([2, { message: 'default', times: 1 }, 0])
+})
+
+it('one that the hook refuses changes nothing', async () => {
+  const { kernel } = await startedWith({ p: { code: live, manifest } })
+  await expect(kernel.updateConfig('p', { message: 'refuse' })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('not that'),
+  })
+  await expect(got(kernel)).resolves.toEqual([1, { message: 'default', times: 1 }, 0])
+})
+
+it('one with which the plugin does not start leaves the old generation as it was', async () => {
+  const { kernel, faults } = await startedWith({
+    p: { code: pluginCode({ initialize: 'if (argument.message === "bad") throw new Error("cannot")', start: serve }), manifest },
+  })
+  await expect(kernel.updateConfig('p', { message: 'bad' })).rejects.toMatchObject({ code: 'PLUGIN_INITIALIZE' })
+  expect(faults).toHaveLength(1)
+  await expect(got(kernel)).resolves.toEqual([1, { message: 'default', times: 1 }, 0])
+  await kernel.reload('p')
+  await expect(got(kernel)).resolves.toEqual([3, { message: 'default', times: 1 }, 0])
+})
+
+it('an unknown plugin is told of with the nearest name', async () => {
+  const { kernel } = await startedWith({ greeter: fixed })
+  for (const act of [
+    () => kernel.updateConfig('greter', {}),
+    () => kernel.health('greter'),
+    () => kernel.unload('greter'),
+    () => kernel.reload('greter'),
+    () => kernel.enable('greter'),
+  ]) {
+    await expect(act()).rejects.toMatchObject({ code: 'PLUGIN_UNKNOWN', message: expect.stringContaining("Did you mean 'greeter'") })
+  }
+  expect(() => kernel.explain('greter')).toThrow(expect.objectContaining({ code: 'PLUGIN_UNKNOWN' }))
+})

@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { infoOf, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+
+const crashing = pluginCode({
+  start: `
+    ctx.bus.subscribe('exit', ({ data }) => process.exit(data))
+    ctx.bus.subscribe('throw', () => { setImmediate(() => { throw Object.assign(new RangeError('uncaught'), { code: 'E_X' }) }) })
+    ctx.bus.subscribe('reject', () => { void Promise.reject(new RangeError('unhandled')) })`,
+})
+const other = pluginCode({ start: 'await ctx.services.provide("other", { alive: () => true })' })
+
+it.each([
+  ['exit', 7, /code 7.*process\.exit/],
+  ['throw', undefined, /uncaught error.*uncaught/],
+  ['reject', undefined, /uncaught error.*unhandled/],
+])('a crash by %s is contained, named, told of and mended', async (how, data, text) => {
+  const { kernel, faults, replaced, states } = await startedWith({ p: crashing, other })
+  await kernel.bus.publish(how, data)
+  await eventually(() => expect(replaced).toHaveLength(1))
+  expect(faults).toHaveLength(1)
+  expect(faults[0]).toMatchObject({
+    name: 'p',
+    generation: 1,
+    error: { code: 'PLUGIN_CRASHED', plugin: 'p', message: expect.stringMatching(text) },
+  })
+  expect(faults[0]?.error.message).toContain("'p'")
+  if (how === 'throw') expect(faults[0]?.error.cause).toMatchObject({ name: 'RangeError', code: 'E_X' })
+  expect(replaced[0]).toMatchObject({ name: 'p', from: 1, to: 2, reason: 'crash', left: [] })
+  expect(states.some(({ name, generation, from, to }) => name === 'p' && generation === 1 && from === 'running' && to === 'failed')).toBe(
+    true,
+  )
+  expect(infoOf(kernel, 'p')).toMatchObject({
+    state: 'running',
+    generation: 2,
+    restarts: 1,
+    lastExit: { reason: expect.stringMatching(text) as string },
+  })
+  const { alive } = await kernel.services.use('other')
+  await expect(alive?.()).resolves.toBe(true)
+})
+
+describe('a policy', () => {
+  it.each([
+    ['permanent', 0, true],
+    ['permanent', 1, true],
+    ['transient', 0, false],
+    ['transient', 1, true],
+    ['temporary', 0, false],
+    ['temporary', 1, false],
+  ])('%s, after an exit with %i: restarted %s', async (policy, code, restarted) => {
+    const { kernel, faults, replaced } = await startedWith({ p: { code: crashing, manifest: { restart: { policy } } }, other })
+    await kernel.bus.publish('exit', code)
+    await eventually(() => expect(faults).toHaveLength(1))
+    if (restarted) await eventually(() => expect(replaced).toHaveLength(1))
+    else {
+      await eventually(() => expect(kernel.bus.subscriptionsOf('p')).toEqual([]))
+      expect(stateOf(kernel, 'p')).toBe('failed')
+      expect(replaced).toEqual([])
+    }
+  })
+
+  it('stops a crash loop, says so once, and starts it again only when it is asked to', async () => {
+    const { kernel, faults, folder, replaced } = await startedWith({
+      p: { code: pluginCode({ start: 'setImmediate(() => process.exit(1))' }), manifest: { restart: { max: 3, within: 60_000 } } },
+      other,
+    })
+    await eventually(() =>
+      expect(faults.at(-1)?.error).toMatchObject({
+        code: 'PLUGIN_CRASH_LOOP',
+        plugin: 'p',
+        message: expect.stringMatching(/'p' crashed 4 times.*allows 3/),
+      }),
+    )
+    expect(faults.filter(({ error }) => (error as { code?: string }).code === 'PLUGIN_CRASH_LOOP')).toHaveLength(1)
+    expect(stateOf(kernel, 'p')).toBe('failed')
+    expect(kernel.explain('p')).toMatchObject({ running: false, code: 'PLUGIN_CRASH_LOOP' })
+    const { newest } = { newest: infoOf(kernel, 'p').generation }
+    await kernel.load(writePlugin(folder, 'unrelated', { code: other.replaceAll('"other"', '"unrelated"') }))
+    expect(infoOf(kernel, 'p')).toMatchObject({ state: 'failed', generation: newest })
+    writePlugin(folder, 'p', { code: pluginCode({ start: '' }) })
+    const before = replaced.length
+    await kernel.reload('p')
+    expect(stateOf(kernel, 'p')).toBe('running')
+    expect(replaced).toHaveLength(before)
+  })
+})
+
+it('a plugin that crashes and cannot come back at first is tried again', async () => {
+  const { kernel, replaced, folder, faults } = await startedWith({ p: { code: crashing, manifest: { restart: { max: 50 } } } })
+  writePlugin(folder, 'p', { code: pluginCode({ start: 'throw new Error("not yet")' }), manifest: { restart: { max: 50 } } })
+  await kernel.bus.publish('exit', 1)
+  await eventually(() => expect(faults.length).toBeGreaterThan(3))
+  expect(replaced).toEqual([])
+  writePlugin(folder, 'p', { code: crashing, manifest: { restart: { max: 50 } } })
+  await eventually(() => expect(replaced).toHaveLength(1))
+  expect(stateOf(kernel, 'p')).toBe('running')
+})
+
+it('a plugin that waits for its restart can be unloaded, and does not come back', async () => {
+  const { kernel, faults, states } = await startedWith({
+    p: { code: crashing, manifest: { restart: { backoff: { initial: 20, max: 20, factor: 1 } } } },
+  })
+  await kernel.bus.publish('exit', 1)
+  await eventually(() => expect(faults).toHaveLength(1))
+  await expect(kernel.unload('p')).resolves.toEqual({ name: 'p', left: [] })
+  const seen = states.length
+  await new Promise((resolve) => setTimeout(resolve, 40))
+  expect(states).toHaveLength(seen)
+  expect(kernel.plugins()).toEqual([])
+})

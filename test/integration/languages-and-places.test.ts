@@ -1,0 +1,152 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { collect, emptyFolder, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+
+describe.each(['thread', 'inline'] as const)('a plugin (%s)', (isolation) => {
+  const manifest = { isolation }
+
+  it('is TypeScript without a build, with imports of its own', async () => {
+    const { kernel, folder } = await startedWith({})
+    const path = writePlugin(folder, 'typed', {
+      manifest,
+      main: 'index.ts',
+      code: `
+        import { definePlugin, type PluginContext } from 'plugbay/plugin'
+        import { double, type Doubler } from './lib/double.ts'
+        interface Config { by: number }
+        const twice: Doubler = double
+        export default definePlugin<Config>({
+          async start(ctx: PluginContext<Config>): Promise<void> {
+            await ctx.services.provide('typed', { twice: (n: number): number => twice(n)! })
+          },
+        })`,
+    })
+    mkdirSync(join(path, 'lib'))
+    writeFileSync(
+      join(path, 'lib/double.ts'),
+      'export type Doubler = (n: number) => number\nexport const double: Doubler = (n) => n * 2 as number\n',
+    )
+    await kernel.load(path)
+    const typed = await kernel.services.use('typed')
+    await expect(typed.twice?.(21)).resolves.toBe(42)
+  })
+
+  it('finds plugbay/plugin wherever its folder lies', async () => {
+    const { kernel } = await startedWith({
+      p: {
+        manifest,
+        code: `import { definePlugin, byReference } from 'plugbay/plugin'\nexport default definePlugin({ start: (ctx) => ctx.services.provide('p', { kinds: () => [typeof definePlugin, typeof byReference] }) })`,
+      },
+    })
+    await expect((await kernel.services.use('p')).kinds?.()).resolves.toEqual(['function', 'function'])
+  })
+
+  it('is a plain object, in one file, without a manifest', async () => {
+    const folder = emptyFolder()
+    const { kernel } = await startedWith({}, { defaults: { isolation } })
+    writeFileSync(
+      join(folder, 'lonely.mjs'),
+      'export default { start: (ctx) => ctx.services.provide("lonely", { who: () => ctx.name + "@" + ctx.version }) }',
+    )
+    await kernel.load(join(folder, 'lonely.mjs'))
+    await expect((await kernel.services.use('lonely')).who?.()).resolves.toBe('lonely@0.0.0')
+  })
+
+  it('logs with its name, generation and level', async () => {
+    const { kernel, lines } = await startedWith({
+      p: {
+        manifest,
+        code: pluginCode({
+          start:
+            'ctx.log.debug("d", { n: 1 }); ctx.log.info("i"); ctx.log.warn("w", { list: [1] }); ctx.log.error("e", new Error("boom")); ctx.log.info("with a function", { f() {} })',
+        }),
+      },
+    })
+    await eventually(() => expect(lines.filter(({ fields }) => fields['plugin'] === 'p').length).toBeGreaterThanOrEqual(5))
+    const mine = lines.filter(({ fields }) => fields['plugin'] === 'p')
+    expect(mine.map(({ level, message }) => [level, message])).toEqual([
+      ['debug', 'd'],
+      ['info', 'i'],
+      ['warn', 'w'],
+      ['error', 'e'],
+      ['info', 'with a function'],
+    ])
+    expect(mine[0]?.fields).toEqual({ plugin: 'p', generation: 1, n: 1 })
+    expect(mine[3]?.fields).toMatchObject({ plugin: 'p', generation: 1, error: { message: 'boom' } })
+    await kernel.reload('p')
+    await eventually(() => expect(lines.some(({ fields, message }) => message === 'i' && fields['generation'] === 2)).toBe(true))
+  })
+})
+
+it('the console of a thread reaches the logger, with its level', async () => {
+  const { lines } = await startedWith({
+    p: pluginCode({
+      start:
+        'console.log("a %s", "b", { c: 1 }); console.debug("d"); console.warn("w"); console.error("e"); console.table([{ t: 1 }]); process.stdout.write("raw\\n")',
+    }),
+  })
+  await eventually(() => expect(lines.some(({ message }) => message === 'raw')).toBe(true))
+  const mine = lines.filter(({ fields }) => fields['plugin'] === 'p').map(({ level, message }) => [level, message])
+  for (const line of [
+    ['info', 'a b { c: 1 }'],
+    ['debug', 'd'],
+    ['warn', 'w'],
+    ['error', 'e'],
+    ['info', 'raw'],
+  ])
+    expect(mine).toContainEqual(line)
+  expect(mine.some(([level, message]) => level === 'info' && message?.includes('│'))).toBe(true)
+})
+
+it('fields that cannot cross, or that throw when read, cost neither the line nor the plugin', async () => {
+  const { kernel, lines } = await startedWith({
+    p: pluginCode({
+      start: `
+        ctx.log.info('one', { get bad() { throw new Error('no') } })
+        ctx.log.info('two', Object.assign(Object.create(null), { f() {} }))
+        ctx.log.info('three', { get chatty() { console.log('inner'); return 1 } })
+        ctx.log.info('four', { [Symbol('s')]: 1, big: 10n, at: new Date(1) })
+        ctx.log.info('five', Symbol('s'))
+        ctx.log.info('last')`,
+    }),
+  })
+  await eventually(() => expect(lines.some(({ message }) => message === 'last')).toBe(true))
+  expect(stateOf(kernel, 'p')).toBe('running')
+  const mine = lines.filter(({ fields }) => fields['plugin'] === 'p').map(({ message }) => message)
+  expect(mine.sort()).toEqual(['five', 'four', 'inner', 'last', 'one', 'three', 'two'])
+})
+
+it('a stack of a TypeScript plugin points into its source', async () => {
+  const { kernel, folder } = await startedWith({})
+  const path = writePlugin(folder, 'typed', {
+    main: 'index.ts',
+    code: 'interface A { a: number }\n\nexport default {\n  start(): void {\n    throw new Error("line five" as string)\n  },\n}\n',
+  })
+  const error = (await kernel.load(path).catch((thrown: unknown) => thrown)) as { cause: Error }
+  expect(error.cause.stack).toMatch(/index\.ts:5:\d+/)
+})
+
+it('events of a plugin whose data logs while it is read arrive all the same', async () => {
+  const { kernel } = await startedWith({
+    p: pluginCode({
+      start:
+        'ctx.bus.subscribe("go", async () => { for (let n = 0; n < 5; n++) await ctx.bus.publish("out", { n, get total() { console.log("computing"); return n * 2 } }) })',
+    }),
+  })
+  const out = collect(kernel, 'out')
+  await kernel.bus.publish('go')
+  await eventually(() => expect(out.map(({ data }) => data)).toEqual([0, 1, 2, 3, 4].map((n) => ({ n, total: n * 2 }))))
+  expect(stateOf(kernel, 'p')).toBe('running')
+})
+
+it('a plugin that a package.json makes CommonJS is told so, with the name that would do', async () => {
+  const { kernel, folder } = await startedWith({})
+  const path = writePlugin(folder, 'mistaken', { code: pluginCode({ start: '' }) })
+  writeFileSync(join(path, 'package.json'), '{ "type": "commonjs" }')
+  await expect(kernel.load(path)).rejects.toMatchObject({
+    code: 'PLUGIN_LOAD',
+    message: expect.stringMatching(/'mistaken'.*index\.js is an ES module.*package\.json says "type": "commonjs"\. Name it index\.mjs/),
+  })
+})

@@ -1,0 +1,147 @@
+/** `plugbay check`: every problem at once, each with its code. */
+import { describe, expect, test } from 'vitest'
+import { folderWith, plugbay, pluginsWith } from '../../support/command.js'
+
+describe('plugbay check', () => {
+  test('of a sound folder exits 0 and says how much would start', async () => {
+    const folder = folderWith(pluginsWith({ database: {}, users: { dependencies: { database: '^1.0.0' } }, off: { enabled: false } }))
+    expect(await plugbay(['check'], folder)).toEqual({
+      code: 0,
+      stdout: '✓ 2 plugins in 2 waves would start, 1 disabled; nothing to mend.\n',
+      stderr: '',
+    })
+  })
+
+  test('finds the folder from elsewhere', async () => {
+    const folder = folderWith(pluginsWith({ database: {} }))
+    expect(await plugbay(['check', folder], folderWith())).toMatchObject({ code: 0 })
+  })
+
+  test('shows all problems at once, each with its code and its mend, and exits 1', async () => {
+    const folder = folderWith({
+      ...pluginsWith({
+        database: { version: '2.0.0' },
+        users: { dependencies: { databse: '^1.0.0', database: '^1.0.0' } },
+        hello: { dependencies: { users: '*' } },
+        greeter: { dependencies: { hello: '*' } },
+        chicken: { dependencies: { egg: '*' } },
+        egg: { dependencies: { chicken: '*' } },
+        fine: {},
+      }),
+      'plugins/typo/plugin.json': { name: 'typo', dependancies: {} },
+      'plugins/typo/index.js': '',
+      'plugins/broken/plugin.json': '{ "name": ',
+    })
+    const { code, stdout } = await plugbay(['check'], folder)
+    expect(code).toBe(1)
+    for (const says of [
+      'MANIFEST_INVALID',
+      'dependancies',
+      "Did you mean 'dependencies'?",
+      'is not valid JSON',
+      'DEPENDENCY_MISSING',
+      "'databse' (^1.0.0) is not there. Did you mean 'database'",
+      "'database' (^1.0.0) is there in version 2.0.0",
+      'left out with it: hello, greeter',
+      'DEPENDENCY_CYCLE',
+      'chicken → egg → chicken',
+      '4 problems; 2 plugins in 1 wave would start.',
+    ]) {
+      expect(stdout).toContain(says)
+    }
+    // One root cause for all its victims, one circle for all its members.
+    expect(stdout.match(/✗ /g)).toHaveLength(4)
+    expect(stdout).not.toContain('DEPENDENCY_FAILED')
+  })
+
+  test('shows them as JSON for programs', async () => {
+    const { code, stdout } = await plugbay(
+      ['check', '--json'],
+      folderWith(pluginsWith({ users: { dependencies: { database: '^1.0.0' } } })),
+    )
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout)).toEqual({
+      problems: [
+        expect.objectContaining({
+          code: 'DEPENDENCY_MISSING',
+          plugin: 'users',
+          victims: [],
+          details: { missing: [{ name: 'database', range: '^1.0.0' }] },
+        }),
+      ],
+      remarks: [],
+    })
+  })
+
+  test.each([
+    ['plugbay.config.json', '{ "plugin": "./plugins" }', /OPTIONS_INVALID[\s\S]*plugbay\.config\.json[\s\S]*Did you mean 'plugins'/],
+    ['plugbay.config.yaml', 'plugins: [', /OPTIONS_INVALID[\s\S]*plugbay\.config\.yaml/],
+    ['plugbay.config.js', 'export default {', /OPTIONS_INVALID[\s\S]*plugbay\.config\.js/],
+  ])('of a broken %s names the file and exits 1', async (file, text, says) => {
+    const { code, stdout } = await plugbay(['check'], folderWith({ [file]: text }))
+    expect(stdout).toMatch(says)
+    expect(code).toBe(1)
+  })
+
+  test('holds configurations against the schemas of their plugins, and names whom a bad one takes along', async () => {
+    const schema = { type: 'object', properties: { port: { type: 'integer' } }, required: ['port'], additionalProperties: false }
+    const folder = folderWith({
+      ...pluginsWith({
+        server: { config: { schema } },
+        page: { dependencies: { server: '*' } },
+        mail: { config: { defaults: { key: '${PLUGBAY_TEST_UNSET}' } } },
+      }),
+      'plugbay.config.json': { plugins: './plugins', config: { server: { prot: 80 }, servr: {} } },
+    })
+    const { code, stdout } = await plugbay(['check'], folder)
+    expect(code).toBe(1)
+    for (const says of [
+      "! config has 'servr', but there is no plugin of that name. Did you mean 'server'?",
+      'CONFIG_INVALID',
+      "Did you mean 'port'?",
+      'left out with it: page',
+      'CONFIG_ENV_MISSING',
+      'PLUGBAY_TEST_UNSET',
+      '2 problems; 0 plugins in 0 waves would start.',
+    ]) {
+      expect(stdout).toContain(says)
+    }
+    expect(await plugbay(['check'], folder, { PLUGBAY_TEST_UNSET: 'x' })).toMatchObject({
+      stdout: expect.stringContaining('1 problem; 1 plugin in 1 wave'),
+    })
+  })
+
+  test('says which kind of isolation is not there yet', async () => {
+    const { code, stdout } = await plugbay(['check'], folderWith(pluginsWith({ far: { isolation: 'process' } })))
+    expect(stdout).toContain("ISOLATION_UNAVAILABLE\n  Plugin 'far' asks for isolation 'process'")
+    expect(code).toBe(1)
+  })
+
+  test('reads a configuration file that is elsewhere', async () => {
+    const folder = folderWith({ ...pluginsWith({ database: {} }), 'etc/my.yaml': 'base: ..\nplugins: ./plugins\n' })
+    expect(await plugbay(['check', '--config', 'etc/my.yaml'], folder)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('1 plugin in 1 wave'),
+    })
+  })
+
+  test('of an empty folder says how to begin', async () => {
+    const { code, stdout } = await plugbay(['check'], folderWith())
+    expect(stdout).toContain('plugbay new plugin <name>')
+    expect(code).toBe(1)
+  })
+
+  test('runs no plugin', async () => {
+    const folder = folderWith({ ...pluginsWith({ loud: {} }), 'plugins/loud/index.js': "console.log('I ran'); process.exit(7)" })
+    const { code, stdout, stderr } = await plugbay(['check'], folder)
+    expect(stdout + stderr).not.toContain('I ran')
+    expect(code).toBe(0)
+  })
+
+  test('colours only where it is wanted', async () => {
+    const folder = folderWith(pluginsWith({ database: {} }))
+    const csi = '\u001B['
+    expect((await plugbay(['check'], folder, { NO_COLOR: undefined, FORCE_COLOR: '1' })).stdout).toContain(csi)
+    expect((await plugbay(['check'], folder, { NO_COLOR: undefined })).stdout).not.toContain(csi)
+  })
+})

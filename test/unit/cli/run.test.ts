@@ -1,0 +1,168 @@
+/** `plugbay dev` and `plugbay start` as real processes: boot, run, replace, stop. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { rename, writeFile } from 'node:fs/promises'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { bin, folderWith, plugbay, pluginsWith } from '../../support/command.js'
+
+interface Running {
+  child: ChildProcess
+  /** All it wrote so far, to either stream. */
+  output(): string
+  /** Resolves when the output fits. */
+  says(what: string | RegExp): Promise<void>
+  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+}
+
+const run = (args: string[], cwd: string): Running => {
+  const child = spawn(process.execPath, [bin, ...args], {
+    cwd,
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let text = ''
+  child.stdout.on('data', (chunk) => (text += String(chunk)))
+  child.stderr.on('data', (chunk) => (text += String(chunk)))
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal }))
+  })
+  const says = (what: string | RegExp) =>
+    vi.waitFor(() => (typeof what === 'string' ? expect(text).toContain(what) : expect(text).toMatch(what)), {
+      timeout: 15_000,
+      interval: 20,
+    })
+  return { child, output: () => text, says, ended }
+}
+
+const plugin = (body: string): string => `export default { ${body} }`
+
+const noisy = (name: string): string => plugin(`start() { console.log('${name} is up') }, stop() { console.log('${name} is down') }`)
+
+const chain = (): string =>
+  folderWith({
+    ...pluginsWith({ database: {}, users: { dependencies: { database: '*' } } }),
+    'plugins/database/index.js': noisy('database'),
+    'plugins/users/index.js': noisy('users'),
+  })
+
+describe.each(['start', 'dev'])('plugbay %s', (command) => {
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'prints the boot tree, keeps running, and on %s stops in reverse order and exits 0',
+    async (signal) => {
+      const { child, says, output, ended } = run([command], chain())
+      await says(/plugbay 2 plugins running, in /)
+      expect(output()).toMatch(/wave 1\n└─ ● database 1\.0\.0 thread .*\nwave 2\n└─ ● users {4}1\.0\.0 thread /)
+      expect(child.exitCode).toBeNull()
+      child.kill(signal)
+      expect(await ended).toEqual({ code: 0, signal: null })
+      expect(output()).toContain(`${signal}: stopping`)
+      expect(output()).toMatch(/users is down[\s\S]*database is down[\s\S]*stopped in /)
+    },
+  )
+
+  test('leaves out a plugin that does not start, and runs the rest', async () => {
+    const folder = folderWith({
+      ...pluginsWith({ good: {}, bad: {} }),
+      'plugins/good/index.js': noisy('good'),
+      'plugins/bad/index.js': plugin(`start() { throw new Error('no port') }`),
+    })
+    const { child, says, ended } = run([command], folder)
+    await says(/plugbay 1 plugin running, 1 failed/)
+    await says(/PLUGIN_START .*'bad'.*no port/)
+    child.kill('SIGINT')
+    expect(await ended).toMatchObject({ code: 0 })
+  })
+
+  test('exits 1 with the reason when the boot fails', async () => {
+    const folder = folderWith({
+      ...pluginsWith({ vital: { onFailure: 'abort' } }),
+      'plugins/vital/index.js': plugin(`start() { throw new Error('no port') }`),
+    })
+    const { code, stderr } = await plugbay([command], folder)
+    expect(stderr).toMatch(/BOOT_FAILED .*'vital'/)
+    expect(code).toBe(1)
+  })
+
+  test('exits 1 when the configuration cannot be read', async () => {
+    const { code, stderr } = await plugbay([command], folderWith({ 'plugbay.config.json': '{' }))
+    expect(stderr).toContain('OPTIONS_INVALID')
+    expect(code).toBe(1)
+  })
+})
+
+describe('plugbay start', () => {
+  test('stops in order when it is told to while it still boots', async () => {
+    const folder = folderWith({
+      ...pluginsWith({ first: {}, slow: { dependencies: { first: '*' } } }),
+      'plugins/first/index.js': noisy('first'),
+      'plugins/slow/index.js': plugin(
+        `async start(ctx) { console.log('slow begins'); await new Promise((resolve) => ctx.signal.addEventListener('abort', resolve)) }`,
+      ),
+    })
+    const { child, says, output, ended } = run(['start'], folder)
+    await says('slow begins')
+    child.kill('SIGTERM')
+    expect(await ended).toEqual({ code: 0, signal: null })
+    expect(output()).toContain('first is down')
+  })
+
+  test('ends at once on a second signal, with the code of that signal', async () => {
+    const folder = folderWith({
+      ...pluginsWith({ stuck: { limits: { stopTimeout: 60_000 } } }),
+      'plugins/stuck/index.js': plugin(`stop() { console.log('stuck in stop'); return new Promise(() => {}) }`),
+    })
+    const { child, says, ended } = run(['start'], folder)
+    await says('plugbay 1 plugin running')
+    child.kill('SIGINT')
+    await says('stuck in stop')
+    child.kill('SIGINT')
+    expect(await ended).toEqual({ code: 128 + constants.signals.SIGINT, signal: null })
+  })
+
+  test('does not watch files unless the configuration says so', async () => {
+    const folder = folderWith({
+      ...pluginsWith({ one: {} }),
+      'plugins/one/index.js': plugin(`start() { console.log('version 1') }`),
+      'plugbay.config.json': { plugins: './plugins', watch: true },
+    })
+    const { child, says, ended } = run(['start'], folder)
+    await says('plugbay 1 plugin running')
+    await writeFile(join(folder, 'plugins/one/index.js'), plugin(`start() { console.log('version 2') }`))
+    await says('version 2')
+    child.kill('SIGINT')
+    expect(await ended).toMatchObject({ code: 0 })
+  })
+})
+
+describe('plugbay dev', () => {
+  test('replaces a plugin when its file is saved, in place or atomically, and says so on one line', async () => {
+    const folder = folderWith({ ...pluginsWith({ one: {} }), 'plugins/one/index.js': plugin(`start() { console.log('version 1') }`) })
+    const { child, says, output, ended } = run(['dev'], folder)
+    await says('plugbay 1 plugin running')
+    const file = join(folder, 'plugins/one/index.js')
+    await writeFile(file, plugin(`start() { console.log('version 2') }`))
+    await says('version 2')
+    await writeFile(`${file}.tmp`, plugin(`start() { console.log('version 3') }`))
+    await rename(`${file}.tmp`, file)
+    await says('version 3')
+    await says(/^.*Replaced generation 2 by 3.*$/m)
+    expect(output().match(/version 2/g)).toHaveLength(1)
+    child.kill('SIGINT')
+    expect(await ended).toMatchObject({ code: 0 })
+  })
+
+  test('keeps the old generation when a file is broken, and takes the mended one', async () => {
+    const folder = folderWith({ ...pluginsWith({ one: {} }), 'plugins/one/index.js': noisy('one') })
+    const { child, says, ended } = run(['dev'], folder)
+    await says('plugbay 1 plugin running')
+    const file = join(folder, 'plugins/one/index.js')
+    await writeFile(file, 'export default {')
+    await says('PLUGIN_LOAD')
+    await writeFile(file, plugin(`start() { console.log('mended') }`))
+    await says('mended')
+    child.kill('SIGINT')
+    expect(await ended).toMatchObject({ code: 0 })
+  })
+})

@@ -1,0 +1,214 @@
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import {
+  DEFAULT_LIMITS,
+  DEFAULT_RESTART,
+  effectiveIsolation,
+  effectiveLimits,
+  effectiveRestart,
+  type KernelOptions,
+  loadConfigFile,
+  resolveOptions,
+} from '#src/kernel/options.js'
+import { thrown } from '../../support/thrown.js'
+import { tree } from '../../support/tree.js'
+
+const logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+describe('resolved options', () => {
+  test('of nothing are the documented defaults', () => {
+    expect(resolveOptions()).toEqual({
+      name: 'plugbay',
+      base: process.cwd(),
+      plugins: [],
+      config: {},
+      configDir: undefined,
+      watch: undefined,
+      dataDir: join(process.cwd(), 'data'),
+      defaults: {
+        isolation: 'thread',
+        limits: {
+          memory: 256,
+          cpu: 1,
+          loadTimeout: 5000,
+          initializeTimeout: 5000,
+          startTimeout: 5000,
+          stopTimeout: 2000,
+          healthTimeout: 1000,
+          queue: 1024,
+          window: 1024,
+        },
+        restart: { policy: 'permanent', max: 5, within: 60000, backoff: { initial: 100, max: 30000, factor: 2 } },
+      },
+      maxConcurrency: Math.max(2, availableParallelism()),
+      standby: 1,
+      logger: undefined,
+      logLevel: 'info',
+      env: process.env,
+      roles: {},
+    })
+  })
+
+  test('have absolute paths, relative to base', () => {
+    const { plugins, configDir, dataDir } = resolveOptions({
+      base: '/app',
+      plugins: ['./plugins', '/other/x.js'],
+      configDir: 'config',
+      dataDir: '../data',
+    })
+    expect({ plugins, configDir, dataDir }).toEqual({
+      plugins: ['/app/plugins', '/other/x.js'],
+      configDir: '/app/config',
+      dataDir: '/data',
+    })
+  })
+
+  test('watch as a word, a folder of settings, or not at all', () => {
+    expect(resolveOptions({ watch: true }).watch).toEqual({ settle: 20 })
+    expect(resolveOptions({ watch: { settle: 5 } }).watch).toEqual({ settle: 5 })
+    expect(resolveOptions({ watch: {} }).watch).toEqual({ settle: 20 })
+    expect(resolveOptions({ watch: false }).watch).toBeUndefined()
+  })
+
+  test('keep logger, env and every explicit value; an undefined one counts as left out', () => {
+    const env = { A: '1', B: undefined }
+    const options = resolveOptions({ logger, env, standby: 0, dataDir: undefined, defaults: { limits: { memory: 64, cpu: undefined } } })
+    expect(options).toMatchObject({ logger, env, standby: 0 })
+    expect(options.defaults.limits).toEqual({ ...DEFAULT_LIMITS, memory: 64 })
+  })
+
+  test('do not change what they are made from', () => {
+    const input: KernelOptions = { defaults: { limits: { memory: 64 }, restart: { backoff: { initial: 1 } } }, plugins: 'p' }
+    const before = structuredClone(input)
+    resolveOptions(input)
+    expect(input).toEqual(before)
+  })
+})
+
+describe('options that are not valid', () => {
+  test.each<[string, unknown, string, string]>([
+    ['an unknown key', { plugin: './p' }, 'plugin', "Did you mean 'plugins'?"],
+    ['a misspelt function', { loger: logger }, 'loger', "Did you mean 'logger'?"],
+    ['a wrong type', { plugins: 5 }, 'plugins', 'must be a string or a list, not 5'],
+    ['a word out of a list', { defaults: { isolation: 'threads' } }, 'defaults.isolation', "Did you mean 'thread'?"],
+    ['an unknown key in watch', { watch: { debounce: 5 } }, 'watch.debounce', 'is not a known field. Known here: settle'],
+    ['a logger without methods', { logger: { info() {} } }, 'logger', 'debug, warn, error is missing'],
+    ['a logger that is nothing', { logger: null }, 'logger', 'must have the methods'],
+    ['a config that is no object', { config: { hello: 'hi' } }, 'config.hello', "must be an object, not 'hi'"],
+    ['options that are no object', 'plugins', '', "must be an object, not 'plugins'"],
+    ['options that are a list', [], '', 'must be an object, not []'],
+    ['too few threads', { maxConcurrency: 0 }, 'maxConcurrency', 'at least 1, not 0'],
+  ])('%s: path, value, rule and mend', async (_, options, path, text) => {
+    const error = await thrown(() => resolveOptions(options as KernelOptions))
+    expect(error.code).toBe('OPTIONS_INVALID')
+    const problems = error.details?.['problems'] as { path: string; message: string }[]
+    expect(problems.find((each) => each.path === path)?.message, JSON.stringify(problems)).toContain(text)
+    expect(error.message).toContain(path)
+  })
+
+  test('are reported all at once', async () => {
+    const error = await thrown(() => resolveOptions({ plugin: 1, standby: -1, logger: {} } as unknown as KernelOptions))
+    expect(error.details?.['problems']).toHaveLength(3)
+  })
+})
+
+describe('what holds for one plugin', () => {
+  const { defaults } = resolveOptions({
+    defaults: { isolation: 'inline', limits: { memory: 64 }, restart: { max: 2, backoff: { initial: 5 } } },
+  })
+
+  test('is its manifest over the defaults over what is built in', () => {
+    expect(effectiveLimits({ limits: { cpu: 0.5 } }, defaults)).toEqual({ ...DEFAULT_LIMITS, memory: 64, cpu: 0.5 })
+    expect(effectiveRestart({ restart: { policy: 'temporary', backoff: { factor: 3 } } }, defaults)).toEqual({
+      ...DEFAULT_RESTART,
+      policy: 'temporary',
+      max: 2,
+      backoff: { initial: 5, max: 30000, factor: 3 },
+    })
+    expect(effectiveIsolation({}, defaults)).toBe('inline')
+    expect(effectiveIsolation({ isolation: 'thread' }, defaults)).toBe('thread')
+  })
+
+  test('is the defaults where the manifest says nothing', () => {
+    expect(effectiveLimits({}, defaults)).toEqual(defaults.limits)
+    expect(effectiveRestart({}, defaults)).toEqual(defaults.restart)
+  })
+})
+
+describe('a configuration file', () => {
+  test.each([
+    ['plugbay.config.js', "export default { plugins: './p', standby: 2 }"],
+    ['plugbay.config.mjs', "export default { plugins: './p', standby: 2 }"],
+    ['plugbay.config.ts', "type T = { plugins: string }\nexport default { plugins: './p', standby: 2 } satisfies T & { standby: number }"],
+    ['plugbay.config.json', '{ "$schema": "x", "plugins": "./p", "standby": 2 }'],
+    ['plugbay.config.yaml', 'plugins: ./p\nstandby: 2\n'],
+    ['plugbay.config.yml', 'plugins: ./p\nstandby: 2\n'],
+  ])('%s is found in its folder, which its paths are relative to', async (name, text) => {
+    const root = tree({ [name]: text, 'package.json': { type: 'module' } })
+    const expected = { plugins: './p', standby: 2, base: root }
+    expect(await loadConfigFile(root)).toEqual(expected)
+    expect(await loadConfigFile(join(root, name))).toEqual(expected)
+    expect(resolveOptions(await loadConfigFile(root)).plugins).toEqual([join(root, 'p')])
+  })
+
+  test('none in a folder is undefined', async () => {
+    expect(await loadConfigFile(tree({ 'other.json': {} }))).toBeUndefined()
+  })
+
+  test('in TypeScript may import its neighbours, and leaves nothing behind', async () => {
+    const root = tree({
+      'plugbay.config.ts': "import { n } from './n.mjs'\nconst standby: number = n\nexport default { standby }",
+      'n.mjs': 'export const n = 3',
+    })
+    expect(await loadConfigFile(root)).toMatchObject({ standby: 3 })
+    expect(readdirSync(root).sort()).toEqual(['n.mjs', 'plugbay.config.ts'])
+  })
+
+  test('is read anew after it changed', async () => {
+    const root = tree({ 'plugbay.config.mjs': 'export default { standby: 1 }' })
+    await loadConfigFile(root)
+    writeFileSync(join(root, 'plugbay.config.mjs'), 'export default { standby: 22 }')
+    expect(await loadConfigFile(root)).toMatchObject({ standby: 22 })
+  })
+
+  test('two of them are one too many', async () => {
+    const error = await thrown(() => loadConfigFile(tree({ 'plugbay.config.mjs': '', 'plugbay.config.yaml': '' })))
+    expect(error.code).toBe('OPTIONS_INVALID')
+    expect(error.message).toContain('plugbay.config.mjs and plugbay.config.yaml')
+  })
+
+  test.each([
+    ['plugbay.config.json', '{\n  "plugins": 5,,\n}', 'plugbay.config.json:2:16'],
+    ['plugbay.config.yaml', 'plugins: ./p\nwatch: [true\n', 'plugbay.config.yaml:3:1'],
+    ['plugbay.config.mjs', 'const a = 1\nexport default { a b }', 'plugbay.config.mjs:2'],
+    ['plugbay.config.mjs', "const a = 1\nthrow new Error('boom')", 'plugbay.config.mjs:2'],
+    ['plugbay.config.mjs', "import './gone.mjs'\nexport default {}", 'gone.mjs'],
+    ['plugbay.config.ts', 'const a = 1\nenum B { C }\nexport default { a }', 'plugbay.config.ts:2'],
+    ['plugbay.config.ts', "const a: number = 1\n\nthrow new Error('boom')", 'plugbay.config.ts:3'],
+    ['plugbay.config.mjs', 'export const a = 1', 'no default export'],
+  ])('%s that cannot be read is named with its line', async (name, text, expected) => {
+    const root = tree({ [name]: text })
+    const error = await thrown(() => loadConfigFile(root))
+    expect(error.code).toBe('OPTIONS_INVALID')
+    expect(error.message).toContain(join(root, name))
+    expect(error.message).toContain(expected)
+    expect(readdirSync(root)).toEqual([name])
+  })
+
+  test('that breaks the schema is named with the field', async () => {
+    const root = tree({ 'plugbay.config.yaml': 'plugin: ./p\n' })
+    const error = await thrown(() => loadConfigFile(root))
+    expect(error.message).toContain(
+      `${join(root, 'plugbay.config.yaml')} is not valid: plugin: is not a known field. Did you mean 'plugins'?`,
+    )
+  })
+
+  test('that is not there, or of no known kind, is said so', async () => {
+    const root = tree({ 'plugbay.toml': '' })
+    expect((await thrown(() => loadConfigFile(join(root, 'gone.json')))).code).toBe('OPTIONS_INVALID')
+    expect((await thrown(() => loadConfigFile(join(root, 'plugbay.toml')))).message).toContain('.yaml')
+    expect(existsSync(join(root, 'plugbay.toml'))).toBe(true)
+  })
+})

@@ -1,0 +1,473 @@
+import { execFileSync } from 'node:child_process'
+import {
+  appendFileSync,
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, describe, expect, test, vi } from 'vitest'
+import { Watcher, type WatcherOptions } from '#src/kernel/watcher.js'
+import { tree, write } from '../../support/tree.js'
+
+// The tests run side by side, as most of them must wait to see that nothing comes.
+const open: Watcher[] = []
+afterAll(() => Promise.all(open.map((watcher) => watcher.close())))
+
+/** A watcher that writes down what it reports, with the content a reader would have found at that moment. */
+const recording = (options: Partial<WatcherOptions> = {}) => {
+  const changes: { name: string; paths: string[]; content: string }[] = []
+  const appeared: string[] = []
+  const vanished: string[] = []
+  const configs: string[] = []
+  const contentOf = (path: string | undefined) => {
+    try {
+      return readFileSync(path ?? '', 'utf8')
+    } catch {
+      return '(none)'
+    }
+  }
+  const watcher = new Watcher({
+    onChange: (name, paths) => changes.push({ name, paths, content: contentOf(paths[0]) }),
+    onAppear: (path) => appeared.push(path),
+    onVanish: (path) => vanished.push(path),
+    onConfig: (name) => configs.push(name),
+    // The safety net has tests of its own; here it would hide a lost event.
+    poll: 3_600_000,
+    ...options,
+  })
+  open.push(watcher)
+  return { watcher, changes, appeared, vanished, configs }
+}
+
+const replace = (path: string, content: string): void => {
+  writeFileSync(`${path}.tmp`, content)
+  renameSync(`${path}.tmp`, path)
+}
+
+/** Long enough for every look the watcher takes after an event. A wait for what must not come has no condition to wait for. */
+const quiet = () => wait(600)
+
+const tracking = async (files: Record<string, string>, options: Partial<WatcherOptions> = {}) => {
+  const root = tree(files)
+  const paths = Object.keys(files).map((path) => join(root, path))
+  const record = recording(options)
+  await record.watcher.track('hello', paths)
+  await record.watcher.ready()
+  return { ...record, root, paths, file: paths[0] ?? '' }
+}
+
+describe.concurrent('a saved file is reported once, with its new content', () => {
+  test.each<[string, (path: string) => void]>([
+    ['an atomic replacement', (path) => replace(path, 'two')],
+    ['a write in place', (path) => writeFileSync(path, 'two')],
+    ['an append', (path) => appendFileSync(path, ' two')],
+    [
+      'a delete and a new file',
+      (path) => {
+        unlinkSync(path)
+        writeFileSync(path, 'two')
+      },
+    ],
+    [
+      'a save as vim does it',
+      (path) => {
+        renameSync(path, `${path}~`)
+        writeFileSync(path, 'two')
+        unlinkSync(`${path}~`)
+      },
+    ],
+    [
+      'a write that keeps size and time',
+      (path) => {
+        const then = new Date(1_700_000_000_000)
+        writeFileSync(path, 'two')
+        utimesSync(path, then, then)
+      },
+    ],
+  ])('%s', async (_, save) => {
+    const { changes, file } = await tracking({ 'index.js': 'one' })
+    save(file)
+    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await quiet()
+    expect(changes).toEqual([{ name: 'hello', paths: [file], content: readFileSync(file, 'utf8') }])
+    expect(changes[0]?.content).toContain('two')
+  })
+
+  test('again and again', async () => {
+    const { changes, file } = await tracking({ 'index.js': 'v0' })
+    for (let version = 1; version <= 5; version++) {
+      replace(file, `v${version}`)
+      await vi.waitFor(() => expect(changes.at(-1)?.content).toBe(`v${version}`))
+    }
+    expect(changes).toHaveLength(5)
+  })
+
+  test.each([1, 5, 15, 30, 55])('the last of two saves %i ms apart is never missed', async (gap) => {
+    const { changes, file } = await tracking({ 'index.js': 'v0' })
+    for (let round = 0; round < 3; round++) {
+      replace(file, `first ${round}`)
+      await wait(gap)
+      writeFileSync(file, `last ${round}`)
+      await vi.waitFor(() => expect(changes.at(-1)?.content).toBe(`last ${round}`))
+    }
+  })
+})
+
+describe.concurrent('no report is made', () => {
+  test.each<[string, (path: string) => void]>([
+    ['of a touch', (path) => utimesSync(path, new Date(), new Date())],
+    ['of a chmod', (path) => chmodSync(path, 0o755)],
+    ['of a save without a change', (path) => writeFileSync(path, 'one')],
+    ['of a replacement by the same content', (path) => replace(path, 'one')],
+    [
+      'of a file that is gone for a moment only',
+      (path) => {
+        renameSync(path, `${path}~`)
+        renameSync(`${path}~`, path)
+      },
+    ],
+    ['of a neighbour that is not tracked', (path) => write(join(path, '../other.js'), 'x')],
+    ['of what lies in node_modules', (path) => write(join(path, '../node_modules/x/index.js'), 'x')],
+  ])('%s', async (_, act) => {
+    const { changes, file } = await tracking({ 'index.js': 'one' })
+    act(file)
+    await quiet()
+    expect(changes).toEqual([])
+    // The watch still works: nothing was reported because there was nothing to report.
+    replace(file, 'two')
+    await vi.waitFor(() => expect(changes).toHaveLength(1))
+  })
+
+  test('of a file that is being written, until it is whole', async () => {
+    const { changes, file } = await tracking({ 'index.js': 'one' }, { settle: 300 })
+    const handle = openSync(file, 'w')
+    for (const part of ['a', 'b', 'c', 'd']) {
+      writeSync(handle, part)
+      await wait(20)
+    }
+    closeSync(handle)
+    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await quiet()
+    expect(changes.map(({ content }) => content)).toEqual(['abcd'])
+  })
+
+  test('of a new file that is being written in the place of another, until it is whole', async () => {
+    const { changes, file } = await tracking({ 'index.js': 'one' }, { settle: 300 })
+    renameSync(file, `${file}~`) // so that the new file has another inode for sure
+    const handle = openSync(file, 'wx')
+    for (const part of ['a', 'b', 'c', 'd']) {
+      writeSync(handle, part)
+      await wait(20)
+    }
+    closeSync(handle)
+    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await quiet()
+    expect(changes.map(({ content }) => content)).toEqual(['abcd'])
+  })
+
+  test('of a file emptied before it is written', async () => {
+    const { changes, file } = await tracking({ 'index.js': 'one' }, { settle: 50 })
+    truncateSync(file)
+    await wait(80)
+    writeFileSync(file, 'two')
+    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await quiet()
+    expect(changes.map(({ content }) => content)).toEqual(['two'])
+  })
+
+  test('after untrack, and after close', async () => {
+    const { watcher, changes, file } = await tracking({ 'index.js': 'one' })
+    watcher.untrack('hello')
+    replace(file, 'two')
+    await quiet()
+    await watcher.track('hello', [file])
+    await watcher.ready()
+    replace(file, 'three')
+    await watcher.close()
+    await quiet()
+    expect(changes).toEqual([])
+  })
+})
+
+describe.concurrent('what else is seen', () => {
+  test('a file left empty, and one that is removed', async () => {
+    const { changes, root } = await tracking({ 'a.js': 'one', 'b.js': 'one' })
+    truncateSync(join(root, 'a.js'))
+    await vi.waitFor(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'a.js')]]))
+    unlinkSync(join(root, 'b.js'))
+    await vi.waitFor(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'a.js')], [join(root, 'b.js')]]), 3_000)
+  })
+
+  test('a missing file that appears', async () => {
+    const root = tree({ 'index.js': 'one' })
+    const { watcher, changes } = recording()
+    await watcher.track('hello', [join(root, 'index.js'), join(root, 'gone.js')])
+    await watcher.ready()
+    replace(join(root, 'gone.js'), 'here')
+    await vi.waitFor(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'gone.js')]]))
+  })
+
+  test('files in other folders, for each plugin that is made of them', async () => {
+    const root = tree({ 'a/index.js': '', 'b/index.js': '', 'shared/lib.js': 'one' })
+    const { watcher, changes } = recording()
+    const shared = join(root, 'shared/lib.js')
+    await watcher.track('a', [join(root, 'a/index.js'), shared])
+    await watcher.track('b', [join(root, 'b/index.js'), shared])
+    await watcher.ready()
+    replace(shared, 'two')
+    await vi.waitFor(() => expect(changes.map(({ name }) => name).sort()).toEqual(['a', 'b']))
+    watcher.untrack('a')
+    replace(shared, 'three')
+    await vi.waitFor(() => expect(changes.map(({ name }) => name).sort()).toEqual(['a', 'b', 'b']))
+  })
+
+  test('files saved together, in one report', async () => {
+    const { changes, paths } = await tracking({ 'a.js': 'one', 'b.js': 'one', 'c.js': 'one' })
+    for (const path of paths) writeFileSync(path, 'two')
+    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await quiet()
+    expect(changes.map((change) => change.paths)).toEqual([paths])
+  })
+
+  test('the files of the latest track alone', async () => {
+    const { watcher, changes, root } = await tracking({ 'a.js': 'one', 'b.js': 'one' })
+    await watcher.track('hello', [join(root, 'b.js')])
+    replace(join(root, 'a.js'), 'two')
+    await quiet()
+    expect(changes).toEqual([])
+    replace(join(root, 'b.js'), 'two')
+    await vi.waitFor(() => expect(changes).toHaveLength(1))
+  })
+
+  test('a link that is swapped, as a mounted configuration map does it', async () => {
+    const root = tree({ 'mount/..v1/index.js': 'one', 'mount/..v2/index.js': 'two' })
+    const mount = join(root, 'mount')
+    symlinkSync('..v1', join(mount, '..data'))
+    symlinkSync('..data/index.js', join(mount, 'index.js'))
+    const { watcher, changes } = recording()
+    await watcher.track('hello', [join(mount, 'index.js')])
+    await watcher.ready()
+    symlinkSync('..v2', join(mount, '..next'))
+    renameSync(join(mount, '..next'), join(mount, '..data'))
+    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+    // From now on the new target counts.
+    replace(join(mount, '..v2/index.js'), 'three')
+    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two', 'three']))
+  })
+
+  test('a linked folder that is swapped', async () => {
+    const root = tree({ 'releases/1/index.js': 'one', 'releases/2/index.js': 'two' })
+    symlinkSync('releases/1', join(root, 'current'))
+    const { watcher, changes } = recording()
+    await watcher.track('hello', [join(root, 'current/index.js')])
+    await watcher.ready()
+    symlinkSync('releases/2', join(root, 'next'))
+    renameSync(join(root, 'next'), join(root, 'current'))
+    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+  })
+
+  test('a folder that is replaced, and what is saved in it afterwards', async () => {
+    const { changes, root } = await tracking({ 'lib/a.js': 'one', 'index.js': 'x' })
+    write(join(root, 'next/a.js'), 'two')
+    renameSync(join(root, 'lib'), join(root, 'old'))
+    renameSync(join(root, 'next'), join(root, 'lib'))
+    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+    await quiet()
+    replace(join(root, 'lib/a.js'), 'three')
+    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two', 'three']))
+  })
+
+  test('a folder that is replaced while nothing beside it is watched', async () => {
+    const { changes, root } = await tracking({ 'lib/a.js': 'one' })
+    write(join(root, 'next/a.js'), 'two')
+    renameSync(join(root, 'lib'), join(root, 'old'))
+    renameSync(join(root, 'next'), join(root, 'lib'))
+    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+  })
+
+  test('what no event told of, by the safety net', async () => {
+    const root = tree({ 'a.js': 'one' })
+    const { watcher, changes } = recording({ poll: 50 })
+    // Not there yet, and neither is the folder: there is nothing to put a watch on.
+    await watcher.track('hello', [join(root, 'deep/er/b.js')])
+    await watcher.ready()
+    write(join(root, 'deep/er/b.js'), 'here')
+    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['here']), 3_000)
+  })
+})
+
+describe.concurrent('a folder of plugins', () => {
+  const watching = async (files: Record<string, string> = {}, options: Partial<WatcherOptions> = {}, known?: string[]) => {
+    const root = tree({ 'plugins/.keep': '', ...files })
+    const place = join(root, 'plugins')
+    const record = recording(options)
+    await record.watcher.watchPlaces(
+      [place],
+      known?.map((name) => join(place, name)),
+    )
+    await record.watcher.ready()
+    return { ...record, place }
+  }
+
+  test('reports a file and a folder that are dropped in', async () => {
+    const { appeared, place } = await watching({ 'plugins/old.js': '' })
+    write(join(place, 'new.js'), 'export default {}')
+    write(join(place, 'folder/plugin.json'), { name: 'folder' })
+    write(join(place, 'folder/index.js'), 'export default {}')
+    await vi.waitFor(() => expect(appeared.sort()).toEqual([join(place, 'folder'), join(place, 'new.js')]))
+    await quiet()
+    expect(appeared).toHaveLength(2)
+  })
+
+  test('reports a folder that is moved in whole, and one that is copied in', async () => {
+    const outside = tree({
+      'moved/index.js': 'x',
+      'copied/plugin.json': '{"name":"copied"}',
+      'copied/index.js': 'x',
+      'copied/lib/a.js': 'x',
+    })
+    const { appeared, place } = await watching()
+    renameSync(join(outside, 'moved'), join(place, 'moved'))
+    execFileSync('cp', ['-r', join(outside, 'copied'), place])
+    await vi.waitFor(() => expect(appeared.sort()).toEqual([join(place, 'copied'), join(place, 'moved')]))
+  })
+
+  test('waits until a folder has become a plugin', async () => {
+    const { appeared, place } = await watching()
+    mkdirSync(join(place, 'slow'))
+    write(join(place, 'slow/README.md'), 'soon')
+    await quiet()
+    expect(appeared).toEqual([])
+    write(join(place, 'slow/index.js'), 'x')
+    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'slow')]))
+  })
+
+  test('passes by what is no plugin', async () => {
+    const { appeared, vanished, place } = await watching({ 'plugins/notes.md': '' })
+    for (const path of ['README.md', '.hidden.js', 'a.test.js', 'types.d.ts', 'node_modules/index.js', '.git/index.js', 'empty/data.bin']) {
+      write(join(place, path), 'x')
+    }
+    rmSync(join(place, 'notes.md'))
+    await quiet()
+    expect(appeared).toEqual([])
+    expect(vanished).toEqual([])
+  })
+
+  test('passes by ignored folders', async () => {
+    const root = tree({ 'plugins/.keep': '' })
+    const data = join(root, 'plugins/data')
+    const { watcher, appeared } = recording({ ignore: [data] })
+    await watcher.watchPlaces([join(root, 'plugins')])
+    write(join(data, 'index.js'), 'x')
+    await quiet()
+    expect(appeared).toEqual([])
+  })
+
+  test('reports a plugin that is taken out, once, and not as a change', async () => {
+    const { watcher, changes, vanished, appeared, place } = await watching({ 'plugins/a.js': 'x', 'plugins/b/index.js': 'x' })
+    await watcher.track('a', [join(place, 'a.js')])
+    await watcher.track('b', [join(place, 'b/index.js')])
+    rmSync(join(place, 'a.js'))
+    rmSync(join(place, 'b'), { recursive: true })
+    await vi.waitFor(() => expect(vanished.sort()).toEqual([join(place, 'a.js'), join(place, 'b')]))
+    expect(changes).toEqual([])
+    watcher.untrack('a')
+    watcher.untrack('b')
+    await quiet()
+    expect(changes).toEqual([])
+    expect(vanished).toHaveLength(2)
+    write(join(place, 'a.js'), 'again')
+    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'a.js')]))
+  })
+
+  test('does not take a save for a removal', async () => {
+    const { watcher, changes, vanished, appeared, place } = await watching({ 'plugins/a.js': 'one' })
+    const file = join(place, 'a.js')
+    await watcher.track('a', [file])
+    await watcher.ready()
+    renameSync(file, `${file}~`)
+    await wait(30)
+    writeFileSync(file, 'two')
+    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+    await quiet()
+    expect({ vanished, appeared }).toEqual({ vanished: [], appeared: [] })
+  })
+
+  test('reports a plugin that was unusable and is mended', async () => {
+    const { appeared, place } = await watching({ 'plugins/bad/plugin.json': '{', 'plugins/bad/index.js': 'x' })
+    replace(join(place, 'bad/plugin.json'), '{"name":"bad"}')
+    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'bad')]))
+  })
+
+  test('reports nothing of a tracked plugin, nor at once when it is let go', async () => {
+    const { watcher, changes, appeared, place } = await watching({ 'plugins/a/index.js': 'one' }, { poll: 50 })
+    const file = join(place, 'a/index.js')
+    await watcher.track('a', [file])
+    await watcher.ready()
+    replace(file, 'two')
+    await vi.waitFor(() => expect(changes).toHaveLength(1))
+    watcher.untrack('a')
+    await quiet()
+    expect(appeared).toEqual([])
+    replace(file, 'three')
+    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'a')]))
+  })
+
+  test('reports what came between the discovery and the watch', async () => {
+    const { appeared, place } = await watching({ 'plugins/known.js': 'x', 'plugins/late.js': 'x' }, {}, ['known.js'])
+    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'late.js')]))
+  })
+})
+
+describe.concurrent('a folder of configuration', () => {
+  test('reports a file that is changed, that comes and that goes, by the name of its plugin', async () => {
+    const root = tree({ 'hello.yaml': 'a: 1', 'other.json': '{}' })
+    const { watcher, configs } = recording()
+    await watcher.watchConfig(root)
+    replace(join(root, 'hello.yaml'), 'a: 2')
+    await vi.waitFor(() => expect(configs).toEqual(['hello']))
+    writeFileSync(join(root, 'price.watch.yml'), 'a: 1')
+    await vi.waitFor(() => expect(configs).toEqual(['hello', 'price.watch']))
+    unlinkSync(join(root, 'other.json'))
+    await vi.waitFor(() => expect(configs).toEqual(['hello', 'price.watch', 'other']), 3_000)
+    writeFileSync(join(root, 'notes.txt'), 'x')
+    utimesSync(join(root, 'hello.yaml'), new Date(), new Date())
+    await quiet()
+    expect(configs).toHaveLength(3)
+  })
+})
+
+describe.concurrent('closing', () => {
+  test('may come at any moment, twice, and in the middle of opening', async () => {
+    const root = tree({ 'a.js': 'x', 'plugins/b.js': 'x' })
+    const { watcher } = recording()
+    const tracking = watcher.track('a', [join(root, 'a.js')])
+    const places = watcher.watchPlaces([join(root, 'plugins')])
+    await Promise.all([watcher.close(), watcher.close()])
+    await Promise.all([tracking, places])
+    await watcher.track('b', [join(root, 'a.js')])
+    await watcher.ready()
+  })
+
+  test('one watcher leaves another on the same folder working', async () => {
+    const { changes, file } = await tracking({ 'index.js': 'one' })
+    const other = recording()
+    await other.watcher.track('x', [file])
+    await other.watcher.ready()
+    await other.watcher.close()
+    replace(file, 'two')
+    await vi.waitFor(() => expect(changes).toHaveLength(1))
+  })
+})

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest'
+import { pack } from '#src/sandbox/codec.js'
+import { expectClone } from '../../support/cloned.js'
+
+describe('packing', () => {
+  it('tells a hole from undefined also where properties beside the elements make up the number of keys', () => {
+    const value: unknown[] & { note?: string } = [1, 2]
+    Reflect.deleteProperty(value, 1)
+    value.note = 'beside'
+    expectClone(pack(value).open(), structuredClone(value))
+    expectClone(pack({ value }).open(), structuredClone({ value }))
+  })
+
+  it('leaves an object that is used as a dictionary to the platform: learning its shape would cost memory by the square of its keys', () => {
+    const dictionary = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`key number ${i}`, i]))
+    const packed = pack(dictionary)
+    expect(packed.shape).toBe('0')
+    expectClone(packed.open(), dictionary)
+  })
+
+  it('leaves a tree of many different keys to the platform too', () => {
+    const branch = (name: string): object => Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${name} ${i}`, i]))
+    const tree = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`branch ${i}`, branch(`leaf of ${i}`)]))
+    const packed = pack(tree)
+    expect(packed.shape.length).toBeLessThan(10_000)
+    expectClone(packed.open(), tree)
+  })
+
+  it('is not confused by a getter that packs something itself', () => {
+    const inner = { id: 1 }
+    const value = {
+      first: inner,
+      get second() {
+        expectClone(pack({ x: { y: 1 } }).open(), { x: { y: 1 } })
+        return 2
+      },
+      third: inner,
+    }
+    const opened = pack(value).open() as { first: object; third: object }
+    expectClone(opened, { first: { id: 1 }, second: 2, third: { id: 1 } })
+    expect(opened.first).toBe(opened.third)
+  })
+})
