@@ -39,7 +39,7 @@ const timed = async (contender, state, iterations) => {
   return ((performance.now() - start) * 1e6) / iterations
 }
 
-const WARM_UP_MS = 400
+const WARM_UP_MS = 1_500
 
 /** Finds how many operations make a round, warming up on the way. */
 const calibrate = async (contender, state, roundMs) => {

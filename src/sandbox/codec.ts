@@ -39,6 +39,9 @@ const seen: (object | undefined)[] = new Array<object | undefined>(SCANNED).fill
 let seenCount = 0
 let many: Set<object | undefined> | undefined
 let bytes = 0
+/** The leaves of the value that is being encoded, up to `cursor`; beyond lies what was not taken. Cutting an array off costs as much as three leaves. */
+const scratch: unknown[] = []
+let cursor = 0
 /** A value is being flattened: one of its getters may come here again. */
 let busy = false
 
@@ -56,21 +59,21 @@ const fresh = (value: object): boolean => {
   return true
 }
 
-const flattenArray = (value: readonly unknown[], out: unknown[], depth: number): Shape | undefined => {
+const flattenArray = (value: readonly unknown[], depth: number): Shape | undefined => {
   const length = value.length
   // Holes and properties beside the elements are rare, but a clone has them.
   if (length > MAX_ELEMENTS || Object.keys(value).length !== length) return undefined
-  out.push(length)
+  scratch[cursor++] = length
   if (length === 0) return book.arrayOf(LEAF)
   if (!(0 in value)) return undefined
-  const first = flatten(value[0], out, depth + 1)
+  const first = flatten(value[0], depth + 1)
   if (first === undefined) return undefined
   let step = undefined
   for (let i = 1; i < length; i++) {
     const item = value[i]
     // As many keys as elements may also be a hole and a property.
     if (item === undefined && !(i in value)) return undefined
-    const shape = flatten(item, out, depth + 1)
+    const shape = flatten(item, depth + 1)
     if (shape === undefined) return undefined
     if (step === undefined) {
       if (shape === first) continue
@@ -84,22 +87,22 @@ const flattenArray = (value: readonly unknown[], out: unknown[], depth: number):
   return step === undefined ? book.arrayOf(first) : step.shape
 }
 
-/** Pushes the leaves of a plain value and returns its shape; undefined when it is not plain (what was pushed is then to be cut off). */
-const flatten = (value: unknown, out: unknown[], depth: number): Shape | undefined => {
+/** Writes down the leaves of a plain value and returns its shape; undefined when it is not plain. */
+const flatten = (value: unknown, depth: number): Shape | undefined => {
   switch (typeof value) {
     case 'string':
       bytes += value.length + LEAF_BYTES
-      out.push(value)
+      scratch[cursor++] = value
       return LEAF
     case 'object': {
       if (value === null) break
       if (depth > MAX_DEPTH || !fresh(value)) return undefined
       const prototype: unknown = Object.getPrototypeOf(value)
-      if (prototype === Array.prototype && Array.isArray(value)) return flattenArray(value, out, depth)
+      if (prototype === Array.prototype && Array.isArray(value)) return flattenArray(value, depth)
       if (prototype !== Object.prototype && prototype !== null) return undefined
       let step = book.object
       for (const key in value) {
-        const shape = flatten((value as Record<string, unknown>)[key], out, depth + 1)
+        const shape = flatten((value as Record<string, unknown>)[key], depth + 1)
         if (shape === undefined) return undefined
         step = step.to(key, shape, book)
         if (step === TOO_LONG) return undefined
@@ -113,42 +116,52 @@ const flatten = (value: unknown, out: unknown[], depth: number): Shape | undefin
       break
   }
   bytes += LEAF_BYTES
-  out.push(value)
+  scratch[cursor++] = value
   return LEAF
 }
 
 /**
- * Appends the leaves of `value` to `out` and returns its shape, or undefined when the value is not plain; `out` is then as it was.
- * Plain are primitives, arrays and objects without a class, within the limits above, each object once. A getter that throws throws;
- * to one that encodes something itself, nothing is plain.
+ * The shape of a plain value, whose leaves are then to be taken by {@link takeLeaves}; undefined for one that is not plain. Plain are primitives,
+ * arrays and objects without a class, within the limits above, each object once. A getter that throws throws; to one that encodes
+ * something itself, nothing is plain.
  */
-export const encode = (value: unknown, out: unknown[]): Shape | undefined => {
+export const encode = (value: unknown): Shape | undefined => {
   if (busy) return undefined
   busy = true
-  const start = out.length
-  let shape: Shape | undefined
   bytes = 0
+  cursor = 0
   try {
-    shape = flatten(value, out, 0)
+    return flatten(value, 0)
   } finally {
     busy = false
     // What was encoded last is not to be kept alive by this.
     for (let i = Math.min(seenCount, SCANNED) - 1; i >= 0; i--) seen[i] = undefined
     seenCount = 0
     many = undefined
-    if (shape === undefined) out.length = start
   }
-  return shape
 }
 
-/** The size in bytes of the last encoded value, roughly. */
+/** How many leaves the value has that was encoded last. */
+export const leafCount = (): number => cursor
+
+/** Its size in bytes, roughly. */
 export const encodedSize = (): number => bytes
+
+/** Appends its leaves to `out`. Once: they are forgotten here. */
+export const takeLeaves = (out: unknown[]): void => {
+  for (let i = 0; i < cursor; i++) {
+    out.push(scratch[i])
+    scratch[i] = undefined
+  }
+}
 
 /** The value as it would cross a boundary, at once. Throws what structuredClone throws (DataCloneError). */
 export const pack = (value: unknown): Packed => {
+  const shape = encode(value)
+  if (shape === undefined) return new Packed(LEAF_SHAPE, [structuredClone(value)], LIVE_BYTES)
   const leaves: unknown[] = []
-  const shape = encode(value, leaves)
-  return shape === undefined ? new Packed(LEAF_SHAPE, [structuredClone(value)], LIVE_BYTES) : new Packed(shape.text, leaves, encodedSize())
+  takeLeaves(leaves)
+  return new Packed(shape.text, leaves, bytes)
 }
 
 /** What a live value is taken to weigh: its true size is known to the platform alone. */

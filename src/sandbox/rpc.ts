@@ -2,8 +2,10 @@
 import type { Transferable } from 'node:worker_threads'
 import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
 import type { Batch, Channel } from './channel.js'
-import { encode, encodedSize, isLive, LEAF_BYTES, LIVE_BYTES, Packed } from './codec.js'
+import { encode, encodedSize, isLive, LEAF_BYTES, LIVE_BYTES, leafCount, Packed, takeLeaves } from './codec.js'
+import { depart, departed, type Writer } from './departures.js'
 import { builderFor, LEAF_SHAPE, type ShapeText } from './shape.js'
+import { Underway } from './underway.js'
 
 /*
  * A batch is a flat array of frames. A frame leaves out what is as in the frame before it, since bursts are made of like frames:
@@ -11,7 +13,8 @@ import { builderFor, LEAF_SHAPE, type ShapeText } from './shape.js'
  *   head, [id], [verb, count of metas], …metas, [shape], [count of leaves], …leaves
  *
  * `head` is a small integer: the kind in its lowest bits, then a bit for each part that is left out, then one for each meta. A notice has no
- * id; the shape of a leaf has no count. A batch stands for itself: nothing in it refers to an earlier one.
+ * id, and one that follows the id before it is left out; the shape of a leaf has no count. A batch stands for itself: nothing in it refers
+ * to an earlier one.
  */
 const REQUEST = 1
 const REPLY = 2
@@ -24,8 +27,9 @@ const KIND = 0b111
 const SAME_VERB = 1 << 3
 const SAME_SHAPE = 1 << 4
 const SAME_COUNT = 1 << 5
+const NEXT_ID = 1 << 6
 /** The bit of the first meta; the others follow. */
-const META_SHIFT = 6
+const META_SHIFT = 7
 const SAME_META = 1 << META_SHIFT
 
 /** What one frame says beside its body. Primitives, never undefined. */
@@ -35,11 +39,6 @@ const NO_METAS: readonly Meta[] = []
 /** A batch is posted when it holds this much, even before the end of the turn. */
 const BATCH_BYTES = 64 * 1_024
 const BATCH_FRAMES = 256
-/**
- * Milliseconds. Posting to a thread that sleeps costs its sender some 10 us, as much as twenty events. So notices that go on turn after
- * turn wait for each other, this long at most; one that comes after a pause of this length leaves at the end of its turn.
- */
-const GATHER = 0.1
 /**
  * Up to so many requests under way, half of them leave while the other half is answered, which keeps both threads at work; one alone leaves at
  * once. Of more, those of a turn leave together: larger batches are worth more then.
@@ -170,19 +169,15 @@ const errorIn = (body: unknown): Error => {
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 
-/** Callbacks run when this turn and all promises it resolved are done; later than a microtask, sooner than any I/O. */
-const endOfTurn = (callback: () => void): void => queueMicrotask(() => process.nextTick(callback))
-
 /**
  * One end of a conversation. Both ends are alike. Frames of one turn travel together, but where waiting gains nothing.
  */
-export class Conversation {
+export class Conversation implements Writer {
   readonly #channel: Channel
   readonly #party: Party
   readonly #label: string
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new Underway<Pending>()
   readonly #serving = new Map<number, Serving>()
-  #lastId = 0
   #over: PlugbayError | undefined
   #idle: (() => void) | undefined
   #drained: Promise<void> | undefined
@@ -193,20 +188,18 @@ export class Conversation {
   /** What the last frame of the batch said. */
   #verb: string | undefined
   #metas: readonly Meta[] = NO_METAS
+  #id = 0
   #shape: ShapeText | undefined
   #count = 0
   readonly #body = new Body()
-  readonly #leaves: unknown[] = []
-  /** A flush is planned: at the end of the turn, or of a later one. */
-  #planned = false
-  /** A request waits to leave: it is not held back. */
+  /** It waits to be told to leave. */
+  #waits = false
   #urgent = false
-  #gathered = 0
-  #batchAt = 0
-  #flushedAt = 0
   /** Whoever writes will flush or plan to. */
   #held = false
 
+  /** Requests whose time begins when they leave. */
+  #timed: Pending[] = []
   #timer: NodeJS.Timeout | undefined
   #nextDeadline = Infinity
 
@@ -242,31 +235,32 @@ export class Conversation {
         reject(this.#cancelled(verb, signal))
         return
       }
-      const id = ++this.#lastId
       const timeout = options?.timeout ?? 0
       const pending: Pending = { verb, resolve, reject, deadline: Infinity, timeout, unlisten: undefined }
-      this.#pending.set(id, pending)
+      const id = this.#pending.add(pending)
       const held = this.#held
       try {
         this.#held = true
         this.#write(REQUEST, id, verb, options?.metas ?? NO_METAS, body, options?.transfer)
       } catch (error) {
-        this.#pending.delete(id)
+        this.#pending.take(id)
         reject(error)
         return
       } finally {
         this.#held = held
       }
-      if (timeout > 0) this.#expire(pending, timeout)
+      if (timeout > 0) this.#timed.push(pending)
       if (signal) {
         const abort = (): void => this.#abandon(id, this.#cancelled(verb, signal))
         signal.addEventListener('abort', abort, { once: true })
         pending.unlisten = () => signal.removeEventListener('abort', abort)
       }
-      if (this.#frames >= this.#pending.size >> 1 && this.#pending.size <= FEW) this.flush()
+      // One that could not wait for others has left already.
+      if (this.#frames === 0) this.#departed()
+      else if (this.#frames >= this.#pending.size >> 1 && this.#pending.size <= FEW) this.flush()
       else {
         this.#urgent = true
-        this.#plan()
+        this.#depart()
       }
     })
   }
@@ -289,13 +283,36 @@ export class Conversation {
     if (live) this.flush()
   }
 
+  /** A request waits to leave. For the departures only, like {@link leave}. */
+  get urgent(): boolean {
+    return this.#urgent
+  }
+
+  leave(): void {
+    this.#waits = false
+    this.flush()
+  }
+
   /** Sends what is waiting to leave. */
   flush(): void {
     if (this.#frames === 0) return
     const batch = this.#out
     this.#reset()
-    this.#flushedAt = performance.now()
+    this.#departed()
     this.#channel.send(batch)
+  }
+
+  /** The clock is read here alone: it costs as much as the rest of a frame. */
+  #departed(): void {
+    const now = departed()
+    if (this.#timed.length === 0) return
+    let earliest = Infinity
+    for (const pending of this.#timed) {
+      pending.deadline = now + pending.timeout
+      if (pending.deadline < earliest) earliest = pending.deadline
+    }
+    this.#timed = []
+    if (earliest < this.#nextDeadline) this.#arm(earliest)
   }
 
   /** Resolves when no request of this end is under way. */
@@ -325,6 +342,7 @@ export class Conversation {
     this.#frames = 0
     this.#bytes = 0
     this.#urgent = false
+    this.#id = 0
     this.#verb = undefined
     this.#metas = NO_METAS
     this.#shape = undefined
@@ -335,9 +353,13 @@ export class Conversation {
     const out = this.#out
     const last = this.#metas
     const at = out.length
-    out.push(kind)
-    if (kind !== NOTICE) out.push(id)
     let head: number = kind
+    out.push(head)
+    if (kind !== NOTICE) {
+      if (id === this.#id + 1) head |= NEXT_ID
+      else out.push(id)
+      this.#id = id
+    }
     if (verb === this.#verb && metas.length === last.length) {
       head |= SAME_VERB
       for (let i = 0; i < metas.length; i++) {
@@ -379,16 +401,13 @@ export class Conversation {
       this.#written(type === 'string' ? (body as string).length : LEAF_BYTES)
       return
     }
-    const leaves = this.#leaves
-    const shape = encode(body, leaves)
+    const shape = encode(body)
     if (shape === undefined) {
       this.#writeLive(kind, id, verb, metas, body)
       return
     }
-    this.#shaped(this.#head(kind, id, verb, metas), shape.text, leaves.length)
-    const out = this.#out
-    for (let i = 0; i < leaves.length; i++) out.push(leaves[i])
-    leaves.length = 0
+    this.#shaped(this.#head(kind, id, verb, metas), shape.text, leafCount())
+    takeLeaves(this.#out)
     this.#written(encodedSize())
   }
 
@@ -417,34 +436,12 @@ export class Conversation {
     this.#bytes += bytes
     if (this.#bytes >= BATCH_BYTES || this.#frames >= BATCH_FRAMES) {
       this.flush()
-    } else if (!this.#held) this.#plan()
+    } else if (!this.#held) this.#depart()
   }
 
-  #plan(): void {
-    if (this.#planned) return
-    this.#planned = true
-    endOfTurn(this.#turnEnded)
-  }
-
-  readonly #turnEnded = (): void => {
-    if (this.#frames === 0 || this.#urgent || performance.now() - this.#flushedAt > GATHER) {
-      this.#planned = false
-      this.flush()
-    } else {
-      this.#gathered = 0
-      setImmediate(this.#gather)
-    }
-  }
-
-  /** Holds notices back as long as each turn brings more. */
-  readonly #gather = (): void => {
-    const goesOn = this.#frames > 0 && this.#frames !== this.#gathered && !this.#urgent && performance.now() - this.#flushedAt < GATHER
-    this.#gathered = this.#frames
-    if (goesOn) setImmediate(this.#gather)
-    else {
-      this.#planned = false
-      this.flush()
-    }
+  #depart(): void {
+    depart(this, this.#waits)
+    this.#waits = true
   }
 
   // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -466,6 +463,7 @@ export class Conversation {
     if (!Array.isArray(batch)) throw new TypeError('it is no batch')
     const length = batch.length
     let at = 0
+    let id = 0
     let verb = ''
     let metas: readonly Meta[] = NO_METAS
     let shape = ''
@@ -473,7 +471,7 @@ export class Conversation {
     while (at < length) {
       const head = batch[at++] as number
       const kind = head & KIND
-      const id = kind === NOTICE ? 0 : (batch[at++] as number)
+      if (kind !== NOTICE) id = (head & NEXT_ID) === 0 ? (batch[at++] as number) : id + 1
       if ((head & SAME_VERB) === 0) {
         verb = batch[at++] as string
         if (typeof verb !== 'string') throw new TypeError('a verb is no text')
@@ -565,9 +563,8 @@ export class Conversation {
   // ── the requests under way ───────────────────────────────────────────────────────────────────────────────────────
 
   #settle(id: number): Pending | undefined {
-    const pending = this.#pending.get(id)
+    const pending = this.#pending.take(id)
     if (pending === undefined) return undefined
-    this.#pending.delete(id)
     if (pending.unlisten !== undefined) pending.unlisten()
     if (this.#pending.size === 0 && this.#idle !== undefined) this.#idle()
     return pending
@@ -586,13 +583,6 @@ export class Conversation {
     })
   }
 
-  #expire(pending: Pending, timeout: number): void {
-    // Read once a batch: the clock costs as much as the rest of a frame.
-    if (this.#frames <= 1) this.#batchAt = performance.now()
-    pending.deadline = this.#batchAt + timeout
-    if (pending.deadline < this.#nextDeadline) this.#arm(pending.deadline)
-  }
-
   /** One timer serves all deadlines: it stands on the earliest. */
   #arm(deadline: number): void {
     clearTimeout(this.#timer)
@@ -604,7 +594,7 @@ export class Conversation {
   #overdue(): void {
     const now = performance.now()
     let next = Infinity
-    for (const [id, pending] of this.#pending) {
+    for (const [id, pending] of this.#pending.entries()) {
       if (pending.deadline > now) {
         next = Math.min(next, pending.deadline)
         continue
@@ -636,8 +626,7 @@ export class Conversation {
     this.#over = reason
     clearTimeout(this.#timer)
     this.#reset()
-    const pending = [...this.#pending.keys()]
-    for (const id of pending) this.#settle(id)?.reject(reason)
+    for (const [id] of this.#pending.entries()) this.#settle(id)?.reject(reason)
     for (const call of this.#serving.values()) call.cancel(reason)
     this.#serving.clear()
     this.#party.ended?.(reason)
