@@ -1,21 +1,33 @@
-// Makes one file of all that a plugin's thread runs before the plugin: a thread pays for each module it loads.
+// Makes one file of all that a plugin's thread runs before the plugin: a thread pays for each module it loads. And one of what starts it.
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 
-export const bundleGuest = async (root) => {
+/** A script that is run from compiled code cannot import by itself; whoever runs it gives it a function that can. */
+const importThroughFunction = {
+  name: 'import-through-function',
+  renderChunk: (code) => code.replaceAll(/(?<![\w$.])import\(/g, 'importModule('),
+}
+
+const write = async (root, name, plugins = []) => {
   const bundle = await rolldown({
-    input: join(root, 'src/sandbox/guest/thread.ts'),
+    input: join(root, `src/sandbox/guest/${name}.ts`),
     platform: 'node',
+    plugins,
     tsconfig: join(root, 'tsconfig.json'),
     // comlink is a package; the rest is loaded when a message needs it, from the modules that are there anyway.
     external: (id) => id === 'comlink' || id.endsWith('/nearest.js') || id.endsWith('/strip-types.js'),
   })
   await bundle.write({
-    file: join(root, 'dist/sandbox/guest/thread.cjs'),
+    file: join(root, `dist/sandbox/guest/${name}.cjs`),
     // A worker starts a CommonJS file some 5 % sooner; what it imports are ES modules all the same.
     format: 'cjs',
     minify: true,
     sourcemap: true,
   })
   await bundle.close()
+}
+
+export const bundleGuest = async (root) => {
+  await write(root, 'thread', [importThroughFunction])
+  await write(root, 'boot')
 }

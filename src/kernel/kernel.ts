@@ -392,11 +392,14 @@ export class Kernel implements AsyncDisposable {
   ): Promise<Generation> {
     const source = change.source ?? instance.source
     void this.#hotReload?.track(source)
-    const [config, host, needsHooks] = await Promise.all([
+    const host = await placeFor(source, effectiveIsolation(source.manifest, this.#options.defaults), this.#standby)
+    const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
-      placeFor(source, effectiveIsolation(source.manifest, this.#options.defaults), this.#standby),
       needsModuleHooks(source),
-    ])
+    ]).catch(async (error: unknown) => {
+      await host.kill('its generation was not made')
+      throw error
+    })
     const number = ++instance.newest
     const generation: Generation = new Generation({
       source,

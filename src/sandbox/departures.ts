@@ -1,4 +1,5 @@
 /** When what was written in this thread leaves it: at the end of the turn, or a little later together with what the next turns bring. */
+import { now } from './clock.js'
 
 /*
  * Posting to a thread that sleeps costs its sender some 10 us, as much as twenty events. So what goes on turn after turn waits for more, and the
@@ -35,7 +36,7 @@ export const depart = (writer: Writer, waits: boolean): void => {
 }
 
 /** A writer has sent something. Returns the time. */
-export const departed = (): number => (departedAt = performance.now())
+export const departed = (): number => (departedAt = now())
 
 /** Callbacks run when this turn and all promises it resolved are done; later than a microtask, sooner than any I/O. */
 const endOfTurn = (callback: () => void): void => queueMicrotask(() => process.nextTick(callback))
@@ -54,7 +55,7 @@ const turnEnded = (): void => {
     for (const writer of writers) if (writer.urgent) writer.leave()
   }
   const pause = Math.min(LONGEST, GATHER * waiting.length)
-  if (!written || performance.now() - departedAt >= pause) {
+  if (!written || now() - departedAt >= pause) {
     flushAll()
     return
   }

@@ -2,6 +2,7 @@
 import type { Transferable } from 'node:worker_threads'
 import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
 import type { Batch, Channel } from './channel.js'
+import { now } from './clock.js'
 import { encode, encodedSize, isLive, LEAF_BYTES, LIVE_BYTES, leafCount, Packed, takeLeaves } from './codec.js'
 import { depart, departed, type Writer } from './departures.js'
 import { builderFor, LEAF_SHAPE, type ShapeText } from './shape.js'
@@ -36,8 +37,11 @@ const SAME_META = 1 << META_SHIFT
 export type Meta = string | number | boolean | null
 const NO_METAS: readonly Meta[] = []
 
-/** A batch is posted when it holds this much, even before the end of the turn. */
-const BATCH_BYTES = 64 * 1_024
+/**
+ * A batch is posted when it holds this much, even before the end of the turn. With twice as much, one more frame of 64 KB would make a message for
+ * which the allocator asks the system for memory and gives it back, each time.
+ */
+const BATCH_BYTES = 32 * 1_024
 const BATCH_FRAMES = 256
 /**
  * Up to so many requests under way, half of them leave while the other half is answered, which keeps both threads at work; one alone leaves at
@@ -45,9 +49,11 @@ const BATCH_FRAMES = 256
  */
 const FEW = 128
 
+const NO_BATCH: Batch = []
+
 /** The body of a notice, in the batch it came in. */
 export class Body {
-  #batch: Batch = []
+  #batch: Batch = NO_BATCH
   #shape: ShapeText = LEAF_SHAPE
   #at = 0
   #count = 0
@@ -58,6 +64,12 @@ export class Body {
     this.#shape = shape
     this.#at = at
     this.#count = count
+  }
+
+  /** Forgets the batch: kept until the next one, it would be copied by every collection of the young generation. For the conversation only. */
+  release(): void {
+    this.#batch = NO_BATCH
+    this.#shape = LEAF_SHAPE
   }
 
   /** The value. */
@@ -304,11 +316,11 @@ export class Conversation implements Writer {
 
   /** The clock is read here alone: it costs as much as the rest of a frame. */
   #departed(): void {
-    const now = departed()
+    const leftAt = departed()
     if (this.#timed.length === 0) return
     let earliest = Infinity
     for (const pending of this.#timed) {
-      pending.deadline = now + pending.timeout
+      pending.deadline = leftAt + pending.timeout
       if (pending.deadline < earliest) earliest = pending.deadline
     }
     this.#timed = []
@@ -454,6 +466,7 @@ export class Conversation implements Writer {
     } catch (error) {
       this.#broken(error)
     } finally {
+      this.#body.release()
       this.#held = false
       this.flush()
     }
@@ -587,15 +600,15 @@ export class Conversation implements Writer {
   #arm(deadline: number): void {
     clearTimeout(this.#timer)
     this.#nextDeadline = deadline
-    this.#timer = setTimeout(() => this.#overdue(), Math.max(1, deadline - performance.now()))
+    this.#timer = setTimeout(() => this.#overdue(), Math.max(1, deadline - now()))
     this.#timer.unref()
   }
 
   #overdue(): void {
-    const now = performance.now()
+    const time = now()
     let next = Infinity
     for (const [id, pending] of this.#pending.entries()) {
-      if (pending.deadline > now) {
+      if (pending.deadline > time) {
         next = Math.min(next, pending.deadline)
         continue
       }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { PlugbayError } from '#src/errors.js'
-import type { Batch, Channel } from '#src/sandbox/channel.js'
+import { type Batch, type Channel, channelPair } from '#src/sandbox/channel.js'
 import { pack } from '#src/sandbox/codec.js'
 import { Boxed, type Call } from '#src/sandbox/rpc.js'
 import { CHANNELS } from '../support/channels.js'
@@ -404,5 +404,30 @@ describe('batches', () => {
       }),
       { numRuns: 150 },
     )
+  })
+})
+
+describe('the time a request has', () => {
+  it('begins when it leaves, whatever was written before it in the same batch', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'hrtime'] })
+    try {
+      const opened = gate()
+      const { here } = converse(channelPair(), () => opened.promise)
+      await Promise.resolve()
+      // Long after anything else left, a notice and a request leave together.
+      vi.advanceTimersByTime(10_000)
+      here.notify('note', [])
+      const answer = here.request('wait', undefined, { timeout: 500 })
+      let failed: unknown
+      answer.catch((reason: unknown) => (failed = reason))
+      vi.advanceTimersByTime(499)
+      await Promise.resolve()
+      expect(failed).toBeUndefined()
+      vi.advanceTimersByTime(2)
+      await expect(answer).rejects.toMatchObject({ code: 'CALL_TIMEOUT' })
+      opened.open()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })

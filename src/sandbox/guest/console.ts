@@ -6,7 +6,7 @@ import type { LogLevel } from '../protocol.js'
 
 const LEVELS = { debug: 'debug', log: 'info', info: 'info', warn: 'warn', error: 'error', trace: 'debug' } as const
 
-export const captureConsole = (log: (level: LogLevel, message: string) => void): void => {
+const makeConsole = (log: (level: LogLevel, message: string) => void): Console => {
   const stream = (level: LogLevel): Writable =>
     new Writable({
       decodeStrings: false,
@@ -20,5 +20,17 @@ export const captureConsole = (log: (level: LogLevel, message: string) => void):
   for (const [method, level] of Object.entries(LEVELS)) {
     captured[method as keyof typeof LEVELS] = (...args: unknown[]) => log(level, formatWithOptions({ colors: false }, ...args))
   }
-  globalThis.console = captured
+  return captured
+}
+
+/** Made when it is first used: most plugins have `ctx.log`. */
+export const captureConsole = (log: (level: LogLevel, message: string) => void): void => {
+  let captured: Console | undefined
+  Object.defineProperty(globalThis, 'console', {
+    configurable: true,
+    get: () => (captured ??= makeConsole(log)),
+    set: (given: Console) => {
+      captured = given
+    },
+  })
 }

@@ -1,5 +1,6 @@
 /** Threads that are booted before they are needed, so that a start or a replacement costs the import of the plugin alone. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import { guestCode } from './guest-code.js'
 
 /** A thread with the guest runtime in it, and the kernel's end of its wire. */
 export interface BootedThread {
@@ -7,8 +8,7 @@ export interface BootedThread {
   port: MessagePort
 }
 
-/** `guest/thread.ts` and all it imports, in one file: scripts/bundle-guest.mjs makes it. */
-const GUEST = new URL('../guest/thread.cjs', import.meta.url)
+const BOOT = new URL('../guest/boot.cjs', import.meta.url)
 
 /**
  * V8's own limit aborts the whole process when one allocation jumps over it (nodejs/node#47224), so it stands far above
@@ -19,8 +19,8 @@ const HARD_HEAP_MB = 4_096
 /** `waits`: its plugin will come later. */
 const boot = (waits: boolean): BootedThread => {
   const { port1, port2 } = new MessageChannel()
-  const worker = new Worker(GUEST, {
-    workerData: { port: port2, waits },
+  const worker = new Worker(BOOT, {
+    workerData: { port: port2, waits, code: guestCode() },
     transferList: [port2],
     stdout: true,
     stderr: true,

@@ -1,55 +1,49 @@
 /** A plugin's place in a worker thread of its own. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Worker } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
 import type { Channel } from '../channel.js'
 import { portChannel } from '../channel.js'
 import { type Exit, PATIENCE, type PluginHost } from '../plugin-host.js'
-import type { Standby } from './standby.js'
+import type { BootedThread, Standby } from './standby.js'
 
 export class ThreadHost implements PluginHost {
   readonly kind = 'thread'
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
-  readonly #standby: Standby
-  #worker: Worker | undefined
+  readonly #thread: BootedThread
   #killed: string | undefined
-  #settle: (exit: Exit) => void = () => {}
 
+  /** Takes a thread at once: if it has yet to boot, it does so while the rest of the start is prepared. To be killed also when it is not started. */
   constructor(standby: Standby) {
-    this.#standby = standby
-    this.exited = new Promise((resolve) => (this.#settle = resolve))
+    this.#thread = standby.take()
+    const { worker, port } = this.#thread
+    worker.ref()
+    let error: unknown
+    worker.on('error', (thrown: unknown) => (error = thrown))
+    this.exited = new Promise((resolve) =>
+      worker.once('exit', (code) => {
+        port.close()
+        const exit: Exit = { expected: this.#killed !== undefined, code }
+        if (error !== undefined) exit.error = error
+        if (this.#killed !== undefined) exit.reason = this.#killed
+        resolve(exit)
+      }),
+    )
+    for (const stream of ['stdout', 'stderr'] as const) {
+      worker[stream].setEncoding('utf8')
+      worker[stream].on('data', (text: string) => this.onOutput?.(stream, text))
+    }
   }
 
   async start(signal: AbortSignal): Promise<Channel> {
     signal.throwIfAborted()
     if (this.#killed !== undefined) throw new PlugbayError('PLUGIN_STOPPED', 'The thread was ended before it started.')
-    const { worker, port } = this.#standby.take()
-    this.#worker = worker
-    worker.ref()
-    let error: unknown
-    worker.on('error', (thrown: unknown) => (error = thrown))
-    worker.once('exit', (code) => {
-      port.close()
-      const exit: Exit = { expected: this.#killed !== undefined, code }
-      if (error !== undefined) exit.error = error
-      if (this.#killed !== undefined) exit.reason = this.#killed
-      this.#settle(exit)
-    })
-    for (const stream of ['stdout', 'stderr'] as const) {
-      worker[stream].setEncoding('utf8')
-      worker[stream].on('data', (text: string) => this.onOutput?.(stream, text))
-    }
-    return portChannel(port)
+    return portChannel(this.#thread.port)
   }
 
   async kill(reason: string): Promise<void> {
     this.#killed ??= reason
-    if (this.#worker === undefined) {
-      this.#settle({ expected: true, reason })
-      return
-    }
-    void this.#worker.terminate()
+    void this.#thread.worker.terminate()
     const patience = new AbortController()
     await Promise.race([this.exited, delay(PATIENCE, undefined, { ref: false, signal: patience.signal }).catch(() => {})])
     patience.abort()
