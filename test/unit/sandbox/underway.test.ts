@@ -15,7 +15,7 @@ describe('what is under way', () => {
             expect(model.has(number)).toBe(false)
             model.set(number, { n })
           } else if (model.size > 0) {
-            const number = [...model.keys()][which % model.size] as number
+            const number = [...model.keys()][which % model.size] ?? 0
             expect(underway.take(number)).toEqual(model.get(number))
             expect(underway.take(number)).toBeUndefined()
             model.delete(number)
