@@ -118,7 +118,7 @@ describe('after a crash', () => {
         answered = true
         return row
       })
-    await vi.waitFor(() => expect(looks.mock.calls.length).toBeGreaterThan(2))
+    await vi.waitFor(() => expect(looks.mock.calls.length).toBeGreaterThan(2), 10_000)
     looks.mockRestore()
     expect(answered).toBe(false)
     other.exec('COMMIT')

@@ -606,22 +606,21 @@ export class Conversation implements Writer {
 
   #overdue(): void {
     const time = now()
-    let next = Infinity
-    for (const [id, pending] of this.#pending.entries()) {
-      if (pending.deadline > time) {
-        next = Math.min(next, pending.deadline)
-        continue
-      }
+    const entries = this.#pending.entries()
+    // A thread that was kept busy may come to several at once: what ran out first fails first.
+    const overdue = entries.filter(([, { deadline }]) => deadline <= time).sort(([, a], [, b]) => a.deadline - b.deadline)
+    for (const [id, { verb, timeout }] of overdue) {
       this.#abandon(
         id,
         new PlugbayError(
           'CALL_TIMEOUT',
-          `${this.#label} did not answer '${pending.verb}' within ${pending.timeout} ms. Raise the call's timeout, or find what keeps the provider busy.`,
-          { details: { verb: pending.verb, timeout: pending.timeout } },
+          `${this.#label} did not answer '${verb}' within ${timeout} ms. Raise the call's timeout, or find what keeps the provider busy.`,
+          { details: { verb, timeout } },
         ),
       )
     }
     this.#nextDeadline = Infinity
+    const next = Math.min(...entries.map(([, { deadline }]) => (deadline > time ? deadline : Infinity)))
     if (next < Infinity) this.#arm(next)
   }
 

@@ -4,8 +4,9 @@ import { rm } from 'node:fs/promises'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { root } from '../support/command.js'
+import { eventually } from '../support/eventually.js'
 
 let child: ChildProcess | undefined
 const dataDir = join(root, 'data', `test-${process.pid}`)
@@ -29,7 +30,7 @@ const start = async (env: NodeJS.ProcessEnv = {}) => {
 
 const running = async () => {
   const server = await start()
-  const url = await vi.waitFor(() => /Listening on (\S+)/.exec(server.output.stdout)?.[1] ?? expect.fail(server.output.stderr), 10_000)
+  const url = await eventually(() => /Listening on (\S+)/.exec(server.output.stdout)?.[1] ?? expect.fail(server.output.stderr))
   const ask = async (path: string, init?: RequestInit) => {
     const response = await fetch(url + path, init)
     // biome-ignore lint/suspicious/noExplicitAny: whatever the server answers
@@ -48,7 +49,7 @@ test('a login leads to a welcome in the outbox, and the plugins can be looked at
   expect(await ask(`/users/${id}`)).toEqual({ status: 200, body: user.body })
   expect((await ask('/users')).body).toContainEqual(user.body)
   expect(await post('/login', { userId: id })).toEqual({ status: 202, body: { userId: id } })
-  await vi.waitFor(async () =>
+  await eventually(async () =>
     expect((await ask('/outbox')).body).toContainEqual(expect.objectContaining({ userId: id, text: `Welcome, ${id}!` })),
   )
   const { body: plugins } = await ask('/plugins')
@@ -91,7 +92,7 @@ describe('it ends', () => {
     const { started, output, exited, url } = await running()
     const { send, answered } = await begin(`${url}/login`)
     started.kill(signal)
-    await vi.waitFor(() => expect(output.stdout).toContain(`${signal}: finishing what is under way`))
+    await eventually(() => expect(output.stdout).toContain(`${signal}: finishing what is under way`))
     send('{}')
     expect(await answered).toBe(400)
     expect(await exited).toBe(0)
@@ -103,7 +104,7 @@ describe('it ends', () => {
     const { started, output, exited, url } = await running()
     const { answered } = await begin(`${url}/login`)
     started.kill('SIGINT')
-    await vi.waitFor(() => expect(output.stdout).toContain('SIGINT: finishing'))
+    await eventually(() => expect(output.stdout).toContain('SIGINT: finishing'))
     started.kill('SIGINT')
     expect(await exited).toBe(1)
     expect(await answered).toBeUndefined()

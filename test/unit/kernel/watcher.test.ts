@@ -17,8 +17,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { Watcher, type WatcherOptions } from '#src/kernel/watcher.js'
+import { eventually } from '../../support/eventually.js'
 import { tree, write } from '../../support/tree.js'
 
 // The tests run side by side, as most of them must wait to see that nothing comes.
@@ -99,7 +100,7 @@ describe.concurrent('a saved file is reported once, with its new content', () =>
   ])('%s', async (_, save) => {
     const { changes, file } = await tracking({ 'index.js': 'one' })
     save(file)
-    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await eventually(() => expect(changes).not.toEqual([]))
     await quiet()
     expect(changes).toEqual([{ name: 'hello', paths: [file], content: readFileSync(file, 'utf8') }])
     expect(changes[0]?.content).toContain('two')
@@ -109,7 +110,7 @@ describe.concurrent('a saved file is reported once, with its new content', () =>
     const { changes, file } = await tracking({ 'index.js': 'v0' })
     for (let version = 1; version <= 5; version++) {
       replace(file, `v${version}`)
-      await vi.waitFor(() => expect(changes.at(-1)?.content).toBe(`v${version}`))
+      await eventually(() => expect(changes.at(-1)?.content).toBe(`v${version}`))
     }
     expect(changes).toHaveLength(5)
   })
@@ -120,7 +121,7 @@ describe.concurrent('a saved file is reported once, with its new content', () =>
       replace(file, `first ${round}`)
       await wait(gap)
       writeFileSync(file, `last ${round}`)
-      await vi.waitFor(() => expect(changes.at(-1)?.content).toBe(`last ${round}`))
+      await eventually(() => expect(changes.at(-1)?.content).toBe(`last ${round}`))
     }
   })
 })
@@ -147,7 +148,7 @@ describe.concurrent('no report is made', () => {
     expect(changes).toEqual([])
     // The watch still works: nothing was reported because there was nothing to report.
     replace(file, 'two')
-    await vi.waitFor(() => expect(changes).toHaveLength(1))
+    await eventually(() => expect(changes).toHaveLength(1))
   })
 
   test('of a file that is being written, until it is whole', async () => {
@@ -158,7 +159,7 @@ describe.concurrent('no report is made', () => {
       await wait(20)
     }
     closeSync(handle)
-    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await eventually(() => expect(changes).not.toEqual([]))
     await quiet()
     expect(changes.map(({ content }) => content)).toEqual(['abcd'])
   })
@@ -172,7 +173,7 @@ describe.concurrent('no report is made', () => {
       await wait(20)
     }
     closeSync(handle)
-    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await eventually(() => expect(changes).not.toEqual([]))
     await quiet()
     expect(changes.map(({ content }) => content)).toEqual(['abcd'])
   })
@@ -182,7 +183,7 @@ describe.concurrent('no report is made', () => {
     truncateSync(file)
     await wait(80)
     writeFileSync(file, 'two')
-    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await eventually(() => expect(changes).not.toEqual([]))
     await quiet()
     expect(changes.map(({ content }) => content)).toEqual(['two'])
   })
@@ -205,9 +206,9 @@ describe.concurrent('what else is seen', () => {
   test('a file left empty, and one that is removed', async () => {
     const { changes, root } = await tracking({ 'a.js': 'one', 'b.js': 'one' })
     truncateSync(join(root, 'a.js'))
-    await vi.waitFor(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'a.js')]]))
+    await eventually(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'a.js')]]))
     unlinkSync(join(root, 'b.js'))
-    await vi.waitFor(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'a.js')], [join(root, 'b.js')]]), 3_000)
+    await eventually(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'a.js')], [join(root, 'b.js')]]), 3_000)
   })
 
   test('a missing file that appears', async () => {
@@ -216,7 +217,7 @@ describe.concurrent('what else is seen', () => {
     await watcher.track('hello', [join(root, 'index.js'), join(root, 'gone.js')])
     await watcher.ready()
     replace(join(root, 'gone.js'), 'here')
-    await vi.waitFor(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'gone.js')]]))
+    await eventually(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'gone.js')]]))
   })
 
   test('files in other folders, for each plugin that is made of them', async () => {
@@ -227,16 +228,16 @@ describe.concurrent('what else is seen', () => {
     await watcher.track('b', [join(root, 'b/index.js'), shared])
     await watcher.ready()
     replace(shared, 'two')
-    await vi.waitFor(() => expect(changes.map(({ name }) => name).sort()).toEqual(['a', 'b']))
+    await eventually(() => expect(changes.map(({ name }) => name).sort()).toEqual(['a', 'b']))
     watcher.untrack('a')
     replace(shared, 'three')
-    await vi.waitFor(() => expect(changes.map(({ name }) => name).sort()).toEqual(['a', 'b', 'b']))
+    await eventually(() => expect(changes.map(({ name }) => name).sort()).toEqual(['a', 'b', 'b']))
   })
 
   test('files saved together, in one report', async () => {
     const { changes, paths } = await tracking({ 'a.js': 'one', 'b.js': 'one', 'c.js': 'one' })
     for (const path of paths) writeFileSync(path, 'two')
-    await vi.waitFor(() => expect(changes).not.toEqual([]))
+    await eventually(() => expect(changes).not.toEqual([]))
     await quiet()
     expect(changes.map((change) => change.paths)).toEqual([paths])
   })
@@ -248,7 +249,7 @@ describe.concurrent('what else is seen', () => {
     await quiet()
     expect(changes).toEqual([])
     replace(join(root, 'b.js'), 'two')
-    await vi.waitFor(() => expect(changes).toHaveLength(1))
+    await eventually(() => expect(changes).toHaveLength(1))
   })
 
   test('a link that is swapped, as a mounted configuration map does it', async () => {
@@ -261,10 +262,10 @@ describe.concurrent('what else is seen', () => {
     await watcher.ready()
     symlinkSync('..v2', join(mount, '..next'))
     renameSync(join(mount, '..next'), join(mount, '..data'))
-    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+    await eventually(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
     // From now on the new target counts.
     replace(join(mount, '..v2/index.js'), 'three')
-    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two', 'three']))
+    await eventually(() => expect(changes.map(({ content }) => content)).toEqual(['two', 'three']))
   })
 
   test('a linked folder that is swapped', async () => {
@@ -275,7 +276,7 @@ describe.concurrent('what else is seen', () => {
     await watcher.ready()
     symlinkSync('releases/2', join(root, 'next'))
     renameSync(join(root, 'next'), join(root, 'current'))
-    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+    await eventually(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
   })
 
   test('a folder that is replaced, and what is saved in it afterwards', async () => {
@@ -283,10 +284,10 @@ describe.concurrent('what else is seen', () => {
     write(join(root, 'next/a.js'), 'two')
     renameSync(join(root, 'lib'), join(root, 'old'))
     renameSync(join(root, 'next'), join(root, 'lib'))
-    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+    await eventually(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
     await quiet()
     replace(join(root, 'lib/a.js'), 'three')
-    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two', 'three']))
+    await eventually(() => expect(changes.map(({ content }) => content)).toEqual(['two', 'three']))
   })
 
   test('a folder that is replaced while nothing beside it is watched', async () => {
@@ -294,7 +295,7 @@ describe.concurrent('what else is seen', () => {
     write(join(root, 'next/a.js'), 'two')
     renameSync(join(root, 'lib'), join(root, 'old'))
     renameSync(join(root, 'next'), join(root, 'lib'))
-    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+    await eventually(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
   })
 
   test('what no event told of, by the safety net', async () => {
@@ -304,7 +305,7 @@ describe.concurrent('what else is seen', () => {
     await watcher.track('hello', [join(root, 'deep/er/b.js')])
     await watcher.ready()
     write(join(root, 'deep/er/b.js'), 'here')
-    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['here']), 3_000)
+    await eventually(() => expect(changes.map(({ content }) => content)).toEqual(['here']), 3_000)
   })
 })
 
@@ -326,7 +327,7 @@ describe.concurrent('a folder of plugins', () => {
     write(join(place, 'new.js'), 'export default {}')
     write(join(place, 'folder/plugin.json'), { name: 'folder' })
     write(join(place, 'folder/index.js'), 'export default {}')
-    await vi.waitFor(() => expect(appeared.sort()).toEqual([join(place, 'folder'), join(place, 'new.js')]))
+    await eventually(() => expect(appeared.sort()).toEqual([join(place, 'folder'), join(place, 'new.js')]))
     await quiet()
     expect(appeared).toHaveLength(2)
   })
@@ -341,7 +342,7 @@ describe.concurrent('a folder of plugins', () => {
     const { appeared, place } = await watching()
     renameSync(join(outside, 'moved'), join(place, 'moved'))
     execFileSync('cp', ['-r', join(outside, 'copied'), place])
-    await vi.waitFor(() => expect(appeared.sort()).toEqual([join(place, 'copied'), join(place, 'moved')]))
+    await eventually(() => expect(appeared.sort()).toEqual([join(place, 'copied'), join(place, 'moved')]))
   })
 
   test('waits until a folder has become a plugin', async () => {
@@ -351,7 +352,7 @@ describe.concurrent('a folder of plugins', () => {
     await quiet()
     expect(appeared).toEqual([])
     write(join(place, 'slow/index.js'), 'x')
-    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'slow')]))
+    await eventually(() => expect(appeared).toEqual([join(place, 'slow')]))
   })
 
   test('passes by what is no plugin', async () => {
@@ -381,7 +382,7 @@ describe.concurrent('a folder of plugins', () => {
     await watcher.track('b', [join(place, 'b/index.js')])
     rmSync(join(place, 'a.js'))
     rmSync(join(place, 'b'), { recursive: true })
-    await vi.waitFor(() => expect(vanished.sort()).toEqual([join(place, 'a.js'), join(place, 'b')]))
+    await eventually(() => expect(vanished.sort()).toEqual([join(place, 'a.js'), join(place, 'b')]))
     expect(changes).toEqual([])
     watcher.untrack('a')
     watcher.untrack('b')
@@ -389,7 +390,7 @@ describe.concurrent('a folder of plugins', () => {
     expect(changes).toEqual([])
     expect(vanished).toHaveLength(2)
     write(join(place, 'a.js'), 'again')
-    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'a.js')]))
+    await eventually(() => expect(appeared).toEqual([join(place, 'a.js')]))
   })
 
   test('does not take a save for a removal', async () => {
@@ -400,7 +401,7 @@ describe.concurrent('a folder of plugins', () => {
     renameSync(file, `${file}~`)
     await wait(30)
     writeFileSync(file, 'two')
-    await vi.waitFor(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
+    await eventually(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
     await quiet()
     expect({ vanished, appeared }).toEqual({ vanished: [], appeared: [] })
   })
@@ -408,7 +409,7 @@ describe.concurrent('a folder of plugins', () => {
   test('reports a plugin that was unusable and is mended', async () => {
     const { appeared, place } = await watching({ 'plugins/bad/plugin.json': '{', 'plugins/bad/index.js': 'x' })
     replace(join(place, 'bad/plugin.json'), '{"name":"bad"}')
-    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'bad')]))
+    await eventually(() => expect(appeared).toEqual([join(place, 'bad')]))
   })
 
   test('reports nothing of a tracked plugin, nor at once when it is let go', async () => {
@@ -417,17 +418,17 @@ describe.concurrent('a folder of plugins', () => {
     await watcher.track('a', [file])
     await watcher.ready()
     replace(file, 'two')
-    await vi.waitFor(() => expect(changes).toHaveLength(1))
+    await eventually(() => expect(changes).toHaveLength(1))
     watcher.untrack('a')
     await quiet()
     expect(appeared).toEqual([])
     replace(file, 'three')
-    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'a')]))
+    await eventually(() => expect(appeared).toEqual([join(place, 'a')]))
   })
 
   test('reports what came between the discovery and the watch', async () => {
     const { appeared, place } = await watching({ 'plugins/known.js': 'x', 'plugins/late.js': 'x' }, {}, ['known.js'])
-    await vi.waitFor(() => expect(appeared).toEqual([join(place, 'late.js')]))
+    await eventually(() => expect(appeared).toEqual([join(place, 'late.js')]))
   })
 })
 
@@ -437,11 +438,11 @@ describe.concurrent('a folder of configuration', () => {
     const { watcher, configs } = recording()
     await watcher.watchConfig(root)
     replace(join(root, 'hello.yaml'), 'a: 2')
-    await vi.waitFor(() => expect(configs).toEqual(['hello']))
+    await eventually(() => expect(configs).toEqual(['hello']))
     writeFileSync(join(root, 'price.watch.yml'), 'a: 1')
-    await vi.waitFor(() => expect(configs).toEqual(['hello', 'price.watch']))
+    await eventually(() => expect(configs).toEqual(['hello', 'price.watch']))
     unlinkSync(join(root, 'other.json'))
-    await vi.waitFor(() => expect(configs).toEqual(['hello', 'price.watch', 'other']), 3_000)
+    await eventually(() => expect(configs).toEqual(['hello', 'price.watch', 'other']), 3_000)
     writeFileSync(join(root, 'notes.txt'), 'x')
     utimesSync(join(root, 'hello.yaml'), new Date(), new Date())
     await quiet()
@@ -468,6 +469,6 @@ describe.concurrent('closing', () => {
     await other.watcher.ready()
     await other.watcher.close()
     replace(file, 'two')
-    await vi.waitFor(() => expect(changes).toHaveLength(1))
+    await eventually(() => expect(changes).toHaveLength(1))
   })
 })
