@@ -1,7 +1,7 @@
 /** An event on its way between threads: its data stays packed until somebody in this thread wants to see it. */
 import { type Envelope, Event } from '../bus/event.js'
-import { PlugbayError, reasonOf } from '../errors.js'
 import { type Packed, pack } from '../sandbox/codec.js'
+import { notCloneable } from '../sandbox/not-cloneable.js'
 
 export class PackedEvent implements Envelope {
   readonly id: string
@@ -34,12 +34,7 @@ export const packedDataOf = (envelope: Envelope): Packed => {
     try {
       lastPacked = pack(envelope.open().data)
     } catch (error) {
-      throw new PlugbayError(
-        'PAYLOAD_NOT_CLONEABLE',
-        `The data of '${envelope.type}' cannot cross to the plugins that subscribe to it: ${reasonOf(error).replace(/\.$/, '')}. ` +
-          'Publish plain data (what structuredClone accepts); leave out functions, sockets and streams.',
-        { cause: error, details: { topic: envelope.type } },
-      )
+      throw notCloneable(`The data of '${envelope.type}'`, error, { details: { topic: envelope.type } })
     }
     lastOpen = envelope
   }

@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort, type Transferable } from 'node:worker
 import { fromWire, PlugbayError, toWire, type WireError } from '../errors.js'
 import { markOf, type ReferenceMark, type TransferMark } from '../passing.js'
 import { portChannel } from './channel.js'
+import { notCloneable } from './not-cloneable.js'
 import { Conversation, type Party } from './rpc.js'
 
 /** How a boxed value is to be made again at the other end. */
@@ -143,11 +144,7 @@ const wrapReference = async (port: MessagePort, label: string): Promise<unknown>
         },
         (error: unknown) => {
           waiting.delete(reject)
-          reject(
-            new PlugbayError('PAYLOAD_NOT_CLONEABLE', `An argument of '${key}' cannot cross to ${label}: ${(error as Error).message}.`, {
-              cause: error,
-            }),
-          )
+          reject(notCloneable(`An argument of '${key}' of ${label}`, error))
         },
       )
     })

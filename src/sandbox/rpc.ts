@@ -1,10 +1,11 @@
 /** The conversation over a channel: requests with deadlines that can be cancelled, replies, notices, batched and in order. */
 import type { Transferable } from 'node:worker_threads'
-import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
+import { fromWire, PlugbayError, toWire, type WireError } from '../errors.js'
 import type { Batch, Channel } from './channel.js'
 import { now } from './clock.js'
 import { encode, encodedSize, isLive, LEAF_BYTES, LIVE_BYTES, leafCount, Packed, takeLeaves } from './codec.js'
 import { depart, departed, type Writer } from './departures.js'
+import { notCloneable } from './not-cloneable.js'
 import { builderFor, LEAF_SHAPE, type ShapeText } from './shape.js'
 import { Underway } from './underway.js'
 
@@ -434,12 +435,7 @@ export class Conversation implements Writer {
     try {
       this.#channel.send(batch, transfer)
     } catch (error) {
-      throw new PlugbayError(
-        'PAYLOAD_NOT_CLONEABLE',
-        `A value for '${verb}' of ${this.#label} cannot cross a thread: ${reasonOf(error).replace(/\.$/, '')}. ` +
-          'Send plain data (what structuredClone accepts); leave out functions, sockets, streams and class instances with private state.',
-        { cause: error, details: { verb } },
-      )
+      throw notCloneable(`A value for '${verb}' of ${this.#label}`, error, { details: { verb } })
     }
   }
 

@@ -1,8 +1,9 @@
 /** A plugin's own end of the bus: publishing within a window, and subscriptions whose handlers run here. */
-import { PlugbayError, reasonOf, toWire } from '../../errors.js'
+import { PlugbayError, toWire } from '../../errors.js'
 import { assertSubscribeOptions } from '../../subscribe-options.js'
 import { assertPattern, assertTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
+import { notCloneable } from '../not-cloneable.js'
 import type { Conversation } from '../rpc.js'
 
 /** An event as a handler gets it. */
@@ -100,12 +101,10 @@ export class GuestBus {
   }
 
   #notCloneable(topic: string, cause: unknown): PlugbayError {
-    return new PlugbayError(
-      'PAYLOAD_NOT_CLONEABLE',
-      `Plugin '${this.#plugin}' published data on '${topic}' that cannot cross a thread: ${reasonOf(cause).replace(/\.$/, '')}. ` +
-        'Send plain data (what structuredClone accepts); leave out functions, sockets, streams and class instances with private state.',
-      { plugin: this.#plugin, cause, details: { topic } },
-    )
+    return notCloneable(`The data that plugin '${this.#plugin}' published on '${topic}'`, cause, {
+      plugin: this.#plugin,
+      details: { topic },
+    })
   }
 
   /** The kernel has found room for so many. */
