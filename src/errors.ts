@@ -44,6 +44,9 @@ export const ERROR_CODES = {
   SERVICE_GONE: 'The provider of the service stopped or crashed.',
   CALL_TIMEOUT: 'A call was not answered within its deadline.',
   CALL_CANCELLED: 'The caller cancelled the call.',
+  // permissions
+  PERMISSION_DENIED: 'A plugin did what it has no permission for.',
+  PAYLOAD_TOO_LARGE: 'A value, a file or a body is larger than it may be.',
   // tasks
   TASK_UNKNOWN: 'A plugin runs a task that its manifest does not declare.',
   TASK_FAILED: 'A task threw.',

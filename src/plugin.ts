@@ -64,6 +64,23 @@ export interface PluginServices {
   ): Promise<{ stop(): Promise<void> }>
 }
 
+/** Files that the plugin may reach: its own folder to read, its data folder, and what its permissions name. Paths are relative to the data folder. */
+export interface PluginFiles {
+  /** Without `'utf8'`: the bytes. At most 64 MiB. */
+  readFile(path: string): Promise<Uint8Array>
+  readFile(path: string, encoding: 'utf8'): Promise<string>
+  readdir(path: string): Promise<{ name: string; kind: 'file' | 'folder' | 'other' }[]>
+  stat(path: string): Promise<{ kind: 'file' | 'folder' | 'other'; size: number; modified: Date }>
+  /** Replaces what is there. */
+  writeFile(path: string, data: string | Uint8Array): Promise<void>
+  appendFile(path: string, data: string | Uint8Array): Promise<void>
+  /** With all folders on the way; it may be there already. */
+  mkdir(path: string): Promise<void>
+  /** With all in it; it need not be there. */
+  rm(path: string): Promise<void>
+  rename(path: string, to: string): Promise<void>
+}
+
 type LogMethod = (message: string, fields?: object) => void
 
 /** What a plugin is given. All that is acquired through it is undone when the generation ends. */
@@ -81,6 +98,10 @@ export interface PluginContext<Config = any> {
   readonly log: { debug: LogMethod; info: LogMethod; warn: LogMethod; error: LogMethod }
   readonly bus: PluginBus
   readonly services: PluginServices
+  /** Files, through the kernel. Each call rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, or as the file system does. */
+  readonly fs: PluginFiles
+  /** HTTP requests, through the kernel, to hosts that the permissions name. Bodies are held whole: at most 16 MiB. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, CALL_CANCELLED, or as `fetch` does. */
+  readonly fetch: typeof fetch
   readonly tasks: {
     /** The tasks the manifest declares. */
     readonly names: readonly string[]

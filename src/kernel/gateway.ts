@@ -10,6 +10,8 @@ import type { KernelVerbs, LogLevel } from '../sandbox/protocol.js'
 import { type Body, Boxed, type Call, type Conversation, type Meta, type Party } from '../sandbox/rpc.js'
 import type { Scope } from '../scope.js'
 import { assertTopic } from '../topic.js'
+import type { FileAccess } from './file-access.js'
+import type { NetAccess } from './net-access.js'
 import { PackedEvent, packedDataOf, packedEvent } from './packed-event.js'
 import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
@@ -36,6 +38,8 @@ export interface GatewayOptions {
   aside: boolean
   log(level: LogLevel, message: string, fields: unknown): void
   runTask(name: string, input: unknown, signal: AbortSignal): Promise<unknown>
+  files: FileAccess
+  net: NetAccess
   /** The place ended or broke the protocol. */
   ended(reason: PlugbayError): void
 }
@@ -138,6 +142,10 @@ export class Gateway implements Party, ServiceConsumer {
         const { name, input } = body as KernelVerbs['task']['asks']
         return this.#options.runTask(name, input, call.signal)
       }
+      case 'file':
+        return this.#options.files.run(body as KernelVerbs['file']['asks'])
+      case 'fetch':
+        return this.#options.net.fetch(body as KernelVerbs['fetch']['asks'], call.signal)
       default:
         throw new PlugbayError('VERB_UNKNOWN', `The kernel does not know the verb '${call.verb}' that plugin '${this.name}' asked for.`)
     }

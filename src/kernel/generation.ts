@@ -3,13 +3,16 @@ import { mkdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
+import { type Grants, NO_GRANTS } from '../sandbox/grants.js'
 import type { Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
+import { FileAccess } from './file-access.js'
 import { Gateway, type Plane } from './gateway.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import type { PluginSource } from './manifest.js'
+import { NetAccess } from './net-access.js'
 import type { EffectiveLimits } from './options.js'
 import { locateSyntaxFault } from './syntax-fault.js'
 import type { TaskPools } from './task-pools.js'
@@ -28,6 +31,8 @@ export interface GenerationOptions {
   /** The kernel's own copy of `plugbay/plugin`, a file: URL. */
   pluginModule: string
   needsHooks: boolean
+  /** What it may reach beyond itself. Default: nothing. */
+  grants?: Grants | undefined
   moved(transition: Transition): void
   log(level: LogLevel, message: string, fields: unknown): void
   /** The place ended by itself. Told once, in the same turn in which it was noticed. */
@@ -81,6 +86,8 @@ export class Generation {
     this.host = host
     this.config = options.config
     this.scope = new Scope(`${this.name}#${number}`)
+    const { grants = NO_GRANTS } = options
+    const denied = (resource: string, action: string): void => options.log('warn', `Denied: ${action} ${resource}`, { resource, action })
     this.lifecycle = new Lifecycle(this.name, 'resolved', options.moved)
     this.gateway = new Gateway({
       plugin: this.name,
@@ -93,6 +100,8 @@ export class Generation {
       log: options.log,
       runTask: (task, input, signal) =>
         options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
+      files: new FileAccess({ plugin: this.name, root: source.root, dataDir: options.dataDir, grants: grants.fs, denied }),
+      net: new NetAccess({ plugin: this.name, hosts: grants.net, denied }),
       ended: (reason) => this.#lineEnded(reason),
     })
   }

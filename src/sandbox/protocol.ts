@@ -13,7 +13,39 @@ export interface KernelVerbs {
   unwatch: { asks: { watch: number }; answers: undefined }
   /** Runs one of the plugin's declared tasks on its pool. */
   task: { asks: { name: string; input: unknown }; answers: unknown }
+  /** Does something with a file on the plugin's behalf. */
+  file: {
+    asks: {
+      act: 'readFile' | 'readdir' | 'stat' | 'writeFile' | 'appendFile' | 'mkdir' | 'rm' | 'rename'
+      path: string
+      to?: string
+      data?: string | Uint8Array
+      encoding?: 'utf8' | undefined
+    }
+    answers: unknown
+  }
+  /** Makes an HTTP request on the plugin's behalf. */
+  fetch: {
+    asks: {
+      url: string
+      method: string
+      headers: [string, string][]
+      redirect: 'follow' | 'error' | 'manual'
+      body: Uint8Array<ArrayBuffer> | null
+    }
+    answers: {
+      status: number
+      statusText: string
+      headers: [string, string][]
+      /** The last one, when there were redirects. */
+      url: string
+      redirected: boolean
+      body: Uint8Array<ArrayBuffer> | null
+    }
+  }
 }
+
+export type FileKind = 'file' | 'folder' | 'other'
 
 export interface UseRequest {
   name: string

@@ -5,6 +5,7 @@ import type { GuestVerbs, Hook, LoadRequest, LogLevel, ServiceChange } from '../
 import type { Body, Call, Conversation, Meta, Party } from '../rpc.js'
 import { GuestBus } from './guest-bus.js'
 import { GuestServices } from './guest-services.js'
+import { mediatedFetch, mediatedFiles } from './mediated.js'
 
 type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
 
@@ -121,6 +122,8 @@ export class PluginRuntime implements Party {
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
       bus: { publish: bus.publish.bind(bus), subscribe: bus.subscribe.bind(bus) },
       services: { provide: services.provide.bind(services), use: services.use.bind(services), watch: services.watch.bind(services) },
+      fs: mediatedFiles(conversation),
+      fetch: mediatedFetch(conversation),
       tasks: {
         names: tasks,
         run: (task: string, input: unknown, options?: object) => conversation.request('task', { name: task, input }, options),

@@ -1,0 +1,104 @@
+/** Requests over HTTP on a plugin's behalf: the kernel makes them, to hosts the plugin may reach, redirects included. */
+import { PlugbayError } from '../errors.js'
+import type { KernelVerbs } from '../sandbox/protocol.js'
+
+type FetchRequest = KernelVerbs['fetch']['asks']
+type FetchAnswer = KernelVerbs['fetch']['answers']
+
+/** Bytes of a body that is sent or received. */
+const MAX_BODY = 16 * 1_024 * 1_024
+const MAX_REDIRECTS = 5
+const REDIRECTS = new Set([301, 302, 303, 307, 308])
+/** Not carried on to another origin. */
+const SECRET_HEADERS = new Set(['authorization', 'cookie', 'proxy-authorization'])
+const PORTS: Record<string, string> = { 'http:': '80', 'https:': '443' }
+
+export interface NetAccessOptions {
+  plugin: string
+  /** As in `Grants.net`. */
+  hosts: readonly string[]
+  /** Told of each denial. */
+  denied(resource: string, action: 'connect'): void
+}
+
+/** Whether a rule (`host`, `host:port`, `*.host`, `*`) allows a host and port. */
+const allows = (rule: string, host: string, port: string): boolean => {
+  if (rule === '*') return true
+  const [, name = rule, itsPort] = /^(.*?)(?::(\d+))?$/.exec(rule.toLowerCase()) ?? []
+  if (itsPort !== undefined && itsPort !== port) return false
+  return name.startsWith('*.') ? host.endsWith(name.slice(1)) : host === name
+}
+
+export class NetAccess {
+  readonly #options: NetAccessOptions
+
+  constructor(options: NetAccessOptions) {
+    this.#options = options
+  }
+
+  /** Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, or as `fetch` does. */
+  async fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchAnswer> {
+    let { url, method, headers, body } = request
+    if (body !== null) this.#assertSize(body.byteLength, 'send')
+    for (let hop = 0; ; hop++) {
+      const target = new URL(url)
+      this.#assertAllowed(target)
+      const response = await fetch(target, { method, headers, body, redirect: 'manual', signal })
+      const location = REDIRECTS.has(response.status) && request.redirect !== 'manual' ? response.headers.get('location') : null
+      if (location === null) return this.#answer(response, target.href, hop > 0)
+      await response.body?.cancel()
+      if (request.redirect === 'error' || hop === MAX_REDIRECTS)
+        throw new TypeError(
+          request.redirect === 'error' ? `${url} redirects to ${location}` : `${request.url} redirects more than ${MAX_REDIRECTS} times`,
+        )
+      const next = new URL(location, target)
+      if (response.status === 303 || (response.status <= 302 && method === 'POST')) {
+        method = 'GET'
+        body = null
+        headers = headers.filter(([name]) => !name.startsWith('content-'))
+      }
+      if (next.origin !== target.origin) headers = headers.filter(([name]) => !SECRET_HEADERS.has(name))
+      url = next.href
+    }
+  }
+
+  async #answer(response: Response, url: string, redirected: boolean): Promise<FetchAnswer> {
+    const chunks: Uint8Array[] = []
+    let size = 0
+    if (response.body !== null) {
+      for await (const chunk of response.body) {
+        size += chunk.byteLength
+        this.#assertSize(size, 'receive')
+        chunks.push(chunk)
+      }
+    }
+    const { status, statusText, headers } = response
+    const body = response.body === null ? null : new Uint8Array(Buffer.concat(chunks))
+    return { status, statusText, headers: [...headers], url, redirected, body }
+  }
+
+  #assertAllowed({ protocol, hostname, port, host, href }: URL): void {
+    const itsPort = port || PORTS[protocol]
+    const name = hostname.replace(/^\[|\]$/g, '').toLowerCase()
+    const { plugin, hosts, denied } = this.#options
+    if (itsPort !== undefined && hosts.some((rule) => allows(rule, name, itsPort))) return
+    denied(`net:${host}`, 'connect')
+    throw new PlugbayError(
+      'PERMISSION_DENIED',
+      itsPort === undefined
+        ? `Plugin '${plugin}' may not fetch '${href}': ctx.fetch speaks http: and https: only.`
+        : `Plugin '${plugin}' may not connect to '${host}': its permissions do not name it. To allow it, add { "resource": "net:${host}", "actions": ["connect"] } to them.`,
+      { plugin, details: { resource: `net:${host}`, action: 'connect' } },
+    )
+  }
+
+  #assertSize(size: number, what: 'send' | 'receive'): void {
+    if (size <= MAX_BODY) return
+    const { plugin } = this.#options
+    throw new PlugbayError(
+      'PAYLOAD_TOO_LARGE',
+      `Plugin '${plugin}' may not ${what} a body of more than ${MAX_BODY} bytes through ctx.fetch. Ask for it in parts, or run the plugin where it may use 'node:https' itself.`,
+      { plugin, details: { size, limit: MAX_BODY } },
+    )
+  }
+}

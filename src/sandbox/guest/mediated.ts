@@ -1,0 +1,35 @@
+/** A plugin's files and requests: asked of the kernel, which does what the plugin may. */
+import type { KernelVerbs } from '../protocol.js'
+import type { Conversation } from '../rpc.js'
+
+type FileRequest = KernelVerbs['file']['asks']
+
+/** `ctx.fs`. */
+export const mediatedFiles = (conversation: Conversation): Record<FileRequest['act'], (...args: never[]) => Promise<unknown>> => {
+  const ask = (request: FileRequest): Promise<unknown> => conversation.request('file', request)
+  return {
+    readFile: (path: string, encoding?: 'utf8') => ask({ act: 'readFile', path: String(path), encoding }),
+    readdir: (path: string) => ask({ act: 'readdir', path: String(path) }),
+    stat: (path: string) => ask({ act: 'stat', path: String(path) }),
+    writeFile: (path: string, data: string | Uint8Array) => ask({ act: 'writeFile', path: String(path), data }),
+    appendFile: (path: string, data: string | Uint8Array) => ask({ act: 'appendFile', path: String(path), data }),
+    mkdir: (path: string) => ask({ act: 'mkdir', path: String(path) }),
+    rm: (path: string) => ask({ act: 'rm', path: String(path) }),
+    rename: (path: string, to: string) => ask({ act: 'rename', path: String(path), to: String(to) }),
+  }
+}
+
+/** `ctx.fetch`. */
+export const mediatedFetch =
+  (conversation: Conversation) =>
+  async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const request = new Request(input, init)
+    const { url, method, redirect, signal } = request
+    const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer())
+    const asks: KernelVerbs['fetch']['asks'] = { url, method, headers: [...request.headers], redirect, body }
+    const answer = (await conversation.request('fetch', asks, { signal })) as KernelVerbs['fetch']['answers']
+    const { status, statusText, headers } = answer
+    const response = new Response(answer.body, { status, statusText, headers })
+    // A Response that is made rather than received knows neither.
+    return Object.defineProperties(response, { url: { value: answer.url }, redirected: { value: answer.redirected } })
+  }
