@@ -115,7 +115,9 @@ const SEALED = 1024
 const QUEUED = 2048
 /** Somebody waits for it to be drained. */
 const WATCHED = 512
-const BLOCKING = ACTIVE | PAUSED | GATED | FULL | NO_DEMAND | ABANDONED | CLOSED
+/** What is in flight is too large together. */
+const THROTTLED = 4096
+const BLOCKING = ACTIVE | PAUSED | GATED | FULL | THROTTLED | NO_DEMAND | ABANDONED | CLOSED
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
@@ -319,6 +321,15 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     try {
       this.#ledger.home?.failed(this, event, error)
     } catch {}
+  }
+
+  /** Holds further events back, or no longer, though fewer than `concurrency` are in flight: `consume` finds them too large together. */
+  throttle(on: boolean): void {
+    if (on) this.#flags |= THROTTLED
+    else if ((this.#flags & THROTTLED) !== 0) {
+      this.#flags &= ~THROTTLED
+      this.#pump()
+    }
   }
 
   /** Queues from now on. */

@@ -8,6 +8,8 @@ import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../err
 import type { Packed } from '../sandbox/codec.js'
 import type { KernelVerbs, LogLevel } from '../sandbox/protocol.js'
 import { type Body, Boxed, type Call, type Conversation, type Meta, type Party } from '../sandbox/rpc.js'
+import { Sizes } from '../sandbox/sizes.js'
+import { tooLarge } from '../sandbox/unsendable.js'
 import type { Scope } from '../scope.js'
 import { assertTopic } from '../topic.js'
 import type { FileAccess } from './file-access.js'
@@ -23,6 +25,9 @@ export interface Plane {
   broker: ServiceBroker
 }
 
+/** Bytes of events that may be under way to one subscription of the plugin, however few they are. */
+const IN_FLIGHT_BYTES = 4 * 1_024 * 1_024
+
 /** How a gateway reaches the rest of its generation. */
 export interface GatewayOptions {
   plugin: string
@@ -34,6 +39,8 @@ export interface GatewayOptions {
   queue: number
   /** Publishes the plugin may have under way: told back in quarters. */
   window: number
+  /** Bytes of the largest event it may publish. */
+  message: number
   /** A successor's subscriptions and services stand aside until it takes over. */
   aside: boolean
   log(level: LogLevel, message: string, fields: unknown): void
@@ -60,6 +67,8 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #plane: Plane
   readonly #scope: Scope
   readonly #subscriptions = new Map<number, Subscription>()
+  /** What is in flight to each of them. */
+  readonly #sizes = new Map<number, Sizes>()
   readonly #forget = new Map<number, () => unknown>()
   readonly #offers = new Map<number, Offer>()
   readonly #watches = new Map<number, () => unknown>()
@@ -162,6 +171,9 @@ export class Gateway implements Party, ServiceConsumer {
     let room: Promise<void> | undefined
     try {
       assertPublic(topic, this.name)
+      // The guest has looked; but a guest may be anybody.
+      if (packed.size > this.#options.message)
+        throw tooLarge(`The data of '${topic}'`, packed.size, this.#options.message, { plugin: this.name })
       room = bus.dispatch(new PackedEvent(stamp.id(), topic, this.name, stamp.time(), packed))
     } catch (error) {
       this.#refused(topic, error)
@@ -195,21 +207,27 @@ export class Gateway implements Party, ServiceConsumer {
 
   #subscribe(number: number, pattern: string, capacity: number | null): void {
     const conversation = this.#conversation as Conversation
-    const subscription = new Subscription({
+    const sizes = new Sizes()
+    const subscription: Subscription = new Subscription({
       id: `${this.name}/${number}`,
       pattern,
       owner: this.name,
       capacity: capacity ?? this.#options.queue,
       concurrency: this.#options.inFlight,
       consume: (envelope) => {
-        conversation.forward('event', [number, envelope.id, envelope.type, envelope.source, envelope.time], packedDataOf(envelope))
+        const packed = packedDataOf(envelope)
+        conversation.forward('event', [number, envelope.id, envelope.type, envelope.source, envelope.time], packed)
+        sizes.add(packed.size)
+        if (sizes.sum >= IN_FLIGHT_BYTES) subscription.throttle(true)
         return PENDING
       },
       keep: packedEvent,
     })
     this.#subscriptions.set(number, subscription)
+    this.#sizes.set(number, sizes)
     const forget = this.#scope.own(`subscription to ${pattern}`, () => {
       this.#subscriptions.delete(number)
+      this.#sizes.delete(number)
       this.#forget.delete(number)
       subscription.unsubscribe()
       // Whoever waits for what was in flight waits no longer: nobody will settle it.
@@ -223,6 +241,9 @@ export class Gateway implements Party, ServiceConsumer {
   #handled(number: number, count: number): void {
     const subscription = this.#subscriptions.get(number)
     if (subscription === undefined) return
+    const sizes = this.#sizes.get(number)
+    sizes?.take(count)
+    if (sizes !== undefined && sizes.sum < IN_FLIGHT_BYTES) subscription.throttle(false)
     if (count > 0) subscription.settle(count)
     if (subscription.closed && subscription.stats.inFlight === 0) this.#forget.get(number)?.()
   }

@@ -96,6 +96,7 @@ export class Generation {
       inFlight: IN_FLIGHT,
       queue: limits.queue,
       window: limits.window,
+      message: limits.message,
       aside: options.aside,
       log: options.log,
       runTask: (task, input, signal) =>
@@ -140,6 +141,7 @@ export class Generation {
         dataDir,
         tasks: Object.keys(source.tasks),
         window: this.limits.window,
+        message: this.limits.message,
         pluginModule,
       }
       const { hooks } = (await this.#run('load', load)) as GuestVerbs['load']['answers']

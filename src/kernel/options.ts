@@ -37,7 +37,7 @@ export interface KernelOptions extends Omit<OptionsFile, '$schema' | 'config' | 
   logger?: Logger | undefined
 }
 
-/** Limits with nothing left open. Memory in MB, cpu as a share of one core, times in ms, queue and window in events. */
+/** Limits with nothing left open. Memory in MB, cpu as a share of one core, times in ms, queue and window in events, message in bytes. */
 export type EffectiveLimits = { [Key in keyof Limits]-?: NonNullable<Limits[Key]> }
 
 /** A restart policy with nothing left open; times in ms. */
@@ -86,6 +86,7 @@ export const DEFAULT_LIMITS: EffectiveLimits = {
   healthTimeout: 1_000,
   queue: 1_024,
   window: 1_024,
+  message: 1_048_576,
 }
 
 /** How a plugin that ended is restarted where neither manifest nor options say otherwise. */

@@ -1,7 +1,7 @@
 /** An event on its way between threads: its data stays packed until somebody in this thread wants to see it. */
 import { type Envelope, Event } from '../bus/event.js'
 import { type Packed, pack } from '../sandbox/codec.js'
-import { notCloneable } from '../sandbox/not-cloneable.js'
+import { notCloneable } from '../sandbox/unsendable.js'
 
 export class PackedEvent implements Envelope {
   readonly id: string

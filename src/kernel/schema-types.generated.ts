@@ -74,6 +74,8 @@ export interface Limits {
   queue?: number | undefined
   /** Events the plugin may have under way before its publishes wait. Default: 1024. */
   window?: number | undefined
+  /** Bytes of the data of one event that the plugin publishes. Default: 1048576. */
+  message?: number | undefined
 }
 
 /** When a plugin that ended by itself is started again. */

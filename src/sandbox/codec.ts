@@ -158,14 +158,37 @@ export const takeLeaves = (out: unknown[]): void => {
 /** The value as it would cross a boundary, at once. Throws what structuredClone throws (DataCloneError). */
 export const pack = (value: unknown): Packed => {
   const shape = encode(value)
-  if (shape === undefined) return new Packed(LEAF_SHAPE, [structuredClone(value)], LIVE_BYTES)
+  if (shape === undefined) return new Packed(LEAF_SHAPE, [structuredClone(value)], liveSize(value))
   const leaves: unknown[] = []
   takeLeaves(leaves)
   return new Packed(shape.text, leaves, bytes)
 }
 
-/** What a live value is taken to weigh: its true size is known to the platform alone. */
-export const LIVE_BYTES = 1_024
+/** What a live value is taken to weigh beside its buffers and texts: its true size is known to the platform alone. */
+const LIVE_BYTES = 1_024
+/** How many parts of a live value are looked at, and how deep. */
+const WEIGHED_PARTS = 4_096
+const WEIGHED_DEPTH = 4
+
+/** The size of a live value in bytes, roughly: buffers and texts near its surface are what makes one large. */
+export const liveSize = (value: unknown): number => {
+  let parts = 0
+  const weigh = (part: unknown, depth: number): number => {
+    if (typeof part === 'string') return part.length
+    if (typeof part !== 'object' || part === null || ++parts > WEIGHED_PARTS) return LEAF_BYTES
+    if (ArrayBuffer.isView(part) || part instanceof ArrayBuffer) return part.byteLength
+    if (depth === WEIGHED_DEPTH) return LEAF_BYTES
+    let size = LEAF_BYTES
+    const inner: Iterable<unknown> = part instanceof Map ? [...part].flat() : part instanceof Set ? part : Object.values(part)
+    for (const each of inner) size += weigh(each, depth + 1)
+    return size
+  }
+  try {
+    return LIVE_BYTES + weigh(value, 0)
+  } catch {
+    return LIVE_BYTES // one of its getters throws: structured clone will say so
+  }
+}
 
 /** True for a leaf that structured clone has to copy: such a value must be posted before its owner can change it. */
 export const isLive = (leaf: unknown): boolean => (typeof leaf === 'object' && leaf !== null) || typeof leaf === 'function'

@@ -121,6 +121,8 @@ export interface LoadRequest {
   tasks: string[]
   /** How many events the plugin may have published that have not found room yet. */
   window: number
+  /** Bytes of the largest event it may publish. */
+  message: number
   /** The kernel's own copy of `plugbay/plugin`, as a file: URL. */
   pluginModule: string
 }

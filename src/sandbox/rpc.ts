@@ -3,11 +3,11 @@ import type { Transferable } from 'node:worker_threads'
 import { fromWire, PlugbayError, toWire, type WireError } from '../errors.js'
 import type { Batch, Channel } from './channel.js'
 import { now } from './clock.js'
-import { encode, encodedSize, isLive, LEAF_BYTES, LIVE_BYTES, leafCount, Packed, takeLeaves } from './codec.js'
+import { encode, encodedSize, isLive, LEAF_BYTES, leafCount, liveSize, Packed, takeLeaves } from './codec.js'
 import { depart, departed, type Writer } from './departures.js'
-import { notCloneable } from './not-cloneable.js'
 import { builderFor, LEAF_SHAPE, type ShapeText } from './shape.js'
 import { Underway } from './underway.js'
+import { notCloneable, tooLarge } from './unsendable.js'
 
 /*
  * A batch is a flat array of frames. A frame leaves out what is as in the frame before it, since bursts are made of like frames:
@@ -278,9 +278,12 @@ export class Conversation implements Writer {
     })
   }
 
-  /** Tells the other end. Throws PAYLOAD_NOT_CLONEABLE for a body that cannot cross; after the end it does nothing. */
-  notify(verb: string, metas: readonly Meta[], body?: unknown, transfer?: readonly Transferable[]): void {
-    if (this.#over === undefined) this.#write(NOTICE, 0, verb, metas, body, transfer)
+  /**
+   * Tells the other end, and returns the size of the body in bytes, roughly. Throws PAYLOAD_NOT_CLONEABLE for a body that cannot cross, and PAYLOAD_TOO_LARGE for one of
+   * more than `limit` bytes; after the end it does nothing.
+   */
+  notify(verb: string, metas: readonly Meta[], body?: unknown, transfer?: readonly Transferable[], limit = Infinity): number {
+    return this.#over === undefined ? this.#write(NOTICE, 0, verb, metas, body, transfer, limit) : 0
   }
 
   /** Tells the other end with a body that is packed already. */
@@ -402,30 +405,56 @@ export class Conversation implements Writer {
     out[at] = head
   }
 
-  #write(kind: Kind, id: number, verb: string, metas: readonly Meta[], body: unknown, transfer?: readonly Transferable[]): void {
-    if (transfer !== undefined) {
-      this.#writeLive(kind, id, verb, metas, body, transfer)
-      return
-    }
+  /** Returns the size of the body. */
+  #write(
+    kind: Kind,
+    id: number,
+    verb: string,
+    metas: readonly Meta[],
+    body: unknown,
+    transfer?: readonly Transferable[],
+    limit = Infinity,
+  ): number {
+    if (transfer !== undefined) return this.#writeLive(kind, id, verb, metas, body, transfer, limit)
     const type = typeof body
     if (type === 'object' ? body === null : type !== 'function' && type !== 'symbol') {
+      const size = type === 'string' ? (body as string).length : LEAF_BYTES
+      if (size > limit) throw this.#tooLarge(verb, size, limit)
       this.#shaped(this.#head(kind, id, verb, metas), LEAF_SHAPE, 1)
       this.#out.push(body)
-      this.#written(type === 'string' ? (body as string).length : LEAF_BYTES)
-      return
+      this.#written(size)
+      return size
     }
     const shape = encode(body)
-    if (shape === undefined) {
-      this.#writeLive(kind, id, verb, metas, body)
-      return
+    if (shape === undefined) return this.#writeLive(kind, id, verb, metas, body, undefined, limit)
+    const size = encodedSize()
+    if (size > limit) {
+      takeLeaves([])
+      throw this.#tooLarge(verb, size, limit)
     }
     this.#shaped(this.#head(kind, id, verb, metas), shape.text, leafCount())
     takeLeaves(this.#out)
-    this.#written(encodedSize())
+    this.#written(size)
+    return size
+  }
+
+  #tooLarge(verb: string, size: number, limit: number): PlugbayError {
+    return tooLarge(`A value for '${verb}' of ${this.#label}`, size, limit, { details: { verb } })
   }
 
   /** A value that is not plain travels alone and at once, before its owner can change it. */
-  #writeLive(kind: Kind, id: number, verb: string, metas: readonly Meta[], body: unknown, transfer?: readonly Transferable[]): void {
+  #writeLive(
+    kind: Kind,
+    id: number,
+    verb: string,
+    metas: readonly Meta[],
+    body: unknown,
+    transfer: readonly Transferable[] | undefined,
+    limit: number,
+  ): number {
+    // Weighed only for whom it matters: it is a walk.
+    const size = limit === Infinity ? 0 : liveSize(body)
+    if (size > limit) throw this.#tooLarge(verb, size, limit)
     this.flush()
     this.#reset()
     this.#shaped(this.#head(kind, id, verb, metas), LEAF_SHAPE, 1)
@@ -437,6 +466,7 @@ export class Conversation implements Writer {
     } catch (error) {
       throw notCloneable(`A value for '${verb}' of ${this.#label}`, error, { details: { verb } })
     }
+    return size
   }
 
   #written(bytes: number): void {
@@ -643,6 +673,6 @@ export class Conversation implements Writer {
 
 const sizeOf = (leaves: readonly unknown[]): number => {
   let size = 0
-  for (const leaf of leaves) size += typeof leaf === 'string' ? leaf.length + LEAF_BYTES : isLive(leaf) ? LIVE_BYTES : LEAF_BYTES
+  for (const leaf of leaves) size += typeof leaf === 'string' ? leaf.length + LEAF_BYTES : isLive(leaf) ? liveSize(leaf) : LEAF_BYTES
   return size
 }

@@ -3,8 +3,9 @@ import { PlugbayError, toWire } from '../../errors.js'
 import { assertSubscribeOptions } from '../../subscribe-options.js'
 import { assertPattern, assertTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
-import { notCloneable } from '../not-cloneable.js'
 import type { Conversation } from '../rpc.js'
+import { Sizes } from '../sizes.js'
+import { notCloneable, tooLarge } from '../unsendable.js'
 
 /** An event as a handler gets it. */
 export interface GuestEvent {
@@ -38,6 +39,8 @@ interface Waiting {
 }
 
 const ACCEPTED = Promise.resolve()
+/** Bytes of events that may be on their way before publishes wait, however few they are. */
+const WINDOW_BYTES = 8 * 1_024 * 1_024
 /** Publishes that may wait for the window to open before further ones are refused. */
 const MAX_WAITING = 65_536
 
@@ -49,35 +52,42 @@ export class GuestBus {
   readonly #plugin: string
   #lastSubscription = 0
   #credits: number
+  /** Largest event, in bytes. */
+  readonly #limit: number
+  /** Sizes of the events that have not found room yet, as far as the kernel has told. */
+  readonly #sizes = new Sizes()
   #waiting: Waiting[] = []
   #first = 0
 
-  constructor(conversation: Conversation, plugin: string, window: number) {
+  constructor(conversation: Conversation, plugin: string, window: number, message: number) {
     this.#conversation = conversation
     this.#plugin = plugin
     this.#credits = window
+    this.#limit = message
   }
 
   /**
    * Resolves when the event has left within the plugin's window; when the window is used up, that is when earlier events have
-   * found room in every queue. Rejects with TOPIC_INVALID, PAYLOAD_NOT_CLONEABLE, PUBLISH_OVERRUN or CHANNEL_CLOSED.
+   * found room in every queue. Rejects with TOPIC_INVALID, PAYLOAD_NOT_CLONEABLE, PAYLOAD_TOO_LARGE, PUBLISH_OVERRUN or CHANNEL_CLOSED.
    */
   publish(topic: string, data?: unknown): Promise<void> {
     try {
       assertTopic(topic)
       if (this.#conversation.over)
         throw new PlugbayError('CHANNEL_CLOSED', `Plugin '${this.#plugin}' has ended: '${topic}' was not published.`)
-      if (this.#credits > 0) {
-        this.#conversation.notify('publish', [topic], data)
+      if (this.#open) {
+        this.#sizes.add(this.#conversation.notify('publish', [topic], data, undefined, this.#limit))
         this.#credits--
         return ACCEPTED
       }
       return this.#wait(topic, data)
     } catch (error) {
-      return Promise.reject(
-        PlugbayError.is(error) && error.code === 'PAYLOAD_NOT_CLONEABLE' ? this.#notCloneable(topic, error.cause) : error,
-      )
+      return Promise.reject(this.#refusal(topic, error))
     }
+  }
+
+  get #open(): boolean {
+    return this.#credits > 0 && this.#sizes.sum < WINDOW_BYTES
   }
 
   #wait(topic: string, data: unknown): Promise<void> {
@@ -88,31 +98,29 @@ export class GuestBus {
         { plugin: this.#plugin, details: { topic, limit: MAX_WAITING } },
       )
     }
-    const body = this.#packed(topic, data)
+    const body = pack(data)
+    if (body.size > this.#limit) throw tooLarge('', body.size, this.#limit)
     return new Promise((resolve, reject) => this.#waiting.push({ topic, body, resolve, reject }))
   }
 
-  #packed(topic: string, data: unknown): Packed {
-    try {
-      return pack(data)
-    } catch (error) {
-      throw this.#notCloneable(topic, error)
-    }
-  }
-
-  #notCloneable(topic: string, cause: unknown): PlugbayError {
-    return notCloneable(`The data that plugin '${this.#plugin}' published on '${topic}'`, cause, {
-      plugin: this.#plugin,
-      details: { topic },
-    })
+  /** What a publish was refused for, told of the event rather than of the wire. */
+  #refusal(topic: string, error: unknown): unknown {
+    const what = `The data that plugin '${this.#plugin}' published on '${topic}'`
+    const about = { plugin: this.#plugin, details: { topic } }
+    if (!PlugbayError.is(error)) return error
+    if (error.code === 'PAYLOAD_NOT_CLONEABLE') return notCloneable(what, error.cause, about)
+    if (error.code === 'PAYLOAD_TOO_LARGE') return tooLarge(what, error.details?.['size'] as number, this.#limit, about)
+    return error
   }
 
   /** The kernel has found room for so many. */
   accepted(count: number): void {
     this.#credits += count
-    while (this.#credits > 0 && this.#first < this.#waiting.length) {
+    this.#sizes.take(count)
+    while (this.#open && this.#first < this.#waiting.length) {
       const { topic, body, resolve } = this.#waiting[this.#first++] as Waiting
       this.#credits--
+      this.#sizes.add(body.size)
       this.#conversation.forward('publish', [topic], body)
       resolve()
     }

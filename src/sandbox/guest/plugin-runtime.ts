@@ -107,9 +107,9 @@ export class PluginRuntime implements Party {
     return { hooks: HOOKS.filter((hook) => this.#hooks[hook] !== undefined) }
   }
 
-  #makeContext({ name, version, config, dataDir, window, generation, tasks }: LoadRequest): Record<string, unknown> {
+  #makeContext({ name, version, config, dataDir, window, message, generation, tasks }: LoadRequest): Record<string, unknown> {
     const conversation = this.#conversation as Conversation
-    const bus = (this.#bus = new GuestBus(conversation, name, window))
+    const bus = (this.#bus = new GuestBus(conversation, name, window, message))
     const services = (this.#services = new GuestServices(conversation, name))
     const log = (level: LogLevel) => (message: string, fields?: unknown) => this.log(level, String(message), fields)
     return {

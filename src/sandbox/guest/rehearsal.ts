@@ -26,6 +26,7 @@ export const rehearse = async (): Promise<void> => {
     dataDir: '',
     tasks: [],
     window: 1,
+    message: 1,
     pluginModule: '',
   }
   try {
