@@ -4,9 +4,11 @@ import type { Stamp } from '../bus/event.js'
 import type { EventBus } from '../bus/event-bus.js'
 import type { ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
 import { PENDING, Subscription } from '../bus/subscription.js'
+import { Denials } from '../denials.js'
 import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
+import { type PermissionSet, permissionDenied } from '../permission-set.js'
 import type { Packed } from '../sandbox/codec.js'
-import type { KernelVerbs, LogLevel } from '../sandbox/protocol.js'
+import type { Connection, KernelVerbs, LogLevel } from '../sandbox/protocol.js'
 import { type Body, Boxed, type Call, type Conversation, type Meta, type Party } from '../sandbox/rpc.js'
 import type { Scope } from '../scope.js'
 import { assertTopic } from '../topic.js'
@@ -26,6 +28,8 @@ export interface GatewayOptions {
   plugin: string
   plane: Plane
   scope: Scope
+  /** What the plugin may do. */
+  permissions: PermissionSet
   /** Events that may be under way to one subscription of the plugin. */
   inFlight: number
   /** Events that wait in one subscription of the plugin where it does not say otherwise. */
@@ -36,6 +40,8 @@ export interface GatewayOptions {
   aside: boolean
   log(level: LogLevel, message: string, fields: unknown): void
   runTask(name: string, input: unknown, signal: AbortSignal): Promise<unknown>
+  /** The plugin did what it may not. Told at a bearable rate. */
+  denied(error: PlugbayError): void
   /** The place ended or broke the protocol. */
   ended(reason: PlugbayError): void
 }
@@ -55,6 +61,8 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #options: GatewayOptions
   readonly #plane: Plane
   readonly #scope: Scope
+  readonly #permissions: PermissionSet
+  readonly #denials: Denials
   readonly #subscriptions = new Map<number, Subscription>()
   readonly #forget = new Map<number, () => unknown>()
   readonly #offers = new Map<number, Offer>()
@@ -70,6 +78,8 @@ export class Gateway implements Party, ServiceConsumer {
     this.#options = options
     this.#plane = options.plane
     this.#scope = options.scope
+    this.#permissions = options.permissions
+    this.#denials = new Denials((resource, action, unsaid) => options.denied(permissionDenied(options.plugin, resource, action, unsaid)))
     this.#aside = options.aside
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
@@ -111,6 +121,9 @@ export class Gateway implements Party, ServiceConsumer {
         this.#subscriptions.get(number)?.fail(head, fromWire(body.open() as WireError))
         break
       }
+      case 'denied':
+        this.#deniedThere(metas[0] as string, metas[1] as string, metas[2] as number)
+        break
       case 'log':
         this.#options.log(metas[0] as LogLevel, metas[1] as string, body.open())
         break
@@ -150,6 +163,12 @@ export class Gateway implements Party, ServiceConsumer {
   // ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #publish(topic: string, packed: Packed): void {
+    // The guest refuses by itself: one that comes here went round it.
+    if (!this.#permissions.mayPublish(topic)) {
+      this.#denials.add(`bus:${topic}`, 'publish')
+      this.#accept()
+      return
+    }
     const { bus, stamp } = this.#plane
     let room: Promise<void> | undefined
     try {
@@ -186,6 +205,10 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   #subscribe(number: number, pattern: string, capacity: number | null): void {
+    if (!this.#permissions.maySubscribe(pattern)) {
+      this.#denials.add(`bus:${pattern}`, 'subscribe')
+      return
+    }
     const conversation = this.#conversation as Conversation
     const subscription = new Subscription({
       id: `${this.name}/${number}`,
@@ -222,6 +245,7 @@ export class Gateway implements Party, ServiceConsumer {
   // ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #provide({ service, name, version, methods }: KernelVerbs['provide']['asks']): void {
+    if (!this.#permissions.mayProvide(name)) throw this.#denied(`service:${name}`, 'provide')
     const conversation = this.#conversation as Conversation
     const offer: Offer = {
       name,
@@ -229,7 +253,8 @@ export class Gateway implements Party, ServiceConsumer {
       methods,
       record: undefined,
       release: () => {},
-      connect: (consumer, port) => conversation.notify('connect', [service, consumer], port, [port]),
+      connect: (consumer, port, allowed) =>
+        conversation.notify('connect', [service, consumer], { port, methods: allowed } satisfies Connection, [port]),
     }
     if (this.#aside) this.#assertFree(offer)
     else this.#announce(offer)
@@ -274,10 +299,15 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
+    if (!this.#permissions.mayUse(request.name)) throw this.#denied(`service:${request.name}`, 'call')
     const { use, record, port } = await this.#plane.broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
     const { name, version, provider, methods } = record
     const answer: KernelVerbs['use']['answers'] = { use, name, version, provider, methods: [...methods], port }
     return new Boxed(answer, [port])
+  }
+
+  mayCall(service: string, method: string): boolean {
+    return this.#permissions.mayCall(service, method)
   }
 
   rebind(use: number, version: string, port: MessagePort): void {
@@ -289,6 +319,7 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   #watch({ watch, name }: KernelVerbs['watch']['asks']): void {
+    if (!this.#permissions.mayUse(name)) throw this.#denied(`service:${name}`, 'call')
     const stop = this.#plane.registry.watch(name, ({ kind, record }) =>
       this.#conversation?.notify('changed', [watch, kind, record.version]),
     )
@@ -299,6 +330,18 @@ export class Gateway implements Party, ServiceConsumer {
         stop()
       }),
     )
+  }
+
+  // ── permissions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #denied(resource: string, action: string): PlugbayError {
+    this.#denials.add(resource, action)
+    return permissionDenied(this.name, resource, action)
+  }
+
+  /** What the guest says that it refused; what it may do was not refused. */
+  #deniedThere(resource: string, action: string, times: number): void {
+    if (!this.#permissions.has(resource, action)) this.#denials.add(resource, action, times)
   }
 
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,8 @@ import { mkdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
+import type { PermissionSet } from '../permission-set.js'
+import type { Grants } from '../sandbox/grants.js'
 import type { Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
@@ -20,6 +22,7 @@ export interface GenerationOptions {
   config: object
   limits: EffectiveLimits
   dataDir: string
+  permissions: PermissionSet
   host: PluginHost
   plane: Plane
   tasks: TaskPools
@@ -28,8 +31,12 @@ export interface GenerationOptions {
   /** The kernel's own copy of `plugbay/plugin`, a file: URL. */
   pluginModule: string
   needsHooks: boolean
+  /** What its place lets it reach; undefined: whatever the process may. */
+  grants: Grants | undefined
   moved(transition: Transition): void
   log(level: LogLevel, message: string, fields: unknown): void
+  /** It did what it has no permission for. */
+  denied(error: PlugbayError): void
   /** The place ended by itself. Told once, in the same turn in which it was noticed. */
   crashed(exit: Exit, lost: number): void
 }
@@ -86,6 +93,7 @@ export class Generation {
       plugin: this.name,
       plane,
       scope: this.scope,
+      permissions: options.permissions,
       inFlight: IN_FLIGHT,
       queue: limits.queue,
       window: limits.window,
@@ -93,6 +101,7 @@ export class Generation {
       log: options.log,
       runTask: (task, input, signal) =>
         options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
+      denied: options.denied,
       ended: (reason) => this.#lineEnded(reason),
     })
   }
@@ -111,7 +120,7 @@ export class Generation {
 
   /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects. */
   async start(): Promise<void> {
-    const { source, number, config, dataDir, host, pluginModule, needsHooks } = this.#options
+    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks } = this.#options
     try {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
@@ -129,6 +138,7 @@ export class Generation {
         needsHooks,
         config,
         dataDir,
+        permissions: permissions.granted,
         tasks: Object.keys(source.tasks),
         window: this.limits.window,
         pluginModule,

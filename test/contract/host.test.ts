@@ -56,6 +56,14 @@ const inhabit = async (make: () => PluginHost, code: string) => {
     needsHooks: false,
     config: { greeting: 'hello' },
     dataDir: path,
+    permissions: {
+      root: path,
+      dataDir: path,
+      permissions: [
+        { resource: 'bus:**', actions: ['publish', 'subscribe'] },
+        { resource: 'service:*', actions: ['provide', 'call'] },
+      ],
+    },
     tasks: [],
     window: 8,
     pluginModule: import.meta.resolve('#src/plugin.js'),

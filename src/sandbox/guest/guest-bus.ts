@@ -4,6 +4,7 @@ import { assertSubscribeOptions } from '../../subscribe-options.js'
 import { assertPattern, assertTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
 import type { Conversation } from '../rpc.js'
+import type { GuestPermissions } from './guest-permissions.js'
 
 /** An event as a handler gets it. */
 export interface GuestEvent {
@@ -46,24 +47,28 @@ export class GuestBus {
   /** Handlers that still run of subscriptions that have ended. */
   readonly #finishing = new Set<Promise<void>>()
   readonly #plugin: string
+  readonly #permissions: GuestPermissions
   #lastSubscription = 0
   #credits: number
   #waiting: Waiting[] = []
   #first = 0
 
-  constructor(conversation: Conversation, plugin: string, window: number) {
+  constructor(conversation: Conversation, plugin: string, window: number, permissions: GuestPermissions) {
     this.#conversation = conversation
+    this.#permissions = permissions
     this.#plugin = plugin
     this.#credits = window
   }
 
   /**
    * Resolves when the event has left within the plugin's window; when the window is used up, that is when earlier events have
-   * found room in every queue. Rejects with TOPIC_INVALID, PAYLOAD_NOT_CLONEABLE, PUBLISH_OVERRUN or CHANNEL_CLOSED.
+   * found room in every queue. Rejects with TOPIC_INVALID, PERMISSION_DENIED,
+   * PAYLOAD_NOT_CLONEABLE, PUBLISH_OVERRUN or CHANNEL_CLOSED.
    */
   publish(topic: string, data?: unknown): Promise<void> {
     try {
       assertTopic(topic)
+      this.#permissions.assertPublish(topic)
       if (this.#conversation.over)
         throw new PlugbayError('CHANNEL_CLOSED', `Plugin '${this.#plugin}' has ended: '${topic}' was not published.`)
       if (this.#credits > 0) {
@@ -132,6 +137,7 @@ export class GuestBus {
     options: GuestSubscribeOptions = {},
   ): GuestSubscription {
     assertPattern(pattern)
+    this.#permissions.assertSubscribe(pattern)
     const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined
     const chosen = (typeof handlerOrOptions === 'object' ? handlerOrOptions : undefined) ?? options
     assertSubscribeOptions(chosen, pattern)

@@ -1,9 +1,10 @@
 /** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
-import type { GuestVerbs, Hook, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
+import type { Connection, GuestVerbs, Hook, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
 import type { Body, Call, Conversation, Meta, Party } from '../rpc.js'
 import { GuestBus } from './guest-bus.js'
+import { GuestPermissions } from './guest-permissions.js'
 import { GuestServices } from './guest-services.js'
 
 type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
@@ -70,7 +71,7 @@ export class PluginRuntime implements Party {
         this.#bus?.accepted(metas[0] as number)
         break
       case 'connect':
-        this.#services?.connect(metas[0] as number, metas[1] as string, body.open() as MessagePort)
+        this.#services?.connect(metas[0] as number, metas[1] as string, body.open() as Connection)
         break
       case 'rebind':
         this.#services?.rebind(metas[0] as number, body.open() as MessagePort)
@@ -106,10 +107,11 @@ export class PluginRuntime implements Party {
     return { hooks: HOOKS.filter((hook) => this.#hooks[hook] !== undefined) }
   }
 
-  #makeContext({ name, version, config, dataDir, window, generation, tasks }: LoadRequest): Record<string, unknown> {
+  #makeContext({ name, version, config, dataDir, permissions: granted, window, generation, tasks }: LoadRequest): Record<string, unknown> {
     const conversation = this.#conversation as Conversation
-    const bus = (this.#bus = new GuestBus(conversation, name, window))
-    const services = (this.#services = new GuestServices(conversation, name))
+    const permissions = new GuestPermissions(conversation, name, granted)
+    const bus = (this.#bus = new GuestBus(conversation, name, window, permissions))
+    const services = (this.#services = new GuestServices(conversation, name, permissions))
     const log = (level: LogLevel) => (message: string, fields?: unknown) => this.log(level, String(message), fields)
     return {
       name,
@@ -121,6 +123,7 @@ export class PluginRuntime implements Party {
       log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
       bus: { publish: bus.publish.bind(bus), subscribe: bus.subscribe.bind(bus) },
       services: { provide: services.provide.bind(services), use: services.use.bind(services), watch: services.watch.bind(services) },
+      permissions: { has: permissions.has.bind(permissions) },
       tasks: {
         names: tasks,
         run: (task: string, input: unknown, options?: object) => conversation.request('task', { name: task, input }, options),

@@ -48,6 +48,7 @@ describe('resolved options', () => {
       logLevel: 'info',
       env: process.env,
       roles: {},
+      grants: {},
     })
   })
 
