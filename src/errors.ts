@@ -30,6 +30,7 @@ export const ERROR_CODES = {
   PLUGIN_STOPPED: 'The plugin stopped while the operation was under way.',
   BOOT_FAILED: 'A plugin whose policy is to abort the boot did not start.',
   KERNEL_STATE: 'The operation does not fit the state the kernel is in.',
+  PERMISSION_DENIED: 'A plugin tried what its permissions do not allow.',
   // bus
   TOPIC_INVALID: 'A topic breaks the topic grammar.',
   PATTERN_INVALID: 'A pattern breaks the pattern grammar.',
@@ -44,8 +45,6 @@ export const ERROR_CODES = {
   SERVICE_GONE: 'The provider of the service stopped or crashed.',
   CALL_TIMEOUT: 'A call was not answered within its deadline.',
   CALL_CANCELLED: 'The caller cancelled the call.',
-  // permissions
-  PERMISSION_DENIED: 'A plugin did what it has no permission for.',
   PAYLOAD_TOO_LARGE: 'A value, a file or a body is larger than it may be.',
   // tasks
   TASK_UNKNOWN: 'A plugin runs a task that its manifest does not declare.',

@@ -34,10 +34,10 @@ export interface PluginSubscription<E> extends AsyncIterable<E> {
 export interface PluginBus {
   /**
    * Publishes an event. Resolves when it has left within the plugin's window, that is at once unless subscribers are slow.
-   * Rejects with TOPIC_INVALID, PAYLOAD_NOT_CLONEABLE or PUBLISH_OVERRUN.
+   * Rejects with TOPIC_INVALID, PERMISSION_DENIED, PAYLOAD_NOT_CLONEABLE or PUBLISH_OVERRUN.
    */
   publish<const Name extends string>(topic: Name, data?: DataOf<Name>): Promise<void>
-  /** Subscribes to a pattern: `*` is one segment, `**` any number. Without a handler: `for await (const event of subscription)`. Throws PATTERN_INVALID. */
+  /** Subscribes to a pattern: `*` is one segment, `**` any number. Without a handler: `for await (const event of subscription)`. Throws PATTERN_INVALID or PERMISSION_DENIED. */
   subscribe<const Pattern extends string>(
     pattern: Pattern,
     handler: (event: EventOf<Pattern>) => unknown,
@@ -52,10 +52,10 @@ export interface PluginBus {
 export interface PluginServices {
   /**
    * Provides a service: an object whose methods others call. Functions and async iterables may be passed and returned.
-   * Rejects with SERVICE_NAME_INVALID or SERVICE_DUPLICATE.
+   * Rejects with SERVICE_NAME_INVALID, SERVICE_DUPLICATE or PERMISSION_DENIED.
    */
   provide(name: string, service: object, options?: { version?: string }): Promise<{ withdraw(): Promise<void> }>
-  /** Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with SERVICE_UNKNOWN. */
+  /** Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with SERVICE_UNKNOWN or PERMISSION_DENIED. */
   use<Name extends (keyof Services & string) | (string & {})>(name: Name, options?: ServiceUseOptions): Promise<RemoteOf<Name>>
   /** Tells of every change of a service. */
   watch(
@@ -102,6 +102,13 @@ export interface PluginContext<Config = any> {
   readonly fs: PluginFiles
   /** HTTP requests, through the kernel, to hosts that the permissions name. Bodies are held whole: at most 16 MiB. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, CALL_CANCELLED, or as `fetch` does. */
   readonly fetch: typeof fetch
+  readonly permissions: {
+    /**
+     * Whether the plugin may do that on all that the resource names, in the words of the manifest: `has('bus:user.*', 'subscribe')`,
+     * `has('service:users', 'call:findById')`, `has('fs:data', 'write')`. False for what is no resource or action.
+     */
+    has(resource: string, action: string): boolean
+  }
   readonly tasks: {
     /** The tasks the manifest declares. */
     readonly names: readonly string[]

@@ -4,17 +4,20 @@ import type { Stamp } from '../bus/event.js'
 import type { EventBus } from '../bus/event-bus.js'
 import type { ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
 import { PENDING, Subscription } from '../bus/subscription.js'
+import { Denials } from '../denials.js'
 import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
+import { type PermissionSet, permissionDenied } from '../permission-set.js'
 import type { Packed } from '../sandbox/codec.js'
-import type { KernelVerbs, LogLevel } from '../sandbox/protocol.js'
+import type { Connection, KernelVerbs, LogLevel } from '../sandbox/protocol.js'
 import { type Body, Boxed, type Call, type Conversation, type Meta, type Party } from '../sandbox/rpc.js'
 import { Sizes } from '../sandbox/sizes.js'
 import { tooLarge } from '../sandbox/unsendable.js'
 import type { Scope } from '../scope.js'
 import { assertTopic } from '../topic.js'
-import type { FileAccess } from './file-access.js'
-import type { NetAccess } from './net-access.js'
+import { FileAccess } from './file-access.js'
+import { NetAccess } from './net-access.js'
 import { PackedEvent, packedDataOf, packedEvent } from './packed-event.js'
+import { grantsOf } from './permissions.js'
 import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
 /** What the gateways of one kernel share. */
@@ -33,6 +36,8 @@ export interface GatewayOptions {
   plugin: string
   plane: Plane
   scope: Scope
+  /** What the plugin may do. */
+  permissions: PermissionSet
   /** Events that may be under way to one subscription of the plugin. */
   inFlight: number
   /** Events that wait in one subscription of the plugin where it does not say otherwise. */
@@ -45,8 +50,8 @@ export interface GatewayOptions {
   aside: boolean
   log(level: LogLevel, message: string, fields: unknown): void
   runTask(name: string, input: unknown, signal: AbortSignal): Promise<unknown>
-  files: FileAccess
-  net: NetAccess
+  /** The plugin did what it may not. Told at a bearable rate. */
+  denied(error: PlugbayError): void
   /** The place ended or broke the protocol. */
   ended(reason: PlugbayError): void
 }
@@ -66,6 +71,10 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #options: GatewayOptions
   readonly #plane: Plane
   readonly #scope: Scope
+  readonly #permissions: PermissionSet
+  readonly #denials: Denials
+  readonly #files: FileAccess
+  readonly #net: NetAccess
   readonly #subscriptions = new Map<number, Subscription>()
   /** What is in flight to each of them. */
   readonly #sizes = new Map<number, Sizes>()
@@ -83,6 +92,13 @@ export class Gateway implements Party, ServiceConsumer {
     this.#options = options
     this.#plane = options.plane
     this.#scope = options.scope
+    this.#permissions = options.permissions
+    this.#denials = new Denials((resource, action, unsaid) => options.denied(permissionDenied(options.plugin, resource, action, unsaid)))
+    const denied = (resource: string, action: string): void => this.#denials.add(resource, action)
+    const { root, dataDir } = options.permissions.granted
+    const { fs, net } = grantsOf(options.permissions)
+    this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied })
+    this.#net = new NetAccess({ plugin: this.name, hosts: net, denied })
     this.#aside = options.aside
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
@@ -124,6 +140,9 @@ export class Gateway implements Party, ServiceConsumer {
         this.#subscriptions.get(number)?.fail(head, fromWire(body.open() as WireError))
         break
       }
+      case 'denied':
+        this.#deniedThere(metas[0] as string, metas[1] as string, metas[2] as number)
+        break
       case 'log':
         this.#options.log(metas[0] as LogLevel, metas[1] as string, body.open())
         break
@@ -152,9 +171,9 @@ export class Gateway implements Party, ServiceConsumer {
         return this.#options.runTask(name, input, call.signal)
       }
       case 'file':
-        return this.#options.files.run(body as KernelVerbs['file']['asks'])
+        return this.#files.run(body as KernelVerbs['file']['asks'])
       case 'fetch':
-        return this.#options.net.fetch(body as KernelVerbs['fetch']['asks'], call.signal)
+        return this.#net.fetch(body as KernelVerbs['fetch']['asks'], call.signal)
       default:
         throw new PlugbayError('VERB_UNKNOWN', `The kernel does not know the verb '${call.verb}' that plugin '${this.name}' asked for.`)
     }
@@ -167,6 +186,12 @@ export class Gateway implements Party, ServiceConsumer {
   // ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #publish(topic: string, packed: Packed): void {
+    // The guest refuses by itself: one that comes here went round it.
+    if (!this.#permissions.mayPublish(topic)) {
+      this.#denials.add(`bus:${topic}`, 'publish')
+      this.#accept()
+      return
+    }
     const { bus, stamp } = this.#plane
     let room: Promise<void> | undefined
     try {
@@ -206,6 +231,10 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   #subscribe(number: number, pattern: string, capacity: number | null): void {
+    if (!this.#permissions.maySubscribe(pattern)) {
+      this.#denials.add(`bus:${pattern}`, 'subscribe')
+      return
+    }
     const conversation = this.#conversation as Conversation
     const sizes = new Sizes()
     const subscription: Subscription = new Subscription({
@@ -251,6 +280,7 @@ export class Gateway implements Party, ServiceConsumer {
   // ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #provide({ service, name, version, methods }: KernelVerbs['provide']['asks']): void {
+    if (!this.#permissions.mayProvide(name)) throw this.#denied(`service:${name}`, 'provide')
     const conversation = this.#conversation as Conversation
     const offer: Offer = {
       name,
@@ -258,7 +288,8 @@ export class Gateway implements Party, ServiceConsumer {
       methods,
       record: undefined,
       release: () => {},
-      connect: (consumer, port) => conversation.notify('connect', [service, consumer], port, [port]),
+      connect: (consumer, port, allowed) =>
+        conversation.notify('connect', [service, consumer], { port, methods: allowed } satisfies Connection, [port]),
     }
     if (this.#aside) this.#assertFree(offer)
     else this.#announce(offer)
@@ -303,10 +334,15 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
+    if (!this.#permissions.mayUse(request.name)) throw this.#denied(`service:${request.name}`, 'call')
     const { use, record, port } = await this.#plane.broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
     const { name, version, provider, methods } = record
     const answer: KernelVerbs['use']['answers'] = { use, name, version, provider, methods: [...methods], port }
     return new Boxed(answer, [port])
+  }
+
+  mayCall(service: string, method: string): boolean {
+    return this.#permissions.mayCall(service, method)
   }
 
   rebind(use: number, version: string, port: MessagePort): void {
@@ -318,6 +354,7 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   #watch({ watch, name }: KernelVerbs['watch']['asks']): void {
+    if (!this.#permissions.mayUse(name)) throw this.#denied(`service:${name}`, 'call')
     const stop = this.#plane.registry.watch(name, ({ kind, record }) =>
       this.#conversation?.notify('changed', [watch, kind, record.version]),
     )
@@ -328,6 +365,18 @@ export class Gateway implements Party, ServiceConsumer {
         stop()
       }),
     )
+  }
+
+  // ── permissions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #denied(resource: string, action: string): PlugbayError {
+    this.#denials.add(resource, action)
+    return permissionDenied(this.name, resource, action)
+  }
+
+  /** What the guest says that it refused; what it may do was not refused. */
+  #deniedThere(resource: string, action: string, times: number): void {
+    if (!this.#permissions.has(resource, action)) this.#denials.add(resource, action, times)
   }
 
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────

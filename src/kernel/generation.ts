@@ -3,16 +3,15 @@ import { mkdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
-import { type Grants, NO_GRANTS } from '../sandbox/grants.js'
+import type { PermissionSet } from '../permission-set.js'
+import type { Grants } from '../sandbox/grants.js'
 import type { Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
-import { FileAccess } from './file-access.js'
 import { Gateway, type Plane } from './gateway.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import type { PluginSource } from './manifest.js'
-import { NetAccess } from './net-access.js'
 import type { EffectiveLimits } from './options.js'
 import { locateSyntaxFault } from './syntax-fault.js'
 import type { TaskPools } from './task-pools.js'
@@ -23,6 +22,7 @@ export interface GenerationOptions {
   config: object
   limits: EffectiveLimits
   dataDir: string
+  permissions: PermissionSet
   host: PluginHost
   plane: Plane
   tasks: TaskPools
@@ -31,10 +31,12 @@ export interface GenerationOptions {
   /** The kernel's own copy of `plugbay/plugin`, a file: URL. */
   pluginModule: string
   needsHooks: boolean
-  /** What it may reach beyond itself. Default: nothing. */
-  grants?: Grants | undefined
+  /** What its place lets it reach; undefined: whatever the process may. */
+  grants: Grants | undefined
   moved(transition: Transition): void
   log(level: LogLevel, message: string, fields: unknown): void
+  /** It did what it has no permission for. */
+  denied(error: PlugbayError): void
   /** The place ended by itself. Told once, in the same turn in which it was noticed. */
   crashed(exit: Exit, lost: number): void
 }
@@ -86,13 +88,12 @@ export class Generation {
     this.host = host
     this.config = options.config
     this.scope = new Scope(`${this.name}#${number}`)
-    const { grants = NO_GRANTS } = options
-    const denied = (resource: string, action: string): void => options.log('warn', `Denied: ${action} ${resource}`, { resource, action })
     this.lifecycle = new Lifecycle(this.name, 'resolved', options.moved)
     this.gateway = new Gateway({
       plugin: this.name,
       plane,
       scope: this.scope,
+      permissions: options.permissions,
       inFlight: IN_FLIGHT,
       queue: limits.queue,
       window: limits.window,
@@ -101,8 +102,7 @@ export class Generation {
       log: options.log,
       runTask: (task, input, signal) =>
         options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
-      files: new FileAccess({ plugin: this.name, root: source.root, dataDir: options.dataDir, grants: grants.fs, denied }),
-      net: new NetAccess({ plugin: this.name, hosts: grants.net, denied }),
+      denied: options.denied,
       ended: (reason) => this.#lineEnded(reason),
     })
   }
@@ -121,7 +121,7 @@ export class Generation {
 
   /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects. */
   async start(): Promise<void> {
-    const { source, number, config, dataDir, host, pluginModule, needsHooks } = this.#options
+    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks } = this.#options
     try {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
@@ -139,6 +139,7 @@ export class Generation {
         needsHooks,
         config,
         dataDir,
+        permissions: permissions.granted,
         tasks: Object.keys(source.tasks),
         window: this.limits.window,
         message: this.limits.message,

@@ -1,6 +1,7 @@
 /** What the kernel tells of its plugins: the inventory, the traffic, and the report of the boot. */
 import type { PlugbayError } from '../errors.js'
 import { isErrorCode } from '../errors.js'
+import type { Permission } from '../permission-set.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
 import type { Plan } from './dependency-graph.js'
 import type { Isolation } from './manifest.js'
@@ -24,6 +25,8 @@ export interface PluginInfo {
   lastExit: { at: number; code?: number; reason: string } | undefined
   /** Services it provides, as name@version. */
   provides: string[]
+  /** All that it may do; paths are absolute. */
+  permissions: readonly Permission[]
   subscriptions: { pattern: string; queued: number; inFlight: number; delivered: number; failed: number }[]
 }
 
@@ -44,7 +47,7 @@ const codeOf = (error: Error | undefined): string | undefined => {
   return isErrorCode(code) ? code : undefined
 }
 
-export const infoOf = (instance: PluginInstance, isolation: Isolation): PluginInfo => {
+export const infoOf = (instance: PluginInstance, isolation: Isolation, permissions: readonly Permission[]): PluginInfo => {
   const { name, source, generation, error } = instance
   return {
     name,
@@ -58,6 +61,7 @@ export const infoOf = (instance: PluginInstance, isolation: Isolation): PluginIn
     lastError: error ? { code: codeOf(error), message: error.message } : undefined,
     lastExit: instance.lastExit,
     provides: generation?.gateway.provides ?? [],
+    permissions,
     subscriptions: (generation?.gateway.subscriptions ?? []).map(({ pattern, stats: { queued, inFlight, delivered, failed } }) => ({
       pattern,
       queued,

@@ -46,8 +46,8 @@ export class KernelServices implements ServiceConsumer {
     const provided = { name, plugin: this.name, service, methods: new Set(methods) }
     const lines = new Set<ProviderLine>()
     const handle: ServiceProvider = {
-      connect: (consumer, port) => {
-        const line: ProviderLine = new ProviderLine(port, provided, consumer, () => lines.delete(line))
+      connect: (consumer, port, allowed) => {
+        const line: ProviderLine = new ProviderLine(port, provided, consumer, allowed, () => lines.delete(line))
         lines.add(line)
       },
     }
@@ -75,6 +75,11 @@ export class KernelServices implements ServiceConsumer {
   /** All services there are. */
   list(): { name: string; version: string; provider: string; methods: readonly string[] }[] {
     return this.#registry.list().map(({ name, version, provider, methods }) => ({ name, version, provider, methods }))
+  }
+
+  /** Nothing is closed to the embedder. */
+  mayCall(): boolean {
+    return true
   }
 
   rebind(use: number, _version: string, port: MessagePort): void {

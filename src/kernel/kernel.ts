@@ -23,6 +23,7 @@ import { type PluginSource, readPlugin } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
 import { effectiveIsolation, effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
 import { packedDataOf } from './packed-event.js'
+import { assertRoles, grantsOf, permissionsOf } from './permissions.js'
 import { placeFor } from './placement.js'
 import { resolvePluginConfig } from './plugin-config.js'
 import { PluginInstance } from './plugin-instance.js'
@@ -392,6 +393,7 @@ export class Kernel implements AsyncDisposable {
   ): Promise<Generation> {
     const source = change.source ?? instance.source
     void this.#hotReload?.track(source)
+    assertRoles(source, this.#options)
     const host = await placeFor(source, effectiveIsolation(source.manifest, this.#options.defaults), this.#standby)
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
@@ -400,6 +402,7 @@ export class Kernel implements AsyncDisposable {
       await host.kill('its generation was not made')
       throw error
     })
+    const permissions = permissionsOf(source, this.#options)
     const number = ++instance.newest
     const generation: Generation = new Generation({
       source,
@@ -407,14 +410,17 @@ export class Kernel implements AsyncDisposable {
       config,
       limits: effectiveLimits(source.manifest, this.#options.defaults),
       dataDir: join(this.#options.dataDir, source.name),
+      permissions,
       host,
       plane: this.#plane,
       tasks: this.#tasks,
       aside,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
+      grants: grantsOf(permissions),
       moved: (transition) => this.#tell('plugin:state', { name: source.name, generation: number, ...transition }),
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
+      denied: (error) => this.#tell('plugin:fault', { name: source.name, generation: number, error }),
       crashed: (exit, lost) => crashed(generation, exit, lost),
     })
     return generation
@@ -505,6 +511,8 @@ export class Kernel implements AsyncDisposable {
   }
 
   #info(instance: PluginInstance): PluginInfo {
-    return infoOf(instance, effectiveIsolation(instance.source.manifest, this.#options.defaults))
+    const { source } = instance
+    const { granted } = permissionsOf(source, this.#options)
+    return infoOf(instance, effectiveIsolation(source.manifest, this.#options.defaults), granted.permissions)
   }
 }

@@ -5,6 +5,7 @@ import { PlugbayError, reasonOf } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { isRange, isVersion } from '../versions.js'
 import { parseJson } from './json-text.js'
+import { permissionProblems, withGrammar } from './permission-grammar.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
 import { validateManifest } from './schema-validators.generated.js'
@@ -104,8 +105,11 @@ const semanticProblems = (manifest: ManifestFile): Problem[] => {
   return problems
 }
 
+const fieldOf = (value: unknown, field: string): unknown =>
+  typeof value === 'object' && value !== null ? Reflect.get(value, field) : undefined
+
 const nameIn = (value: unknown): string | undefined => {
-  const name: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'name') : undefined
+  const name = fieldOf(value, 'name')
   return typeof name === 'string' ? name : undefined
 }
 
@@ -115,7 +119,8 @@ const nameIn = (value: unknown): string | undefined => {
  */
 export const checkManifest = (value: unknown, file: string): Manifest => {
   const valid = validateManifest(value)
-  const problems = valid ? semanticProblems(value as ManifestFile) : schemaProblems(validateManifest.errors, value) // oxlint-disable-line typescript/no-unsafe-type-assertion
+  const found = valid ? semanticProblems(value as ManifestFile) : schemaProblems(validateManifest.errors, value) // oxlint-disable-line typescript/no-unsafe-type-assertion
+  const problems = withGrammar(found, permissionProblems(fieldOf(value, 'permissions'), ['permissions']))
   if (problems.length > 0) throw problemsError('MANIFEST_INVALID', file, problems, { plugin: nameIn(value), details: { file } })
   return complete(value as ManifestFile) // oxlint-disable-line typescript/no-unsafe-type-assertion
 }

@@ -8,8 +8,18 @@ import { PlugbayError, reasonOf } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { parseJson } from './json-text.js'
+import { permissionProblems, roleProblems, withGrammar } from './permission-grammar.js'
 import { type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
-import type { Backoff, Isolation, Limits, OptionsFile, Permission, PluginDefaults, RestartPolicy } from './schema-types.generated.js'
+import type {
+  Backoff,
+  Isolation,
+  Limits,
+  OptionsFile,
+  Permission,
+  PluginDefaults,
+  PluginGrants,
+  RestartPolicy,
+} from './schema-types.generated.js'
 import { validateOptions } from './schema-validators.generated.js'
 
 export type { OptionsFile } from './schema-types.generated.js'
@@ -73,6 +83,7 @@ export interface ResolvedOptions {
   logLevel: LogLevel
   env: Record<string, string | undefined>
   roles: Record<string, Permission[]>
+  grants: Record<string, PluginGrants>
 }
 
 /** What a plugin may take where neither manifest nor options say otherwise. */
@@ -139,6 +150,20 @@ const codeProblems = ({ logger, env }: KernelOptions): Problem[] => {
   return problems
 }
 
+const entriesOf = (value: unknown): [string, unknown][] => (typeof value === 'object' && value !== null ? Object.entries(value) : [])
+
+/** What is wrong with the permissions in roles and grants, and with the roles that grants name. */
+const permissionFaults = ({ roles, grants }: KernelOptions): Problem[] => [
+  ...entriesOf(roles).flatMap(([role, permissions]) => permissionProblems(permissions, ['roles', role])),
+  ...entriesOf(grants).flatMap(([plugin, grant]) => {
+    const given = (grant ?? {}) as PluginGrants // oxlint-disable-line typescript/no-unsafe-type-assertion
+    return [
+      ...permissionProblems(given.permissions, ['grants', plugin, 'permissions']),
+      ...roleProblems(given.roles, Object.keys(roles ?? {}), ['grants', plugin, 'roles']),
+    ]
+  }),
+]
+
 /**
  * Checks options and fills in what they leave open. Throws OPTIONS_INVALID, with every problem in `details.problems`.
  * `subject` is what messages call the options: the name of the file they come from.
@@ -149,7 +174,8 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
       ? Object.fromEntries(Object.entries(input).filter(([key, value]) => value !== undefined && !OUTSIDE_SCHEMA.includes(key)))
       : input
   const valid = validateOptions(plain)
-  const problems = [...(valid ? [] : optionProblems(plain)), ...(plain === input ? [] : codeProblems(input))]
+  const grammar = plain === input ? [] : permissionFaults(input)
+  const problems = withGrammar([...(valid ? [] : optionProblems(plain)), ...(plain === input ? [] : codeProblems(input))], grammar)
   if (problems.length > 0) throw problemsError('OPTIONS_INVALID', subject, problems)
   const base = resolve(input.base ?? process.cwd())
   const defaults: PluginDefaults = input.defaults ?? {}
@@ -173,6 +199,7 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
     logLevel: input.logLevel ?? 'info',
     env: input.env ?? process.env,
     roles: input.roles ?? {},
+    grants: input.grants ?? {},
   }
 }
 

@@ -28,7 +28,7 @@ export interface ManifestFile {
   limits?: Limits | undefined
   /** When a plugin that ended by itself is started again. */
   restart?: RestartPolicy | undefined
-  /** What the plugin may do. Files but its own folder, network, child processes and workers are closed until granted. */
+  /** What the plugin may do. Events and services are free until one of their kind is named here, then only those named. Files but its own folder, network, environment, child processes, workers and addons are closed until named. */
   permissions?: Permission[] | undefined
   /** Named sets of permissions, defined in the kernel's options, that the plugin is given. */
   roles?: string[] | undefined
@@ -102,9 +102,9 @@ export interface Backoff {
 
 /** Actions allowed on a resource. */
 export interface Permission {
-  /** What may be acted on. */
+  /** What may be acted on: bus:<pattern>, service:<name>, fs:<path> (relative to the plugin's folder; data: its data folder; *: all), net:<host[:port]>, env:<NAME>, builtin:<module>, child, worker or addons. A * at the end of a service or variable stands for the rest of the name. */
   resource: string
-  /** What may be done with it. */
+  /** What may be done with it. bus: publish, subscribe. service: provide, call, or call:<method> for one method. fs: read, write. net: connect. env: read. builtin: import. child, worker, addons: use. *: all of these. */
   actions: string[]
 }
 
@@ -157,6 +157,8 @@ export interface OptionsFile {
   env?: Record<string, string> | undefined
   /** Named sets of permissions, which manifests refer to in `roles`. */
   roles?: Record<string, Permission[]> | undefined
+  /** What plugins may do, by plugin name. An entry takes the place of what the plugin's manifest asks for, and is all that it may do. */
+  grants?: Record<string, PluginGrants> | undefined
 }
 
 /** What holds for a plugin whose manifest does not say otherwise. */
@@ -167,4 +169,12 @@ export interface PluginDefaults {
   limits?: Limits | undefined
   /** When a plugin that ended by itself is started again. */
   restart?: RestartPolicy | undefined
+}
+
+/** All that one plugin may do. */
+export interface PluginGrants {
+  /** Names of roles. */
+  roles?: string[] | undefined
+  /** What it may do beside what its roles allow. */
+  permissions?: Permission[] | undefined
 }

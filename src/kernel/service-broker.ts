@@ -5,14 +5,15 @@ import { PlugbayError } from '../errors.js'
 import type { UseRequest } from '../sandbox/protocol.js'
 import { fits } from '../versions.js'
 
-/** The provider's side of a service: told of every new line. */
+/** The provider's side of a service: told of every new line, and of the methods that may be called over it. */
 export interface ServiceProvider {
-  connect(consumer: string, port: MessagePort): void
+  connect(consumer: string, port: MessagePort, methods: readonly string[]): void
 }
 
 /** A user of services: told when a line changes. */
 export interface ServiceConsumer {
   readonly name: string
+  mayCall(service: string, method: string): boolean
   rebind(use: number, version: string, port: MessagePort): void
   /** `hard`: the provider died, calls under way fail too. */
   gone(use: number, hard: boolean, error: PlugbayError): void
@@ -47,7 +48,7 @@ export class ServiceBroker {
     const record = this.#registry.find(name, range) ?? (await this.#await(name, range, wait, signal))
     const use: Use = { number: ++this.#last, consumer, name, range, record }
     this.#uses.set(use.number, use)
-    return { use: use.number, record, port: this.#connect(record, consumer.name) }
+    return { use: use.number, record, port: this.#connect(record, consumer) }
   }
 
   async #await(name: string, range: string, wait: number, signal: AbortSignal): Promise<ServiceRecord> {
@@ -62,10 +63,11 @@ export class ServiceBroker {
     }
   }
 
-  #connect(record: ServiceRecord, consumer: string): MessagePort {
+  #connect(record: ServiceRecord, consumer: ServiceConsumer): MessagePort {
     const { port1, port2 } = new MessageChannel()
     const provider = record.handle as ServiceProvider
-    provider.connect(consumer, port2)
+    const methods = record.methods.filter((method) => consumer.mayCall(record.name, method))
+    provider.connect(consumer.name, port2, methods)
     return port1
   }
 
@@ -115,7 +117,7 @@ export class ServiceBroker {
 
   #bind(use: Use, record: ServiceRecord): void {
     use.record = record
-    use.consumer.rebind(use.number, record.version, this.#connect(record, use.consumer.name))
+    use.consumer.rebind(use.number, record.version, this.#connect(record, use.consumer))
   }
 
   #lose(use: Use, hard: boolean, error: PlugbayError): void {

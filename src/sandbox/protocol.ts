@@ -1,4 +1,5 @@
 /** The words that kernel and guest say to each other: types only, no platform. `rpc.ts` carries them, whatever the place. */
+import type { Granted } from '../permission-set.js'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -81,6 +82,8 @@ export interface GuestNotices {
   handled: [subscription: number, count: number, failed: number]
   /** A handler failed: `[subscription, topic, event id]`, the WireError. */
   failure: [subscription: number, topic: string, event: string]
+  /** The guest refused by itself what its plugin has no permission for: `[resource, action, times]`. */
+  denied: [resource: string, action: string, times: number]
   /** `[level, message]`, the fields. */
   log: [level: LogLevel, message: string]
 }
@@ -91,7 +94,7 @@ export interface KernelNotices {
   event: [subscription: number, id: string, type: string, source: string, time: string]
   /** So many publishes have found room everywhere: the publisher's window opens by as much. */
   accepted: [count: number]
-  /** A consumer's line to one of the guest's services: `[service, consumer]`, the port. */
+  /** A consumer's line to one of the guest's services: `[service, consumer]`, a {@link Connection}. */
   connect: [service: number, consumer: string]
   /** A used service has a new provider: `[use, version]`, the port. */
   rebind: [use: number, version: string]
@@ -99,6 +102,12 @@ export interface KernelNotices {
   gone: [use: number, hard: boolean]
   /** A watched service changed: `[watch, change, version]`. */
   changed: [watch: number, change: ServiceChange, version: string]
+}
+
+/** The provider's end of a line, and the methods that the consumer may call over it. */
+export interface Connection {
+  port: unknown
+  methods: readonly string[]
 }
 
 export type ServiceChange = 'provided' | 'withdrawn' | 'replaced'
@@ -118,6 +127,8 @@ export interface LoadRequest {
   needsHooks: boolean
   config: unknown
   dataDir: string
+  /** All that the plugin may do. */
+  permissions: Granted
   tasks: string[]
   /** How many events the plugin may have published that have not found room yet. */
   window: number

@@ -1,6 +1,7 @@
 /** The two ends of a direct line from a caller to a provider of a service: calls go over it without the kernel. */
 import type { MessagePort, Transferable } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
+import { permissionDenied } from '../permission-set.js'
 import { type Box, box, Holdings, needsBox, unbox } from './boxing.js'
 import { portChannel } from './channel.js'
 import { Boxed, type Call, Conversation, type Party, type RequestOptions } from './rpc.js'
@@ -67,24 +68,31 @@ export interface Provided {
 
 type Method = (...args: unknown[]) => unknown
 
-/** Answers calls that come over `port`. Returns the line's end: closed by its consumer, or by the provider. */
+/** Answers the calls that come over `port` to the methods its consumer may call. Returns the line's end: closed by its consumer, or by the provider. */
 export class ProviderLine implements Party {
   readonly plugin: string
   readonly #provided: Provided
   readonly #holdings = new Holdings()
   readonly #conversation: Conversation
+  readonly #allowed: ReadonlySet<string>
+  readonly #consumer: string
   readonly #onEnd: () => void
 
-  constructor(port: MessagePort, provided: Provided, consumer: string, onEnd: () => void) {
+  constructor(port: MessagePort, provided: Provided, consumer: string, allowed: readonly string[], onEnd: () => void) {
     this.plugin = provided.plugin
     this.#provided = provided
+    this.#allowed = new Set(allowed)
+    this.#consumer = consumer
     this.#onEnd = onEnd
     this.#conversation = new Conversation(portChannel(port), this, `'${consumer}', a consumer of service '${provided.name}'`)
   }
 
   request(call: Call, args: unknown): unknown {
     const { service, methods, name } = this.#provided
-    if (!methods.has(call.verb)) return unknownMethod(name, call.verb, [...methods])
+    if (!this.#allowed.has(call.verb)) {
+      if (!methods.has(call.verb)) return unknownMethod(name, call.verb, [...methods])
+      throw permissionDenied(this.#consumer, `service:${name}`, `call:${call.verb}`)
+    }
     const method = (service as Record<string, Method>)[call.verb] as Method
     if (call.metas.length > 0) return this.#requestBoxed(method, args as Box[])
     const result = Reflect.apply(method, service, args as unknown[])
@@ -130,12 +138,21 @@ export class ServiceClient {
   readonly name: string
   readonly proxy: ServiceProxy
   readonly #methods: readonly string[]
+  readonly #denied: ReadonlyMap<string, () => PlugbayError>
   #line: ConsumerLine | undefined
   #gone: PlugbayError
 
-  constructor(name: string, methods: readonly string[], port: MessagePort, options: CallOptions) {
+  /** `denied`: the methods that its user may not call, with what each call is answered. */
+  constructor(
+    name: string,
+    methods: readonly string[],
+    port: MessagePort,
+    options: CallOptions,
+    denied: ReadonlyMap<string, () => PlugbayError> = new Map(),
+  ) {
     this.name = name
-    this.#methods = methods
+    this.#methods = methods.filter((method) => !denied.has(method))
+    this.#denied = denied
     this.#gone = new PlugbayError('SERVICE_GONE', `Service '${name}' was released: use it again to call it.`)
     this.#line = new ConsumerLine(port, name)
     this.proxy = this.#makeProxy(options)
@@ -145,7 +162,11 @@ export class ServiceClient {
     const timeout = options.timeout ?? CALL_TIMEOUT
     // Unknown methods are found on the prototype alone, so that known ones are plain properties.
     const unknown = new Proxy(Object.create(null) as object, {
-      get: (_, key) => (typeof key === 'symbol' || key === 'then' ? undefined : () => unknownMethod(this.name, key, this.#methods)),
+      get: (_, key) => {
+        if (typeof key === 'symbol' || key === 'then') return undefined
+        const denied = this.#denied.get(key)
+        return denied === undefined ? () => unknownMethod(this.name, key, this.#methods) : () => Promise.reject(denied())
+      },
     })
     const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }
     const proxy = Object.create(unknown) as ServiceProxy

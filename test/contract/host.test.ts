@@ -56,7 +56,16 @@ const inhabit = async (make: () => PluginHost, code: string) => {
     needsHooks: false,
     config: { greeting: 'hello' },
     dataDir: path,
+    permissions: {
+      root: path,
+      dataDir: path,
+      permissions: [
+        { resource: 'bus:**', actions: ['publish', 'subscribe'] },
+        { resource: 'service:*', actions: ['provide', 'call'] },
+      ],
+    },
     tasks: [],
+    message: 1_048_576,
     window: 8,
     pluginModule: import.meta.resolve('#src/plugin.js'),
   }

@@ -6,6 +6,7 @@ import { type Packed, pack } from '../codec.js'
 import type { Conversation } from '../rpc.js'
 import { Sizes } from '../sizes.js'
 import { notCloneable, tooLarge } from '../unsendable.js'
+import type { GuestPermissions } from './guest-permissions.js'
 
 /** An event as a handler gets it. */
 export interface GuestEvent {
@@ -50,6 +51,7 @@ export class GuestBus {
   /** Handlers that still run of subscriptions that have ended. */
   readonly #finishing = new Set<Promise<void>>()
   readonly #plugin: string
+  readonly #permissions: GuestPermissions
   #lastSubscription = 0
   #credits: number
   /** Largest event, in bytes. */
@@ -59,8 +61,9 @@ export class GuestBus {
   #waiting: Waiting[] = []
   #first = 0
 
-  constructor(conversation: Conversation, plugin: string, window: number, message: number) {
+  constructor(conversation: Conversation, plugin: string, window: number, message: number, permissions: GuestPermissions) {
     this.#conversation = conversation
+    this.#permissions = permissions
     this.#plugin = plugin
     this.#credits = window
     this.#limit = message
@@ -68,11 +71,13 @@ export class GuestBus {
 
   /**
    * Resolves when the event has left within the plugin's window; when the window is used up, that is when earlier events have
-   * found room in every queue. Rejects with TOPIC_INVALID, PAYLOAD_NOT_CLONEABLE, PAYLOAD_TOO_LARGE, PUBLISH_OVERRUN or CHANNEL_CLOSED.
+   * found room in every queue. Rejects with TOPIC_INVALID, PERMISSION_DENIED, PAYLOAD_NOT_CLONEABLE, PAYLOAD_TOO_LARGE, PUBLISH_OVERRUN
+   * or CHANNEL_CLOSED.
    */
   publish(topic: string, data?: unknown): Promise<void> {
     try {
       assertTopic(topic)
+      this.#permissions.assertPublish(topic)
       if (this.#conversation.over)
         throw new PlugbayError('CHANNEL_CLOSED', `Plugin '${this.#plugin}' has ended: '${topic}' was not published.`)
       if (this.#open) {
@@ -139,6 +144,7 @@ export class GuestBus {
     options: GuestSubscribeOptions = {},
   ): GuestSubscription {
     assertPattern(pattern)
+    this.#permissions.assertSubscribe(pattern)
     const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined
     const chosen = (typeof handlerOrOptions === 'object' ? handlerOrOptions : undefined) ?? options
     assertSubscribeOptions(chosen, pattern)

@@ -1,7 +1,7 @@
 /** A plugin's own end of the services: what it provides, uses and watches. */
 import type { MessagePort } from 'node:worker_threads'
 import { fromWire, PlugbayError, type WireError } from '../../errors.js'
-import type { KernelVerbs, ServiceChange } from '../protocol.js'
+import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 import {
   assertService,
@@ -13,6 +13,7 @@ import {
   type ServiceProxy,
   USE_WAIT,
 } from '../service-line.js'
+import type { GuestPermissions } from './guest-permissions.js'
 
 export interface UseOptions extends CallOptions {
   /** Which versions will do, as a semver range; default any. */
@@ -24,6 +25,7 @@ export interface UseOptions extends CallOptions {
 export class GuestServices {
   readonly #conversation: Conversation
   readonly #plugin: string
+  readonly #permissions: GuestPermissions
   readonly #provided = new Map<number, Provided>()
   readonly #lines = new Set<ProviderLine>()
   readonly #used = new Map<number, ServiceClient>()
@@ -32,9 +34,10 @@ export class GuestServices {
   #last = 0
   #drained: (() => void) | undefined
 
-  constructor(conversation: Conversation, plugin: string) {
+  constructor(conversation: Conversation, plugin: string, permissions: GuestPermissions) {
     this.#conversation = conversation
     this.#plugin = plugin
+    this.#permissions = permissions
   }
 
   #ask<V extends keyof KernelVerbs>(verb: V, body: KernelVerbs[V]['asks'], signal?: AbortSignal): Promise<KernelVerbs[V]['answers']> {
@@ -50,7 +53,7 @@ export class GuestServices {
     return answer
   }
 
-  /** Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID or SERVICE_DUPLICATE. */
+  /** Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID, SERVICE_DUPLICATE or PERMISSION_DENIED. */
   async provide(
     name: string,
     service: object,
@@ -73,10 +76,11 @@ export class GuestServices {
     }
   }
 
-  /** Finds a service. Rejects with SERVICE_UNKNOWN when none is there in time. */
+  /** Finds a service. Rejects with SERVICE_UNKNOWN when none is there in time, or with PERMISSION_DENIED. */
   async use(name: string, { range = '*', wait = USE_WAIT, ...options }: UseOptions = {}): Promise<ServiceProxy> {
     const found = await this.#ask('use', { name, range, wait }, options.signal)
-    const client = new ServiceClient(name, found.methods, found.port as MessagePort, options)
+    const denied = this.#permissions.deniedMethods(name, found.methods)
+    const client = new ServiceClient(name, found.methods, found.port as MessagePort, options, denied)
     this.#used.set(found.use, client)
     return client.proxy
   }
@@ -98,13 +102,14 @@ export class GuestServices {
     await Promise.all(this.#asked)
   }
 
-  connect(number: number, consumer: string, port: MessagePort): void {
+  connect(number: number, consumer: string, { port: sent, methods }: Connection): void {
+    const port = sent as MessagePort
     const provided = this.#provided.get(number)
     if (provided === undefined) {
       port.close()
       return
     }
-    const line: ProviderLine = new ProviderLine(port, provided, consumer, () => {
+    const line: ProviderLine = new ProviderLine(port, provided, consumer, methods, () => {
       this.#lines.delete(line)
       if (this.#lines.size === 0) this.#drained?.()
     })

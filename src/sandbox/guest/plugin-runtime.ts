@@ -1,9 +1,10 @@
 /** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
-import type { GuestVerbs, Hook, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
+import type { Connection, GuestVerbs, Hook, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
 import type { Body, Call, Conversation, Meta, Party } from '../rpc.js'
 import { GuestBus } from './guest-bus.js'
+import { GuestPermissions } from './guest-permissions.js'
 import { GuestServices } from './guest-services.js'
 import { mediatedFetch, mediatedFiles } from './mediated.js'
 
@@ -71,7 +72,7 @@ export class PluginRuntime implements Party {
         this.#bus?.accepted(metas[0] as number)
         break
       case 'connect':
-        this.#services?.connect(metas[0] as number, metas[1] as string, body.open() as MessagePort)
+        this.#services?.connect(metas[0] as number, metas[1] as string, body.open() as Connection)
         break
       case 'rebind':
         this.#services?.rebind(metas[0] as number, body.open() as MessagePort)
@@ -107,10 +108,12 @@ export class PluginRuntime implements Party {
     return { hooks: HOOKS.filter((hook) => this.#hooks[hook] !== undefined) }
   }
 
-  #makeContext({ name, version, config, dataDir, window, message, generation, tasks }: LoadRequest): Record<string, unknown> {
+  #makeContext(request: LoadRequest): Record<string, unknown> {
+    const { name, version, config, dataDir, permissions: granted, window, message, generation, tasks } = request
     const conversation = this.#conversation as Conversation
-    const bus = (this.#bus = new GuestBus(conversation, name, window, message))
-    const services = (this.#services = new GuestServices(conversation, name))
+    const permissions = new GuestPermissions(conversation, name, granted)
+    const bus = (this.#bus = new GuestBus(conversation, name, window, message, permissions))
+    const services = (this.#services = new GuestServices(conversation, name, permissions))
     const log = (level: LogLevel) => (message: string, fields?: unknown) => this.log(level, String(message), fields)
     return {
       name,
@@ -124,6 +127,7 @@ export class PluginRuntime implements Party {
       services: { provide: services.provide.bind(services), use: services.use.bind(services), watch: services.watch.bind(services) },
       fs: mediatedFiles(conversation),
       fetch: mediatedFetch(conversation),
+      permissions: { has: permissions.has.bind(permissions) },
       tasks: {
         names: tasks,
         run: (task: string, input: unknown, options?: object) => conversation.request('task', { name: task, input }, options),

@@ -24,6 +24,7 @@ export const rehearse = async (): Promise<void> => {
     needsHooks: false,
     config: {},
     dataDir: '',
+    permissions: { root: '', dataDir: '', permissions: [{ resource: 'bus:**', actions: ['subscribe'] }] },
     tasks: [],
     window: 1,
     message: 1,

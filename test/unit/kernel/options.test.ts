@@ -39,6 +39,7 @@ describe('resolved options', () => {
           healthTimeout: 1000,
           queue: 1024,
           window: 1024,
+          message: 1_048_576,
         },
         restart: { policy: 'permanent', max: 5, within: 60000, backoff: { initial: 100, max: 30000, factor: 2 } },
       },
@@ -48,6 +49,7 @@ describe('resolved options', () => {
       logLevel: 'info',
       env: process.env,
       roles: {},
+      grants: {},
     })
   })
 

@@ -1,0 +1,180 @@
+/** What one plugin may do, and the decisions that follow from it. Kernel and guest hold the same set: the guest refuses early, the kernel decides. */
+import { isAbsolute, relative, resolve, sep } from 'node:path'
+import { PlugbayError } from './errors.js'
+import { covers } from './pattern-cover.js'
+import { matchesSegments } from './topic.js'
+
+/** Actions that are allowed on a resource, `kind:name` or `kind`. */
+export interface Permission {
+  resource: string
+  actions: string[]
+}
+
+/** All that a plugin may do, as plain data. Nothing else is allowed: what is free by default is named too. */
+export interface Granted {
+  /** The plugin's folder: relative paths are relative to it. */
+  root: string
+  dataDir: string
+  /** Paths in it are absolute, actions are spelt out. */
+  permissions: readonly Permission[]
+}
+
+/** What can be acted on, and how. An action on a service may name a method: `call:findById`. */
+export const ACTIONS = {
+  bus: ['publish', 'subscribe'],
+  service: ['provide', 'call'],
+  fs: ['read', 'write'],
+  net: ['connect'],
+  env: ['read'],
+  builtin: ['import'],
+  child: ['use'],
+  worker: ['use'],
+  addons: ['use'],
+} as const
+
+export type Kind = keyof typeof ACTIONS
+
+export const KINDS = Object.keys(ACTIONS) as Kind[]
+
+/** Kind and name of a resource: `fs` and `./data` of `fs:./data`. */
+export const partsOf = (resource: string): [kind: string, name: string | undefined] => {
+  const colon = resource.indexOf(':')
+  return colon < 0 ? [resource, undefined] : [resource.slice(0, colon), resource.slice(colon + 1)]
+}
+
+const act = (resource: string, action: string): string => {
+  const [kind, name = ''] = partsOf(resource)
+  const [verb, method] = partsOf(action)
+  if (kind === 'fs') return `${action} '${name}'`
+  if (kind === 'net') return `connect to '${name}'`
+  if (kind === 'bus') return verb === 'subscribe' ? `subscribe to '${name}'` : `publish '${name}'`
+  if (verb === 'provide') return `provide the service '${name}'`
+  return method === undefined ? `use the service '${name}'` : `call '${method}' of the service '${name}'`
+}
+
+/** PERMISSION_DENIED: `unsaid` further denials were not told on their own. */
+export const permissionDenied = (plugin: string, resource: string, action: string, unsaid = 0): PlugbayError =>
+  new PlugbayError(
+    'PERMISSION_DENIED',
+    `Plugin '${plugin}' may not ${act(resource, action)}: it has no permission for that. ` +
+      `Add ${JSON.stringify({ resource, actions: [action] })} to the permissions in its plugin.json, or to its grants where the kernel's options have some.` +
+      (unsaid > 0 ? ` ${unsaid} further denials were not told on their own.` : ''),
+    { plugin, details: { resource, action, ...(unsaid > 0 ? { unsaid } : {}) } },
+  )
+
+/** The path that the name of an `fs` resource stands for: `data` is the plugin's data folder, `*` all files. */
+export const pathOf = (name: string, root: string, dataDir: string): string =>
+  name === '*' ? '*' : name === 'data' ? dataDir : resolve(root, name)
+
+/** A `*` at the end stands for the rest of a name. */
+const fits = (pattern: string, name: string): boolean =>
+  pattern === name || (pattern.endsWith('*') && name.startsWith(pattern.slice(0, -1)))
+
+const within = (folder: string, path: string): boolean => {
+  const way = relative(folder, path)
+  return folder === '*' || (path !== '*' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way))
+}
+
+/** `api.example.com` allows each of its ports, `*.example.com` every host below it. */
+const reaches = (allowed: string, wanted: string): boolean => {
+  if (allowed === '*' || allowed === wanted) return true
+  const [host = '', port] = splitPort(allowed)
+  const [wantedHost = '', wantedPort] = splitPort(wanted)
+  if (port !== undefined && port !== wantedPort) return false
+  return host === wantedHost || (host.startsWith('*.') && wantedHost.endsWith(host.slice(1)))
+}
+
+const splitPort = (address: string): string[] => address.toLowerCase().split(/:(?=\d+$)/)
+
+/** Decisions about so many topics are remembered. */
+const REMEMBERED = 1_024
+
+export class PermissionSet {
+  readonly granted: Granted
+  readonly #names = new Map<string, string[]>()
+  readonly #publishes: readonly string[][]
+  readonly #publishesAll: boolean
+  readonly #topics = new Map<string, boolean>()
+  readonly #methods: { service: string; method: string }[] = []
+
+  constructor(granted: Granted) {
+    this.granted = granted
+    for (const { resource, actions } of granted.permissions) {
+      const [kind, name = ''] = partsOf(resource)
+      for (const action of actions) {
+        const key = `${kind} ${action}`
+        const [verb, method] = partsOf(action)
+        if (kind === 'service' && verb === 'call') this.#methods.push({ service: name, method: method ?? '*' })
+        else this.#names.set(key, [...(this.#names.get(key) ?? []), name])
+      }
+    }
+    const publishes = this.names('bus', 'publish')
+    this.#publishesAll = publishes.includes('**')
+    this.#publishes = publishes.map((pattern) => pattern.split('.'))
+  }
+
+  /** The names of that kind on which the action is allowed, as they are granted. */
+  names(kind: Kind, action: string): readonly string[] {
+    return this.#names.get(`${kind} ${action}`) ?? []
+  }
+
+  /**
+   * Whether the action is allowed on all that the resource names, in the words of the manifest: `has('bus:user.*', 'subscribe')`,
+   * `has('service:users', 'call:findById')`, `has('fs:./cache', 'write')`, `has('child', 'use')`. False for what is no resource or action.
+   */
+  has(resource: string, action: string): boolean {
+    const [kind, name = ''] = partsOf(resource)
+    if (!Object.hasOwn(ACTIONS, kind)) return false
+    if (action === '*') return ACTIONS[kind as Kind].every((each) => this.has(resource, each))
+    const names = this.names(kind as Kind, action)
+    switch (kind as Kind) {
+      case 'bus':
+        return names.length > 0 && covers(names, name)
+      case 'service': {
+        const [verb, method = '*'] = partsOf(action)
+        return verb === 'call' ? this.mayCall(name, method) : names.some((each) => fits(each, name))
+      }
+      case 'fs': {
+        const { root, dataDir } = this.granted
+        const path = pathOf(name, root, dataDir)
+        // Its own folder is open to read without a permission.
+        return [...names, ...(action === 'read' ? [root] : [])].some((folder) => within(folder, path))
+      }
+      case 'net':
+        return names.some((each) => reaches(each, name))
+      case 'builtin':
+        return names.includes(name.replace(/^node:/, ''))
+      default:
+        return names.some((each) => fits(each, name))
+    }
+  }
+
+  mayPublish(topic: string): boolean {
+    if (this.#publishesAll) return true
+    const known = this.#topics.get(topic)
+    if (known !== undefined) return known
+    const segments = topic.split('.')
+    const allowed = this.#publishes.some((pattern) => matchesSegments(pattern, segments))
+    if (this.#topics.size >= REMEMBERED) this.#topics.clear()
+    this.#topics.set(topic, allowed)
+    return allowed
+  }
+
+  /** Whether every topic that the pattern can match is allowed. */
+  maySubscribe(pattern: string): boolean {
+    return this.has(`bus:${pattern}`, 'subscribe')
+  }
+
+  mayProvide(service: string): boolean {
+    return this.has(`service:${service}`, 'provide')
+  }
+
+  /** Whether any method of the service may be called. */
+  mayUse(service: string): boolean {
+    return this.#methods.some((each) => fits(each.service, service))
+  }
+
+  mayCall(service: string, method: string): boolean {
+    return this.#methods.some((each) => fits(each.service, service) && fits(each.method, method))
+  }
+}

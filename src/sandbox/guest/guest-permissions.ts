@@ -1,0 +1,42 @@
+/** A plugin's own copy of what it may do: refuses before anything is sent, and lets the kernel know. The kernel decides by itself. */
+import { Denials } from '../../denials.js'
+import type { PlugbayError } from '../../errors.js'
+import { type Granted, PermissionSet, permissionDenied } from '../../permission-set.js'
+import type { Conversation } from '../rpc.js'
+
+export class GuestPermissions {
+  readonly #plugin: string
+  readonly #set: PermissionSet
+  readonly #denials: Denials
+
+  constructor(conversation: Conversation, plugin: string, granted: Granted) {
+    this.#plugin = plugin
+    this.#set = new PermissionSet(granted)
+    this.#denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
+  }
+
+  has(resource: string, action: string): boolean {
+    return this.#set.has(resource, action)
+  }
+
+  #denied(resource: string, action: string): PlugbayError {
+    this.#denials.add(resource, action)
+    return permissionDenied(this.#plugin, resource, action)
+  }
+
+  /** Throws PERMISSION_DENIED. */
+  assertPublish(topic: string): void {
+    if (!this.#set.mayPublish(topic)) throw this.#denied(`bus:${topic}`, 'publish')
+  }
+
+  /** Throws PERMISSION_DENIED. */
+  assertSubscribe(pattern: string): void {
+    if (!this.#set.maySubscribe(pattern)) throw this.#denied(`bus:${pattern}`, 'subscribe')
+  }
+
+  /** The methods of a service that the plugin may not call, with what each call is answered. */
+  deniedMethods(service: string, methods: readonly string[]): ReadonlyMap<string, () => PlugbayError> {
+    const denied = methods.filter((method) => !this.#set.mayCall(service, method))
+    return new Map(denied.map((method) => [method, () => this.#denied(`service:${service}`, `call:${method}`)]))
+  }
+}
