@@ -3,12 +3,13 @@ import { mkdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
-import type { Exit, PluginHost } from '../sandbox/plugin-host.js'
+import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
 import { Gateway, type Plane } from './gateway.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
+import { limitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
 import { locateSyntaxFault } from './syntax-fault.js'
@@ -30,8 +31,10 @@ export interface GenerationOptions {
   needsHooks: boolean
   moved(transition: Transition): void
   log(level: LogLevel, message: string, fields: unknown): void
-  /** The place ended by itself. Told once, in the same turn in which it was noticed. */
+  /** The place ended by itself, or broke a limit. Told once, in the same turn in which it was noticed. */
   crashed(exit: Exit, lost: number): void
+  /** The place was to end and does not. */
+  stuck(): void
 }
 
 type Phase = keyof GuestVerbs & ('load' | 'initialize' | 'start' | 'stop' | 'drain' | 'health' | 'updateConfig' | 'snapshot' | 'restore')
@@ -117,6 +120,8 @@ export class Generation {
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
       host.onOutput = (stream, text) => this.#options.log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
+      host.onStuck = () => this.#options.stuck()
+      host.watch?.(this.limits, (breach) => this.#breached(breach))
       const [channel] = await Promise.all([host.start(this.scope.signal), mkdir(dataDir, { recursive: true })])
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
@@ -166,6 +171,8 @@ export class Generation {
 
   async #phaseError(phase: Phase, code: ErrorCode, limit: keyof EffectiveLimits, elapsed: number, error: unknown): Promise<PlugbayError> {
     const options = { plugin: this.name, cause: error, details: { phase, generation: this.number, elapsed: Math.round(elapsed) } }
+    // It is dead: that is why the phase failed, whatever the phase says.
+    if (this.#dead) return this.#dead
     if (!PlugbayError.is(error)) return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${reasonOf(error)}`, options)
     switch (error.code) {
       case 'CALL_TIMEOUT':
@@ -194,19 +201,35 @@ export class Generation {
   /** The channel closed or was abused: then the place is of no use any more. */
   #lineEnded(reason: PlugbayError): void {
     if (this.#ending || this.#dead) return
-    if (reason.code === 'PROTOCOL') this.#options.log('error', reason.message, undefined)
-    void this.host.kill(reason.code === 'PROTOCOL' ? reason.message : 'its channel closed')
-    if (reason.code === 'PROTOCOL') this.#exited({ expected: false, error: reason })
+    if (reason.code !== 'PROTOCOL') {
+      void this.host.kill('its channel closed')
+      return
+    }
+    this.#options.log('error', reason.message, undefined)
+    this.#quarantine(reason, { expected: false, error: reason })
+    void this.host.kill(reason.message)
+  }
+
+  /** Where it comes up, the limits of its phases say how long that may take. */
+  #breached(breach: Breach): void {
+    if (this.#ending || this.#dead || (breach.limit !== 'memory' && (this.state === 'initializing' || this.state === 'starting'))) return
+    const error = limitError(this.name, this.number, breach)
+    this.#quarantine(error, { expected: false, error })
+    void this.host.kill(error.message)
   }
 
   #exited(exit: Exit): void {
     if (this.#ending || this.#dead) return
-    // Routes go in this very turn; what it had taken and not finished is lost, and counted.
-    this.#dead = crashError(this.name, exit, this.state === 'running' ? 'while it was running' : `while it was ${this.state}`)
-    this.#conversation?.close(this.#dead)
-    const lost = this.gateway.bury(this.#dead)
+    this.#quarantine(crashError(this.name, exit, this.state === 'running' ? 'while it was running' : `while it was ${this.state}`), exit)
+  }
+
+  /** Routes and calls under way go in this very turn, whenever its thread may end; what it had taken and not finished is lost, and counted. */
+  #quarantine(why: PlugbayError, exit: Exit): void {
+    this.#dead = why
+    this.#conversation?.close(why)
+    const lost = this.gateway.bury(why)
     if (this.state !== 'running') return
-    this.lifecycle.move('failed', this.#dead.message)
+    this.lifecycle.move('failed', why.message)
     this.#options.crashed(exit, lost)
   }
 
@@ -290,7 +313,6 @@ export class Generation {
 }
 
 const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
-  if (PlugbayError.is(exit.error) && exit.error.code === 'PROTOCOL') return exit.error
   const how =
     exit.error === undefined
       ? `its thread exited with code ${exit.code ?? 'unknown'}`

@@ -3,6 +3,7 @@ import { PlugbayError, reasonOf, toWire } from '../../errors.js'
 import { assertSubscribeOptions } from '../../subscribe-options.js'
 import { assertPattern, assertTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
+import { beat } from '../pulse.js'
 import type { Conversation } from '../rpc.js'
 
 /** An event as a handler gets it. */
@@ -268,6 +269,7 @@ export class GuestSubscription implements AsyncIterable<GuestEvent> {
 
   /** Tells the kernel of handled events once a turn: that frees their slots in the window. */
   #done(count = 1): void {
+    beat()
     this.#handled += count
     if (this.#telling) return
     this.#telling = true
