@@ -6,10 +6,10 @@ import { type Subject, WatchedThread } from './watched-thread.js'
 
 /** Milliseconds between two looks at a thread that does something. */
 const PERIOD = 25
-/** One that rests is looked at every so many periods. */
+/** One that rests is looked at every so many periods; while all do, the watchdog wakes no more often. */
 const REST = 3
 /** A look that is later than this counts as if it were not: the kernel's thread was held up, and nobody else is to blame. */
-const LATE = 2 * PERIOD
+const LATE = PERIOD
 
 const MB = 2 ** 20
 
@@ -17,6 +17,7 @@ class Watchdog {
   readonly #threads = new Set<WatchedThread>()
   #timer: NodeJS.Timeout | undefined
   #last = 0
+  #pause = PERIOD
   /** Milliseconds in which the watchdog was awake: what threads are measured by. */
   #clock = 0
   #round = 0
@@ -28,26 +29,34 @@ class Watchdog {
     this.#threads.add(thread)
     if (this.#timer === undefined) {
       this.#last = now()
-      this.#timer = setInterval(() => this.#look(), PERIOD).unref()
+      this.#plan()
     }
     return () => {
       this.#threads.delete(thread)
       if (this.#threads.size > 0) return
-      clearInterval(this.#timer)
+      clearTimeout(this.#timer)
       this.#timer = undefined
     }
   }
 
+  #plan(): void {
+    this.#timer = setTimeout(() => this.#look(), this.#pause).unref()
+  }
+
   #look(): void {
     const at = now()
-    this.#clock += Math.min(at - this.#last, LATE)
+    this.#clock += Math.min(at - this.#last, this.#pause + LATE)
     this.#last = at
     this.#round++
     this.#memory = undefined
     let place = 0
+    let resting = true
     for (const thread of this.#threads) {
-      if (!thread.resting || (this.#round + place++) % REST === 0) thread.look(this.#clock, this.#unaccounted)
+      if (!thread.resting || this.#pause > PERIOD || (this.#round + place++) % REST === 0) thread.look(this.#clock, this.#unaccounted)
+      resting &&= thread.resting
     }
+    this.#pause = resting ? REST * PERIOD : PERIOD
+    if (this.#threads.size > 0) this.#plan()
   }
 
   /** Read once a round, and only where a thread does not answer. */
