@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
+import { LogBudget } from '../sandbox/log-budget.js'
 import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
@@ -55,6 +56,9 @@ const PHASES: Record<Phase, { code: ErrorCode; limit: keyof EffectiveLimits }> =
 /** Events that may be under way to one subscription of a plugin; the rest waits in the kernel. */
 const IN_FLIGHT = 512
 
+/** More than a guest's own second: what it lets pass in time may come here in one batch. */
+const LOG_SECONDS = 4
+
 export class Generation {
   readonly name: string
   readonly number: number
@@ -68,6 +72,7 @@ export class Generation {
   readonly phases: Partial<Record<Phase, number>> = {}
   config: object
   readonly #options: GenerationOptions
+  readonly #logBudget: LogBudget
   #conversation: Conversation | undefined
   #hooks: ReadonlySet<Hook> = new Set()
   #ending = false
@@ -77,6 +82,7 @@ export class Generation {
   constructor(options: GenerationOptions) {
     const { source, number, limits, host, plane } = options
     this.#options = options
+    this.#logBudget = new LogBudget(LOG_SECONDS, (message) => options.log('warn', message, undefined))
     this.name = source.name
     this.number = number
     this.source = source
@@ -93,7 +99,7 @@ export class Generation {
       queue: limits.queue,
       window: limits.window,
       aside: options.aside,
-      log: options.log,
+      log: (level, message, fields) => this.#log(level, message, fields),
       runTask: (task, input, signal) =>
         options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
       ended: (reason) => this.#lineEnded(reason),
@@ -119,7 +125,7 @@ export class Generation {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
-      host.onOutput = (stream, text) => this.#options.log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
+      host.onOutput = (stream, text) => this.#log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
       host.onStuck = () => this.#options.stuck()
       host.watch?.(this.limits, (breach) => this.#breached(breach))
       const [channel] = await Promise.all([host.start(this.scope.signal), mkdir(dataDir, { recursive: true })])
@@ -150,6 +156,10 @@ export class Generation {
       await this.close('it did not start')
       throw error
     }
+  }
+
+  #log(level: LogLevel, message: string, fields: unknown): void {
+    if (this.#logBudget.takes(message.length + sizeOf(fields))) this.#options.log(level, message, fields)
   }
 
   /** One phase: asked of the guest, timed, limited, its failure told as the plugin's. */
@@ -309,6 +319,16 @@ export class Generation {
       return this.scope.close()
     })()
     return this.#closed
+  }
+}
+
+/** Characters of a line's fields, as they would be written. */
+const sizeOf = (fields: unknown): number => {
+  if (fields === undefined) return 0
+  try {
+    return JSON.stringify(fields).length
+  } catch {
+    return 0
   }
 }
 

@@ -2,6 +2,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { newCells, type Pulse } from '../pulse.js'
 import type { Subject } from '../watched-thread.js'
+import { guard } from './guarded-worker.js'
 import { guestCode } from './guest-code.js'
 
 /** A thread with the guest runtime in it, and the kernel's end of its wire. */
@@ -34,7 +35,7 @@ const boot = (waits: boolean): BootedThread => {
     execArgv: ['--disable-warning=ExperimentalWarning'],
     resourceLimits: { maxOldGenerationSizeMb: HARD_HEAP_MB },
   })
-  return { worker, port: port1, cells, asks }
+  return { worker: guard(worker), port: port1, cells, asks }
 }
 
 interface WaitingThread extends BootedThread {
