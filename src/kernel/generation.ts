@@ -5,12 +5,14 @@ import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
 import type { PermissionSet } from '../permission-set.js'
 import type { Grants } from '../sandbox/grants.js'
-import type { Exit, PluginHost } from '../sandbox/plugin-host.js'
+import { LogBudget } from '../sandbox/log-budget.js'
+import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
 import { Gateway, type Plane } from './gateway.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
+import { limitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
 import { locateSyntaxFault } from './syntax-fault.js'
@@ -37,8 +39,10 @@ export interface GenerationOptions {
   log(level: LogLevel, message: string, fields: unknown): void
   /** It did what it has no permission for. */
   denied(error: PlugbayError): void
-  /** The place ended by itself. Told once, in the same turn in which it was noticed. */
+  /** The place ended by itself, or broke a limit. Told once, in the same turn in which it was noticed. */
   crashed(exit: Exit, lost: number): void
+  /** The place was to end and does not. */
+  stuck(): void
 }
 
 type Phase = keyof GuestVerbs & ('load' | 'initialize' | 'start' | 'stop' | 'drain' | 'health' | 'updateConfig' | 'snapshot' | 'restore')
@@ -59,6 +63,9 @@ const PHASES: Record<Phase, { code: ErrorCode; limit: keyof EffectiveLimits }> =
 /** Events that may be under way to one subscription of a plugin; the rest waits in the kernel. */
 const IN_FLIGHT = 512
 
+/** More than a guest's own second: what it lets pass in time may come here in one batch. */
+const LOG_SECONDS = 4
+
 export class Generation {
   readonly name: string
   readonly number: number
@@ -72,6 +79,7 @@ export class Generation {
   readonly phases: Partial<Record<Phase, number>> = {}
   config: object
   readonly #options: GenerationOptions
+  readonly #logBudget: LogBudget
   #conversation: Conversation | undefined
   #hooks: ReadonlySet<Hook> = new Set()
   #ending = false
@@ -81,6 +89,7 @@ export class Generation {
   constructor(options: GenerationOptions) {
     const { source, number, limits, host, plane } = options
     this.#options = options
+    this.#logBudget = new LogBudget(LOG_SECONDS, (message) => options.log('warn', message, undefined))
     this.name = source.name
     this.number = number
     this.source = source
@@ -99,7 +108,7 @@ export class Generation {
       window: limits.window,
       message: limits.message,
       aside: options.aside,
-      log: options.log,
+      log: (level, message, fields) => this.#log(level, message, fields),
       runTask: (task, input, signal) =>
         options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
       denied: options.denied,
@@ -126,7 +135,9 @@ export class Generation {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
-      host.onOutput = (stream, text) => this.#options.log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
+      host.onOutput = (stream, text) => this.#log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
+      host.onStuck = () => this.#options.stuck()
+      host.watch?.(this.limits, (breach) => this.#breached(breach))
       const [channel] = await Promise.all([host.start(this.scope.signal), mkdir(dataDir, { recursive: true })])
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
@@ -159,6 +170,10 @@ export class Generation {
     }
   }
 
+  #log(level: LogLevel, message: string, fields: unknown): void {
+    if (this.#logBudget.takes(message.length + sizeOf(fields))) this.#options.log(level, message, fields)
+  }
+
   /** One phase: asked of the guest, timed, limited, its failure told as the plugin's. */
   async #run(phase: Phase, body?: unknown): Promise<unknown> {
     const { code, limit } = PHASES[phase]
@@ -178,6 +193,8 @@ export class Generation {
 
   async #phaseError(phase: Phase, code: ErrorCode, limit: keyof EffectiveLimits, elapsed: number, error: unknown): Promise<PlugbayError> {
     const options = { plugin: this.name, cause: error, details: { phase, generation: this.number, elapsed: Math.round(elapsed) } }
+    // It is dead: that is why the phase failed, whatever the phase says.
+    if (this.#dead) return this.#dead
     if (!PlugbayError.is(error)) return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${reasonOf(error)}`, options)
     switch (error.code) {
       case 'CALL_TIMEOUT':
@@ -206,19 +223,35 @@ export class Generation {
   /** The channel closed or was abused: then the place is of no use any more. */
   #lineEnded(reason: PlugbayError): void {
     if (this.#ending || this.#dead) return
-    if (reason.code === 'PROTOCOL') this.#options.log('error', reason.message, undefined)
-    void this.host.kill(reason.code === 'PROTOCOL' ? reason.message : 'its channel closed')
-    if (reason.code === 'PROTOCOL') this.#exited({ expected: false, error: reason })
+    if (reason.code !== 'PROTOCOL') {
+      void this.host.kill('its channel closed')
+      return
+    }
+    this.#options.log('error', reason.message, undefined)
+    this.#quarantine(reason, { expected: false, error: reason })
+    void this.host.kill(reason.message)
+  }
+
+  /** Where it comes up, the limits of its phases say how long that may take. */
+  #breached(breach: Breach): void {
+    if (this.#ending || this.#dead || (breach.limit !== 'memory' && (this.state === 'initializing' || this.state === 'starting'))) return
+    const error = limitError(this.name, this.number, breach)
+    this.#quarantine(error, { expected: false, error })
+    void this.host.kill(error.message)
   }
 
   #exited(exit: Exit): void {
     if (this.#ending || this.#dead) return
-    // Routes go in this very turn; what it had taken and not finished is lost, and counted.
-    this.#dead = crashError(this.name, exit, this.state === 'running' ? 'while it was running' : `while it was ${this.state}`)
-    this.#conversation?.close(this.#dead)
-    const lost = this.gateway.bury(this.#dead)
+    this.#quarantine(crashError(this.name, exit, this.state === 'running' ? 'while it was running' : `while it was ${this.state}`), exit)
+  }
+
+  /** Routes and calls under way go in this very turn, whenever its thread may end; what it had taken and not finished is lost, and counted. */
+  #quarantine(why: PlugbayError, exit: Exit): void {
+    this.#dead = why
+    this.#conversation?.close(why)
+    const lost = this.gateway.bury(why)
     if (this.state !== 'running') return
-    this.lifecycle.move('failed', this.#dead.message)
+    this.lifecycle.move('failed', why.message)
     this.#options.crashed(exit, lost)
   }
 
@@ -301,8 +334,17 @@ export class Generation {
   }
 }
 
+/** Characters of a line's fields, as they would be written. */
+const sizeOf = (fields: unknown): number => {
+  if (fields === undefined) return 0
+  try {
+    return JSON.stringify(fields).length
+  } catch {
+    return 0
+  }
+}
+
 const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
-  if (PlugbayError.is(exit.error) && exit.error.code === 'PROTOCOL') return exit.error
   const how =
     exit.error === undefined
       ? `its thread exited with code ${exit.code ?? 'unknown'}`

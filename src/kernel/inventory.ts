@@ -23,6 +23,8 @@ export interface PluginInfo {
   restarts: number
   lastError: { code: string | undefined; message: string } | undefined
   lastExit: { at: number; code?: number; reason: string } | undefined
+  /** Threads of earlier generations that were to end and are held by native code. */
+  stuckThreads: number
   /** Services it provides, as name@version. */
   provides: string[]
   /** All that it may do; paths are absolute. */
@@ -60,6 +62,7 @@ export const infoOf = (instance: PluginInstance, isolation: Isolation, permissio
     restarts: instance.restarts,
     lastError: error ? { code: codeOf(error), message: error.message } : undefined,
     lastExit: instance.lastExit,
+    stuckThreads: instance.stuckThreads,
     provides: generation?.gateway.provides ?? [],
     permissions,
     subscriptions: (generation?.gateway.subscriptions ?? []).map(({ pattern, stats: { queued, inFlight, delivered, failed } }) => ({

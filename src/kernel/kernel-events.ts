@@ -12,6 +12,8 @@ export type KernelEvents = {
   'plugin:fault': { name: string; generation: number; error: Error; lost?: number }
   /** A generation took over from another. `moved`: events that were handed over; `left`: what the old one could not undo. */
   'plugin:replaced': { name: string; from: number; to: number; reason: string; ms: number; moved: number; left: string[] }
+  /** The thread of a plugin was to end and does not: native code holds it. The plugin has no part in the system any more; its thread may end later. */
+  'plugin:stuck': { name: string; generation: number }
   /** The kernel started or stopped. */
   'kernel:state': { from: KernelState; to: KernelState }
 }

@@ -181,6 +181,16 @@ export class Kernel implements AsyncDisposable {
     this.#move('stopped')
   }
 
+  /**
+   * Stops the kernel and ends the process, for certain. `process.exit()` waits for all threads, so while one is stuck in native code it would hang: then the
+   * process is ended by SIGKILL instead, and its code is 137.
+   */
+  async exit(code = 0): Promise<never> {
+    await this.stop()
+    if ([...this.#instances.values()].some(({ stuckThreads }) => stuckThreads > 0)) process.kill(process.pid, 'SIGKILL')
+    process.exit(code)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
@@ -422,8 +432,21 @@ export class Kernel implements AsyncDisposable {
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
       denied: (error) => this.#tell('plugin:fault', { name: source.name, generation: number, error }),
       crashed: (exit, lost) => crashed(generation, exit, lost),
+      stuck: () => this.#stuck(instance, generation),
     })
     return generation
+  }
+
+  /** Node waits for such a thread at the end of the process, so the application must know: see {@link Kernel.exit}. */
+  #stuck(instance: PluginInstance, { number, host }: Generation): void {
+    const { name } = instance
+    instance.stuckThreads++
+    void host.exited.then(() => instance.stuckThreads--)
+    this.log.error(
+      { plugin: name, generation: number },
+      `The thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,
+    )
+    this.#tell('plugin:stuck', { name, generation: number })
   }
 
   #logFor(plugin: string, generation: number, level: LogLevel, message: string, fields: unknown): void {

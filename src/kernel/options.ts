@@ -90,6 +90,7 @@ export interface ResolvedOptions {
 export const DEFAULT_LIMITS: EffectiveLimits = {
   memory: 256,
   cpu: 1,
+  hang: 1_000,
   loadTimeout: 5_000,
   initializeTimeout: 5_000,
   startTimeout: 5_000,

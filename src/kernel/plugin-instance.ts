@@ -19,6 +19,8 @@ export class PluginInstance {
   recent: number[] = []
   restarts = 0
   lastExit: { at: number; code?: number; reason: string } | undefined
+  /** Threads of earlier generations that native code keeps from ending. */
+  stuckThreads = 0
   wave: number | undefined
   /** Milliseconds from the first to the last phase of the newest start. */
   startMs: number | undefined

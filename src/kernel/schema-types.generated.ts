@@ -56,10 +56,12 @@ export type Ranges = Record<string, string>
 
 /** What one plugin may take. */
 export interface Limits {
-  /** Memory in MB. Default: 256. */
+  /** Memory in MB: heap and buffers together. Default: 256. */
   memory?: number | undefined
-  /** Share of one core, above 0 and up to 1. Default: 1. */
+  /** Share of one core over some seconds, above 0 and up to 1. Default: 1. */
   cpu?: number | undefined
+  /** How long the plugin's thread may get nothing done while it has something to do, in ms. Default: 1000. */
+  hang?: number | undefined
   /** How long evaluating the plugin's module may take, in ms. Default: 5000. */
   loadTimeout?: number | undefined
   /** How long `initialize` may take, in ms. Default: 5000. */

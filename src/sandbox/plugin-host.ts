@@ -15,6 +15,25 @@ export interface Exit {
   reason?: string
 }
 
+/** What a place may take while it stands. */
+export interface PlaceLimits {
+  /** MB of heap and external memory. */
+  memory: number
+  /** Share of one core. */
+  cpu: number
+  /** Milliseconds in which it may get nothing done while it has something to do. */
+  hang: number
+}
+
+/** A limit that a place went past. */
+export interface Breach {
+  limit: keyof PlaceLimits
+  allowed: number
+  observed: number
+  /** Of a hang: what holds the thread, as far as this Node and this system tell. */
+  how?: 'spinning' | 'native computation' | 'blocked' | 'waiting' | 'computing' | 'blocked or waiting' | 'unknown'
+}
+
 /**
  * Owns the place, not the conversation: stopping gently and asking for health are messages, the same for every kind.
  * Only killing differs by place.
@@ -27,6 +46,10 @@ export interface PluginHost {
   start(signal: AbortSignal): Promise<Channel>
   /** Ends the place, now. Idempotent; resolves when it is gone, or after `PATIENCE` ms for one that cannot be interrupted. */
   kill(reason: string): Promise<void>
+  /** Tells of each limit that the place is found to be past, until it is gone. Called before `start`. */
+  watch?(limits: PlaceLimits, breached: (breach: Breach) => void): void
+  /** Told once when the place is not gone after `PATIENCE` ms: it cannot be interrupted. */
+  onStuck?: (() => void) | undefined
   /** Receives text the guest's code wrote past its console, where the place can catch it. */
   onOutput?: ((stream: 'stdout' | 'stderr', text: string) => void) | undefined
 }

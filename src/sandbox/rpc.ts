@@ -5,6 +5,7 @@ import type { Batch, Channel } from './channel.js'
 import { now } from './clock.js'
 import { encode, encodedSize, isLive, LEAF_BYTES, leafCount, liveSize, Packed, takeLeaves } from './codec.js'
 import { depart, departed, type Writer } from './departures.js'
+import { beat } from './pulse.js'
 import { builderFor, LEAF_SHAPE, type ShapeText } from './shape.js'
 import { Underway } from './underway.js'
 import { notCloneable, tooLarge } from './unsendable.js'
@@ -508,6 +509,7 @@ export class Conversation implements Writer {
     let shape = ''
     let count = 0
     while (at < length) {
+      beat()
       const head = batch[at++] as number
       const kind = head & KIND
       if (kind !== NOTICE) id = (head & NEXT_ID) === 0 ? (batch[at++] as number) : id + 1
@@ -586,6 +588,7 @@ export class Conversation implements Writer {
   }
 
   #reply(id: number, value: unknown): void {
+    beat()
     if (this.#over) return
     try {
       if (value instanceof Boxed) this.#write(REPLY, id, '', value.metas, value.value, value.transfer)

@@ -3,6 +3,7 @@ import { PlugbayError, toWire } from '../../errors.js'
 import { assertSubscribeOptions } from '../../subscribe-options.js'
 import { assertPattern, assertTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
+import { beat } from '../pulse.js'
 import type { Conversation } from '../rpc.js'
 import { Sizes } from '../sizes.js'
 import { notCloneable, tooLarge } from '../unsendable.js'
@@ -281,6 +282,7 @@ export class GuestSubscription implements AsyncIterable<GuestEvent> {
 
   /** Tells the kernel of handled events once a turn: that frees their slots in the window. */
   #done(count = 1): void {
+    beat()
     this.#handled += count
     if (this.#telling) return
     this.#telling = true

@@ -1,6 +1,7 @@
 /** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
+import { LogBudget } from '../log-budget.js'
 import type { Connection, GuestVerbs, Hook, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
 import type { Body, Call, Conversation, Meta, Party } from '../rpc.js'
 import { GuestBus } from './guest-bus.js'
@@ -25,6 +26,8 @@ export class PluginRuntime implements Party {
   #context: Record<string, unknown> = {}
   #bus: GuestBus | undefined
   #services: GuestServices | undefined
+  /** Here, so that a flood costs the kernel nothing; the kernel has its own count. */
+  readonly #logBudget = new LogBudget(1, (message) => this.#conversation?.notify('log', ['warn', message], undefined))
 
   constructor(prepare: Prepare, ended: () => void) {
     this.#prepare = prepare
@@ -137,6 +140,7 @@ export class PluginRuntime implements Party {
 
   /** Fields that cannot cross, or cannot even be read, are left out rather than lose the line. */
   log(level: LogLevel, message: string, fields?: unknown): void {
+    if (!this.#logBudget.takes(message.length)) return
     const metas = [level, message]
     const body = fields instanceof Error ? { error: toWire(fields) } : fields
     try {

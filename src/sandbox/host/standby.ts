@@ -1,10 +1,12 @@
 /** Threads that are booted before they are needed, so that a start or a replacement costs the import of the plugin alone. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import { newCells, type Pulse } from '../pulse.js'
+import type { Subject } from '../watched-thread.js'
+import { guard } from './guarded-worker.js'
 import { guestCode } from './guest-code.js'
 
 /** A thread with the guest runtime in it, and the kernel's end of its wire. */
-export interface BootedThread {
-  worker: Worker
+export interface BootedThread extends Subject {
   port: MessagePort
 }
 
@@ -19,16 +21,21 @@ const HARD_HEAP_MB = 4_096
 /** `waits`: its plugin will come later. */
 const boot = (waits: boolean): BootedThread => {
   const { port1, port2 } = new MessageChannel()
+  const { port1: asks, port2: asked } = new MessageChannel()
+  // A thread that waits for its plugin must not keep the process.
+  asks.unref()
+  const cells = newCells()
+  const pulse: Pulse = { cells, port: asked }
   const worker = new Worker(BOOT, {
-    workerData: { port: port2, waits, code: guestCode() },
-    transferList: [port2],
+    workerData: { port: port2, pulse, waits, code: guestCode() },
+    transferList: [port2, asked],
     stdout: true,
     stderr: true,
     // Not the process's own: with --input-type, --eval or --test among them no thread would start, and it knows what is experimental.
     execArgv: ['--disable-warning=ExperimentalWarning'],
     resourceLimits: { maxOldGenerationSizeMb: HARD_HEAP_MB },
   })
-  return { worker, port: port1 }
+  return { worker: guard(worker), port: port1, cells, asks }
 }
 
 interface WaitingThread extends BootedThread {

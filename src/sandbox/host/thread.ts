@@ -3,26 +3,32 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { PlugbayError } from '../../errors.js'
 import type { Channel } from '../channel.js'
 import { portChannel } from '../channel.js'
-import { type Exit, PATIENCE, type PluginHost } from '../plugin-host.js'
+import { type Breach, type Exit, PATIENCE, type PlaceLimits, type PluginHost } from '../plugin-host.js'
+import { watchdog } from '../watchdog.js'
 import type { BootedThread, Standby } from './standby.js'
 
 export class ThreadHost implements PluginHost {
   readonly kind = 'thread'
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
+  onStuck: PluginHost['onStuck']
   readonly #thread: BootedThread
   #killed: string | undefined
+  #gone: Promise<void> | undefined
+  #unwatch: () => void = () => {}
 
   /** Takes a thread at once: if it has yet to boot, it does so while the rest of the start is prepared. To be killed also when it is not started. */
   constructor(standby: Standby) {
     this.#thread = standby.take()
-    const { worker, port } = this.#thread
+    const { worker, port, asks } = this.#thread
     worker.ref()
     let error: unknown
     worker.on('error', (thrown: unknown) => (error = thrown))
     this.exited = new Promise((resolve) =>
       worker.once('exit', (code) => {
+        this.#unwatch()
         port.close()
+        asks.close()
         const exit: Exit = { expected: this.#killed !== undefined, code }
         if (error !== undefined) exit.error = error
         if (this.#killed !== undefined) exit.reason = this.#killed
@@ -41,11 +47,27 @@ export class ThreadHost implements PluginHost {
     return portChannel(this.#thread.port)
   }
 
-  async kill(reason: string): Promise<void> {
+  watch(limits: PlaceLimits, breached: (breach: Breach) => void): void {
+    this.#unwatch = watchdog.watch(this.#thread, limits, breached)
+  }
+
+  kill(reason: string): Promise<void> {
     this.#killed ??= reason
-    void this.#thread.worker.terminate()
+    this.#gone ??= this.#end()
+    return this.#gone
+  }
+
+  async #end(): Promise<void> {
+    this.#unwatch()
+    const { worker } = this.#thread
+    void worker.terminate()
     const patience = new AbortController()
-    await Promise.race([this.exited, delay(PATIENCE, undefined, { ref: false, signal: patience.signal }).catch(() => {})])
+    const late = delay(PATIENCE, true, { ref: false, signal: patience.signal }).catch(() => false)
+    const stuck = await Promise.race([this.exited, late])
     patience.abort()
+    if (stuck !== true) return
+    // Nobody waits for it any more; Node does at the end of the process.
+    worker.unref()
+    this.onStuck?.()
   }
 }

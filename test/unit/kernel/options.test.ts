@@ -32,6 +32,7 @@ describe('resolved options', () => {
         limits: {
           memory: 256,
           cpu: 1,
+          hang: 1000,
           loadTimeout: 5000,
           initializeTimeout: 5000,
           startTimeout: 5000,

@@ -1,0 +1,45 @@
+/** Answers the watchdog. It asks only where it has a doubt, so that a plugin that is idle wakes for nothing. */
+import { readlinkSync } from 'node:fs'
+import { type Ask, beat, beatIn, CELL, type Pulse } from '../pulse.js'
+
+/** Most threads never need what it gives. Taken now: what a plugin does to `process` later does not matter. */
+const builtin = process.getBuiltinModule.bind(process)
+
+export const startHeart = ({ cells, port }: Pulse): void => {
+  cells[CELL.tid] = threadNumber()
+  port.on('message', (ask: Ask) => {
+    if (ask !== 'beat') {
+      if (ask === 'collect') collect()
+      const { used_heap_size, external_memory } = builtin('node:v8').getHeapStatistics()
+      cells[CELL.used] = (used_heap_size + external_memory) / 1024
+      Atomics.add(cells, ask === 'collect' ? CELL.collections : CELL.samples, 1)
+    }
+    beat()
+  })
+  // The conversation keeps the thread alive, not this.
+  port.unref()
+  beatIn(cells)
+}
+
+/** On Linux; 0 elsewhere, and where it may not be read. */
+const threadNumber = (): number => {
+  if (process.platform !== 'linux') return 0
+  try {
+    return Number(readlinkSync('/proc/thread-self').split('/').at(-1))
+  } catch {
+    return 0
+  }
+}
+
+let gc: (() => void) | undefined
+
+/** Only V8 can say what of the memory in use is garbage, and only by collecting it. */
+const collect = (): void => {
+  if (gc === undefined) {
+    const { setFlagsFromString } = builtin('node:v8')
+    setFlagsFromString('--expose-gc')
+    gc = builtin('node:vm').runInNewContext('gc') as () => void
+    setFlagsFromString('--no-expose-gc')
+  }
+  gc()
+}

@@ -1,0 +1,40 @@
+/** A thread's signs of life: cells in shared memory that it writes and the watchdog reads, and a wire of their own, which no data can hold up. */
+import type { MessagePort } from 'node:worker_threads'
+
+/** The thread's end. */
+export interface Pulse {
+  cells: Int32Array
+  port: MessagePort
+}
+
+export const CELL = {
+  /** Counts what the thread gets done: frames read, replies written, events handled, answers to the watchdog. 0: it boots. */
+  beats: 0,
+  /** Its number in the operating system, where it can tell. */
+  tid: 1,
+  /** KB of heap and external memory, when it was last asked. */
+  used: 2,
+  /** How often it has answered `sample`. */
+  samples: 3,
+  /** How often it has answered `collect`. */
+  collections: 4,
+} as const
+
+/** What the watchdog asks: to show that the event loop turns, to say what memory is used, or to say it after a garbage collection. */
+export type Ask = 'beat' | 'sample' | 'collect'
+
+export const newCells = (): Int32Array => new Int32Array(new SharedArrayBuffer(Object.keys(CELL).length * Int32Array.BYTES_PER_ELEMENT))
+
+let own: Int32Array | undefined
+
+/** From now on `beat` counts in these cells. */
+export const beatIn = (cells: Int32Array): void => {
+  own = cells
+  beat()
+}
+
+/** The thread got something done. In the kernel's own thread, which nobody watches, it does nothing. */
+export const beat = (): void => {
+  // Only this thread writes here, and it does not matter whether the reader sees this count or the next.
+  if (own !== undefined) own[CELL.beats] = (own[CELL.beats] as number) + 1
+}

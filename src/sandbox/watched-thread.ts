@@ -1,0 +1,205 @@
+/** One thread, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
+import { setPriority } from 'node:os'
+import type { MessagePort, Worker } from 'node:worker_threads'
+import type { Breach, PlaceLimits } from './plugin-host.js'
+import { type Ask, CELL } from './pulse.js'
+import { threadCpu } from './thread-cpu.js'
+
+/** The kernel's end of a thread's signs of life. */
+export interface Subject {
+  worker: Worker
+  cells: Int32Array
+  /** Where it is asked. */
+  asks: MessagePort
+}
+
+const MB = 2 ** 20
+/** What a thread may run before its memory is looked at again, in ms: more than a look costs it, less than it takes to grow much. */
+const SAMPLE_AFTER = 2
+/** A thread that has not moved for so long is asked for a beat, in ms. */
+const DOUBT = 40
+/** Memory past the limit that may be garbage: the thread has so long to collect it, in ms … */
+const COLLECT_WITHIN = 250
+/** … as long as there is not more of it than this, in MB, or than the limit once more. */
+const GARBAGE = 64
+/** Over how long a share of a processor is taken, in ms. */
+const CPU_WINDOW = 5_000
+/** The priority of a thread that takes more than its share. */
+const LOW_PRIORITY = 10
+
+export class WatchedThread {
+  readonly limits: PlaceLimits
+  /** MB of heap and external memory, as last told. */
+  used = 0
+  /** It did nothing since the last look. */
+  resting = false
+  readonly #subject: Subject
+  readonly #breached: (breach: Breach) => void
+  #idle = 0
+  #beats = 0
+  /** All times by the watchdog's own clock. */
+  #movedAt: number
+  #asked = false
+  #told = false
+  #samples = 0
+  #sampledActive = 0
+  #askedSampleAt: number | undefined
+  /** Memory of the process that no thread accounts for, in MB, when the thread stopped moving. */
+  #unaccountedAt: number | undefined
+  #over: { since: number; collections: number } | undefined
+  #cpuAtDoubt: { ms: number; at: number } | undefined
+  #window: { since: number; active: number; cpu: number | undefined }
+  #lowered = false
+
+  constructor(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number) {
+    this.#subject = subject
+    this.limits = limits
+    this.#breached = breached
+    this.#movedAt = at
+    this.#window = { since: at, active: 0, cpu: undefined }
+  }
+
+  /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
+  get silent(): boolean {
+    return this.#unaccountedAt !== undefined && this.#askedSampleAt !== undefined
+  }
+
+  /** `at`: by the watchdog's clock. `unaccounted`: MB of the process that no thread accounts for, to be shared by the threads that are silent. */
+  look(at: number, unaccounted: () => { mb: number; silent: number }): void {
+    // The loop's idle time goes on while it waits, and stands still while it works: reading it costs the thread nothing.
+    const { idle, active } = this.#subject.worker.performance.eventLoopUtilization()
+    const beats = Atomics.load(this.#subject.cells, CELL.beats)
+    // 0: it boots, and others wait for that.
+    const moved = idle > this.#idle || beats !== this.#beats || beats === 0
+    this.resting = idle > this.#idle && active - this.#sampledActive < SAMPLE_AFTER && this.#over === undefined
+    this.#idle = idle
+    this.#beats = beats
+    if (moved) {
+      this.#movedAt = at
+      this.#asked = false
+      this.#told = false
+      this.#cpuAtDoubt = undefined
+      this.#unaccountedAt = undefined
+    } else this.#doubt(at, unaccounted)
+    this.#remember(at, active, unaccounted)
+    if (this.limits.cpu < 1) this.#share(at, active)
+  }
+
+  // ── getting on ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #doubt(at: number, unaccounted: () => { mb: number }): void {
+    const { cells } = this.#subject
+    const still = at - this.#movedAt
+    this.#unaccountedAt ??= unaccounted().mb
+    if (still >= DOUBT && !this.#asked) {
+      this.#asked = true
+      this.#ask('beat')
+      const cpu = threadCpu(cells[CELL.tid] as number)
+      this.#cpuAtDoubt = cpu && { ms: cpu.ms, at: performance.now() }
+    }
+    if (still < this.limits.hang || this.#told) return
+    this.#told = true
+    this.#breached({ limit: 'hang', allowed: this.limits.hang, observed: Math.round(still), how: this.#diagnosis(at) })
+  }
+
+  /** What keeps it. It differs in what the thread takes of a processor, and in whether V8 can still interrupt it. */
+  #diagnosis(at: number): NonNullable<Breach['how']> {
+    const cpu = threadCpu(this.#subject.cells[CELL.tid] as number)
+    if (cpu === undefined || this.#cpuAtDoubt === undefined) return 'unknown'
+    const share = (cpu.ms - this.#cpuAtDoubt.ms) / (performance.now() - this.#cpuAtDoubt.at)
+    const computes = cpu.runnable || share > 0.5
+    if (!this.#answersFromOutside) return computes ? 'computing' : 'blocked or waiting'
+    const answers = this.#askedSampleAt === undefined || at - this.#askedSampleAt < DOUBT
+    return computes ? (answers ? 'spinning' : 'native computation') : answers ? 'waiting' : 'blocked'
+  }
+
+  #ask(ask: Ask): void {
+    this.#subject.asks.postMessage(ask)
+  }
+
+  // ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get #answersFromOutside(): boolean {
+    return 'getHeapStatistics' in this.#subject.worker
+  }
+
+  #remember(at: number, active: number, unaccounted: () => { mb: number; silent: number }): void {
+    const { cells } = this.#subject
+    const samples = cells[CELL.samples] as number
+    if (samples !== this.#samples) {
+      this.#samples = samples
+      this.#sampled(this.#toldByThread, active)
+    }
+    if (this.#askedSampleAt === undefined && active - this.#sampledActive >= SAMPLE_AFTER && this.#beats > 0) this.#sample(at)
+    let used = this.used
+    if (this.silent && at - (this.#askedSampleAt as number) >= DOUBT) {
+      const { mb, silent } = unaccounted()
+      used += Math.max(0, mb - (this.#unaccountedAt as number)) / silent
+    }
+    this.#judge(at, used)
+  }
+
+  get #toldByThread(): number {
+    return (this.#subject.cells[CELL.used] as number) / 1024
+  }
+
+  #sampled(used: number, active: number): void {
+    this.used = used
+    this.#sampledActive = active
+    this.#askedSampleAt = undefined
+  }
+
+  #sample(at: number): void {
+    this.#askedSampleAt = at
+    const { worker } = this.#subject
+    if (!this.#answersFromOutside) {
+      this.#ask('sample')
+      return
+    }
+    worker.getHeapStatistics().then(
+      ({ used_heap_size, external_memory }) =>
+        this.#sampled((used_heap_size + external_memory) / MB, worker.performance.eventLoopUtilization().active),
+      () => {}, // It has ended: nobody looks any more.
+    )
+  }
+
+  /** Past the limit, it is asked to collect its garbage; what is left then counts, or what it holds when it does not answer. */
+  #judge(at: number, used: number): void {
+    const { memory } = this.limits
+    const collections = this.#subject.cells[CELL.collections] as number
+    if (this.#over !== undefined && collections !== this.#over.collections) {
+      this.#over = undefined
+      this.used = this.#toldByThread
+      if (this.used > memory) this.#tooLarge(this.used)
+    } else if (used <= memory) this.#over = undefined
+    else if (used > memory + Math.max(memory, GARBAGE)) this.#tooLarge(used)
+    else if (this.#over === undefined) {
+      this.#over = { since: at, collections }
+      this.#ask('collect')
+    } else if (at - this.#over.since >= COLLECT_WITHIN) this.#tooLarge(used)
+  }
+
+  #tooLarge(used: number): void {
+    this.#breached({ limit: 'memory', allowed: this.limits.memory, observed: Math.round(used) })
+  }
+
+  // ── processor ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Who takes more than its share over a window gets a lower priority, if the system has one for threads; who does so again has broken the limit. */
+  #share(at: number, active: number): void {
+    const elapsed = at - this.#window.since
+    if (elapsed < CPU_WINDOW && this.#window.active > 0) return
+    const tid = this.#subject.cells[CELL.tid] as number
+    const cpu = threadCpu(tid)?.ms
+    // Being busy is an upper bound of what was computed.
+    const ms = cpu === undefined || this.#window.cpu === undefined ? active - this.#window.active : cpu - this.#window.cpu
+    const first = this.#window.active === 0
+    this.#window = { since: at, active, cpu }
+    const share = ms / elapsed
+    if (first || share <= this.limits.cpu) return
+    if (!this.#lowered && tid !== 0) {
+      this.#lowered = true
+      setPriority(tid, LOW_PRIORITY)
+    } else this.#breached({ limit: 'cpu', allowed: this.limits.cpu, observed: Math.round(share * 100) / 100 })
+  }
+}
