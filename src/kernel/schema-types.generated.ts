@@ -143,6 +143,15 @@ export interface OptionsFile {
   } | undefined
   /** Where each plugin gets a folder of its own to write to. Default: "./data". */
   dataDir?: string | undefined
+  /** Keep an audit log: a hash-chained record of what was done to which plugin, by whom, and what came of it. `plugbay start` keeps one unless this is false. Default: false. */
+  audit?: boolean | {
+    /** The log's folder, for one kernel alone. Left out: .audit in dataDir. */
+    dir?: string | undefined
+    /** How large a file of the log grows before the next begins, in bytes. Default: 10485760. */
+    maxBytes?: number | undefined
+    /** How many files of the log are kept. Default: 10. */
+    keep?: number | undefined
+  } | undefined
   /** What holds for a plugin whose manifest does not say otherwise. */
   defaults?: PluginDefaults | undefined
   /** How many plugins of a wave start at once. Left out: the number of cores, at least 2. */
