@@ -20,6 +20,7 @@ export type { KernelServices } from './kernel/kernel-services.js'
 export type { Limits, Manifest, RestartPolicy } from './kernel/manifest.js'
 export type { KernelOptions, Logger } from './kernel/options.js'
 export { loadConfigFile } from './kernel/options.js'
+export type { FaultRecord } from './kernel/plugin-instance.js'
 export * from './passing.js'
 
 /**

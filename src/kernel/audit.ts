@@ -89,7 +89,7 @@ export class Audit {
     this.#options.log.append({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
   }
 
-  #fault({ name, generation, error, lost }: KernelEvents['plugin:fault']): void {
+  #fault({ name, generation, error, lost, restartIn }: KernelEvents['plugin:fault']): void {
     const code = codeOf(error)
     this.#options.log.append({
       kind: code === 'PERMISSION_DENIED' ? 'plugin.denied' : 'plugin.fault',
@@ -97,7 +97,7 @@ export class Audit {
       generation,
       actor: code === 'PERMISSION_DENIED' ? name : KERNEL,
       reason: saidBy(error),
-      details: { code, lost },
+      details: { code, lost, restartIn: restartIn && Math.round(restartIn) },
     })
   }
 

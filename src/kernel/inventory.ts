@@ -4,7 +4,7 @@ import { isErrorCode } from '../errors.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
 import type { Plan } from './dependency-graph.js'
 import type { Isolation } from './manifest.js'
-import type { PluginInstance } from './plugin-instance.js'
+import type { FaultRecord, PluginInstance } from './plugin-instance.js'
 
 /** A plugin as `kernel.plugins()` tells it. */
 export interface PluginInfo {
@@ -22,6 +22,8 @@ export interface PluginInfo {
   restarts: number
   lastError: { code: string | undefined; message: string } | undefined
   lastExit: { at: number; code?: number; reason: string } | undefined
+  /** Its newest faults, at most 20, the oldest first. */
+  history: FaultRecord[]
   /** Services it provides, as name@version. */
   provides: string[]
   subscriptions: { pattern: string; queued: number; inFlight: number; delivered: number; failed: number }[]
@@ -57,6 +59,7 @@ export const infoOf = (instance: PluginInstance, isolation: Isolation): PluginIn
     restarts: instance.restarts,
     lastError: error ? { code: codeOf(error), message: error.message } : undefined,
     lastExit: instance.lastExit,
+    history: [...instance.history],
     provides: generation?.gateway.provides ?? [],
     subscriptions: (generation?.gateway.subscriptions ?? []).map(({ pattern, stats: { queued, inFlight, delivered, failed } }) => ({
       pattern,

@@ -110,6 +110,8 @@ export class Kernel implements AsyncDisposable {
       make: (instance, change, aside, crashed) => this.#make(instance, change, aside, crashed),
       emit: (event, payload) => this.#tell(event, payload),
       adopt: (instance, change) => this.#adopt(instance, change),
+      cameBack: ({ name, restart }) => void (restart.strategy === 'rest-for-one' && this.#reconciler.replaceDependents(name)),
+      givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && this.#reconciler.stopDependents(name)),
     })
     this.#reconciler = new Reconciler(this.#instances, this.#supervisor, options.maxConcurrency)
     for (const [name, config] of Object.entries(options.config)) this.#config.set(name, config)

@@ -45,6 +45,8 @@ export interface EffectiveRestart {
   policy: NonNullable<RestartPolicy['policy']>
   max: number
   within: number
+  strategy: NonNullable<RestartPolicy['strategy']>
+  onGiveUp: NonNullable<RestartPolicy['onGiveUp']>
   backoff: { [Key in keyof Backoff]-?: number }
 }
 
@@ -95,6 +97,8 @@ export const DEFAULT_RESTART: EffectiveRestart = {
   policy: 'permanent',
   max: 5,
   within: 60_000,
+  strategy: 'one-for-one',
+  onGiveUp: 'stop',
   backoff: { initial: 100, max: 30_000, factor: 2 },
 }
 

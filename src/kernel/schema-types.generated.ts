@@ -86,6 +86,10 @@ export interface RestartPolicy {
   within?: number | undefined
   /** How long to wait before each restart. */
   backoff?: Backoff | undefined
+  /** one-for-one: this plugin alone is restarted. rest-for-one: those that depend on it are replaced after it, in start order. Default: "one-for-one". */
+  strategy?: 'one-for-one' | 'rest-for-one' | undefined
+  /** What becomes of those that depend on it when it failed and is not restarted: they are stopped, or left running. Default: "stop". */
+  onGiveUp?: 'stop' | 'leave' | undefined
 }
 
 /** Waits that grow from one attempt to the next, with jitter. */
