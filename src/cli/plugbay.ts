@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { addAudit } from './audit.js'
 import { addCheck } from './check.js'
 import { addDev } from './dev.js'
 import { addGraph } from './graph.js'
@@ -32,6 +33,7 @@ addList(program)
 addGraph(program)
 addDev(program)
 addStart(program)
+addAudit(program)
 
 try {
   await program.parseAsync()

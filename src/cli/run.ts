@@ -21,10 +21,12 @@ export const runKernel = async (options: KernelOptions): Promise<void> => {
     tellStop = resolve
   })
   let signals = 0
+  let stopSignal: NodeJS.Signals | undefined
   const onSignal = (signal: NodeJS.Signals): void => {
     signals += 1
     if (signals > 1) process.exit(128 + constants.signals[signal])
     say(`${signal}: stopping; once more ends it at once.`)
+    stopSignal = signal
     tellStop(signal)
   }
   for (const signal of SIGNALS) process.on(signal, onSignal)
@@ -34,13 +36,13 @@ export const runKernel = async (options: KernelOptions): Promise<void> => {
   try {
     const kernel = await createKernel(options)
     try {
-      const booted = kernel.start().then((report) => {
+      const booted = kernel.start({ actor: 'operator' }).then((report) => {
         if (signals === 0) say(renderBootTree(report, { color: wantsColor(process.stdout), width: (process.stdout.columns ?? 100) - 20 }))
       })
       await Promise.race([told, booted.then(() => told)])
     } finally {
       const since = performance.now()
-      await kernel.stop()
+      await kernel.stop({ actor: 'operator', reason: stopSignal })
       say(style.dim(`stopped in ${duration(performance.now() - since)}`))
     }
     process.exitCode = EXIT.ok

@@ -3,7 +3,10 @@ import type { Command } from 'commander'
 import { type PlaceOptions, readOptions, withPlace } from './project.js'
 import { runKernel } from './run.js'
 
-const start = async (folder: string, place: PlaceOptions): Promise<void> => runKernel(await readOptions(folder, place))
+const start = async (folder: string, place: PlaceOptions): Promise<void> => {
+  const options = await readOptions(folder, place)
+  await runKernel({ ...options, audit: options.audit ?? true })
+}
 
 export const addStart = (program: Command): void => {
   withPlace(program.command('start').description('run the plugins as the configuration says'))

@@ -1,7 +1,7 @@
 /** Why a plugin is not running. */
 import { PlugbayError } from '../errors.js'
 import type { Plan } from './dependency-graph.js'
-import type { PluginInstance } from './plugin-instance.js'
+import type { FaultRecord, PluginInstance } from './plugin-instance.js'
 
 export interface Explanation {
   name: string
@@ -13,6 +13,8 @@ export interface Explanation {
   because: string
   /** Plugins that cannot run because of this one. */
   holdsBack: string[]
+  /** Its newest faults, at most 20, the oldest first. */
+  history: FaultRecord[]
 }
 
 export const explain = (instance: PluginInstance, instances: ReadonlyMap<string, PluginInstance>, plan: Plan): Explanation => {
@@ -22,7 +24,15 @@ export const explain = (instance: PluginInstance, instances: ReadonlyMap<string,
     return other !== instance && (details?.['root'] === name || (!running && name in other.source.manifest.dependencies && !other.running))
   })
   const code = PlugbayError.is(error) ? error.code : undefined
-  return { name, state, running, code, because: because(), holdsBack: holdsBack.map((other) => other.name).sort() }
+  return {
+    name,
+    state,
+    running,
+    code,
+    because: because(),
+    holdsBack: holdsBack.map((other) => other.name).sort(),
+    history: [...instance.history],
+  }
 
   function because(): string {
     if (running) return `It runs, in generation ${instance.generation?.number ?? instance.newest}.`

@@ -5,7 +5,7 @@ import type { Permission } from '../permission-set.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
 import type { Plan } from './dependency-graph.js'
 import type { Isolation } from './manifest.js'
-import type { PluginInstance } from './plugin-instance.js'
+import type { FaultRecord, PluginInstance } from './plugin-instance.js'
 
 /** A plugin as `kernel.plugins()` tells it. */
 export interface PluginInfo {
@@ -25,6 +25,8 @@ export interface PluginInfo {
   lastExit: { at: number; code?: number; reason: string } | undefined
   /** Threads of earlier generations that were to end and are held by native code. */
   stuckThreads: number
+  /** Its newest faults, at most 20, the oldest first. */
+  history: FaultRecord[]
   /** Services it provides, as name@version. */
   provides: string[]
   /** All that it may do; paths are absolute. */
@@ -63,6 +65,7 @@ export const infoOf = (instance: PluginInstance, isolation: Isolation, permissio
     lastError: error ? { code: codeOf(error), message: error.message } : undefined,
     lastExit: instance.lastExit,
     stuckThreads: instance.stuckThreads,
+    history: [...instance.history],
     provides: generation?.gateway.provides ?? [],
     permissions,
     subscriptions: (generation?.gateway.subscriptions ?? []).map(({ pattern, stats: { queued, inFlight, delivered, failed } }) => ({

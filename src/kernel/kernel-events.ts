@@ -8,8 +8,11 @@ import type { PluginState } from './lifecycle.js'
 export type KernelEvents = {
   /** A plugin moved from one state to another. */
   'plugin:state': { name: string; generation: number; from: PluginState; to: PluginState; reason: string }
-  /** A crash, a limit, a denial, a replacement that did not come up. `lost`: events it had taken and not handled. */
-  'plugin:fault': { name: string; generation: number; error: Error; lost?: number }
+  /**
+   * A crash, a limit, a denial, a replacement that did not come up. `lost`: events it had taken and not handled. `restartIn`: ms until
+   * it is started again; a crash without it is not followed by a restart.
+   */
+  'plugin:fault': { name: string; generation: number; error: Error; lost?: number; restartIn?: number }
   /** A generation took over from another. `moved`: events that were handed over; `left`: what the old one could not undo. */
   'plugin:replaced': { name: string; from: number; to: number; reason: string; ms: number; moved: number; left: string[] }
   /** The thread of a plugin was to end and does not: native code holds it. The plugin has no part in the system any more; its thread may end later. */

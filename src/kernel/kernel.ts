@@ -9,6 +9,8 @@ import { Standby } from '../sandbox/host/standby.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import type { HealthReport, LogLevel } from '../sandbox/protocol.js'
 import { Scope } from '../scope.js'
+import { AuditLog } from './audit/audit-log.js'
+import { type Attribution, Audit } from './audit.js'
 import type { BootReport } from './boot-report.js'
 import { discover } from './discovery.js'
 import { type Explanation, explain } from './explain.js'
@@ -31,6 +33,8 @@ import { Reconciler } from './reconciler.js'
 import { ServiceBroker } from './service-broker.js'
 import { type Change, type Replacement, type ReplaceReason, Supervisor } from './supervisor.js'
 import { TaskPools } from './task-pools.js'
+
+const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' }
 
 /** What an unloaded plugin left behind: nothing, if all is well. */
 export interface UnloadReport {
@@ -60,6 +64,7 @@ export class Kernel implements AsyncDisposable {
   readonly #standby: Standby
   readonly #tasks: TaskPools
   readonly #emitter: KernelEmitter
+  readonly #audit: Audit | undefined
   readonly #instances = new Map<string, PluginInstance>()
   readonly #config = new Map<string, object>()
   /** Where plugins lie that the embedder unloaded. */
@@ -95,10 +100,19 @@ export class Kernel implements AsyncDisposable {
     this.#standby = new Standby(options.standby)
     this.#tasks = new TaskPools(options.maxConcurrency)
     this.#emitter = new KernelEmitter((event, error) => this.log.error({ err: error }, `A listener of '${event}' threw.`))
+    this.#audit =
+      options.audit &&
+      new Audit({
+        log: new AuditLog({ ...options.audit, log: this.log }),
+        roles: options.roles,
+        errorOf: (name) => this.#instances.get(name)?.error,
+      })
     this.#supervisor = new Supervisor({
       make: (instance, change, aside, crashed) => this.#make(instance, change, aside, crashed),
       emit: (event, payload) => this.#tell(event, payload),
       adopt: (instance, change) => this.#adopt(instance, change),
+      cameBack: ({ name, restart }) => void (restart.strategy === 'rest-for-one' && this.#reconciler.replaceDependents(name)),
+      givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && this.#reconciler.stopDependents(name)),
     })
     this.#reconciler = new Reconciler(this.#instances, this.#supervisor, options.maxConcurrency)
     for (const [name, config] of Object.entries(options.config)) this.#config.set(name, config)
@@ -115,7 +129,11 @@ export class Kernel implements AsyncDisposable {
    * does not start is left out with its dependents, unless its manifest says `onFailure: "abort"`: then all is stopped again and
    * this rejects with BOOT_FAILED. Rejects with KERNEL_STATE when called twice.
    */
-  async start(): Promise<BootReport> {
+  start(by?: Attribution): Promise<BootReport> {
+    return this.#act('start', undefined, by, () => this.#start())
+  }
+
+  async #start(): Promise<BootReport> {
     if (this.#state !== 'created')
       throw new PlugbayError('KERNEL_STATE', `The kernel is ${this.#state}: it is started once. Make a new one with createKernel().`)
     this.#move('starting')
@@ -156,7 +174,7 @@ export class Kernel implements AsyncDisposable {
       ({ enabled, running, source, error }) => enabled && !running && error !== undefined && source.manifest.onFailure === 'abort',
     )
     if (culprit === undefined) return
-    await this.stop()
+    await this.stop({ actor: 'kernel', reason: `'${culprit.name}' must run and did not start` })
     throw new PlugbayError(
       'BOOT_FAILED',
       `The system did not boot: plugin '${culprit.name}' must run (onFailure: "abort") and did not start. ${culprit.error?.message ?? ''}`,
@@ -165,8 +183,8 @@ export class Kernel implements AsyncDisposable {
   }
 
   /** Stops all plugins in reverse order, each drained, each with a hard end. Idempotent; nothing of the kernel runs afterwards. */
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop()
+  stop(by?: Attribution): Promise<void> {
+    this.#stopped ??= this.#act('stop', undefined, by, () => this.#stop())
     return this.#stopped
   }
 
@@ -179,6 +197,7 @@ export class Kernel implements AsyncDisposable {
     await this.#scope.close()
     await this.#standby.close()
     this.#move('stopped')
+    await this.#audit?.close()
   }
 
   /**
@@ -203,7 +222,11 @@ export class Kernel implements AsyncDisposable {
   }
 
   /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running. */
-  async load(path: string): Promise<PluginInfo> {
+  load(path: string, by?: Attribution): Promise<PluginInfo> {
+    return this.#act('load', undefined, { reason: resolve(this.#options.base, path), ...by }, () => this.#load(path))
+  }
+
+  async #load(path: string): Promise<PluginInfo> {
     const instance = await this.#enter(path)
     if (instance.enabled && !instance.running) {
       const { name, state, error } = instance
@@ -241,10 +264,12 @@ export class Kernel implements AsyncDisposable {
   }
 
   /** Stops the plugin, and first those that depend on it, and forgets it. The report says what it left behind. Rejects with PLUGIN_UNKNOWN. */
-  async unload(name: string): Promise<UnloadReport> {
+  async unload(name: string, by?: Attribution): Promise<UnloadReport> {
     const instance = this.#find(name)
-    this.#unloaded.add(instance.source.path)
-    return this.#remove(instance)
+    return this.#act('unload', instance, by, () => {
+      this.#unloaded.add(instance.source.path)
+      return this.#remove(instance)
+    })
   }
 
   async #remove({ name }: PluginInstance): Promise<UnloadReport> {
@@ -254,15 +279,21 @@ export class Kernel implements AsyncDisposable {
   }
 
   /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. */
-  async reload(name: string): Promise<Replacement | undefined> {
+  async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
     this.#assertRunning('reload')
-    return this.#renew(this.#find(name), 'reload')
+    const instance = this.#find(name)
+    return this.#act('reload', instance, by, () => this.#renew(instance, 'reload'))
   }
 
   /** Lets a disabled plugin run. Rejects with what keeps it from running. */
-  async enable(name: string): Promise<void> {
+  async enable(name: string, by?: Attribution): Promise<void> {
     const instance = this.#find(name)
     this.#assertRunning('enable')
+    return this.#act('enable', instance, by, () => this.#enable(instance))
+  }
+
+  async #enable(instance: PluginInstance): Promise<void> {
+    const { name } = instance
     instance.enabled = true
     instance.stuck = false
     instance.rest('resolved', 'it was enabled')
@@ -272,9 +303,14 @@ export class Kernel implements AsyncDisposable {
   }
 
   /** Stops the plugin, and those that depend on it, and keeps it from running until it is enabled. */
-  async disable(name: string): Promise<UnloadReport> {
+  async disable(name: string, by?: Attribution): Promise<UnloadReport> {
     const instance = this.#find(name)
     this.#assertRunning('disable')
+    return this.#act('disable', instance, by, () => this.#disable(instance))
+  }
+
+  async #disable(instance: PluginInstance): Promise<UnloadReport> {
+    const { name } = instance
     instance.enabled = false
     await this.#reconciler.reconcile(`'${name}' was disabled`)
     this.#assertStill(instance)
@@ -286,13 +322,20 @@ export class Kernel implements AsyncDisposable {
    * Gives the plugin a new configuration (what is left out comes from its file and its manifest). It is validated first: CONFIG_INVALID leaves
    * the old one in force. A plugin with `updateConfig` gets it live; another is replaced.
    */
-  async updateConfig(name: string, config: object): Promise<void> {
+  async updateConfig(name: string, config: object, by?: Attribution): Promise<void> {
     const instance = this.#find(name)
+    return this.#act('updateConfig', instance, by, () => this.#updateConfig(instance, config))
+  }
+
+  async #updateConfig(instance: PluginInstance, config: object): Promise<void> {
+    const { name } = instance
     const resolved = await this.#resolveConfig(instance.source, config)
     const live = await instance.inTurn(async () => {
       const { generation } = instance
       if (!generation?.alive || !generation.has('updateConfig')) return false
+      const { config: before } = generation
       await generation.updateConfig(resolved)
+      this.#audit?.configured(name, generation.number, before, resolved)
       return true
     })
     if (live || !instance.running) this.#config.set(name, config)
@@ -331,9 +374,15 @@ export class Kernel implements AsyncDisposable {
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Somebody does something: the audit log says who, before it is done. */
+  #act<T>(action: string, plugin: PluginInstance | undefined, by: Attribution | undefined, run: () => Promise<T>): Promise<T> {
+    return this.#audit ? this.#audit.act(action, plugin, by ?? {}, run) : run()
+  }
+
   #move(to: KernelState): void {
     const from = this.#state
     this.#state = to
+    this.#audit?.told('kernel:state', { from, to })
     this.#emitter.emit('kernel:state', { from, to })
   }
 
@@ -379,6 +428,7 @@ export class Kernel implements AsyncDisposable {
       const { name, from, to, reason, ms } = payload as KernelEvents['plugin:replaced']
       this.log.info({ plugin: name, generation: to }, `Replaced generation ${from} by ${to} in ${ms.toFixed(1)} ms: ${reason}.`)
     }
+    this.#audit?.told(event, payload)
     this.#emitter.emit(event, payload)
     const data = 'error' in payload ? { ...payload, error: toWire(payload.error) } : payload
     void this.bus.publish(`kernel.${event.replace(':', '.')}`, data as never).catch(() => {})
@@ -404,7 +454,8 @@ export class Kernel implements AsyncDisposable {
     const source = change.source ?? instance.source
     void this.#hotReload?.track(source)
     assertRoles(source, this.#options)
-    const host = await placeFor(source, effectiveIsolation(source.manifest, this.#options.defaults), this.#standby)
+    const isolation = effectiveIsolation(source.manifest, this.#options.defaults)
+    const host = await placeFor(source, isolation, this.#standby)
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
       needsModuleHooks(source),
@@ -414,6 +465,8 @@ export class Kernel implements AsyncDisposable {
     })
     const permissions = permissionsOf(source, this.#options)
     const number = ++instance.newest
+    this.#audit?.granted(source, number, isolation)
+    this.#audit?.configured(source.name, number, instance.generation?.config, config)
     const generation: Generation = new Generation({
       source,
       number,
@@ -496,16 +549,16 @@ export class Kernel implements AsyncDisposable {
     this.#hotReload = new HotReload({
       settle,
       known: known.map(({ path }) => path),
-      ignore: [this.#options.dataDir],
+      ignore: [this.#options.dataDir, ...(this.#options.audit ? [this.#options.audit.dir] : [])],
       places: this.#options.plugins,
       configDir: this.#options.configDir,
       instances: this.#instances,
       log: this.log,
       order: () => this.#reconciler.plan.order,
-      changed: (instance) => this.#renew(instance, 'file change'),
-      configured: (instance) => this.updateConfig(instance.name, this.#config.get(instance.name) ?? {}),
-      appeared: (path) => this.#dropIn(path),
-      vanished: (name) => this.#remove(this.#find(name)),
+      changed: (instance) => this.#act('reload', instance, BY_WATCHER, () => this.#renew(instance, 'file change')),
+      configured: (instance) => this.updateConfig(instance.name, this.#config.get(instance.name) ?? {}, BY_WATCHER),
+      appeared: (path) => this.#act('load', undefined, { actor: 'watcher', reason: path }, () => this.#dropIn(path)),
+      vanished: (name) => this.#act('unload', this.#find(name), BY_WATCHER, () => this.#remove(this.#find(name))),
       fault: (name, error) => this.#tell('plugin:fault', { name, generation: this.#instances.get(name)?.newest ?? 0, error }),
     })
     await this.#hotReload.open()

@@ -55,6 +55,8 @@ export interface EffectiveRestart {
   policy: NonNullable<RestartPolicy['policy']>
   max: number
   within: number
+  strategy: NonNullable<RestartPolicy['strategy']>
+  onGiveUp: NonNullable<RestartPolicy['onGiveUp']>
   backoff: { [Key in keyof Backoff]-?: number }
 }
 
@@ -76,6 +78,8 @@ export interface ResolvedOptions {
   /** Undefined: files are not watched. `settle` in ms. */
   watch: { settle: number } | undefined
   dataDir: string
+  /** Undefined: no audit log is kept. `dir` is absolute. */
+  audit: { dir: string; maxBytes: number; keep: number } | undefined
   defaults: EffectiveDefaults
   maxConcurrency: number
   standby: number
@@ -106,10 +110,13 @@ export const DEFAULT_RESTART: EffectiveRestart = {
   policy: 'permanent',
   max: 5,
   within: 60_000,
+  strategy: 'one-for-one',
+  onGiveUp: 'stop',
   backoff: { initial: 100, max: 30_000, factor: 2 },
 }
 
 const DEFAULT_SETTLE = 20
+const DEFAULT_AUDIT = { maxBytes: 10_485_760, keep: 10 }
 
 /** The fields of `over` that are set, laid over `under`. */
 const lay = <T extends object>(under: T, over: { [Key in keyof T]?: T[Key] | undefined } | undefined): T => ({
@@ -133,6 +140,12 @@ export const effectiveRestart = (manifest: { restart?: RestartPolicy | undefined
 /** Where one plugin runs: what its manifest says, else the kernel's default. */
 export const effectiveIsolation = (manifest: { isolation?: Isolation | undefined }, defaults: EffectiveDefaults): Isolation =>
   manifest.isolation ?? defaults.isolation
+
+/** No plugin can be named `.audit`: its folder is nobody's data folder. */
+const auditOptions = ({ dir, ...sizes }: Exclude<OptionsFile['audit'], boolean | undefined>, base: string, dataDir: string) => ({
+  dir: dir === undefined ? join(dataDir, '.audit') : resolve(base, dir),
+  ...lay(DEFAULT_AUDIT, sizes),
+})
 
 const LOG_METHODS = ['debug', 'info', 'warn', 'error'] as const
 const OUTSIDE_SCHEMA = ['logger', 'env']
@@ -181,6 +194,8 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
   const base = resolve(input.base ?? process.cwd())
   const defaults: PluginDefaults = input.defaults ?? {}
   const watch = input.watch ?? false
+  const audit = input.audit ?? false
+  const dataDir = resolve(base, input.dataDir ?? './data')
   return {
     name: input.name ?? 'plugbay',
     base,
@@ -188,7 +203,8 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
     config: input.config ?? {},
     configDir: input.configDir === undefined ? undefined : resolve(base, input.configDir),
     watch: watch === false ? undefined : { settle: (watch === true ? undefined : watch.settle) ?? DEFAULT_SETTLE },
-    dataDir: resolve(base, input.dataDir ?? './data'),
+    dataDir,
+    audit: audit === false ? undefined : auditOptions(audit === true ? {} : audit, base, dataDir),
     defaults: {
       isolation: defaults.isolation ?? 'thread',
       limits: lay(DEFAULT_LIMITS, defaults.limits),

@@ -3,6 +3,19 @@ import type { Generation } from './generation.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import type { EffectiveRestart } from './options.js'
+import { RestartRecord } from './restart-record.js'
+
+/** One fault of a plugin: a crash, a start or a replacement that failed, or the end of its restarts. */
+export interface FaultRecord {
+  /** Milliseconds since 1970. */
+  at: number
+  code: string | undefined
+  message: string
+  generation: number
+}
+
+/** Faults that are remembered of each plugin. */
+const MAX_HISTORY = 20
 
 export class PluginInstance {
   readonly name: string
@@ -15,9 +28,11 @@ export class PluginInstance {
   enabled: boolean
   /** Why it does not run, when it does not. */
   error: Error | undefined
-  /** Times of the restarts within the policy's window, and how many there were in all. */
-  recent: number[] = []
+  /** Restarts after crashes, in all, and what the next one depends on. */
   restarts = 0
+  readonly record = new RestartRecord()
+  /** The newest faults, the oldest first. */
+  history: FaultRecord[] = []
   lastExit: { at: number; code?: number; reason: string } | undefined
   /** Threads of earlier generations that native code keeps from ending. */
   stuckThreads = 0
@@ -39,6 +54,10 @@ export class PluginInstance {
     this.enabled = source.manifest.enabled
     this.#moved = (transition) => moved(this.newest, transition)
     this.#idle = new Lifecycle(source.name, 'discovered', this.#moved)
+  }
+
+  remember(fault: FaultRecord): void {
+    this.history = [...this.history, fault].slice(-MAX_HISTORY)
   }
 
   get state(): PluginState {

@@ -132,6 +132,33 @@ export class Reconciler {
     })
   }
 
+  /** Replaces those that need a plugin which came back, in start order. One whose next generation does not come up stays as it is; that is told as its fault. */
+  replaceDependents(name: string): Promise<void> {
+    return this.#inRound(async () => {
+      for (const dependent of this.#plan.dependentsOf(name).reverse()) {
+        const instance = this.#instances.get(dependent)
+        if (this.#closed || !instance) continue
+        await this.#supervisor.replace(instance, 'dependency').catch(() => {})
+      }
+    })
+  }
+
+  /** Stops those that need a plugin which is not coming back, the last started first. They start again with it. */
+  stopDependents(name: string): Promise<void> {
+    return this.#inRound(async () => {
+      const root = this.#instances.get(name)
+      for (const dependent of this.#plan.dependentsOf(name)) {
+        const instance = this.#instances.get(dependent)
+        // It may have been started again, or stopped, before this round.
+        if (this.#closed || !root || root.running || instance?.generation === undefined) continue
+        const error = dependencyFailed(dependent, name, root.error)
+        await this.#supervisor.stop(instance, error.message)
+        instance.error = error
+        instance.rest('failed', error.message)
+      }
+    })
+  }
+
   /** Stops everything in reverse order, wave by wave, for good. Returns what could not be undone. */
   stopAll(reason: string): Promise<string[]> {
     this.#closed = true

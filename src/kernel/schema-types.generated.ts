@@ -90,6 +90,10 @@ export interface RestartPolicy {
   within?: number | undefined
   /** How long to wait before each restart. */
   backoff?: Backoff | undefined
+  /** one-for-one: this plugin alone is restarted. rest-for-one: those that depend on it are replaced after it, in start order. Default: "one-for-one". */
+  strategy?: 'one-for-one' | 'rest-for-one' | undefined
+  /** What becomes of those that depend on it when it failed and is not restarted: they are stopped, or left running. Default: "stop". */
+  onGiveUp?: 'stop' | 'leave' | undefined
 }
 
 /** Waits that grow from one attempt to the next, with jitter. */
@@ -147,6 +151,15 @@ export interface OptionsFile {
   } | undefined
   /** Where each plugin gets a folder of its own to write to. Default: "./data". */
   dataDir?: string | undefined
+  /** Keep an audit log: a hash-chained record of what was done to which plugin, by whom, and what came of it. `plugbay start` keeps one unless this is false. Default: false. */
+  audit?: boolean | {
+    /** The log's folder, for one kernel alone. Left out: .audit in dataDir. */
+    dir?: string | undefined
+    /** How large a file of the log grows before the next begins, in bytes. Default: 10485760. */
+    maxBytes?: number | undefined
+    /** How many files of the log are kept. Default: 10. */
+    keep?: number | undefined
+  } | undefined
   /** What holds for a plugin whose manifest does not say otherwise. */
   defaults?: PluginDefaults | undefined
   /** How many plugins of a wave start at once. Left out: the number of cores, at least 2. */

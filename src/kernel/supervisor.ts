@@ -8,7 +8,10 @@ import type { PluginSource } from './manifest.js'
 import type { PluginInstance } from './plugin-instance.js'
 
 /** Why a generation is replaced. */
-export type ReplaceReason = 'crash' | 'file change' | 'configuration' | 'reload' | 'upgrade'
+export type ReplaceReason = 'crash' | 'dependency' | 'file change' | 'configuration' | 'reload' | 'upgrade'
+
+/** With these something is new: earlier crashes say nothing about what runs now. */
+const ASKED_FOR: ReadonlySet<ReplaceReason> = new Set(['file change', 'configuration', 'reload', 'upgrade'])
 
 /** What changes with the next generation; what is left out stays. */
 export interface Change {
@@ -30,6 +33,10 @@ export interface SupervisorOptions {
   emit<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void
   /** The change has been carried out: it holds for later generations too. */
   adopt(instance: PluginInstance, change: Change): void
+  /** It runs again after a crash. */
+  cameBack(instance: PluginInstance): void
+  /** It failed, and is not started again. */
+  givenUp(instance: PluginInstance): void
 }
 
 export class Supervisor {
@@ -61,14 +68,21 @@ export class Supervisor {
       instance.startMs = performance.now() - began
       instance.error = error as Error
       instance.rest('failed', reasonOf(error))
-      this.#options.emit('plugin:fault', { name: instance.name, generation: instance.newest, error: error as Error })
+      this.#fault(instance, instance.newest, error as Error)
       throw error
     }
+  }
+
+  #fault(instance: PluginInstance, generation: number, error: Error, more: { lost?: number; restartIn?: number } = {}): void {
+    const code: unknown = PlugbayError.is(error) ? error.code : Reflect.get(error, 'code')
+    instance.remember({ at: Date.now(), code: typeof code === 'string' ? code : undefined, message: reasonOf(error), generation })
+    this.#options.emit('plugin:fault', { name: instance.name, generation, error, ...more })
   }
 
   #started(instance: PluginInstance, change: Change, began: number): void {
     instance.error = undefined
     instance.startMs = performance.now() - began
+    instance.record.up()
     this.#options.adopt(instance, change)
   }
 
@@ -99,12 +113,13 @@ export class Supervisor {
     } catch (error) {
       await next?.close('it did not come up')
       if (old.alive) old.gateway.resume()
-      this.#options.emit('plugin:fault', { name: instance.name, generation: next?.number ?? instance.newest, error: error as Error })
+      this.#fault(instance, next?.number ?? instance.newest, error as Error)
       throw error
     }
     // From here to the end of the turn nothing else runs: no event and no call falls between the two generations.
     const moved = next.gateway.takeOver(old.gateway)
     instance.generation = next
+    if (ASKED_FOR.has(reason)) instance.record.forget()
     this.#started(instance, change, began)
     const ms = performance.now() - began
     const left = await this.#retire(old, reason)
@@ -145,52 +160,53 @@ export class Supervisor {
       const error = generation.fault ?? new PlugbayError('PLUGIN_CRASHED', `Plugin '${instance.name}' crashed.`, { plugin: instance.name })
       instance.error = error
       instance.lastExit = { at: Date.now(), ...(exit.code === undefined ? {} : { code: exit.code }), reason: error.message }
-      this.#options.emit('plugin:fault', { name: instance.name, generation: generation.number, error, lost })
       // A generation that was being retired may crash as it likes.
-      if (instance.generation === generation) this.#restartLater(instance, exit.error !== undefined || exit.code !== 0, error)
+      if (instance.generation !== generation) this.#fault(instance, generation.number, error, { lost })
+      else this.#ended(instance, generation.number, exit.error !== undefined || exit.code !== 0, error, lost)
     }
   }
 
-  #restartLater(instance: PluginInstance, faulty: boolean, error: Error): void {
-    const { policy, max, within, backoff } = instance.restart
-    if (policy === 'temporary' || (policy === 'transient' && !faulty)) {
-      this.#giveUp(instance, error)
+  /** It ended, or its restart failed: the policy says what comes next. */
+  #ended(instance: PluginInstance, generation: number, faulty: boolean, error: Error, lost?: number): void {
+    const { max, within } = instance.restart
+    const verdict = instance.record.ended(instance.restart, faulty)
+    const { restartIn } = verdict
+    // A failed restart was told as such.
+    if (lost !== undefined) this.#fault(instance, generation, error, { lost, ...(restartIn === undefined ? {} : { restartIn }) })
+    if (restartIn !== undefined) {
+      instance.retry = setTimeout(() => void this.#restart(instance), restartIn)
       return
     }
-    const now = Date.now()
-    instance.recent = [...instance.recent.filter((at) => now - at < within), now]
-    const attempt = instance.recent.length
-    if (attempt > max) {
-      this.#giveUp(
-        instance,
-        new PlugbayError(
-          'PLUGIN_CRASH_LOOP',
-          `Plugin '${instance.name}' crashed ${attempt} times within ${within} ms; its policy allows ${max} restarts (restart.max). It stays stopped until it is reloaded. The last crash: ${error.message}`,
-          { plugin: instance.name, cause: error, details: { crashes: attempt, max, within } },
-        ),
-      )
-      return
-    }
-    const wait = Math.min(backoff.max, backoff.initial * backoff.factor ** (attempt - 1))
-    // Half of the wait is chance, so that plugins felled by one cause do not all come back at one moment.
-    instance.retry = setTimeout(() => void this.#restart(instance), wait / 2 + (Math.random() * wait) / 2)
+    const { crashes } = verdict
+    if (crashes === undefined) return this.#giveUp(instance, error, faulty)
+    this.#giveUp(
+      instance,
+      new PlugbayError(
+        'PLUGIN_CRASH_LOOP',
+        `Plugin '${instance.name}' crashed ${times(crashes, 'time')} within ${within} ms; its policy allows ${times(max, 'restart')} (restart.max). It stays stopped until it is reloaded. The last crash: ${error.message}`,
+        { plugin: instance.name, cause: error, details: { crashes, max, within } },
+      ),
+      faulty,
+    )
   }
 
   async #restart(instance: PluginInstance): Promise<void> {
     try {
-      await instance.inTurn(async () => {
+      const restarted = await instance.inTurn(async () => {
         const dead = instance.generation
         // Stopped or replaced meanwhile: there is nothing to restart.
-        if (dead === undefined || dead.alive) return
+        if (dead === undefined || dead.alive) return false
         instance.restarts++
         await this.#replace(instance, dead, 'crash', {})
+        return true
       })
+      if (restarted) this.#options.cameBack(instance)
     } catch (error) {
-      if (instance.generation !== undefined) this.#restartLater(instance, true, error as Error)
+      if (instance.generation !== undefined) this.#ended(instance, instance.newest, true, error as Error)
     }
   }
 
-  #giveUp(instance: PluginInstance, error: Error): void {
+  #giveUp(instance: PluginInstance, error: Error, faulty: boolean): void {
     const { generation } = instance
     void instance.inTurn(async () => {
       if (generation === undefined || instance.generation !== generation) return
@@ -198,7 +214,9 @@ export class Supervisor {
       instance.leave()
       instance.error = error
       instance.stuck = true
-      this.#options.emit('plugin:fault', { name: instance.name, generation: generation.number, error })
+      // A crash that is not answered by a restart has been told as such.
+      if (PlugbayError.is(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
+      if (faulty) this.#options.givenUp(instance)
     })
   }
 
@@ -208,4 +226,5 @@ export class Supervisor {
   }
 }
 
+const times = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 const labels = (leftovers: readonly Leftover[]): string[] => leftovers.map(({ label, error }) => `${label}: ${reasonOf(error)}`)

@@ -23,7 +23,8 @@ test.each([
 test('without arguments it shows its help, and exits 2', async () => {
   const { code, stderr } = await plugbay([], folderWith())
   expect(stderr).toContain('Usage: plugbay')
-  for (const command of ['new', 'check', 'list', 'graph', 'dev', 'start']) expect(stderr).toMatch(new RegExp(`^  ${command} `, 'm'))
+  for (const command of ['new', 'check', 'list', 'graph', 'dev', 'start', 'audit'])
+    expect(stderr).toMatch(new RegExp(`^  ${command} `, 'm'))
   expect(code).toBe(2)
 })
 

@@ -1,0 +1,127 @@
+/** What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration. */
+import { isDeepStrictEqual } from 'node:util'
+import { PlugbayError, reasonOf } from '../errors.js'
+import type { AuditLog } from './audit/audit-log.js'
+import type { KernelEvents } from './kernel-events.js'
+import type { PluginSource } from './manifest.js'
+import type { Permission } from './schema-types.generated.js'
+
+/** Who asks for something, and why: for the audit log. */
+export interface Attribution {
+  /** Default: `embedder`. */
+  actor?: string | undefined
+  reason?: string | undefined
+}
+
+/** What follows by itself, without anybody asking. */
+const KERNEL = 'kernel'
+const EMBEDDER = 'embedder'
+
+/** A text is cut here: one message must not fill a file. */
+const MAX_TEXT = 2_000
+
+const cut = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (${text.length} characters)` : text)
+
+/** What an error says, without the value where it is about a configuration. */
+const saidBy = (error: unknown): string => {
+  if (!PlugbayError.is(error) || error.code !== 'CONFIG_INVALID') return cut(reasonOf(error))
+  const problems = error.details?.['problems']
+  const paths = Array.isArray(problems) ? problems.map(({ path }: { path?: unknown }) => String(path)) : []
+  return `Its configuration is not valid${paths.length > 0 ? `: ${cut(paths.join(', '))}` : ''}.`
+}
+
+const codeOf = (error: unknown): string | undefined => {
+  const code = (error as { code?: unknown } | undefined)?.code
+  return code === undefined ? undefined : String(code)
+}
+
+/** The keys whose values differ. */
+const changedKeys = (before: object, after: object): string[] =>
+  [...new Set([...Object.keys(before), ...Object.keys(after)])]
+    .filter((key) => !isDeepStrictEqual(Reflect.get(before, key), Reflect.get(after, key)))
+    .sort()
+
+export interface AuditOptions {
+  log: AuditLog
+  roles: Readonly<Record<string, readonly Permission[]>>
+  /** Why a plugin does not run. */
+  errorOf(plugin: string): Error | undefined
+}
+
+export class Audit {
+  readonly #options: AuditOptions
+
+  constructor(options: AuditOptions) {
+    this.#options = options
+  }
+
+  /** Somebody asks for something: that is written before it is done, and once more if it is refused or fails. */
+  async act<T>(action: string, plugin: { name: string; newest: number } | undefined, by: Attribution, run: () => Promise<T>): Promise<T> {
+    const { log } = this.#options
+    const actor = by.actor ?? EMBEDDER
+    const target = plugin && { plugin: plugin.name, generation: plugin.newest }
+    log.append({ kind: 'action', ...target, actor, reason: by.reason, details: { action } })
+    try {
+      return await run()
+    } catch (error) {
+      log.append({ kind: 'action.failed', ...target, actor, reason: saidBy(error), details: { action, code: codeOf(error) } })
+      throw error
+    }
+  }
+
+  /** What the kernel tells of itself and its plugins. */
+  told<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
+    switch (event) {
+      case 'plugin:state':
+        return this.#moved(payload as KernelEvents['plugin:state'])
+      case 'plugin:fault':
+        return this.#fault(payload as KernelEvents['plugin:fault'])
+      case 'plugin:replaced':
+        return this.#replaced(payload as KernelEvents['plugin:replaced'])
+      case 'kernel:state':
+        return this.#options.log.append({ kind: 'kernel.state', actor: KERNEL, details: { ...payload } })
+    }
+  }
+
+  #moved({ name, generation, from, to, reason }: KernelEvents['plugin:state']): void {
+    const error = this.#options.errorOf(name)
+    const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : cut(reason)
+    this.#options.log.append({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
+  }
+
+  #fault({ name, generation, error, lost, restartIn }: KernelEvents['plugin:fault']): void {
+    const code = codeOf(error)
+    this.#options.log.append({
+      kind: code === 'PERMISSION_DENIED' ? 'plugin.denied' : 'plugin.fault',
+      plugin: name,
+      generation,
+      actor: code === 'PERMISSION_DENIED' ? name : KERNEL,
+      reason: saidBy(error),
+      details: { code, lost, restartIn: restartIn && Math.round(restartIn) },
+    })
+  }
+
+  #replaced({ name, from, to, reason, moved, left }: KernelEvents['plugin:replaced']): void {
+    const details = { from, moved, left: left.map(cut) }
+    this.#options.log.append({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
+  }
+
+  /** A generation was made: what it may do beyond its own folder. */
+  granted({ name, version, manifest: { permissions, roles } }: PluginSource, generation: number, isolation: string): void {
+    const ofRoles = Object.fromEntries(roles.map((role) => [role, this.#options.roles[role] ?? null]))
+    const details = { version, isolation, permissions, roles: ofRoles }
+    this.#options.log.append({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, details })
+  }
+
+  /** A generation has another configuration than the plugin had before: which of its keys differ. */
+  configured(name: string, generation: number, before: object | undefined, after: object): void {
+    const keys = changedKeys(before ?? {}, after)
+    if (before === undefined || keys.length === 0) return
+    this.#options.log.append({ kind: 'config.changed', plugin: name, generation, actor: KERNEL, details: { keys } })
+  }
+
+  /** Writes what waits, and ends the log. */
+  close(): Promise<void> {
+    return this.#options.log.close()
+  }
+}
