@@ -30,4 +30,5 @@ const write = async (root, name, plugins = []) => {
 export const bundleGuest = async (root) => {
   await write(root, 'thread', [importThroughFunction])
   await write(root, 'boot')
+  await write(root, 'process')
 }

@@ -392,7 +392,10 @@ export class Kernel implements AsyncDisposable {
   ): Promise<Generation> {
     const source = change.source ?? instance.source
     void this.#hotReload?.track(source)
-    const host = await placeFor(source, effectiveIsolation(source.manifest, this.#options.defaults), this.#standby)
+    const { defaults } = this.#options
+    const dataDir = join(this.#options.dataDir, source.name)
+    const limits = effectiveLimits(source.manifest, defaults)
+    const host = await placeFor(source, effectiveIsolation(source.manifest, defaults), this.#standby, { dataDir, limits })
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
       needsModuleHooks(source),
@@ -405,8 +408,8 @@ export class Kernel implements AsyncDisposable {
       source,
       number,
       config,
-      limits: effectiveLimits(source.manifest, this.#options.defaults),
-      dataDir: join(this.#options.dataDir, source.name),
+      limits,
+      dataDir,
       host,
       plane: this.#plane,
       tasks: this.#tasks,

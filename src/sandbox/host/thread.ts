@@ -8,6 +8,7 @@ import type { BootedThread, Standby } from './standby.js'
 
 export class ThreadHost implements PluginHost {
   readonly kind = 'thread'
+  readonly tier = 'thread'
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   readonly #thread: BootedThread
