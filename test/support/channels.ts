@@ -1,6 +1,7 @@
 /** Pairs of channel ends of every kind there is, for suites that hold for all of them. */
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+
 import { Duplex } from 'node:stream'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { onTestFinished } from 'vitest'
 import { type Channel, channelPair, portChannel } from '#src/sandbox/channel.js'
 import { FramedChannel } from '#src/sandbox/framed-channel.js'

@@ -1,6 +1,7 @@
 /** A plugin's place in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
+import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fromWire, PlugbayError, type WireError } from '../../errors.js'
@@ -58,7 +59,10 @@ export class ProcessHost implements PluginHost {
     for (const name of ['stdout', 'stderr'] as const) {
       const stream = child[name]
       const hand = capped((text) => this.onOutput?.(name, text))
-      stream?.setEncoding('utf8').on('data', hand).on('error', () => {})
+      stream
+        ?.setEncoding('utf8')
+        .on('data', hand)
+        .on('error', () => {})
     }
     const channel = new FramedChannel(child.stdio[3] as Duplex, 'kernel')
     channel.besides((error) => (this.#error ??= fromWire(error as WireError)))
@@ -67,16 +71,16 @@ export class ProcessHost implements PluginHost {
       this.#error ??= error
       if (child.pid === undefined) this.#ended(null)
     })
-    child.once('exit', () => {
-      unwatch()
-      this.#signal()
-    })
     child.once('close', (code) => this.#ended(code))
     child.once('exit', (code) => {
-      setTimeout(() => {
+      unwatch()
+      // What it has started ends with it; whoever left the group may hold the streams open.
+      this.#signal()
+      const late = setTimeout(() => {
         for (const stream of child.stdio) stream?.destroy()
         this.#ended(code)
-      }, AFTERMATH).unref()
+      }, AFTERMATH)
+      child.once('close', () => clearTimeout(late))
     })
     return channel
   }
@@ -109,7 +113,7 @@ export class ProcessHost implements PluginHost {
     const exit: Exit = { expected: this.#killed !== undefined }
     if (code !== null) exit.code = code
     if (this.#error !== undefined) exit.error = this.#error
-    const signal = this.#child?.signalCode
+    const signal = this.#child?.signalCode ?? signalOf(code)
     if (signal) exit.signal = signal
     if (this.#killed !== undefined) exit.reason = this.#killed
     this.#settle(exit)
@@ -124,3 +128,7 @@ export class ProcessHost implements PluginHost {
     patience.abort()
   }
 }
+
+/** A sandbox reports the end of the process in it as a shell does: by a code beyond 128. */
+const signalOf = (code: number | null): string | undefined =>
+  Object.entries(constants.signals).find(([, number]) => code === 128 + number)?.[0]
