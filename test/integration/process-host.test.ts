@@ -14,7 +14,7 @@ const manifest = { isolation: 'process' }
 const linux = process.platform === 'linux'
 const onLinux = linux
   ? it
-  : (title: string, ..._: unknown[]) => it.skip(`${title} (what is looked at lies in /proc: run it on Linux)`, () => {})
+  : (title: string, _body: () => Promise<void>) => it.skip(`${title} (what is looked at lies in /proc: run it on Linux)`, () => {})
 
 /** Processes that have this one as an ancestor, as the system tells. */
 const descendantsOf = (pid: number): number[] => {
