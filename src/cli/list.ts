@@ -20,7 +20,13 @@ const fateOf = ({ wave, enabled, error }: ProjectPlugin): string => {
 }
 
 const table = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string => {
-  const rows = plugins.map((plugin) => [plugin.source.name, plugin.source.version, plugin.isolation, fateOf(plugin), needsOf(plugin)])
+  const rows = plugins.map((plugin) => [
+    plugin.source.name,
+    plugin.source.version,
+    plugin.tier ?? plugin.isolation,
+    fateOf(plugin),
+    needsOf(plugin),
+  ])
   const head = ['name', 'version', 'runs', 'starts', 'needs']
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
   const line = (cells: readonly string[]) =>
@@ -38,12 +44,13 @@ const table = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string 
 }
 
 const asData = ({ plugins }: Project): object[] =>
-  plugins.map(({ source, isolation, wave, enabled, error }) => ({
+  plugins.map(({ source, isolation, tier, wave, enabled, error }) => ({
     name: source.name,
     version: source.version,
     description: source.manifest.description,
     path: source.path,
     isolation,
+    tier: tier ?? null,
     enabled,
     wave: wave ?? null,
     dependencies: source.manifest.dependencies,

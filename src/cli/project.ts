@@ -6,6 +6,7 @@ import { PlugbayError } from '../errors.js'
 import { dependencyFailed, type Plan, plan } from '../kernel/dependency-graph.js'
 import { discover } from '../kernel/discovery.js'
 import type { PluginSource } from '../kernel/manifest.js'
+import { needsModuleHooks } from '../kernel/module-access.js'
 import {
   CONFIG_FILES,
   effectiveIsolation,
@@ -16,6 +17,8 @@ import {
 } from '../kernel/options.js'
 import { resolvePluginConfig } from '../kernel/plugin-config.js'
 import { nearest } from '../nearest.js'
+import { processTier } from '../sandbox/host/confinement.js'
+import type { Tier } from '../sandbox/plugin-host.js'
 
 export interface PlaceOptions {
   config?: string
@@ -52,6 +55,8 @@ export interface ProjectProblem {
 export interface ProjectPlugin {
   source: PluginSource
   isolation: string
+  /** How strongly that holds it on this machine; undefined where it cannot run. */
+  tier: Tier | undefined
   enabled: boolean
   /** From 0; undefined for a plugin that would not start. */
   wave: number | undefined
@@ -95,12 +100,18 @@ const problemsIn = (excluded: ReadonlyMap<string, PlugbayError>): ProjectProblem
 
 const assertIsolation = ({ name, manifest }: PluginSource, options: ResolvedOptions): void => {
   const isolation = effectiveIsolation(manifest, options.defaults)
-  if (isolation === 'thread' || isolation === 'inline') return
+  if (isolation !== 'grpc') return
   throw new PlugbayError(
     'ISOLATION_UNAVAILABLE',
-    `Plugin '${name}' asks for isolation '${isolation}', which this version does not have yet. Use 'thread' or 'inline'.`,
+    `Plugin '${name}' asks for isolation '${isolation}', which this version does not have yet. Use 'process', 'thread' or 'inline'.`,
     { plugin: name, details: { isolation } },
   )
+}
+
+const tierFor = async (source: PluginSource, options: ResolvedOptions): Promise<Tier | undefined> => {
+  const isolation = effectiveIsolation(source.manifest, options.defaults)
+  if (isolation !== 'process') return isolation === 'grpc' ? undefined : isolation
+  return processTier(await needsModuleHooks(source))
 }
 
 /** Why each plugin that its dependencies would let start cannot start all the same, by name: where it runs, its configuration. */
@@ -148,6 +159,7 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
     for (const victim of victims) errors.set(victim, dependencyFailed(victim, name, error))
     return { error, victims }
   })
+  const tiers = new Map(await Promise.all(found.map(async (source) => [source.name, await tierFor(source, options)] as const)))
   const waves = planned.waves.map((names) => names.filter((name) => !errors.has(name))).filter((names) => names.length > 0)
   const waveOf = new Map(waves.flatMap((names, wave) => names.map((name) => [name, wave] as const)))
   return {
@@ -155,6 +167,7 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
     plugins: found.map((source) => ({
       source,
       isolation: effectiveIsolation(source.manifest, options.defaults),
+      tier: tiers.get(source.name),
       enabled: source.manifest.enabled,
       wave: waveOf.get(source.name),
       error: errors.get(source.name),

@@ -347,7 +347,9 @@ const sizeOf = (fields: unknown): number => {
 const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
   const how =
     exit.error === undefined
-      ? `its thread exited with code ${exit.code ?? 'unknown'}`
+      ? exit.signal === undefined
+        ? `its place exited with code ${exit.code ?? 'unknown'}`
+        : `its process was ended by ${exit.signal}`
       : `an uncaught error ended it: ${reasonOf(exit.error).replace(/\.$/, '')}`
   const mend = exit.error === undefined ? 'Look for process.exit() in it.' : 'Catch the error where it happens; see its stack in the cause.'
   return new PlugbayError('PLUGIN_CRASHED', `Plugin '${plugin}' crashed ${when}: ${how}. ${mend}`, {

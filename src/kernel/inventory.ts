@@ -2,6 +2,7 @@
 import type { PlugbayError } from '../errors.js'
 import { isErrorCode } from '../errors.js'
 import type { Permission } from '../permission-set.js'
+import type { Tier } from '../sandbox/plugin-host.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
 import type { Plan } from './dependency-graph.js'
 import type { Isolation } from './manifest.js'
@@ -13,6 +14,8 @@ export interface PluginInfo {
   version: string
   state: string
   isolation: Isolation
+  /** How strongly its place really holds it here and now; undefined while it has none. */
+  tier: Tier | undefined
   /** Number of the generation that serves; 0 before the first. */
   generation: number
   /** Where it was found. */
@@ -58,6 +61,7 @@ export const infoOf = (instance: PluginInstance, isolation: Isolation, permissio
     version: source.version,
     state: instance.state,
     isolation,
+    tier: generation?.host.tier,
     generation: generation?.number ?? instance.newest,
     path: source.path,
     wave: instance.wave,

@@ -454,8 +454,13 @@ export class Kernel implements AsyncDisposable {
     const source = change.source ?? instance.source
     void this.#hotReload?.track(source)
     assertRoles(source, this.#options)
-    const isolation = effectiveIsolation(source.manifest, this.#options.defaults)
-    const host = await placeFor(source, isolation, this.#standby)
+    const { defaults } = this.#options
+    const isolation = effectiveIsolation(source.manifest, defaults)
+    const dataDir = join(this.#options.dataDir, source.name)
+    const limits = effectiveLimits(source.manifest, defaults)
+    const permissions = permissionsOf(source, this.#options)
+    const grants = grantsOf(permissions)
+    const host = await placeFor(source, isolation, this.#standby, { dataDir, limits, grants })
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
       needsModuleHooks(source),
@@ -463,7 +468,6 @@ export class Kernel implements AsyncDisposable {
       await host.kill('its generation was not made')
       throw error
     })
-    const permissions = permissionsOf(source, this.#options)
     const number = ++instance.newest
     this.#audit?.granted(source, number, isolation)
     this.#audit?.configured(source.name, number, instance.generation?.config, config)
@@ -471,8 +475,8 @@ export class Kernel implements AsyncDisposable {
       source,
       number,
       config,
-      limits: effectiveLimits(source.manifest, this.#options.defaults),
-      dataDir: join(this.#options.dataDir, source.name),
+      limits,
+      dataDir,
       permissions,
       host,
       plane: this.#plane,
@@ -480,7 +484,7 @@ export class Kernel implements AsyncDisposable {
       aside,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
-      grants: grantsOf(permissions),
+      grants,
       moved: (transition) => this.#tell('plugin:state', { name: source.name, generation: number, ...transition }),
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
       denied: (error) => this.#tell('plugin:fault', { name: source.name, generation: number, error }),

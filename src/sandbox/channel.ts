@@ -7,11 +7,12 @@ export type Batch = unknown[]
 /**
  * A two-way, ordered wire. `send` copies the batch before it returns (a caller may change it afterwards) and throws a
  * DataCloneError for a batch that cannot be copied; on a closed channel it does nothing. `listen` is called once, at the
- * start: nothing arrives before. `closed` is called once, whichever end closed, and no batch comes after it.
+ * start: nothing arrives before. `closed` is called once, whichever end closed, and no batch comes after it; with a fault when what came was no
+ * batch at all.
  */
 export interface Channel {
   send(batch: Batch, transfer?: readonly Transferable[]): void
-  listen(received: (batch: Batch) => void, closed: () => void): void
+  listen(received: (batch: Batch) => void, closed: (fault?: Error) => void): void
   close(): void
 }
 
@@ -20,8 +21,8 @@ export const portChannel = (port: MessagePort): Channel => ({
   send: (batch, transfer) => port.postMessage(batch, transfer),
   listen: (received, closed) => {
     port.on('message', received)
-    port.on('messageerror', closed)
-    port.once('close', closed)
+    port.on('messageerror', () => closed())
+    port.once('close', () => closed())
   },
   close: () => port.close(),
 })

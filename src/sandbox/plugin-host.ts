@@ -3,12 +3,17 @@ import type { Channel } from './channel.js'
 
 export type HostKind = 'inline' | 'thread' | 'process' | 'grpc'
 
+/** How strongly a place holds its plugin: what is really active here, not what was asked for. */
+export type Tier = 'inline' | 'thread' | 'process' | 'process+permission' | 'process+sandbox'
+
 /** How a place ended. */
 export interface Exit {
   /** True when the kernel ended it; false: it ended by itself. */
   expected: boolean
   /** Exit code of the thread or process, where there is one. */
   code?: number
+  /** The signal that ended the process. */
+  signal?: string
   /** What ended it, when it was an error. */
   error?: unknown
   /** The reason given to `kill`. */
@@ -40,6 +45,7 @@ export interface Breach {
  */
 export interface PluginHost {
   readonly kind: HostKind
+  readonly tier: Tier
   /** Settles once, when the place is gone, however it ended. Never rejects. */
   readonly exited: Promise<Exit>
   /** Called once. Resolves with the channel to the guest; a place that is still booting keeps what is sent until it is ready. */

@@ -224,7 +224,10 @@ export class Conversation implements Writer {
     this.#label = label
     channel.listen(
       (batch) => this.#receive(batch),
-      () => this.#end(party.lost?.() ?? new PlugbayError('CHANNEL_CLOSED', `${this.#label} is gone: the channel to it was closed.`)),
+      (fault) => {
+        if (fault) this.#broken(fault)
+        else this.#end(party.lost?.() ?? new PlugbayError('CHANNEL_CLOSED', `${this.#label} is gone: the channel to it was closed.`))
+      },
     )
   }
 

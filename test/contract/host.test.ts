@@ -1,7 +1,10 @@
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Channel } from '#src/sandbox/channel.js'
+import { NO_GRANTS } from '#src/sandbox/grants.js'
 import { InlineHost } from '#src/sandbox/host/inline.js'
+import { ProcessHost } from '#src/sandbox/host/process.js'
 import { Standby } from '#src/sandbox/host/standby.js'
 import { ThreadHost } from '#src/sandbox/host/thread.js'
 import type { Exit, PluginHost } from '#src/sandbox/plugin-host.js'
@@ -11,7 +14,7 @@ import { eventually } from '../support/eventually.js'
 import { emptyFolder, pluginCode, writePlugin } from '../support/plugin-folder.js'
 
 interface HostKind {
-  make: () => PluginHost
+  make: (folder: string) => PluginHost | Promise<PluginHost>
   /** What this kind cannot do, and why: the reason a test is left out. */
   cannot: { contain?: string; interrupt?: string }
 }
@@ -33,12 +36,16 @@ const HOSTS: Record<string, HostKind> = {
   },
   thread: { make: () => threadHost(0), cannot: {} },
   'thread from standby': { make: () => threadHost(1), cannot: {} },
+  process: {
+    make: (folder) => ProcessHost.make({ root: folder, dataDir: join(folder, 'data'), grants: NO_GRANTS, memory: 256, needsHooks: false }),
+    cannot: {},
+  },
 }
 
 /** A host with a plugin in it that is loaded, and the conversation with it. */
-const inhabit = async (make: () => PluginHost, code: string) => {
+const inhabit = async (make: HostKind['make'], code: string) => {
   const path = writePlugin(emptyFolder(), 'guest', { code })
-  const host = make()
+  const host = await make(path)
   onTestFinished(() => host.kill('the test is over'))
   const channel = await host.start(new AbortController().signal)
   const notices: [string, readonly unknown[]][] = []
@@ -77,8 +84,10 @@ for (const [name, { make, cannot }] of Object.entries(HOSTS)) {
     const left = (reason: string | undefined) =>
       reason === undefined ? it : (title: string, _body: () => Promise<void>) => it.skip(`${title} (${reason})`, () => {})
 
-    it('says its kind', () => {
-      expect(name.startsWith(make().kind)).toBe(true)
+    it('says its kind, and how strongly it holds', async () => {
+      const { kind, tier } = await make(emptyFolder())
+      expect(name.startsWith(kind)).toBe(true)
+      expect(tier.startsWith(kind)).toBe(true)
     })
 
     it('answers all the verbs of a plugin, of any hooks', async () => {
@@ -164,20 +173,20 @@ for (const [name, { make, cannot }] of Object.entries(HOSTS)) {
     })
 
     it('does not start once it was killed', async () => {
-      const host = make()
+      const host = await make(emptyFolder())
       await host.kill('before it began')
       await expect(host.start(new AbortController().signal)).rejects.toMatchObject({ code: 'PLUGIN_STOPPED' })
       await expect(host.exited).resolves.toMatchObject({ expected: true, reason: 'before it began' })
     })
 
     it('does not start with a signal that is aborted', async () => {
-      const host = make()
+      const host = await make(emptyFolder())
       await expect(host.start(AbortSignal.abort(new Error('too late')))).rejects.toThrow('too late')
       await host.kill('it never ran')
     })
 
     it('keeps what is sent while it is booting', async () => {
-      const host = make()
+      const host = await make(emptyFolder())
       onTestFinished(() => host.kill('the test is over'))
       const channel: Channel = await host.start(new AbortController().signal)
       const talk = new Conversation(channel, { request: () => undefined }, 'the guest')

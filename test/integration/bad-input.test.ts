@@ -63,9 +63,9 @@ const CASES: Record<string, Case> = {
     says: ['isolation', 'theard', "Did you mean 'thread'"],
   },
   'a kind of isolation that is not built yet': {
-    put: withManifest('{"name":"bad","isolation":"process"}'),
+    put: withManifest('{"name":"bad","isolation":"grpc"}'),
     code: 'ISOLATION_UNAVAILABLE',
-    says: ["'bad'", 'process', 'thread'],
+    says: ["'bad'", 'grpc', 'process', 'thread'],
   },
   'a main outside the folder': {
     put: withManifest('{"name":"bad","main":"../outside.js"}'),

@@ -1,7 +1,10 @@
 /** Pairs of channel ends of every kind there is, for suites that hold for all of them. */
+
+import { Duplex } from 'node:stream'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { onTestFinished } from 'vitest'
 import { type Channel, channelPair, portChannel } from '#src/sandbox/channel.js'
+import { FramedChannel } from '#src/sandbox/framed-channel.js'
 
 /** Each gives two ends that are closed after the test. */
 export const CHANNELS: Record<string, () => [Channel, Channel]> = {
@@ -10,7 +13,35 @@ export const CHANNELS: Record<string, () => [Channel, Channel]> = {
     return closing([portChannel(port1), portChannel(port2)])
   },
   'a port to a worker': () => closing(toWorker()),
+  'a stream of bytes': () => {
+    const [here, there] = streamPair()
+    return closing([new FramedChannel(here, 'kernel'), new FramedChannel(there, 'guest')])
+  },
   'a pair within a thread': () => closing(channelPair()),
+}
+
+/** The two ends of a connection, as a socket has them: what one writes the other reads, and the end of one ends the other. */
+export const streamPair = (): [Duplex, Duplex] => {
+  const make = (other: () => Duplex): Duplex =>
+    new Duplex({
+      allowHalfOpen: false,
+      read() {},
+      write(chunk, _encoding, done) {
+        setImmediate(() => {
+          other().push(chunk)
+          done()
+        })
+      },
+      final(done) {
+        setImmediate(() => {
+          other().push(null)
+          done()
+        })
+      },
+    })
+  const here: Duplex = make(() => there)
+  const there: Duplex = make(() => here)
+  return [here, there]
 }
 
 const closing = (ends: [Channel, Channel]): [Channel, Channel] => {

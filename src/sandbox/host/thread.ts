@@ -9,6 +9,7 @@ import type { BootedThread, Standby } from './standby.js'
 
 export class ThreadHost implements PluginHost {
   readonly kind = 'thread'
+  readonly tier = 'thread'
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   onStuck: PluginHost['onStuck']

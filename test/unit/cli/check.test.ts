@@ -112,8 +112,8 @@ describe('plugbay check', () => {
   })
 
   test('says which kind of isolation is not there yet', async () => {
-    const { code, stdout } = await plugbay(['check'], folderWith(pluginsWith({ far: { isolation: 'process' } })))
-    expect(stdout).toContain("ISOLATION_UNAVAILABLE\n  Plugin 'far' asks for isolation 'process'")
+    const { code, stdout } = await plugbay(['check'], folderWith(pluginsWith({ far: { isolation: 'grpc' } })))
+    expect(stdout).toContain("ISOLATION_UNAVAILABLE\n  Plugin 'far' asks for isolation 'grpc'")
     expect(code).toBe(1)
   })
 

@@ -1,0 +1,270 @@
+/** A channel over a stream of bytes: batches in frames with a length, and the ports that travel in them relayed beside them. */
+import type { Duplex } from 'node:stream'
+import { Deserializer, Serializer } from 'node:v8'
+import { MessageChannel, MessagePort, type Transferable } from 'node:worker_threads'
+import type { Batch, Channel } from './channel.js'
+
+/*
+ * A frame: the length of what follows (uint32, little endian), the number of the line it belongs to (uint32), the value as V8 writes it. A frame
+ * without a value ends its line. Line 0 carries the batches, line 1 what is told beside them; every port that is sent gets a line of its own, odd
+ * numbers by one end, even ones by the other.
+ *
+ * Node's own `ipc` is not used: bytes that are no JSON, or that look like its own commands, throw in the process that reads them.
+ */
+
+/** Bytes of one frame that the kernel takes from a guest, and a guest sends: looked at before anything of it is kept. */
+export const FRAME_LIMIT = 64 * 1_024 * 1_024
+/** Ports that one end may have sent and not closed: each costs the other end memory. */
+const MAX_LINES = 65_536
+
+const BATCHES = 0
+const BESIDE = 1
+const LENGTH_BYTES = 4
+const HEAD_BYTES = 8
+/** To be overwritten: the writer tells the length last. */
+const HEAD = new Uint8Array(HEAD_BYTES)
+
+const uncloneable = (message: string): Error => new DOMException(message, 'DataCloneError')
+
+/** Which end of the stream this is: the kernel believes nothing that comes from a guest. */
+export type Side = 'kernel' | 'guest'
+
+class Writer extends Serializer {
+  /** The ports met in the value, with the lines they got. */
+  readonly ports: [line: number, port: MessagePort][] = []
+  readonly #next: () => number
+
+  constructor(next: () => number) {
+    super()
+    this.#next = next
+  }
+
+  /** Called by V8. */
+  _getDataCloneError(message: string): Error {
+    return uncloneable(message)
+  }
+
+  /** Called by V8 for what is no plain object. */
+  _writeHostObject(object: object): void {
+    if (!(object instanceof MessagePort)) throw uncloneable(`A ${object.constructor.name} cannot go to another process.`)
+    const line = this.#next()
+    this.ports.push([line, object])
+    this.writeUint32(line)
+  }
+}
+
+class Reader extends Deserializer {
+  /** The near ends of the ports that came in the value, with their lines. */
+  readonly ports: [line: number, port: MessagePort][] = []
+  /** The ports as they are in the value. */
+  readonly moved: MessagePort[] = []
+
+  /** Called by V8. */
+  _readHostObject(): MessagePort {
+    if (this.ports.length >= MAX_LINES) throw new RangeError(`a frame has more than ${MAX_LINES} ports`)
+    const { port1, port2 } = new MessageChannel()
+    this.ports.push([this.readUint32(), port1])
+    this.moved.push(port2)
+    return port2
+  }
+}
+
+export class FramedChannel implements Channel {
+  readonly #stream: Duplex
+  readonly #side: Side
+  readonly #lines = new Map<number, MessagePort>()
+  #nextLine: number
+  #received: ((batch: Batch) => void) | undefined
+  #closed: ((fault?: Error) => void) | undefined
+  /** Batches that came before `listen`. */
+  readonly #waiting: Batch[] = []
+  #beside: ((value: unknown) => void) | undefined
+  #over = false
+  #gone = false
+  #fault: Error | undefined
+
+  /** What has come and is no whole frame yet. */
+  #chunks: Buffer[] = []
+  #bytes = 0
+  /** Length of the frame that is coming; undefined: not even that has come. */
+  #wanted: number | undefined
+
+  constructor(stream: Duplex, side: Side) {
+    this.#stream = stream
+    this.#side = side
+    this.#nextLine = side === 'kernel' ? 2 : 3
+    // A broken pipe closes the stream, which is all there is to know.
+    stream.on('error', () => {})
+    // Read from the start, not from `listen` on: ports that were sent may be answered before.
+    stream.on('data', (chunk: Buffer) => {
+      if (this.#over) return
+      try {
+        this.#read(chunk)
+      } catch (error) {
+        this.#fault = error as Error
+        this.#end()
+        stream.destroy()
+      }
+    })
+    stream.once('close', () => {
+      this.#end()
+      this.#gone = true
+      this.#closed?.(this.#fault)
+    })
+  }
+
+  send(batch: Batch, transfer?: readonly Transferable[]): void {
+    if (this.#over) return
+    this.#write(BATCHES, batch.some(isLive) ? cloned(batch, transfer) : batch)
+  }
+
+  /** Tells the other end's `beside` something that is no part of the conversation. */
+  tell(value: unknown): void {
+    if (!this.#over) this.#write(BESIDE, value)
+  }
+
+  /** Takes what the other end tells beside the conversation. To be called before `listen`. */
+  besides(received: (value: unknown) => void): void {
+    this.#beside = received
+  }
+
+  listen(received: (batch: Batch) => void, closed: (fault?: Error) => void): void {
+    // As for any other channel, nothing arrives within this call.
+    queueMicrotask(() => {
+      this.#received = received
+      this.#closed = closed
+      for (const batch of this.#waiting.splice(0)) received(batch)
+      if (this.#gone) closed(this.#fault)
+    })
+  }
+
+  close(): void {
+    if (this.#over) return
+    this.#end()
+    this.#stream.end()
+  }
+
+  #end(): void {
+    this.#over = true
+    this.#chunks = []
+    for (const port of this.#lines.values()) port.close()
+    this.#lines.clear()
+  }
+
+  // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Throws a DataCloneError, and then nothing was sent. */
+  #write(line: number, value: unknown): void {
+    const writer = new Writer(() => (this.#nextLine += 2) - 2)
+    writer.writeRawBytes(HEAD)
+    writer.writeHeader()
+    writer.writeValue(value)
+    const frame = writer.releaseBuffer()
+    const length = frame.length - LENGTH_BYTES
+    if (this.#side === 'guest' && length > FRAME_LIMIT) {
+      for (const [, port] of writer.ports) port.close()
+      throw uncloneable(`${length} bytes are more than the ${FRAME_LIMIT} that go from a plugin's process to the kernel at once.`)
+    }
+    for (const [number, port] of writer.ports) this.#relay(number, port)
+    this.#put(frame, line)
+  }
+
+  #put(frame: Buffer, line: number): void {
+    frame.writeUInt32LE(frame.length - LENGTH_BYTES, 0)
+    frame.writeUInt32LE(line, LENGTH_BYTES)
+    this.#stream.write(frame)
+  }
+
+  /** From now on, what comes out of `port` goes to the other end, and what comes from there goes in. */
+  #relay(line: number, port: MessagePort): void {
+    this.#lines.set(line, port)
+    port.on('message', (value: unknown) => {
+      try {
+        if (!this.#over) this.#write(line, value)
+      } catch {
+        // It crosses threads but no process, such as shared memory: its sender waits in vain, as it would for a slow receiver.
+      }
+    })
+    port.once('close', () => {
+      if (this.#lines.delete(line) && !this.#over) this.#put(Buffer.alloc(HEAD_BYTES), line)
+    })
+  }
+
+  // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #read(chunk: Buffer): void {
+    this.#chunks.push(chunk)
+    this.#bytes += chunk.length
+    while (!this.#over) {
+      if (this.#wanted === undefined) {
+        if (this.#bytes < LENGTH_BYTES) return
+        this.#wanted = this.#length()
+      }
+      if (this.#bytes < LENGTH_BYTES + this.#wanted) return
+      this.#frame(this.#take(LENGTH_BYTES + this.#wanted))
+      this.#wanted = undefined
+    }
+  }
+
+  #length(): number {
+    const length = this.#whole().readUInt32LE(0)
+    if (length < HEAD_BYTES - LENGTH_BYTES) throw new RangeError(`a frame of ${length} bytes is none`)
+    if (this.#side === 'kernel' && length > FRAME_LIMIT)
+      throw new RangeError(`a frame of ${length} bytes is longer than the ${FRAME_LIMIT} that a frame may have`)
+    return length
+  }
+
+  #whole(): Buffer {
+    if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks, this.#bytes)]
+    return this.#chunks[0] as Buffer
+  }
+
+  #take(count: number): Buffer {
+    const all = this.#whole()
+    this.#bytes -= count
+    this.#chunks = this.#bytes === 0 ? [] : [all.subarray(count)]
+    return all.subarray(0, count)
+  }
+
+  #frame(frame: Buffer): void {
+    const line = frame.readUInt32LE(LENGTH_BYTES)
+    const port = this.#lines.get(line)
+    if (frame.length === HEAD_BYTES) {
+      if (this.#lines.delete(line)) port?.close()
+      return
+    }
+    const reader = new Reader(frame.subarray(HEAD_BYTES))
+    reader.readHeader()
+    const value: unknown = reader.readValue()
+    for (const [number, near] of reader.ports) this.#adopt(number, near)
+    if (line === BATCHES) this.#receive(value as Batch)
+    else if (line === BESIDE) this.#beside?.(value)
+    // One that was closed here meanwhile: nobody reads it any more.
+    else port?.postMessage(value, reader.moved)
+  }
+
+  #receive(batch: Batch): void {
+    if (this.#received === undefined || this.#waiting.length > 0) this.#waiting.push(batch)
+    else this.#received(batch)
+  }
+
+  /** A port that came from the other end. */
+  #adopt(line: number, near: MessagePort): void {
+    const theirs = line % 2 !== this.#nextLine % 2
+    if (!theirs || line <= BESIDE || this.#lines.has(line)) throw new RangeError(`the number ${line} of a port is not valid`)
+    if (this.#lines.size >= MAX_LINES) throw new RangeError(`more than ${MAX_LINES} ports are open`)
+    this.#relay(line, near)
+  }
+}
+
+const isLive = (leaf: unknown): boolean => typeof leaf === 'object' || typeof leaf === 'function' || typeof leaf === 'symbol'
+
+/** What structured clone makes of the batch: it refuses what V8 alone would write down as an empty object, and takes away what is moved. */
+const cloned = (batch: Batch, transfer: readonly Transferable[] | undefined): Batch => {
+  for (const object of transfer ?? []) {
+    if (object instanceof ArrayBuffer || object instanceof MessagePort) continue
+    throw uncloneable(`A ${object.constructor.name} cannot move to another process.`)
+  }
+  // @types/node and the global disagree on what is transferable; both mean the same objects.
+  return structuredClone(batch, transfer ? { transfer: transfer as ArrayBuffer[] } : undefined)
+}

@@ -1,0 +1,80 @@
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { processTier } from '#src/sandbox/host/confinement.js'
+import { bin, node } from '../support/command.js'
+import { emptyFolder, infoOf, pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
+
+const manifest = { isolation: 'process' }
+const sandboxed =
+  (await processTier(false)) === 'process+sandbox'
+    ? it
+    : (title: string, _body: () => Promise<void>) =>
+        it.skip(`${title} (no bubblewrap that works here: apt-get install bubblewrap, and let users make namespaces)`, () => {})
+
+describe('a plugin in a process', () => {
+  sandboxed('has in a sandbox no network, no other processes and no files but its own', async () => {
+    const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
+    onTestFinished(() => void server.close())
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { kernel } = await startedWith({
+      far: {
+        code: pluginCode(
+          {
+            start: `
+              await ctx.services.provide('far', {
+                connect: (port) => new Promise((resolve) => {
+                  try { connect(port, '127.0.0.1', () => resolve('connected')).once('error', (error) => resolve(error.code)) }
+                  catch (error) { resolve(error.code) }
+                }),
+                signal: (pid) => { try { return process.kill(pid, 0) } catch (error) { return error.code } },
+                interfaces: () => Object.keys(networkInterfaces()).filter((name) => name !== 'lo'),
+              })`,
+          },
+          "import { connect } from 'node:net'\nimport { networkInterfaces } from 'node:os'",
+        ),
+        manifest,
+      },
+    })
+    expect(infoOf(kernel, 'far').tier).toBe('process+sandbox')
+    const far = await kernel.services.use('far')
+    const { port } = server.address() as { port: number }
+    await expect(far.connect?.(port)).resolves.toMatch(/^(ECONNREFUSED|ENETUNREACH|ERR_ACCESS_DENIED)$/)
+    await expect(far.signal?.(process.pid)).resolves.toBe('ESRCH')
+    await expect(far.interfaces?.()).resolves.toEqual([])
+  })
+
+  it('runs where none of the commands is there that hold it, and says so', async () => {
+    const folder = emptyFolder()
+    writePlugin(folder, 'plugins/far', {
+      code: pluginCode(
+        {
+          start: `
+            let read
+            try { read = readFileSync(${JSON.stringify(join(folder, 'secret.txt'))}, 'utf8') } catch (error) { read = error.code }
+            await ctx.services.provide('far', { read: () => read })`,
+        },
+        "import { readFileSync } from 'node:fs'",
+      ),
+      manifest: { ...manifest, name: 'far' },
+    })
+    writeFileSync(join(folder, 'secret.txt'), 'secret')
+    writeFileSync(
+      join(folder, 'host.mjs'),
+      `import { createKernel } from ${JSON.stringify(import.meta.resolve('#src/index.js'))}
+       const kernel = await createKernel({ base: ${JSON.stringify(folder)}, plugins: './plugins', dataDir: './data', logLevel: 'error' })
+       await kernel.start()
+       const far = await kernel.services.use('far')
+       console.log(kernel.plugins()[0].tier, await far.read())
+       await kernel.stop()`,
+    )
+    const without = { PATH: folder }
+    await expect(node(['host.mjs'], folder, without)).resolves.toMatchObject({
+      stdout: 'process+permission ERR_ACCESS_DENIED\n',
+      stderr: '',
+    })
+    const listed = await node([bin, 'list', '--json'], folder, without)
+    expect(JSON.parse(listed.stdout)).toMatchObject([{ name: 'far', isolation: 'process', tier: 'process+permission' }])
+  })
+})

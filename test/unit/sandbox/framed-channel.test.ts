@@ -1,0 +1,187 @@
+import { once } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import fc from 'fast-check'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import type { Batch } from '#src/sandbox/channel.js'
+import { FRAME_LIMIT, FramedChannel } from '#src/sandbox/framed-channel.js'
+import { streamPair } from '../../support/channels.js'
+import { eventually } from '../../support/eventually.js'
+
+const open = () => {
+  const [here, there] = streamPair()
+  const ends = { kernel: new FramedChannel(here, 'kernel'), guest: new FramedChannel(there, 'guest') }
+  onTestFinished(() => {
+    ends.kernel.close()
+    ends.guest.close()
+  })
+  return { ...ends, here, there }
+}
+
+/** The kernel's end, with what it makes of bytes that are written to it. */
+const receiving = () => {
+  const [here, there] = streamPair()
+  const batches: Batch[] = []
+  const faults: (Error | undefined)[] = []
+  const channel = new FramedChannel(here, 'kernel')
+  channel.listen(
+    (batch) => batches.push(batch),
+    (fault) => faults.push(fault),
+  )
+  onTestFinished(() => channel.close())
+  return { channel, wire: there, batches, faults }
+}
+
+/** The bytes of what a guest sends. */
+const bytesOf = async (send: (guest: FramedChannel) => void): Promise<Buffer> => {
+  const [here, there] = streamPair()
+  send(new FramedChannel(there, 'guest'))
+  const [chunk] = (await once(here, 'data')) as [Buffer]
+  return chunk
+}
+
+const received = async (port: MessagePort): Promise<unknown> => ((await once(port, 'message')) as unknown[])[0]
+
+describe('frames', () => {
+  it('are put together from pieces of any size', async () => {
+    const bytes = Buffer.concat([
+      await bytesOf((guest) => guest.send(['first', 1])),
+      await bytesOf((guest) => guest.send([{ second: 2n }])),
+    ])
+    const { wire, batches } = receiving()
+    for (const byte of bytes) wire.write(Buffer.from([byte]))
+    await eventually(() => expect(batches).toEqual([['first', 1], [{ second: 2n }]]))
+  })
+
+  it('that are too long end the channel before any of them is kept', async () => {
+    const { wire, faults, batches } = receiving()
+    const head = Buffer.alloc(8)
+    head.writeUInt32LE(FRAME_LIMIT + 1)
+    wire.write(head)
+    await eventually(() => expect(faults).toEqual([expect.objectContaining({ message: expect.stringContaining(String(FRAME_LIMIT)) })]))
+    expect(batches).toEqual([])
+  })
+
+  it('of any bytes end the channel with a fault or wait for more, and never throw', async () => {
+    const frame = (bytes: Uint8Array): Buffer => {
+      const head = Buffer.alloc(8)
+      head.writeUInt32LE(bytes.length + 4)
+      return Buffer.concat([head, bytes])
+    }
+    const good = await bytesOf((guest) => guest.send([{ a: [1, 'two', new Map([[3, new Date(4)]])] }]))
+    const mutated = fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 4 }).map((changes) => {
+      const bytes = Buffer.from(good)
+      for (const [at, byte] of changes) bytes[at] = byte
+      return bytes
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.uint8Array(), fc.uint8Array().map(frame), mutated), async (bytes) => {
+        const [here, there] = streamPair()
+        const channel = new FramedChannel(here, 'kernel')
+        let closed = 0
+        channel.listen(
+          () => {},
+          () => closed++,
+        )
+        there.on('error', () => {})
+        ;(there as Duplex).end(Buffer.from(bytes))
+        await eventually(() => expect(closed).toBe(1))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('with a number of a port that is taken or not the sender’s end the channel', async () => {
+    const { port1, port2 } = new MessageChannel()
+    onTestFinished(() => port1.close())
+    const bytes = await bytesOf((guest) => guest.send([port2], [port2]))
+    const { wire, faults } = receiving()
+    wire.write(bytes)
+    wire.write(bytes)
+    await eventually(() => expect(faults).toEqual([expect.objectContaining({ message: expect.stringContaining('port') })]))
+  })
+})
+
+describe('ports', () => {
+  it('cross in messages of ports that crossed', async () => {
+    const { kernel, guest } = open()
+    const outer = new MessageChannel()
+    const inner = new MessageChannel()
+    const arrived = new Promise<MessagePort>((resolve) =>
+      guest.listen(
+        ([port]) => resolve(port as MessagePort),
+        () => {},
+      ),
+    )
+    kernel.send([outer.port2], [outer.port2])
+    const far = await arrived
+    outer.port1.postMessage({ inner: inner.port2 }, [inner.port2])
+    const { inner: farther } = (await received(far)) as { inner: MessagePort }
+    farther.postMessage(new Set(['there and back']))
+    await expect(received(inner.port1)).resolves.toEqual(new Set(['there and back']))
+    inner.port1.postMessage(1)
+    await expect(received(farther)).resolves.toBe(1)
+    outer.port1.close()
+    inner.port1.close()
+    await Promise.all([once(far, 'close'), once(farther, 'close')])
+  })
+
+  it('end with the channel, at both ends', async () => {
+    const { kernel, guest } = open()
+    const { port1, port2 } = new MessageChannel()
+    const arrived = new Promise<MessagePort>((resolve) =>
+      guest.listen(
+        ([port]) => resolve(port as MessagePort),
+        () => {},
+      ),
+    )
+    kernel.listen(
+      () => {},
+      () => {},
+    )
+    kernel.send([port2], [port2])
+    const far = await arrived
+    const ended = [once(port1, 'close'), once(far, 'close')]
+    kernel.close()
+    await Promise.all(ended)
+  })
+
+  it('lose a message that cannot cross, and bring the next', async () => {
+    const { kernel, guest } = open()
+    const { port1, port2 } = new MessageChannel()
+    onTestFinished(() => port1.close())
+    const arrived = new Promise<MessagePort>((resolve) =>
+      guest.listen(
+        ([port]) => resolve(port as MessagePort),
+        () => {},
+      ),
+    )
+    kernel.send([port2], [port2])
+    const far = await arrived
+    port1.postMessage(new SharedArrayBuffer(8))
+    port1.postMessage('next')
+    await expect(received(far)).resolves.toBe('next')
+  })
+})
+
+describe('a guest', () => {
+  it('is refused a value that is too long to be sent, and may go on', async () => {
+    const { kernel, guest } = open()
+    const batches: Batch[] = []
+    kernel.listen(
+      (batch) => batches.push(batch),
+      () => {},
+    )
+    expect(() => guest.send([new Uint8Array(FRAME_LIMIT)])).toThrow(
+      expect.objectContaining({ name: 'DataCloneError', message: expect.stringContaining(String(FRAME_LIMIT)) }),
+    )
+    guest.send(['next'])
+    await eventually(() => expect(batches).toEqual([['next']]))
+  })
+
+  it('may not move what only threads can share', () => {
+    const { guest } = open()
+    const stream = new ReadableStream()
+    expect(() => guest.send([stream], [stream as never])).toThrow(expect.objectContaining({ name: 'DataCloneError' }))
+  })
+})
