@@ -42,7 +42,14 @@ describe('resolved options', () => {
           window: 1024,
           message: 1_048_576,
         },
-        restart: { policy: 'permanent', max: 5, within: 60000, backoff: { initial: 100, max: 30000, factor: 2 } },
+        restart: {
+          policy: 'permanent',
+          max: 5,
+          within: 60000,
+          backoff: { initial: 100, max: 30000, factor: 2 },
+          strategy: 'one-for-one',
+          onGiveUp: 'stop',
+        },
       },
       maxConcurrency: Math.max(2, availableParallelism()),
       standby: 1,
@@ -51,6 +58,7 @@ describe('resolved options', () => {
       env: process.env,
       roles: {},
       grants: {},
+      audit: undefined,
     })
   })
 
