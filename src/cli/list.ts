@@ -38,7 +38,7 @@ const table = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string 
 }
 
 const asData = ({ plugins }: Project): object[] =>
-  plugins.map(({ source, isolation, wave, enabled, error }) => ({
+  plugins.map(({ source, isolation, granted, wave, enabled, error }) => ({
     name: source.name,
     version: source.version,
     description: source.manifest.description,
@@ -49,6 +49,7 @@ const asData = ({ plugins }: Project): object[] =>
     dependencies: source.manifest.dependencies,
     optionalDependencies: source.manifest.optionalDependencies,
     conflicts: source.manifest.conflicts,
+    permissions: granted.permissions,
     error: error && { code: error.code, message: error.message },
   }))
 

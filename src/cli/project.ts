@@ -14,8 +14,10 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from '../kernel/options.js'
+import { assertRoles, permissionsOf } from '../kernel/permissions.js'
 import { resolvePluginConfig } from '../kernel/plugin-config.js'
 import { nearest } from '../nearest.js'
+import type { Granted } from '../permission-set.js'
 
 export interface PlaceOptions {
   config?: string
@@ -52,6 +54,8 @@ export interface ProjectProblem {
 export interface ProjectPlugin {
   source: PluginSource
   isolation: string
+  /** All that it may do. */
+  granted: Granted
   enabled: boolean
   /** From 0; undefined for a plugin that would not start. */
   wave: number | undefined
@@ -110,6 +114,7 @@ const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptio
       const { name, manifest, manifestPath } = source
       try {
         assertIsolation(source, options)
+        assertRoles(source, options)
         const { config, configDir, env } = options
         await resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: config[name], env })
         return undefined
@@ -123,11 +128,14 @@ const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptio
 }
 
 const remarksOn = (names: readonly string[], options: ResolvedOptions): string[] =>
-  Object.keys(options.config)
+  (['config', 'grants'] as const).flatMap((field) => strangersIn(field, names, options))
+
+const strangersIn = (field: 'config' | 'grants', names: readonly string[], options: ResolvedOptions): string[] =>
+  Object.keys(options[field])
     .filter((name) => !names.includes(name))
     .map((name) => {
       const meant = nearest(name, names)
-      return `config has '${name}', but there is no plugin of that name.${meant === undefined ? '' : ` Did you mean '${meant}'?`}`
+      return `${field} has '${name}', but there is no plugin of that name.${meant === undefined ? '' : ` Did you mean '${meant}'?`}`
     })
 
 /**
@@ -155,6 +163,7 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
     plugins: found.map((source) => ({
       source,
       isolation: effectiveIsolation(source.manifest, options.defaults),
+      granted: permissionsOf(source, options).granted,
       enabled: source.manifest.enabled,
       wave: waveOf.get(source.name),
       error: errors.get(source.name),

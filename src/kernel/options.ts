@@ -10,7 +10,16 @@ import { isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-
 import { parseJson } from './json-text.js'
 import { permissionProblems, roleProblems, withGrammar } from './permission-grammar.js'
 import { type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
-import type { Backoff, Isolation, Limits, OptionsFile, Permission, PluginDefaults, PluginGrants, RestartPolicy } from './schema-types.generated.js'
+import type {
+  Backoff,
+  Isolation,
+  Limits,
+  OptionsFile,
+  Permission,
+  PluginDefaults,
+  PluginGrants,
+  RestartPolicy,
+} from './schema-types.generated.js'
 import { validateOptions } from './schema-validators.generated.js'
 
 export type { OptionsFile } from './schema-types.generated.js'

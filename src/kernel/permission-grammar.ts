@@ -52,7 +52,8 @@ const nameFault = (kind: Kind, name: string): string | undefined => {
 
 const resourceFault = (resource: string): string | undefined => {
   const [kind, name] = partsOf(resource)
-  if (!Object.hasOwn(ACTIONS, kind)) return `names the kind '${kind}', which there is not.${didYouMean(kind, KINDS)} There are: ${KINDS.join(', ')}`
+  if (!Object.hasOwn(ACTIONS, kind))
+    return `names the kind '${kind}', which there is not.${didYouMean(kind, KINDS)} There are: ${KINDS.join(', ')}`
   const wanted = NAMES[kind as Kind]
   if (wanted === null) return name === undefined ? undefined : `takes no name: write '${kind}'`
   if (name === undefined || name.trim() === '') return `needs ${wanted.what} after the colon, such as '${kind}:${wanted.example}'`
@@ -97,7 +98,8 @@ export const roleProblems = (names: unknown, roles: Iterable<string>, at: readon
   const problems: Problem[] = []
   for (const [index, name] of Array.isArray(names) ? (names as unknown[]).entries() : []) {
     if (typeof name !== 'string' || name === '' || known.includes(name)) continue
-    const mend = didYouMean(name, known) || (known.length > 0 ? ` There are: ${known.join(', ')}.` : " The kernel's options define none (roles).")
+    const mend =
+      didYouMean(name, known) || (known.length > 0 ? ` There are: ${known.join(', ')}.` : " The kernel's options define none (roles).")
     problems.push({ path: fieldPath([...at, index]), value: name, message: `there is no role '${name}'.${mend}` })
   }
   return problems

@@ -1,6 +1,6 @@
 /** What a plugin may do: what its manifest asks for, or, where the kernel's options name the plugin, what its operator grants. */
 import { join } from 'node:path'
-import { ACTIONS, type Kind, partsOf, pathOf, type Permission, PermissionSet } from '../permission-set.js'
+import { ACTIONS, type Kind, type Permission, PermissionSet, partsOf, pathOf } from '../permission-set.js'
 import type { Grants } from '../sandbox/grants.js'
 import type { PluginSource } from './manifest.js'
 import type { ResolvedOptions } from './options.js'

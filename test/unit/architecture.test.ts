@@ -17,7 +17,19 @@ const ROWS = [
   [
     {
       name: 'ground',
-      owns: ['errors.ts', 'scope.ts', 'nearest.ts', 'passing.ts', 'pattern-cover.ts', 'permission-set.ts', 'denials.ts', 'strip-types.ts', 'subscribe-options.ts', 'topic.ts', 'versions.ts'],
+      owns: [
+        'errors.ts',
+        'scope.ts',
+        'nearest.ts',
+        'passing.ts',
+        'pattern-cover.ts',
+        'permission-set.ts',
+        'denials.ts',
+        'strip-types.ts',
+        'subscribe-options.ts',
+        'topic.ts',
+        'versions.ts',
+      ],
     },
   ],
   [
