@@ -20,6 +20,7 @@ export type { Limits, Manifest, RestartPolicy } from './kernel/manifest.js'
 export type { KernelOptions, Logger } from './kernel/options.js'
 export { loadConfigFile } from './kernel/options.js'
 export * from './passing.js'
+export type { Permission } from './permission-set.js'
 
 /**
  * Makes a kernel; `kernel.start()` starts it. Relative paths are relative to `options.base` (default: the current folder).
