@@ -86,7 +86,10 @@ describe('the gateway', () => {
   })
 
   test('is not harmed by what is no topic, no pattern and no denial', async () => {
-    const { bus, guest, denied, accepted } = lineOf({ resource: 'bus:fine', actions: ['*'] }, { resource: 'bus:fine.**', actions: ['publish'] })
+    const { bus, guest, denied, accepted } = lineOf(
+      { resource: 'bus:fine', actions: ['*'] },
+      { resource: 'bus:fine.**', actions: ['publish'] },
+    )
     const events: string[] = []
     bus.subscribe('**', ({ type }) => void events.push(type))
     for (const topic of [5, null, '', 'kernel.state']) guest.notify('publish', [topic])
