@@ -22,6 +22,7 @@ export type { KernelOptions, Logger } from './kernel/options.js'
 export { loadConfigFile } from './kernel/options.js'
 export type { FaultRecord } from './kernel/plugin-instance.js'
 export * from './passing.js'
+export type { Permission } from './permission-set.js'
 
 /**
  * Makes a kernel; `kernel.start()` starts it. Relative paths are relative to `options.base` (default: the current folder).

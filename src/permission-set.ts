@@ -2,7 +2,7 @@
 import { isAbsolute, relative, resolve, sep } from 'node:path'
 import { PlugbayError } from './errors.js'
 import { covers } from './pattern-cover.js'
-import { matchesSegments } from './topic.js'
+import { isPattern, matchesSegments } from './topic.js'
 
 /** Actions that are allowed on a resource, `kind:name` or `kind`. */
 export interface Permission {
@@ -45,11 +45,19 @@ export const partsOf = (resource: string): [kind: string, name: string | undefin
 const act = (resource: string, action: string): string => {
   const [kind, name = ''] = partsOf(resource)
   const [verb, method] = partsOf(action)
-  if (kind === 'fs') return `${action} '${name}'`
-  if (kind === 'net') return `connect to '${name}'`
-  if (kind === 'bus') return verb === 'subscribe' ? `subscribe to '${name}'` : `publish '${name}'`
-  if (verb === 'provide') return `provide the service '${name}'`
-  return method === undefined ? `use the service '${name}'` : `call '${method}' of the service '${name}'`
+  switch (kind) {
+    case 'bus':
+      return verb === 'subscribe' ? `subscribe to '${name}'` : `publish '${name}'`
+    case 'service':
+      if (verb === 'provide') return `provide the service '${name}'`
+      return method === undefined ? `use the service '${name}'` : `call '${method}' of the service '${name}'`
+    case 'fs':
+      return `${action} '${name}'`
+    case 'net':
+      return `connect to '${name}'`
+    default:
+      return `${action} '${resource}'`
+  }
 }
 
 /** PERMISSION_DENIED: `unsaid` further denials were not told on their own. */
@@ -129,7 +137,7 @@ export class PermissionSet {
     const names = this.names(kind as Kind, action)
     switch (kind as Kind) {
       case 'bus':
-        return names.length > 0 && covers(names, name)
+        return names.length > 0 && isPattern(name) && covers(names, name)
       case 'service': {
         const [verb, method = '*'] = partsOf(action)
         return verb === 'call' ? this.mayCall(name, method) : names.some((each) => fits(each, name))

@@ -20,7 +20,7 @@ import { didYouMean } from './nearest.js'
 import { assertPattern, matches } from './topic.js'
 
 export interface TestKernelOptions
-  extends Pick<KernelOptions, 'base' | 'config' | 'configDir' | 'env' | 'name' | 'watch' | 'maxConcurrency'> {
+  extends Pick<KernelOptions, 'base' | 'config' | 'configDir' | 'env' | 'name' | 'watch' | 'maxConcurrency' | 'roles' | 'grants'> {
   /** The plugins under test: their paths (or `file:` URLs), or folders of plugins. Relative to `base` (default: the current folder). */
   plugins?: string | URL | readonly (string | URL)[] | undefined
   /**

@@ -93,6 +93,9 @@ export function assertPattern(pattern: unknown): asserts pattern is string {
   if (!valid(pattern, PATTERN)) refuse('PATTERN_INVALID', 'The pattern', pattern)
 }
 
+/** Whether {@link assertPattern} accepts it. */
+export const isPattern = (pattern: unknown): pattern is string => valid(pattern, PATTERN)
+
 /** Whether a pattern names more than one exact topic. */
 export const hasWildcard = (pattern: string): boolean => pattern.includes('*')
 

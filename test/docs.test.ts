@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { ERROR_CODES } from '#src/errors.js'
 import { TRANSITIONS } from '#src/kernel/lifecycle.js'
+import { ACTIONS } from '#src/permission-set.js'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -223,6 +224,14 @@ describe('tables', () => {
       Array.from(to.matchAll(/`([a-z]+)`/g), ([, state]) => state),
     ])
     expect(Object.fromEntries(said)).toEqual(TRANSITIONS)
+  })
+
+  test('what permissions can name is what the grammar knows', () => {
+    const said = tableOf('docs/permissions.md', 'permissions').map(([resource, actions = '']) => [
+      bare(resource).split(':')[0],
+      Array.from(actions.matchAll(/`([a-z]+)`/g), ([, action]) => action),
+    ])
+    expect(Object.fromEntries(said)).toEqual(ACTIONS)
   })
 
   test.each(told)('%s speaks of no error code that there is not', (page) => {

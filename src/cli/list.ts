@@ -44,7 +44,7 @@ const table = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string 
 }
 
 const asData = ({ plugins }: Project): object[] =>
-  plugins.map(({ source, isolation, tier, wave, enabled, error }) => ({
+  plugins.map(({ source, isolation, tier, granted, wave, enabled, error }) => ({
     name: source.name,
     version: source.version,
     description: source.manifest.description,
@@ -56,6 +56,7 @@ const asData = ({ plugins }: Project): object[] =>
     dependencies: source.manifest.dependencies,
     optionalDependencies: source.manifest.optionalDependencies,
     conflicts: source.manifest.conflicts,
+    permissions: granted.permissions,
     error: error && { code: error.code, message: error.message },
   }))
 

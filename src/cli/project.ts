@@ -15,8 +15,10 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from '../kernel/options.js'
+import { assertRoles, permissionsOf } from '../kernel/permissions.js'
 import { resolvePluginConfig } from '../kernel/plugin-config.js'
 import { nearest } from '../nearest.js'
+import type { Granted } from '../permission-set.js'
 import { processTier } from '../sandbox/host/confinement.js'
 import type { Tier } from '../sandbox/plugin-host.js'
 
@@ -57,6 +59,8 @@ export interface ProjectPlugin {
   isolation: string
   /** How strongly that holds it on this machine; undefined where it cannot run. */
   tier: Tier | undefined
+  /** All that it may do. */
+  granted: Granted
   enabled: boolean
   /** From 0; undefined for a plugin that would not start. */
   wave: number | undefined
@@ -121,6 +125,7 @@ const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptio
       const { name, manifest, manifestPath } = source
       try {
         assertIsolation(source, options)
+        assertRoles(source, options)
         const { config, configDir, env } = options
         await resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: config[name], env })
         return undefined
@@ -134,11 +139,14 @@ const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptio
 }
 
 const remarksOn = (names: readonly string[], options: ResolvedOptions): string[] =>
-  Object.keys(options.config)
+  (['config', 'grants'] as const).flatMap((field) => strangersIn(field, names, options))
+
+const strangersIn = (field: 'config' | 'grants', names: readonly string[], options: ResolvedOptions): string[] =>
+  Object.keys(options[field])
     .filter((name) => !names.includes(name))
     .map((name) => {
       const meant = nearest(name, names)
-      return `config has '${name}', but there is no plugin of that name.${meant === undefined ? '' : ` Did you mean '${meant}'?`}`
+      return `${field} has '${name}', but there is no plugin of that name.${meant === undefined ? '' : ` Did you mean '${meant}'?`}`
     })
 
 /**
@@ -168,6 +176,7 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
       source,
       isolation: effectiveIsolation(source.manifest, options.defaults),
       tier: tiers.get(source.name),
+      granted: permissionsOf(source, options).granted,
       enabled: source.manifest.enabled,
       wave: waveOf.get(source.name),
       error: errors.get(source.name),

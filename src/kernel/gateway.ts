@@ -13,7 +13,7 @@ import { type Body, Boxed, type Call, type Conversation, type Meta, type Party }
 import { Sizes } from '../sandbox/sizes.js'
 import { tooLarge } from '../sandbox/unsendable.js'
 import type { Scope } from '../scope.js'
-import { assertTopic } from '../topic.js'
+import { assertPattern, assertTopic } from '../topic.js'
 import { FileAccess } from './file-access.js'
 import { NetAccess } from './net-access.js'
 import { PackedEvent, packedDataOf, packedEvent } from './packed-event.js'
@@ -55,6 +55,9 @@ export interface GatewayOptions {
   /** The place ended or broke the protocol. */
   ended(reason: PlugbayError): void
 }
+
+/** Longer names of resources and actions are no guest's of ours. */
+const MAX_TOLD = 4_096
 
 /** One service of the plugin. */
 interface Offer extends ServiceProvider {
@@ -141,7 +144,7 @@ export class Gateway implements Party, ServiceConsumer {
         break
       }
       case 'denied':
-        this.#deniedThere(metas[0] as string, metas[1] as string, metas[2] as number)
+        this.#deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
         break
       case 'log':
         this.#options.log(metas[0] as LogLevel, metas[1] as string, body.open())
@@ -186,19 +189,18 @@ export class Gateway implements Party, ServiceConsumer {
   // ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #publish(topic: string, packed: Packed): void {
-    // The guest refuses by itself: one that comes here went round it.
-    if (!this.#permissions.mayPublish(topic)) {
-      this.#denials.add(`bus:${topic}`, 'publish')
-      this.#accept()
-      return
-    }
     const { bus, stamp } = this.#plane
     let room: Promise<void> | undefined
     try {
       assertPublic(topic, this.name)
-      // The guest has looked; but a guest may be anybody.
+      // The guest refuses by itself what follows: one that comes here went round it.
       if (packed.size > this.#options.message)
         throw tooLarge(`The data of '${topic}'`, packed.size, this.#options.message, { plugin: this.name })
+      if (!this.#permissions.mayPublish(topic)) {
+        this.#denials.add(`bus:${topic}`, 'publish')
+        this.#accept()
+        return
+      }
       room = bus.dispatch(new PackedEvent(stamp.id(), topic, this.name, stamp.time(), packed))
     } catch (error) {
       this.#refused(topic, error)
@@ -231,6 +233,7 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   #subscribe(number: number, pattern: string, capacity: number | null): void {
+    assertPattern(pattern)
     if (!this.#permissions.maySubscribe(pattern)) {
       this.#denials.add(`bus:${pattern}`, 'subscribe')
       return
@@ -376,7 +379,8 @@ export class Gateway implements Party, ServiceConsumer {
 
   /** What the guest says that it refused; what it may do was not refused. */
   #deniedThere(resource: string, action: string, times: number): void {
-    if (!this.#permissions.has(resource, action)) this.#denials.add(resource, action, times)
+    if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !(times > 0) || this.#permissions.has(resource, action)) return
+    this.#denials.add(resource, action, times)
   }
 
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────

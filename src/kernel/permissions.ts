@@ -16,7 +16,8 @@ const FREE: readonly Permission[] = [
 type Subject = Pick<PluginSource, 'name' | 'root' | 'manifest' | 'manifestPath' | 'path'>
 type Rules = Pick<ResolvedOptions, 'roles' | 'grants' | 'dataDir'>
 
-const ofRoles = (names: readonly string[], roles: Rules['roles']): Permission[] => names.flatMap((name) => roles[name] ?? [])
+const ofRoles = (names: readonly string[], roles: Rules['roles']): Permission[] =>
+  names.flatMap((name) => (Object.hasOwn(roles, name) ? (roles[name] ?? []) : []))
 
 const asked = ({ manifest }: Subject, { roles }: Rules): Permission[] => {
   const named = [...(manifest.permissions ?? []), ...ofRoles(manifest.roles, roles)]

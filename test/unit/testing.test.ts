@@ -41,6 +41,19 @@ describe('createTestKernel', () => {
     expect(kernel.kernel.plugins()).toMatchObject([{ isolation: 'thread' }])
   })
 
+  test('holds plugins to their permissions, with the roles and grants of the test', async () => {
+    const files = {
+      ...pluginsWith({ asker: { roles: ['asks'] }, guest: {} }),
+      'plugins/asker/index.js': "export default { start: (ctx) => ctx.bus.publish('ask.' + ctx.permissions.has('bus:ask.*', 'publish')) }",
+      'plugins/guest/index.js': "export default { start: (ctx) => void ctx.bus.publish('ask.me').catch(() => {}) }",
+    }
+    const roles = { asks: [{ resource: 'bus:ask.*', actions: ['publish'] }] }
+    const kernel = await started(files, { roles, grants: { guest: {} } })
+    await kernel.expectEvent('ask.true')
+    await kernel.expectEvent('kernel.plugin.fault')
+    expect(() => kernel.expectNoFaults()).toThrow("PERMISSION_DENIED: Plugin 'guest' may not publish 'ask.me'")
+  })
+
   test('takes a plugin by URL', async () => {
     const folder = folderWith(ECHO)
     const kernel = await createTestKernel({ plugins: [pathToFileURL(join(folder, 'plugins', 'echo'))] })

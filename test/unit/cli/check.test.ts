@@ -12,6 +12,48 @@ describe('plugbay check', () => {
     })
   })
 
+  test('shows what each plugin may do, once one has permissions of its own, and grants for a plugin that is not there', async () => {
+    const folder = folderWith({
+      ...pluginsWith({
+        database: {
+          roles: ['writer'],
+          permissions: [
+            { resource: 'service:database', actions: ['provide'] },
+            { resource: 'net:db.example.com', actions: ['connect'] },
+          ],
+        },
+        users: { permissions: [{ resource: 'service:database', actions: ['call:get', 'call:all'] }] },
+        guest: {},
+        free: {},
+      }),
+      'plugbay.config.json': {
+        plugins: './plugins',
+        roles: { writer: [{ resource: 'fs:data', actions: ['*'] }] },
+        grants: { guest: {}, gest: {} },
+      },
+    })
+    expect(await plugbay(['check'], folder)).toEqual({
+      code: 0,
+      stdout: [
+        'database  may publish all; subscribe all; provide database; read data; write data; connect db.example.com',
+        'free      may publish all; subscribe all; provide all; call all',
+        'guest     may nothing',
+        'users     may publish all; subscribe all; call database.get, database.all',
+        '',
+        "! grants has 'gest', but there is no plugin of that name. Did you mean 'guest'?",
+        '✓ 4 plugins in 1 wave would start; nothing to mend.',
+        '',
+      ].join('\n'),
+      stderr: '',
+    })
+  })
+
+  test('says which role there is not', async () => {
+    const { code, stdout } = await plugbay(['check'], folderWith(pluginsWith({ users: { roles: ['writer'] } })))
+    expect(code).toBe(1)
+    expect(stdout).toContain("roles[0]: there is no role 'writer'. The kernel's options define none (roles).")
+  })
+
   test('finds the folder from elsewhere', async () => {
     const folder = folderWith(pluginsWith({ database: {} }))
     expect(await plugbay(['check', folder], folderWith())).toMatchObject({ code: 0 })

@@ -1,0 +1,59 @@
+/** What each plugin may do, as people read it: one line for each kind of act. */
+import { relative } from 'node:path'
+import type { TerminalStyle } from '../kernel/terminal-style.js'
+import { type Granted, PermissionSet } from '../permission-set.js'
+import type { ProjectPlugin } from './project.js'
+
+const ALL = new Set(['**', '*'])
+
+const listed = (names: readonly string[]): string => (names.some((name) => ALL.has(name)) ? 'all' : names.join(', '))
+
+/** The places under the plugin's own folders by their short names. */
+const shortPaths = ({ root, dataDir }: Granted, paths: readonly string[]): string[] =>
+  paths.map((path) => {
+    if (path === dataDir) return 'data'
+    const way = relative(root, path)
+    return path === '*' || way.startsWith('..') ? path : `./${way}`
+  })
+
+/** `[act, what]` for each act that is allowed. */
+const rowsOf = (granted: Granted): [string, string][] => {
+  const set = new PermissionSet(granted)
+  const calls = granted.permissions
+    .filter(({ resource }) => resource.startsWith('service:'))
+    .flatMap(({ resource, actions }) => {
+      const name = resource.slice('service:'.length)
+      if (actions.includes('call')) return [name]
+      return actions.filter((action) => action.startsWith('call:')).map((action) => `${name}.${action.slice('call:'.length)}`)
+    })
+  const uses = (['child', 'worker', 'addons'] as const).filter((kind) => set.has(kind, 'use'))
+  const rows: [string, readonly string[]][] = [
+    ['publish', set.names('bus', 'publish')],
+    ['subscribe', set.names('bus', 'subscribe')],
+    ['provide', set.names('service', 'provide')],
+    ['call', calls],
+    ['read', shortPaths(granted, set.names('fs', 'read'))],
+    ['write', shortPaths(granted, set.names('fs', 'write'))],
+    ['connect', set.names('net', 'connect')],
+    ['env', set.names('env', 'read')],
+    ['import', set.names('builtin', 'import')],
+    ['use', uses],
+  ]
+  return rows.filter(([, names]) => names.length > 0).map(([act, names]) => [act, listed(names)])
+}
+
+/** What everybody may do without a word about it. */
+const FREE = 'publish all; subscribe all; provide all; call all'
+
+const lineOf = (granted: Granted): string =>
+  rowsOf(granted)
+    .map(([act, what]) => `${act} ${what}`)
+    .join('; ') || 'nothing'
+
+/** Empty where no plugin has permissions of its own. */
+export const permissionScreen = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string => {
+  const lines = plugins.map(({ source, granted }) => [source.name, lineOf(granted)] as const)
+  if (lines.every(([, line]) => line === FREE)) return ''
+  const width = Math.max(...lines.map(([name]) => name.length))
+  return lines.map(([name, line]) => `${name.padEnd(width)}  ${style.dim('may')} ${line === FREE ? style.dim(line) : line}`).join('\n')
+}
