@@ -290,7 +290,7 @@ export class Generation {
 }
 
 const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
-  if (PlugbayError.is(exit.error) && exit.error.code === 'PROTOCOL') return exit.error
+  if (PlugbayError.is(exit.error) && (exit.error.code === 'PROTOCOL' || exit.error.code === 'PLUGIN_LIMIT')) return exit.error
   const how =
     exit.error === undefined
       ? exit.signal === undefined

@@ -27,7 +27,7 @@ export const placeFor = async (
   const { name, root } = source
   if (isolation === 'process') {
     const [{ ProcessHost }, needsHooks] = await Promise.all([import('../sandbox/host/process.js'), needsModuleHooks(source)])
-    return ProcessHost.make({ root, dataDir, grants: NO_GRANTS, memory, needsHooks })
+    return ProcessHost.make({ name, root, dataDir, grants: NO_GRANTS, memory, needsHooks })
   }
   throw new PlugbayError(
     'ISOLATION_UNAVAILABLE',
