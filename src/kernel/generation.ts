@@ -345,6 +345,8 @@ const sizeOf = (fields: unknown): number => {
 }
 
 const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
+  // A process host knows of itself why it ended its child.
+  if (PlugbayError.is(exit.error) && exit.error.code === 'PLUGIN_LIMIT') return exit.error
   const how =
     exit.error === undefined
       ? exit.signal === undefined

@@ -29,6 +29,7 @@ const lineOf = (...permissions: Permission[]) => {
     permissions: new PermissionSet({ root: '/', dataDir: '/', permissions }),
     inFlight: 8,
     queue: 8,
+    message: 1_048_576,
     window: 8,
     aside: false,
     log: () => {},

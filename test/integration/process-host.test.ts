@@ -212,9 +212,10 @@ describe('a process that goes wrong', () => {
     )
     await running.kernel.bus.publish('take')
     await eventually(() => expect(running.faults).toHaveLength(1))
-    const { error } = running.faults[0] as { error: Error & { cause?: { details?: { observed: number } } } }
+    const error = running.faults[0]?.error as Error & { code: string; details: { observed: number } }
+    expect(error.code).toBe('PLUGIN_LIMIT')
     expect(error.message).toMatch(/64 MB \(limits\.memory\)/)
-    expect(error.cause?.details?.observed).toBeGreaterThan(64 * 1.25)
+    expect(error.details.observed).toBeGreaterThan(64 * 1.25)
     await answers(running)
   })
 

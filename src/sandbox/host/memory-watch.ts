@@ -21,7 +21,7 @@ const pagesOf = (pid: number): number => {
 }
 
 /** MB that the process and its children have in memory. 0 where the system does not say (it is not Linux), or it has ended. */
-export const residentMemory = (pid: number): number => (pagesOf(pid) * PAGE_BYTES) / MB
+const residentMemory = (pid: number): number => (pagesOf(pid) * PAGE_BYTES) / MB
 
 /** Looks until it is undone; calls `exceeded` once, with the MB observed. */
 export const watchMemory = (pid: number, limit: number, exceeded: (observed: number) => void): (() => void) => {

@@ -65,7 +65,11 @@ export class ProcessHost implements PluginHost {
         .on('error', () => {})
     }
     const channel = new FramedChannel(child.stdio[3] as Duplex, 'kernel')
-    channel.besides((error) => (this.#error ??= fromWire(error as WireError)))
+    // An error of the plugin's own, whatever it says it is.
+    channel.besides((told) => {
+      Reflect.deleteProperty(told as WireError, 'branded')
+      this.#error ??= fromWire(told as WireError)
+    })
     const unwatch = this.#watchMemory(child)
     child.once('error', (error) => {
       this.#error ??= error
@@ -86,13 +90,14 @@ export class ProcessHost implements PluginHost {
   }
 
   #watchMemory({ pid }: ChildProcess): () => void {
-    const { memory } = this.#place
+    const { name, memory } = this.#place
     if (pid === undefined) return () => {}
     return watchMemory(pid, memory * LEEWAY + NODE_ITSELF, (observed) => {
       this.#error = new PlugbayError(
         'PLUGIN_LIMIT',
-        `It took ${observed} MB of memory; its limit is ${memory} MB (limits.memory), a quarter above it, and ${NODE_ITSELF} MB for Node itself.`,
-        { details: { limit: 'memory', allowed: memory, observed } },
+        `Plugin '${name}' took ${observed} MB of memory; its limit is ${memory} MB (limits.memory), a quarter above it, and ${NODE_ITSELF} MB for Node itself. ` +
+          'Look for what it keeps and never lets go, or raise the limit.',
+        { plugin: name, details: { limit: 'memory', allowed: memory, observed } },
       )
       this.#signal()
     })

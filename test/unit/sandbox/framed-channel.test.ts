@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import type { Duplex } from 'node:stream'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -84,7 +83,7 @@ describe('frames', () => {
           () => closed++,
         )
         there.on('error', () => {})
-        ;(there as Duplex).end(Buffer.from(bytes))
+        there.end(Buffer.from(bytes))
         await eventually(() => expect(closed).toBe(1))
       }),
       { numRuns: 300 },
