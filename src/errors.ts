@@ -30,6 +30,7 @@ export const ERROR_CODES = {
   PLUGIN_STOPPED: 'The plugin stopped while the operation was under way.',
   BOOT_FAILED: 'A plugin whose policy is to abort the boot did not start.',
   KERNEL_STATE: 'The operation does not fit the state the kernel is in.',
+  PERMISSION_DENIED: 'A plugin tried what its permissions do not allow.',
   // bus
   TOPIC_INVALID: 'A topic breaks the topic grammar.',
   PATTERN_INVALID: 'A pattern breaks the pattern grammar.',

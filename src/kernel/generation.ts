@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
+import type { Grants } from '../sandbox/grants.js'
 import type { Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
@@ -28,6 +29,8 @@ export interface GenerationOptions {
   /** The kernel's own copy of `plugbay/plugin`, a file: URL. */
   pluginModule: string
   needsHooks: boolean
+  /** What its place lets it reach; undefined: whatever the process may. */
+  grants: Grants | undefined
   moved(transition: Transition): void
   log(level: LogLevel, message: string, fields: unknown): void
   /** The place ended by itself. Told once, in the same turn in which it was noticed. */
@@ -111,7 +114,7 @@ export class Generation {
 
   /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects. */
   async start(): Promise<void> {
-    const { source, number, config, dataDir, host, pluginModule, needsHooks } = this.#options
+    const { source, number, config, dataDir, host, pluginModule, needsHooks, grants } = this.#options
     try {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
@@ -127,6 +130,8 @@ export class Generation {
         entry: pathToFileURL(source.entry).href,
         inline: host.kind === 'inline',
         needsHooks,
+        // Inline there is no gate: it would close the kernel's own doors.
+        grants: host.kind === 'inline' ? undefined : grants,
         config,
         dataDir,
         tasks: Object.keys(source.tasks),

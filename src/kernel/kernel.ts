@@ -23,7 +23,7 @@ import { type PluginSource, readPlugin } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
 import { effectiveIsolation, effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
 import { packedDataOf } from './packed-event.js'
-import { placeFor } from './placement.js'
+import { grantsOf, placeFor } from './placement.js'
 import { resolvePluginConfig } from './plugin-config.js'
 import { PluginInstance } from './plugin-instance.js'
 import { Reconciler } from './reconciler.js'
@@ -413,6 +413,7 @@ export class Kernel implements AsyncDisposable {
       aside,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
+      grants: grantsOf(source),
       moved: (transition) => this.#tell('plugin:state', { name: source.name, generation: number, ...transition }),
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
       crashed: (exit, lost) => crashed(generation, exit, lost),

@@ -1,9 +1,13 @@
 /** Which kind of place a plugin runs in. */
 import { PlugbayError } from '../errors.js'
+import type { Grants } from '../sandbox/grants.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import { ThreadHost } from '../sandbox/host/thread.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
 import type { Isolation, PluginSource } from './manifest.js'
+
+/** What a plugin's place lets it reach; undefined: whatever the process may. */
+export const grantsOf = (_source: PluginSource): Grants | undefined => undefined
 
 /** A new place of that kind, not started. Rejects with ISOLATION_UNAVAILABLE. */
 export const placeFor = async ({ name }: PluginSource, isolation: Isolation, standby: Standby): Promise<PluginHost> => {

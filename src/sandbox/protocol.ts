@@ -1,4 +1,5 @@
 /** The words that kernel and guest say to each other: types only, no platform. `rpc.ts` carries them, whatever the place. */
+import type { Grants } from './grants.js'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -84,6 +85,8 @@ export interface LoadRequest {
   inline: boolean
   /** Its imports need hooks that this Node can only run in a thread of their own: TypeScript, or a folder from which `plugbay/plugin` is not found. */
   needsHooks: boolean
+  /** What its gate opens; undefined: it has none. */
+  grants?: Grants | undefined
   config: unknown
   dataDir: string
   tasks: string[]

@@ -1,9 +1,10 @@
 /** A plugin's place in a worker thread of its own. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { PlugbayError } from '../../errors.js'
+import { PlugbayError, reasonOf } from '../../errors.js'
 import type { Channel } from '../channel.js'
 import { portChannel } from '../channel.js'
 import { type Exit, PATIENCE, type PluginHost } from '../plugin-host.js'
+import { guardOrders } from './guarded-orders.js'
 import type { BootedThread, Standby } from './standby.js'
 
 export class ThreadHost implements PluginHost {
@@ -20,6 +21,12 @@ export class ThreadHost implements PluginHost {
     worker.ref()
     let error: unknown
     worker.on('error', (thrown: unknown) => (error = thrown))
+    guardOrders(worker, (thrown) => {
+      error ??= new PlugbayError('PROTOCOL', `A thread sent its host an order that Node does not take: ${reasonOf(thrown)}`, {
+        cause: thrown,
+      })
+      void worker.terminate()
+    })
     this.exited = new Promise((resolve) =>
       worker.once('exit', (code) => {
         port.close()
