@@ -5,6 +5,8 @@ import { EventBus, type EventBusStats } from '../bus/event-bus.js'
 import { ServiceRegistry } from '../bus/service-registry.js'
 import { PlugbayError, toWire } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import { NO_GRANTS } from '../sandbox/grants.js'
+import { commonFlags } from '../sandbox/host/permission-flags.js'
 import { Standby } from '../sandbox/host/standby.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import type { HealthReport, LogLevel } from '../sandbox/protocol.js'
@@ -23,7 +25,7 @@ import { type PluginSource, readPlugin } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
 import { effectiveIsolation, effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
 import { packedDataOf } from './packed-event.js'
-import { grantsOf, placeFor } from './placement.js'
+import { GATED, placeFor } from './placement.js'
 import { resolvePluginConfig } from './plugin-config.js'
 import { PluginInstance } from './plugin-instance.js'
 import { Reconciler } from './reconciler.js'
@@ -133,7 +135,7 @@ export class Kernel implements AsyncDisposable {
     await this.#abortIfAsked()
     await this.#watching
     this.#assertStarting()
-    this.#standby.open()
+    this.#standby.open(GATED ? commonFlags(this.#options.plugins) : [])
     this.#move('running')
     const infos = [...this.#instances.values()].map((instance) => ({ instance, info: this.#info(instance) }))
     return bootReportOf(performance.now() - began, this.#reconciler.plan, infos, faults)
@@ -392,7 +394,10 @@ export class Kernel implements AsyncDisposable {
   ): Promise<Generation> {
     const source = change.source ?? instance.source
     void this.#hotReload?.track(source)
-    const host = await placeFor(source, effectiveIsolation(source.manifest, this.#options.defaults), this.#standby)
+    const dataDir = join(this.#options.dataDir, source.name)
+    const grants = GATED ? NO_GRANTS : undefined
+    const reach = { root: source.root, places: this.#options.plugins, dataDir }
+    const host = await placeFor(source, effectiveIsolation(source.manifest, this.#options.defaults), this.#standby, reach, grants)
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
       needsModuleHooks(source),
@@ -406,14 +411,14 @@ export class Kernel implements AsyncDisposable {
       number,
       config,
       limits: effectiveLimits(source.manifest, this.#options.defaults),
-      dataDir: join(this.#options.dataDir, source.name),
+      dataDir,
       host,
       plane: this.#plane,
       tasks: this.#tasks,
       aside,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
-      grants: grantsOf(source),
+      grants,
       moved: (transition) => this.#tell('plugin:state', { name: source.name, generation: number, ...transition }),
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
       crashed: (exit, lost) => crashed(generation, exit, lost),

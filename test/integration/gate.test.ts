@@ -1,9 +1,10 @@
 /** What the code of a thread plugin can reach: every door is tried by a real plugin in a real thread, with and without the grant that opens it. */
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Grants, NO_GRANTS } from '#src/sandbox/grants.js'
+import { permissionFlags } from '#src/sandbox/host/permission-flags.js'
 import { Standby } from '#src/sandbox/host/standby.js'
 import { ThreadHost } from '#src/sandbox/host/thread.js'
 import type { LoadRequest, LogLevel } from '#src/sandbox/protocol.js'
@@ -42,8 +43,8 @@ const gated = async (code: string, grants: Partial<Grants> = {}, files: Record<s
     mkdirSync(join(path, name, '..'), { recursive: true })
     writeFileSync(join(path, name), text)
   }
-  const standby = new Standby(0)
-  const host = new ThreadHost(standby)
+  const all = { ...NO_GRANTS, ...grants }
+  const host = new ThreadHost(new Standby(0), permissionFlags(all, { root: path, places: [dirname(path)], dataDir: join(path, 'data') }))
   onTestFinished(() => host.kill('the test is over'))
   const channel = await host.start(new AbortController().signal)
   const lines: Gated['lines'] = []
@@ -57,7 +58,7 @@ const gated = async (code: string, grants: Partial<Grants> = {}, files: Record<s
     },
     "plugin 'curious'",
   )
-  await talk.request('load', loadRequest('curious', path, { ...NO_GRANTS, ...grants }))
+  await talk.request('load', loadRequest('curious', path, all))
   return { host, lines, attempt: () => talk.request('health') }
 }
 

@@ -14,9 +14,9 @@ export class ThreadHost implements PluginHost {
   readonly #thread: BootedThread
   #killed: string | undefined
 
-  /** Takes a thread at once: if it has yet to boot, it does so while the rest of the start is prepared. To be killed also when it is not started. */
-  constructor(standby: Standby) {
-    this.#thread = standby.take()
+  /** Takes a thread at once: if it has yet to boot, it does so while the rest of the start is prepared. To be killed also when it is not started. `flags`: Node's, for this thread alone. */
+  constructor(standby: Standby, flags: readonly string[] = []) {
+    this.#thread = standby.take(flags)
     const { worker, port } = this.#thread
     worker.ref()
     let error: unknown
@@ -30,6 +30,7 @@ export class ThreadHost implements PluginHost {
     this.exited = new Promise((resolve) =>
       worker.once('exit', (code) => {
         port.close()
+        standby.ended(flags)
         const exit: Exit = { expected: this.#killed !== undefined, code }
         if (error !== undefined) exit.error = error
         if (this.#killed !== undefined) exit.reason = this.#killed
