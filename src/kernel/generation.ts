@@ -128,6 +128,7 @@ export class Generation {
         version: source.version,
         generation: number,
         entry: pathToFileURL(source.entry).href,
+        root: source.root,
         inline: host.kind === 'inline',
         needsHooks,
         // Inline there is no gate: it would close the kernel's own doors.

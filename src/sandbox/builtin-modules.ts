@@ -1,5 +1,5 @@
 /** Which of Node's own modules a plugin may import: every one of them is judged here, and one that nobody judged is closed. */
-import { isBuiltin } from 'node:module'
+import nodeModule from 'node:module'
 import { type Deny, entryFor } from './denial.js'
 import type { Grants } from './grants.js'
 
@@ -58,6 +58,7 @@ export type CheckImport = (specifier: string) => void
 // A plugin shares its thread's realm and may change all it finds there: what a check needs is taken now.
 const { apply } = Reflect
 const { startsWith, slice } = String.prototype
+const { isBuiltin } = nodeModule
 
 /** `names`: the {@link importable}. */
 export const importCheck = (names: readonly string[], deny: Deny): CheckImport => {
@@ -65,7 +66,7 @@ export const importCheck = (names: readonly string[], deny: Deny): CheckImport =
   for (const name of names) open[name] = true
   return (specifier) => {
     if (!isBuiltin(specifier)) return
-    const name = apply(startsWith, specifier, ['node:']) ? (apply(slice, specifier, [5]) as string) : specifier
+    const name = apply(startsWith, specifier, ['node:']) ? apply<string, [number], string>(slice, specifier, [5]) : specifier
     if (open[name] !== true) deny(`import 'node:${name}'`, entryForModule(name))
   }
 }

@@ -81,6 +81,8 @@ export interface LoadRequest {
   generation: number
   /** file: URL of the entry module. */
   entry: string
+  /** The plugin's folder, absolute. */
+  root: string
   /** The plugin shares the module cache of the kernel's thread. */
   inline: boolean
   /** Its imports need hooks that this Node can only run in a thread of their own: TypeScript, or a folder from which `plugbay/plugin` is not found. */

@@ -1,9 +1,14 @@
 /** What the code of a thread plugin can reach: every door is tried by a real plugin in a real thread, with and without the grant that opens it. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { BY_GRANT, CLOSED, OPEN } from '#src/sandbox/builtin-modules.js'
 import { type Grants, NO_GRANTS } from '#src/sandbox/grants.js'
+import { CLOSED_GLOBALS, OPEN_GLOBALS } from '#src/sandbox/guest/global-doors.js'
+import { CLOSED_OF_PROCESS, OPEN_OF_PROCESS, REPLACED_OF_PROCESS } from '#src/sandbox/guest/process-doors.js'
 import { permissionFlags } from '#src/sandbox/host/permission-flags.js'
 import { Standby } from '#src/sandbox/host/standby.js'
 import { ThreadHost } from '#src/sandbox/host/thread.js'
@@ -26,6 +31,7 @@ const loadRequest = (name: string, path: string, grants: Grants | undefined): Lo
   version: '1.0.0',
   generation: 1,
   entry: pathToFileURL(join(path, 'index.js')).href,
+  root: path,
   inline: false,
   needsHooks: false,
   grants,
@@ -189,13 +195,17 @@ describe('a plugin without grants', () => {
         [String.prototype, 'startsWith', () => false],
         [String.prototype, 'slice', () => 'path'],
         [Reflect, 'apply', () => ({})],
+        [require('module'), 'isBuiltin', () => false],
         [Function.prototype, 'call', () => ({})],
         [Function.prototype, 'apply', () => ({})],
       ].map(([target, key, value]) => [target, key, target[key], value])
       for (const [target, key, , value] of changes) target[key] = value
       Object.prototype.fs = true
       try {
-        return await import('node:fs').then(() => 'imported', (error) => error.message)
+        require('fs')
+        return 'required'
+      } catch (error) {
+        return error.message
       } finally {
         // What it returns crosses to the kernel by these too.
         for (const [target, key, value] of changes) target[key] = value
@@ -387,5 +397,100 @@ describe('a grant', () => {
         worker: true,
       }),
     ).toEqual([null, null])
+  })
+})
+
+describe('files', () => {
+  /** Tries each expression with `fs`, `fsp` and the folder it lies in, and tells what came of it. */
+  const outcomes = async (expressions: string[], grants: (folder: string) => Partial<Grants>) => {
+    const folder = emptyFolder()
+    for (const name of ['given', 'other']) mkdirSync(join(folder, name))
+    for (const name of ['given/a.json', 'other/a.json']) writeFileSync(join(folder, name), '{"a":1}')
+    symlinkSync(join(folder, 'other'), join(folder, 'given/link'))
+    const body = `
+      const fs = require('fs'), fsp = await import('node:fs/promises'), folder = ${JSON.stringify(folder)}
+      const attempt = async (act) => { try { await act(); return 'done' } catch (error) { return error.code ?? error.message } }
+      return [${expressions.map((expression) => `await attempt(() => ${expression})`).join(', ')}]`
+    return tried(body, grants(folder))
+  }
+  const within = (folder: string) => ({ fs: { read: [join(folder, 'given')], write: [join(folder, 'given')] } })
+  const reading = (folder: string) => ({ fs: { read: [join(folder, 'given')], write: [] } })
+  const DENIED = expect.stringMatching(/^(PERMISSION_DENIED|ERR_ACCESS_DENIED)$/) as string
+
+  it.each([
+    "fs.readFileSync(folder + '/given/a.json')",
+    "fsp.readFile(folder + '/given/a.json')",
+    'fsp.readdir(folder + "/given")',
+    "fs.writeFileSync(folder + '/given/b', 'b')",
+    "fsp.appendFile(folder + '/given/b', 'b')",
+    "fsp.mkdir(folder + '/given/new/deep', { recursive: true })",
+    "fs.renameSync(folder + '/given/a.json', folder + '/given/c')",
+    "fsp.open(folder + '/given/a.json', 'r+').then(async (file) => { await file.sync(); await file.close() })",
+    "new Promise((done, failed) => fs.createReadStream(folder + '/given/a.json').on('error', failed).on('close', done).resume())",
+    'fs.realpathSync.native(folder + "/given")',
+  ])('that are granted: %s', async (expression) => {
+    expect(await outcomes([expression], within)).toEqual(['done'])
+  })
+
+  it.each([
+    "fs.readFileSync(folder + '/other/a.json')",
+    "fs.readFileSync(new URL('file://' + folder + '/other/a.json'))",
+    "fs.readFileSync(Buffer.from(folder + '/other/a.json'))",
+    "fs.readFileSync(folder + '/given/../other/a.json')",
+    "fs.readFileSync(folder + '/given/link/a.json')",
+    "fsp.readFile(folder + '/other/a.json')",
+    'fsp.readdir(folder + "/other")',
+    "fs.writeFileSync(folder + '/other/b', 'b')",
+    "fs.openSync(folder + '/other/b', 'w')",
+    "fs.openSync(folder + '/other/a.json', fs.constants.O_RDWR)",
+    "fsp.copyFile(folder + '/other/a.json', folder + '/given/b')",
+    "fsp.rename(folder + '/given/a.json', folder + '/other/b')",
+    "new Promise((done, failed) => fs.createReadStream(folder + '/other/a.json').on('error', failed).on('close', done).resume())",
+    'fs.realpathSync.native(folder + "/other")',
+    "require(folder + '/other/a.json')",
+    "require('module')._extensions['.json']({}, folder + '/other/a.json')",
+    "fsp.readFile(folder + '/given/../given-more')",
+    "fs.readFileSync({ href: 'file://' + folder + '/other/a.json', protocol: 'file:', hostname: '', pathname: folder + '/other/a.json' })",
+  ])('that are not granted: %s', async (expression) => {
+    expect(await outcomes([expression], within)).toEqual([DENIED])
+  })
+
+  it('that may be read may not be written', async () => {
+    expect(await outcomes(["fs.readFileSync(folder + '/given/a.json')", "fs.writeFileSync(folder + '/given/b', 'b')"], reading)).toEqual([
+      'done',
+      DENIED,
+    ])
+  })
+
+  it.skipIf(process.versions.node.startsWith('20.'))('are closed by Node itself beneath the gate, with all else it knows', async () => {
+    const found = await tried(
+      "try { return [process.permission.has('fs.write'), process.permission.has('child'), process.permission.has('worker'), process.permission.has('fs.read', '/etc/passwd')] } catch (error) { return error.message }",
+    )
+    expect(found).toEqual([false, false, false, false])
+  })
+})
+
+describe('no new door', () => {
+  const names = (list: string) => `Array.from(new Set(${list})).sort()`
+  const unjudged = async (expression: string, judged: readonly string[]) => {
+    const found = (await tried(`return ${names(expression)}`, { builtins: ['vm'] })) as string[]
+    const known = new Set(judged)
+    return found.filter((name) => !known.has(name))
+  }
+  const ALL =
+    '(start) => { const names = []; for (let at = start; at && at !== Object.prototype; at = Object.getPrototypeOf(at)) names.push(...Object.getOwnPropertyNames(at)); return names }'
+
+  it('among the built-in modules: each is open, or opened by a grant', () => {
+    const judged = new Set([...OPEN, ...Object.values(BY_GRANT).flat(), ...CLOSED])
+    expect(builtinModules.map((name) => name.replace(/^node:/, '')).filter((name) => !judged.has(name))).toEqual([])
+  })
+
+  it('among the members of process', async () => {
+    expect(await unjudged(`(${ALL})(process)`, [...OPEN_OF_PROCESS, ...REPLACED_OF_PROCESS, ...CLOSED_OF_PROCESS])).toEqual([])
+  })
+
+  it('among the globals, those of the language aside', async () => {
+    const ofNode = `(${ALL})(globalThis).filter((name) => !require('vm').runInNewContext('Object.getOwnPropertyNames(globalThis)').includes(name))`
+    expect(await unjudged(ofNode, [...OPEN_GLOBALS, ...CLOSED_GLOBALS])).toEqual([])
   })
 })

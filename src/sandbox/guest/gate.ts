@@ -6,6 +6,7 @@ import type { CheckImport } from '../builtin-modules.js'
 import { type Deny, entryFor } from '../denial.js'
 import type { Grants } from '../grants.js'
 import type { LogLevel } from '../protocol.js'
+import { closeFiles, type Folders } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
 import { closeProcess } from './process-doors.js'
@@ -13,6 +14,7 @@ import { replaceStdio } from './stdio.js'
 
 export interface Gate {
   grants: Grants
+  folders: Folders
   deny: Deny
   check: CheckImport
   /** Takes what the plugin writes to its standard streams. */
@@ -20,9 +22,10 @@ export interface Gate {
 }
 
 /** For all time: a thread has one plugin. The module hooks, which hold to the same check, have to be there already. */
-export const closeGate = ({ grants, deny, check, output }: Gate): void => {
+export const closeGate = ({ grants, folders, deny, check, output }: Gate): void => {
   replaceStdio(output)
   closeProcess(grants, deny, check)
+  closeFiles(grants, folders, deny)
   closeGlobals(grants, deny)
   closeModules(deny, check)
   closeThreads(grants, deny)

@@ -81,7 +81,7 @@ const narrowCrypto = (): void => {
   replace(
     'crypto',
     Object.freeze({
-      getRandomValues: ((array) => whole().getRandomValues(array)) as webcrypto.Crypto['getRandomValues'],
+      getRandomValues: (array: Uint8Array): unknown => whole().getRandomValues(array),
       randomUUID: (): string => whole().randomUUID(),
     }),
   )

@@ -14,11 +14,11 @@ export const CLOSED_OF_PROCESS: readonly string[] = words(`
 `)
 
 /** Replaced: by what the plugin was granted, by what leads to its log, or by what asks the gate. */
-export const REPLACED_OF_PROCESS: readonly string[] = words('dlopen env getBuiltinModule mainModule report stderr stdin stdout title')
+export const REPLACED_OF_PROCESS: readonly string[] = words('cwd dlopen env getBuiltinModule mainModule report stderr stdin stdout title')
 
 /** They tell of this thread, or of the process what does no harm, or change this thread alone. */
 export const OPEN_OF_PROCESS: readonly string[] = words(`
-  version versions arch platform release moduleLoadList domain config features uptime argv execArgv argv0 execPath pid ppid debugPort cwd exitCode
+  version versions arch platform release moduleLoadList domain config features uptime argv execArgv argv0 execPath pid ppid debugPort exitCode
   exit reallyExit abort _exiting _fatalException _tickCallback nextTick emitWarning assert hrtime getActiveResourcesInfo
   cpuUsage threadCpuUsage resourceUsage memoryUsage constrainedMemory availableMemory getuid geteuid getgid getegid getgroups allowedNodeEnvironmentFlags
   setUncaughtExceptionCaptureCallback hasUncaughtExceptionCaptureCallback addUncaughtExceptionCaptureCallback
@@ -40,9 +40,18 @@ export const closeProcess = (grants: Grants, deny: Deny, check: CheckImport): vo
   lock(process, 'report', Object.freeze({ getReport: report('getReport'), writeReport: report('writeReport') }))
   lock(process, 'env', granted(process.env, grants.env))
   lock(process, 'mainModule', undefined)
+  // The checks of paths go by it.
+  lock(process, 'cwd', process.cwd)
   if (!grants.addons) lock(process, 'dlopen', () => deny('load a native addon', entryFor('addons', 'use')))
   const { title, getBuiltinModule } = process
-  Object.defineProperty(process, 'title', { get: () => title, set: () => deny('set process.title'), enumerable: true, configurable: false })
+  Object.defineProperty(process, 'title', {
+    get: () => title,
+    set: () => {
+      deny('set process.title')
+    },
+    enumerable: true,
+    configurable: false,
+  })
   if (typeof getBuiltinModule === 'function') {
     lock(process, 'getBuiltinModule', (name: string) => {
       check(name)

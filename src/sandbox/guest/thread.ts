@@ -1,4 +1,6 @@
 /** The guest's end of a thread: what a worker runs from its first line until the kernel ends it. */
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type MessagePort, workerData } from 'node:worker_threads'
 import { importable, importCheck } from '../builtin-modules.js'
 import { portChannel } from '../channel.js'
@@ -14,12 +16,12 @@ import { rehearse } from './rehearsal.js'
 const { port, waits } = workerData as { port: MessagePort; waits: boolean }
 const output = (level: LogLevel, text: string): void => runtime.log(level, text)
 const prepare = async (request: LoadRequest): Promise<void> => {
-  const { name, grants } = request
+  const { name, grants, root, dataDir, pluginModule } = request
   if (grants === undefined) return prepareModules(request)
   const deny = denyFor(name)
   const check = importCheck(importable(grants), deny)
   await prepareModules(request, check)
-  closeGate({ grants, deny, check, output })
+  closeGate({ grants, folders: { root, dataDir, kernel: dirname(fileURLToPath(pluginModule)) }, deny, check, output })
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the thread.
 const runtime = new PluginRuntime(prepare, () => process.exit(0))

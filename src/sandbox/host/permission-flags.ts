@@ -26,13 +26,14 @@ const KNOWS_PATHS = MAJOR >= 22
 /** Plugins with the same flags may run in each other's waiting threads. */
 export const permissionFlags = (grants: Grants, { root, places, dataDir }: Reach): string[] => {
   const { read, write } = grants.fs
-  const files = read.length > 0 || write.length > 0
+  // Under the model no file can be flushed (fsync), and who writes what must last needs that: the gate alone holds such a plugin to its paths.
+  if (write.length > 0) return grants.addons ? [] : ['--no-addons']
+  const files = read.length > 0
   const home = !files && places.some((place) => within(place, root)) ? places : [root]
   const readable = [...home, ...modulesOf([DIST, ...home]), ...(files ? [dataDir, ...read] : [])]
   return [
     KNOWS_PATHS ? '--permission' : '--experimental-permission',
-    ...allow('read', KNOWS_PATHS ? readable : ['*']),
-    ...(files ? allow('write', KNOWS_PATHS ? [dataDir, ...write] : ['*']) : []),
+    ...allow(KNOWS_PATHS ? readable : ['*']),
     ...(grants.child ? ['--allow-child-process'] : []),
     ...(grants.worker || !KNOWS_PATHS ? ['--allow-worker'] : []),
     // Node 20 denies addons under the model always, and has no flag to allow them.
@@ -47,11 +48,11 @@ export const permissionFlags = (grants: Grants, { root, places, dataDir }: Reach
 export const commonFlags = (places: readonly string[]): string[] =>
   permissionFlags(NO_GRANTS, { root: places[0] ?? DIST, places, dataDir: '' })
 
-const allow = (act: 'read' | 'write', paths: readonly string[]): string[] => {
-  if (paths.includes('*')) return [`--allow-fs-${act}=*`]
+const allow = (paths: readonly string[]): string[] => {
+  if (paths.includes('*')) return ['--allow-fs-read=*']
   const all = new Set(paths.flatMap((path) => [path, real(path)]).map((path) => (path.endsWith(sep) ? path.slice(0, -1) : path)))
   // A folder that is not there yet would be taken for a file.
-  return [...all].sort().flatMap((path) => [`--allow-fs-${act}=${path}`, `--allow-fs-${act}=${join(path, '*')}`])
+  return [...all].sort().flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-read=${join(path, '*')}`])
 }
 
 const within = (folder: string, path: string): boolean => path === folder || path.startsWith(join(folder, sep))
