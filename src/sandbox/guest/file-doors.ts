@@ -35,7 +35,7 @@ const { apply } = Reflect
 const { realpathSync } = fs
 const { dirname, relative, resolve, sep } = path
 const { startsWith, includes } = String.prototype
-const { toString } = Buffer.prototype
+const { toString: textOf } = Buffer.prototype
 const fileURLToPath = pathOfUrl
 const WRITING = fs.constants.O_WRONLY | fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_APPEND
 
@@ -117,7 +117,7 @@ const actOf = (flags: unknown): Act => {
 /** Absolute; undefined for what is no path, such as a descriptor: Node says what is wrong with it. */
 const pathOf = (given: unknown): string | undefined => {
   if (typeof given === 'string') return resolve(given)
-  if (given instanceof Uint8Array) return resolve(apply<Uint8Array, [], string>(toString, given, []))
+  if (given instanceof Uint8Array) return resolve(apply<Uint8Array, [], string>(textOf, given, []))
   // Whatever has one passes for a URL.
   if (typeof given === 'object' && given !== null && 'href' in given) return fileURLToPath(given as URL)
   return undefined
