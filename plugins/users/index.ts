@@ -1,5 +1,4 @@
 /** Keeps the users of the application: create, read, update and remove them, and tell of it. */
-import { randomUUID } from 'node:crypto'
 import { definePlugin, type PluginContext } from 'plugbay/plugin'
 import type { NewUser, User, UserChanges, UsersService } from './types.ts'
 
@@ -22,7 +21,7 @@ const checked = ({ name, email, id }: NewUser): Required<NewUser> => {
   const address = text('email', email, 254)
   if (!/^[^\s@]+@[^\s@]+$/.test(address))
     throw failure('INVALID_USER', `A user's email looks like name@example.org, not ${JSON.stringify(email)}.`)
-  return { name: text('name', name, 200), email: address, id: id === undefined ? randomUUID() : text('id', id, 64) }
+  return { name: text('name', name, 200), email: address, id: id === undefined ? crypto.randomUUID() : text('id', id, 64) }
 }
 
 const makeUsers = async ({ bus, services }: PluginContext): Promise<UsersService> => {

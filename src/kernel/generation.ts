@@ -130,7 +130,7 @@ export class Generation {
 
   /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects. */
   async start(): Promise<void> {
-    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks } = this.#options
+    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, grants } = this.#options
     try {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
@@ -146,8 +146,11 @@ export class Generation {
         version: source.version,
         generation: number,
         entry: pathToFileURL(source.entry).href,
+        root: source.root,
         inline: host.kind === 'inline',
         needsHooks,
+        // Inline there is no gate: it would close the kernel's own doors.
+        grants: host.kind === 'inline' ? undefined : grants,
         config,
         dataDir,
         permissions: permissions.granted,
@@ -345,8 +348,8 @@ const sizeOf = (fields: unknown): number => {
 }
 
 const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
-  // A process host knows of itself why it ended its child.
-  if (PlugbayError.is(exit.error) && exit.error.code === 'PLUGIN_LIMIT') return exit.error
+  // A host may know of itself why it ended its place.
+  if (PlugbayError.is(exit.error) && (exit.error.code === 'PLUGIN_LIMIT' || exit.error.code === 'PROTOCOL')) return exit.error
   const how =
     exit.error === undefined
       ? exit.signal === undefined

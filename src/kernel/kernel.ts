@@ -5,6 +5,7 @@ import { EventBus, type EventBusStats } from '../bus/event-bus.js'
 import { ServiceRegistry } from '../bus/service-registry.js'
 import { PlugbayError, toWire } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import { commonFlags } from '../sandbox/host/permission-flags.js'
 import { Standby } from '../sandbox/host/standby.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import type { HealthReport, LogLevel } from '../sandbox/protocol.js'
@@ -26,7 +27,7 @@ import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
 import { effectiveIsolation, effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
 import { packedDataOf } from './packed-event.js'
 import { assertRoles, grantsOf, permissionsOf } from './permissions.js'
-import { placeFor } from './placement.js'
+import { GATED, placeFor } from './placement.js'
 import { resolvePluginConfig } from './plugin-config.js'
 import { PluginInstance } from './plugin-instance.js'
 import { Reconciler } from './reconciler.js'
@@ -152,7 +153,7 @@ export class Kernel implements AsyncDisposable {
     await this.#abortIfAsked()
     await this.#watching
     this.#assertStarting()
-    this.#standby.open()
+    this.#standby.open(GATED ? commonFlags(this.#options.plugins) : [])
     this.#move('running')
     const infos = [...this.#instances.values()].map((instance) => ({ instance, info: this.#info(instance) }))
     return bootReportOf(performance.now() - began, this.#reconciler.plan, infos, faults)
@@ -460,7 +461,8 @@ export class Kernel implements AsyncDisposable {
     const limits = effectiveLimits(source.manifest, defaults)
     const permissions = permissionsOf(source, this.#options)
     const grants = grantsOf(permissions)
-    const host = await placeFor(source, isolation, this.#standby, { dataDir, limits, grants })
+    const reach = { root: source.root, places: this.#options.plugins, dataDir }
+    const host = await placeFor(source, isolation, this.#standby, { reach, limits, grants })
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
       needsModuleHooks(source),
@@ -484,7 +486,7 @@ export class Kernel implements AsyncDisposable {
       aside,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
-      grants,
+      grants: GATED ? grants : undefined,
       moved: (transition) => this.#tell('plugin:state', { name: source.name, generation: number, ...transition }),
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
       denied: (error) => this.#tell('plugin:fault', { name: source.name, generation: number, error }),

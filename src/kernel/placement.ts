@@ -1,6 +1,7 @@
 /** Which kind of place a plugin runs in. */
 import { PlugbayError } from '../errors.js'
 import type { Grants } from '../sandbox/grants.js'
+import { permissionFlags, type Reach } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import { ThreadHost } from '../sandbox/host/thread.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
@@ -8,9 +9,12 @@ import type { Isolation, PluginSource } from './manifest.js'
 import { needsModuleHooks } from './module-access.js'
 import type { EffectiveLimits } from './options.js'
 
+/** Whether the threads of plugins hold them to their grants. */
+export const GATED: boolean = false
+
 /** What a place is made with where its kind holds to it. */
 export interface PlaceNeeds {
-  dataDir: string
+  reach: Reach
   limits: EffectiveLimits
   grants: Grants
 }
@@ -20,12 +24,13 @@ export const placeFor = async (
   source: PluginSource,
   isolation: Isolation,
   standby: Standby,
-  { dataDir, limits: { memory }, grants }: PlaceNeeds,
+  { reach, limits: { memory }, grants }: PlaceNeeds,
 ): Promise<PluginHost> => {
-  if (isolation === 'thread') return new ThreadHost(standby)
+  if (isolation === 'thread') return new ThreadHost(standby, GATED ? permissionFlags(grants, reach) : [])
   // Loaded when it is needed: the guest's code comes with it.
   if (isolation === 'inline') return new (await import('../sandbox/host/inline.js')).InlineHost()
   const { name, root } = source
+  const { dataDir } = reach
   if (isolation === 'process') {
     const [{ ProcessHost }, needsHooks] = await Promise.all([import('../sandbox/host/process.js'), needsModuleHooks(source)])
     return ProcessHost.make({ name, root, dataDir, grants, memory, needsHooks })

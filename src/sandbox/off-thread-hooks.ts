@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { stripTypes } from '../strip-types.js'
+import { type CheckImport, importCheck } from './builtin-modules.js'
+import { denyFor } from './denial.js'
 
 interface Resolved {
   url: string
@@ -15,18 +17,31 @@ interface Loaded {
   shortCircuit: boolean
 }
 
-let pluginModule = ''
-
-export const initialize = (data: { pluginModule: string }): void => {
-  pluginModule = data.pluginModule
+interface HookData {
+  pluginModule: string
+  /** Of a plugin whose imports of built-in modules are checked. */
+  gate?: { plugin: string; importable: string[] } | undefined
 }
 
-export const resolve = (
+let pluginModule = ''
+let check: CheckImport = () => {}
+
+export const initialize = (data: HookData): void => {
+  pluginModule = data.pluginModule
+  if (data.gate) check = importCheck(data.gate.importable, denyFor(data.gate.plugin))
+}
+
+export const resolve = async (
   specifier: string,
   context: object,
   next: (specifier: string, context: object) => Promise<Resolved>,
-): Resolved | Promise<Resolved> =>
-  specifier === 'plugbay/plugin' ? { url: pluginModule, format: 'module', shortCircuit: true } : next(specifier, context)
+): Promise<Resolved> => {
+  if (specifier === 'plugbay/plugin') return { url: pluginModule, format: 'module', shortCircuit: true }
+  check(specifier)
+  const resolved = await next(specifier, context)
+  check(resolved.url)
+  return resolved
+}
 
 export const load = async (url: string, context: object, next: (url: string, context: object) => Promise<Loaded>): Promise<Loaded> => {
   if (!/\.m?ts$/.test(new URL(url).pathname)) return next(url, context)

@@ -1,5 +1,6 @@
 /** The words that kernel and guest say to each other: types only, no platform. `rpc.ts` carries them, whatever the place. */
 import type { Granted } from '../permission-set.js'
+import type { Grants } from './grants.js'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -121,10 +122,14 @@ export interface LoadRequest {
   generation: number
   /** file: URL of the entry module. */
   entry: string
+  /** The plugin's folder, absolute. */
+  root: string
   /** The plugin shares the module cache of the kernel's thread. */
   inline: boolean
   /** Its imports need hooks that this Node can only run in a thread of their own: TypeScript, or a folder from which `plugbay/plugin` is not found. */
   needsHooks: boolean
+  /** What its gate opens; undefined: it has none. */
+  grants?: Grants | undefined
   config: unknown
   dataDir: string
   /** All that the plugin may do. */

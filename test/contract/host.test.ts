@@ -60,6 +60,7 @@ const inhabit = async (make: HostKind['make'], code: string) => {
     version: '1.0.0',
     generation: 1,
     entry: pathToFileURL(`${path}/index.js`).href,
+    root: path,
     inline: host.kind === 'inline',
     needsHooks: false,
     config: { greeting: 'hello' },

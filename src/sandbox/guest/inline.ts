@@ -5,6 +5,9 @@ import { prepareModules } from './module-hooks.js'
 import { PluginRuntime } from './plugin-runtime.js'
 
 export const serve = (channel: Channel): void => {
-  const runtime = new PluginRuntime(prepareModules, () => {})
+  const runtime = new PluginRuntime(
+    (request) => prepareModules(request),
+    () => {},
+  )
   runtime.conversation = new Conversation(channel, runtime, 'the kernel')
 }

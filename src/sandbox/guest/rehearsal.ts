@@ -20,6 +20,7 @@ export const rehearse = async (): Promise<void> => {
     version: '0.0.0',
     generation: 0,
     entry: UNDERSTUDY,
+    root: '',
     inline: false,
     needsHooks: false,
     config: {},

@@ -1,20 +1,35 @@
 /** The guest's end of a thread: what a worker runs from its first line until the kernel ends it. */
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type MessagePort, workerData } from 'node:worker_threads'
+import { importable, importCheck } from '../builtin-modules.js'
 import { portChannel } from '../channel.js'
+import { denyFor } from '../denial.js'
+import type { LoadRequest, LogLevel } from '../protocol.js'
 import type { Pulse } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
+import { closeGate } from './gate.js'
 import { startHeart } from './heartbeat.js'
 import { prepareModules } from './module-hooks.js'
 import { PluginRuntime } from './plugin-runtime.js'
 import { rehearse } from './rehearsal.js'
 
 const { port, pulse, waits } = workerData as { port: MessagePort; pulse: Pulse; waits: boolean }
+const output = (level: LogLevel, text: string): void => runtime.log(level, text)
+const prepare = async (request: LoadRequest): Promise<void> => {
+  const { name, grants, root, dataDir, pluginModule } = request
+  if (grants === undefined) return prepareModules(request)
+  const deny = denyFor(name)
+  const check = importCheck(importable(grants), deny)
+  await prepareModules(request, check)
+  closeGate({ grants, folders: { root, dataDir, kernel: dirname(fileURLToPath(pluginModule)) }, deny, check, output })
+}
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the thread.
-const runtime = new PluginRuntime(prepareModules, () => process.exit(0))
+const runtime = new PluginRuntime(prepare, () => process.exit(0))
 runtime.conversation = new Conversation(portChannel(port), runtime, 'the kernel')
 // Of a flag at its start a thread would take twice the time, and what is loaded so far needs no maps.
 process.setSourceMapsEnabled(true)
 startHeart(pulse)
-captureConsole((level, message) => runtime.log(level, message))
+captureConsole(output)
 if (waits) void rehearse()

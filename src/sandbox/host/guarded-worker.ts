@@ -1,5 +1,6 @@
 /** A worker whose code cannot throw in this thread by what it posts on Node's own port: a plugin can reach that port through `process.stdout`. */
 import { Worker } from 'node:worker_threads'
+import { PlugbayError, reasonOf } from '../../errors.js'
 
 type Handler = (message: unknown) => unknown
 
@@ -9,7 +10,8 @@ const HANDLER = Object.getOwnPropertySymbols(Worker.prototype).find(({ descripti
 /** Ends a worker that posts what Node itself would not; its 'error' says so. */
 export const guard = (worker: Worker): Worker => {
   const fail = (error: unknown): void => {
-    worker.emit('error', error)
+    const why = `A thread sent its host an order that Node does not take: ${reasonOf(error)}`
+    worker.emit('error', new PlugbayError('PROTOCOL', why, { cause: error }))
     void worker.terminate()
   }
   for (const stream of [worker.stdout, worker.stderr]) stream.on('error', fail)

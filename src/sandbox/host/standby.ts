@@ -19,7 +19,7 @@ const BOOT = new URL('../guest/boot.cjs', import.meta.url)
 const HARD_HEAP_MB = 4_096
 
 /** `waits`: its plugin will come later. */
-const boot = (waits: boolean): BootedThread => {
+const boot = (waits: boolean, flags: readonly string[]): BootedThread => {
   const { port1, port2 } = new MessageChannel()
   const { port1: asks, port2: asked } = new MessageChannel()
   // A thread that waits for its plugin must not keep the process.
@@ -32,7 +32,7 @@ const boot = (waits: boolean): BootedThread => {
     stdout: true,
     stderr: true,
     // Not the process's own: with --input-type, --eval or --test among them no thread would start, and it knows what is experimental.
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    execArgv: ['--disable-warning=ExperimentalWarning', ...flags],
     resourceLimits: { maxOldGenerationSizeMb: HARD_HEAP_MB },
   })
   return { worker: guard(worker), port: port1, cells, asks }
@@ -43,64 +43,112 @@ interface WaitingThread extends BootedThread {
   drop: () => void
 }
 
+/** Threads that are alike: a thread's flags cannot change once it is made. */
+interface Profile {
+  flags: readonly string[]
+  ready: WaitingThread[]
+  /** How many threads are kept. */
+  size: number
+  /** How many of its threads were taken and have not ended. */
+  users: number
+}
+
+const keyOf = (flags: readonly string[]): string => flags.join('\0')
+
 export class Standby {
   readonly #size: number
-  readonly #ready: WaitingThread[] = []
+  readonly #profiles = new Map<string, Profile>()
+  #common: Profile | undefined
   #refilling = false
   /** While a system boots, and after it has stopped, every processor has better to do than to make threads for later. */
   #open = false
 
-  /** `size` threads are kept ready; 0: every thread is made when it is needed. */
+  /** `size` threads of the common profile are kept ready, and one for the next generation of each other; 0: every thread is made when it is needed. */
   constructor(size: number) {
     this.#size = size
   }
 
   /** How many threads wait. */
   get waiting(): number {
-    return this.#ready.length
+    return [...this.#profiles.values()].reduce((sum, { ready }) => sum + ready.length, 0)
   }
 
-  /** A booted thread, or else one that is booting: its port keeps what it is sent. */
-  take(): BootedThread {
-    const thread = this.#ready.shift()
-    if (thread === undefined) return boot(false)
+  /** A booted thread with these flags, or else one that is booting: its port keeps what it is sent. To be told of by {@link ended}. */
+  take(flags: readonly string[] = []): BootedThread {
+    const profile = this.#profileOf(flags)
+    profile.users += 1
+    const thread = profile.ready.shift()
+    this.#refill()
+    if (thread === undefined) return boot(false, flags)
     // Only our own: others may watch over the process's threads (process.on('worker')).
     thread.worker.off('error', thread.drop).off('exit', thread.drop)
-    this.#refill()
     return thread
   }
 
-  /** From now on threads are kept ready. */
-  open(): void {
+  /** A thread with these flags that was taken has ended. One that waits for the next is kept for a while: it may be about to be restarted. */
+  ended(flags: readonly string[] = []): void {
+    const profile = this.#profileOf(flags)
+    profile.users -= 1
+    if (profile.users > 0 || profile === this.#common) return
+    setTimeout(() => {
+      if (profile.users > 0 || profile === this.#common) return
+      this.#profiles.delete(keyOf(flags))
+      for (const { worker } of profile.ready.splice(0)) void worker.terminate()
+    }, LINGER).unref()
+  }
+
+  #profileOf(flags: readonly string[]): Profile {
+    const key = keyOf(flags)
+    let profile = this.#profiles.get(key)
+    if (profile === undefined) {
+      profile = { flags, ready: [], size: Math.min(1, this.#size), users: 0 }
+      this.#profiles.set(key, profile)
+    }
+    return profile
+  }
+
+  /** From now on threads are kept ready; `common`: the flags of most. */
+  open(common: readonly string[] = []): void {
     this.#open = true
+    this.#common = this.#profileOf(common)
+    this.#common.size = this.#size
     this.#refill()
+  }
+
+  /** The first that has less than it should. */
+  #lacking(): Profile | undefined {
+    return this.#open ? [...this.#profiles.values()].find(({ ready, size }) => ready.length < size) : undefined
   }
 
   /** Makes up the number, later and one at a time: the one who just took a thread needs the processor now. */
   #refill(): void {
-    if (this.#refilling || !this.#open || this.#ready.length >= this.#size) return
+    if (this.#refilling || this.#lacking() === undefined) return
     this.#refilling = true
     setTimeout(() => {
       this.#refilling = false
-      if (!this.#open || this.#ready.length >= this.#size) return
+      const profile = this.#lacking()
+      if (profile === undefined) return
+      const { ready, flags } = profile
       // One that dies while it waits is not handed out; the next take or refill replaces it.
       const drop = (): void => {
-        const at = this.#ready.indexOf(thread)
-        if (at >= 0) this.#ready.splice(at, 1)
+        const at = ready.indexOf(thread)
+        if (at >= 0) ready.splice(at, 1)
       }
-      const thread: WaitingThread = { ...boot(true), drop }
+      const thread: WaitingThread = { ...boot(true, flags), drop }
       thread.worker.once('error', drop)
       thread.worker.once('exit', drop)
       thread.worker.once('online', () => this.#refill())
       thread.worker.unref()
-      this.#ready.push(thread)
+      ready.push(thread)
     }, REFILL_AFTER).unref()
   }
 
   async close(): Promise<void> {
     this.#open = false
-    await Promise.all(this.#ready.splice(0).map(async ({ worker }) => worker.terminate()))
+    const threads = [...this.#profiles.values()].flatMap(({ ready }) => ready.splice(0))
+    await Promise.all(threads.map(async ({ worker }) => worker.terminate()))
   }
 }
 
 const REFILL_AFTER = 20
+const LINGER = 30_000

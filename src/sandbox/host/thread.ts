@@ -18,18 +18,19 @@ export class ThreadHost implements PluginHost {
   #gone: Promise<void> | undefined
   #unwatch: () => void = () => {}
 
-  /** Takes a thread at once: if it has yet to boot, it does so while the rest of the start is prepared. To be killed also when it is not started. */
-  constructor(standby: Standby) {
-    this.#thread = standby.take()
+  /** Takes a thread at once: if it has yet to boot, it does so while the rest of the start is prepared. To be killed also when it is not started. `flags`: Node's, for this thread alone. */
+  constructor(standby: Standby, flags: readonly string[] = []) {
+    this.#thread = standby.take(flags)
     const { worker, port, asks } = this.#thread
     worker.ref()
     let error: unknown
-    worker.on('error', (thrown: unknown) => (error = thrown))
+    worker.on('error', (thrown: unknown) => (error ??= thrown))
     this.exited = new Promise((resolve) =>
       worker.once('exit', (code) => {
         this.#unwatch()
         port.close()
         asks.close()
+        standby.ended(flags)
         const exit: Exit = { expected: this.#killed !== undefined, code }
         if (error !== undefined) exit.error = error
         if (this.#killed !== undefined) exit.reason = this.#killed

@@ -1,0 +1,72 @@
+/** Which of Node's own modules a plugin may import: every one of them is judged here, and one that nobody judged is closed. */
+import nodeModule from 'node:module'
+import { type Deny, entryFor } from './denial.js'
+import type { Grants } from './grants.js'
+
+/** They reach nothing beyond the thread. Members of `async_hooks`, `module` and `process` that do are closed one by one. */
+export const OPEN = words(`
+  assert assert/strict async_hooks buffer console constants diagnostics_channel events module path path/posix path/win32 perf_hooks process punycode
+  querystring readline readline/promises stream stream/consumers stream/promises stream/web string_decoder sys timers timers/promises url util util/types
+  _stream_duplex _stream_passthrough _stream_readable _stream_transform _stream_wrap _stream_writable
+`)
+
+/** They come with a grant of that kind. */
+export const BY_GRANT: Readonly<Record<'fs' | 'net' | 'child' | 'worker', readonly string[]>> = {
+  fs: words('fs fs/promises'),
+  net: words(`
+    dgram dns dns/promises http http2 https net tls
+    _http_agent _http_client _http_common _http_incoming _http_outgoing _http_server _tls_common _tls_wrap
+  `),
+  child: words('child_process'),
+  worker: words('worker_threads'),
+}
+
+/**
+ * Open to those whose manifest names them: `crypto` and `zlib` keep the threads busy on which the whole process reads files and resolves names,
+ * `os` and `tty` reach the process and its terminal, `v8` and `vm` the engine, the rest files, other threads or other code.
+ */
+export const CLOSED = words(`
+  cluster crypto domain ffi inspector inspector/promises os repl sea sqlite test test/reporters trace_events tty v8 vm wasi zlib
+`)
+
+function words(text: string): readonly string[] {
+  return text.trim().split(/\s+/)
+}
+
+/** The names, without `node:`, of all that may be imported. */
+export const importable = (grants: Grants): string[] => [
+  ...OPEN,
+  ...(grants.fs.read.length > 0 || grants.fs.write.length > 0 ? BY_GRANT.fs : []),
+  ...(grants.net.length > 0 ? BY_GRANT.net : []),
+  ...(grants.child ? BY_GRANT.child : []),
+  ...(grants.worker ? BY_GRANT.worker : []),
+  ...grants.builtins,
+]
+
+/** The manifest entry that opens a module. */
+const entryForModule = (name: string): string => {
+  if (BY_GRANT.fs.includes(name)) return entryFor('fs:<path>', 'read')
+  if (BY_GRANT.net.includes(name)) return entryFor('net:<host>', 'connect')
+  if (BY_GRANT.child.includes(name)) return entryFor('child', 'use')
+  if (BY_GRANT.worker.includes(name)) return entryFor('worker', 'use')
+  return entryFor(`builtin:${name}`, 'import')
+}
+
+/** Takes what an import names; throws PERMISSION_DENIED if that is a built-in module which is closed, and lets all else pass. */
+export type CheckImport = (specifier: string) => void
+
+// A plugin shares its thread's realm and may change all it finds there: what a check needs is taken now.
+const { apply } = Reflect
+const { startsWith, slice } = String.prototype
+const { isBuiltin } = nodeModule
+
+/** `names`: the {@link importable}. */
+export const importCheck = (names: readonly string[], deny: Deny): CheckImport => {
+  const open = Object.create(null) as Record<string, true | undefined>
+  for (const name of names) open[name] = true
+  return (specifier) => {
+    if (!isBuiltin(specifier)) return
+    const name = apply(startsWith, specifier, ['node:']) ? apply<string, [number], string>(slice, specifier, [5]) : specifier
+    if (open[name] !== true) deny(`import 'node:${name}'`, entryForModule(name))
+  }
+}

@@ -1,0 +1,138 @@
+/** The doors of `node:fs`: every function of it that takes a path asks whether that lies in what the plugin was granted. */
+import fs from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath as pathOfUrl } from 'node:url'
+import { type Deny, entryFor } from '../denial.js'
+import type { Grants } from '../grants.js'
+import { lock } from './lock.js'
+
+type Act = 'read' | 'write'
+type Files = Record<string, unknown>
+type Function = (...args: unknown[]) => unknown
+
+/** What each does with its first arguments. */
+const ACTS: Record<string, readonly (Act | undefined)[]> = Object.fromEntries([
+  ...words(
+    'access exists stat lstat statfs readFile readdir opendir readlink realpath watch watchFile unwatchFile createReadStream openAsBlob',
+  ).map((name) => [name, ['read']]),
+  ...words(
+    'writeFile appendFile mkdir mkdtemp mkdtempDisposable rm rmdir unlink truncate chmod lchmod chown lchown utimes lutimes createWriteStream',
+  ).map((name) => [name, ['write']]),
+  ['rename', ['write', 'write']],
+  ['copyFile', ['read', 'write']],
+  ['cp', ['read', 'write']],
+  ['link', ['write', 'write']],
+  // What it leads to is asked for when it is followed.
+  ['symlink', [undefined, 'write']],
+]) as Record<string, readonly (Act | undefined)[]>
+
+function words(text: string): string[] {
+  return text.split(' ')
+}
+
+// The plugin shares this realm and may change all it finds: what a check needs is taken now.
+const { apply } = Reflect
+const { realpathSync } = fs
+const { dirname, relative, resolve, sep } = path
+const { startsWith, includes } = String.prototype
+const { toString: textOf } = Buffer.prototype
+const fileURLToPath = pathOfUrl
+const WRITING = fs.constants.O_WRONLY | fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_APPEND
+
+export interface Folders {
+  /** The plugin's own. */
+  root: string
+  /** Its own too, once it was granted any file; to write, once it may write any. */
+  dataDir: string
+  /** Of the kernel's own modules. */
+  kernel: string
+}
+
+/** Files that are open already, and Node's own way of reading modules, are not asked for. */
+/** Files that are open already are not asked for. */
+export const closeFiles = ({ fs: { read, write } }: Grants, { root, dataDir, kernel }: Folders, deny: Deny): void => {
+  const own = read.length > 0 || write.length > 0 ? [dataDir] : []
+  const allowed = { read: [root, kernel, ...own, ...read], write: write.length > 0 ? [dataDir, ...write] : [] }
+  const check = (act: Act, given: unknown): void => {
+    const wanted = pathOf(given)
+    if (wanted === undefined) return
+    const real = realOf(wanted)
+    const folders = allowed[act]
+    for (let at = 0; at < folders.length; at++) {
+      const folder = folders[at] as string
+      if (folder === '*' || within(realOf(folder), real)) return
+    }
+    // Packages are code that every plugin may import.
+    if (act === 'read' && apply(includes, real, [`${sep}node_modules${sep}`])) return
+    deny(`${act} ${wanted}`, entryFor(`fs:${wanted}`, act))
+  }
+  for (const files of [fs, fs.promises] as unknown as Files[]) {
+    for (const [base, acts] of Object.entries(ACTS)) {
+      guard(files, base, (args) => checkEach(acts, args, check))
+      guard(files, `${base}Sync`, (args) => checkEach(acts, args, check))
+    }
+    for (const name of ['open', 'openSync']) guard(files, name, (args) => check(actOf(args[1]), args[0]))
+    // A pattern may lead anywhere.
+    for (const name of ['glob', 'globSync']) guard(files, name, () => check('read', sep))
+  }
+  // It opens files past all of these.
+  if ('Utf8Stream' in fs) lock(fs, 'Utf8Stream', undefined)
+}
+
+const checkEach = (acts: readonly (Act | undefined)[], args: readonly unknown[], check: (act: Act, given: unknown) => void): void => {
+  for (let at = 0; at < acts.length; at++) {
+    const act = acts[at]
+    if (act !== undefined) check(act, args[at])
+  }
+}
+
+const guard = (files: Files, name: string, check: (args: readonly unknown[]) => void): void => {
+  const found = files[name] as Function | undefined
+  if (typeof found !== 'function') return
+  const guarded = function (this: unknown, ...args: unknown[]): unknown {
+    check(args)
+    return apply(found, this, args)
+  }
+  // A promise's function tells of a refusal by its promise; those that return an iterator do not.
+  const promised = files === (fs.promises as unknown as Files) && name !== 'watch' && name !== 'glob'
+  lock(files, name, promised ? async (...args: unknown[]) => guarded(...args) : guarded)
+  // `realpath.native`, and what `util.promisify` finds.
+  for (const key of Reflect.ownKeys(found)) {
+    const member = (found as unknown as Record<PropertyKey, unknown>)[key]
+    if (typeof member !== 'function' || key === 'prototype') continue
+    Object.defineProperty(files[name], key, {
+      value: (...args: unknown[]) => {
+        check(args)
+        return apply(member as Function, found, args)
+      },
+    })
+  }
+}
+
+const actOf = (flags: unknown): Act => {
+  if (typeof flags === 'number') return (flags & WRITING) === 0 ? 'read' : 'write'
+  return flags === undefined || flags === 'r' || flags === 'rs' || flags === 'sr' || typeof flags !== 'string' ? 'read' : 'write'
+}
+
+/** Absolute; undefined for what is no path, such as a descriptor: Node says what is wrong with it. */
+const pathOf = (given: unknown): string | undefined => {
+  if (typeof given === 'string') return resolve(given)
+  if (given instanceof Uint8Array) return resolve(apply<Uint8Array, [], string>(textOf, given, []))
+  // Whatever has one passes for a URL.
+  if (typeof given === 'object' && given !== null && 'href' in given) return fileURLToPath(given as URL)
+  return undefined
+}
+
+/** Links followed, as far as the path is there. */
+const realOf = (wanted: string): string => {
+  for (let at = wanted; ; at = dirname(at)) {
+    try {
+      return resolve(realpathSync(at), relative(at, wanted))
+    } catch {
+      if (at === dirname(at)) return wanted
+    }
+  }
+}
+
+const within = (folder: string, real: string): boolean =>
+  real === folder || apply<string, [string], boolean>(startsWith, real, [folder === sep ? folder : folder + sep])

@@ -1,0 +1,87 @@
+/** The gate of a plugin's thread: closes, before the plugin's first line runs, the ways to what it was not granted. */
+import asyncHooks from 'node:async_hooks'
+import nodeModule from 'node:module'
+import workerThreads from 'node:worker_threads'
+import type { CheckImport } from '../builtin-modules.js'
+import { type Deny, entryFor } from '../denial.js'
+import type { Grants } from '../grants.js'
+import type { LogLevel } from '../protocol.js'
+import { closeFiles, type Folders } from './file-doors.js'
+import { closeGlobals } from './global-doors.js'
+import { lock, protect } from './lock.js'
+import { closeProcess } from './process-doors.js'
+import { replaceStdio } from './stdio.js'
+
+export interface Gate {
+  grants: Grants
+  folders: Folders
+  deny: Deny
+  check: CheckImport
+  /** Takes what the plugin writes to its standard streams. */
+  output(level: LogLevel, text: string): void
+}
+
+/** For all time: a thread has one plugin. The module hooks, which hold to the same check, have to be there already. */
+export const closeGate = ({ grants, folders, deny, check, output }: Gate): void => {
+  replaceStdio(output)
+  closeProcess(grants, deny, check)
+  closeFiles(grants, folders, deny)
+  closeGlobals(grants, deny)
+  closeModules(deny, check)
+  closeThreads(grants, deny)
+  // The kernel's wire is one of these: a changed method would be handed it.
+  protect(EventTarget.prototype)
+  protect(Object.getPrototypeOf(MessagePort.prototype) as object)
+  protect(MessagePort.prototype)
+  // Modules that were imported before show their members as they are now.
+  nodeModule.syncBuiltinESMExports()
+}
+
+/** Members of `node:module` that would load past the hooks, add hooks before ours, or write files. */
+const CLOSED_OF_MODULE = [
+  'register',
+  'registerHooks',
+  'enableCompileCache',
+  'flushCompileCache',
+  'runMain',
+  '_preloadModules',
+  '_initPaths',
+]
+
+const { apply } = Reflect
+
+type Loader = (request: string, ...rest: unknown[]) => unknown
+
+/** CommonJS: everything a module requires goes through `_load`, and `module.constructor` shows it to everyone. */
+const closeModules = (deny: Deny, check: CheckImport): void => {
+  const Module = nodeModule as unknown as Record<string, unknown> & { _load: Loader; prototype: object }
+  const { _load: load } = Module
+  lock(Module, '_load', (request: string, ...rest: unknown[]) => {
+    check(request)
+    return apply(load, Module, [request, ...rest])
+  })
+  // The path it answers is loaded without another look, so it stays the one there is.
+  lock(Module, '_resolveFilename', Module['_resolveFilename'])
+  for (const name of CLOSED_OF_MODULE) {
+    if (name in Module) lock(Module, name, () => deny(`use module.${name}()`))
+  }
+}
+
+/** What `node:worker_threads` and `node:async_hooks` would show of the kernel's own wire and of other threads, also to a plugin that was granted them. */
+const closeThreads = (grants: Grants, deny: Deny): void => {
+  lock(workerThreads, 'workerData', null)
+  lock(workerThreads, 'parentPort', null)
+  for (const name of ['getEnvironmentData', 'setEnvironmentData', 'postMessageToThread', 'BroadcastChannel'] as const) {
+    if (name in workerThreads)
+      lock(workerThreads, name, () => {
+        deny(`use ${name} of node:worker_threads`)
+      })
+  }
+  if ('locks' in workerThreads) lock(workerThreads, 'locks', undefined)
+  if (grants.builtins.includes('async_hooks')) return
+  // Made of the two below, and later than now on Node 22: before it is asked for it is not there.
+  void asyncHooks.AsyncLocalStorage
+  for (const name of ['createHook', 'executionAsyncResource'] as const) {
+    lock(asyncHooks, name, () => deny(`use async_hooks.${name}()`, entryFor('builtin:async_hooks', 'import')))
+  }
+}

@@ -1,0 +1,88 @@
+/** The doors among the globals: every global of a supported Node is judged here, those of the language aside. */
+import type { webcrypto } from 'node:crypto'
+import { type Deny, entryFor } from '../denial.js'
+import type { Grants } from '../grants.js'
+import { lock } from './lock.js'
+
+/** They reach the network. */
+const NET = ['fetch', 'WebSocket', 'EventSource'] as const
+
+/** Replaced or withheld, where they are not granted. */
+export const CLOSED_GLOBALS: readonly string[] = [
+  ...NET,
+  'BroadcastChannel',
+  'SharedArrayBuffer',
+  'crypto',
+  'localStorage',
+  'sessionStorage',
+]
+
+/** They reach nothing beyond the thread. Of `process` and `navigator` single members are closed. */
+export const OPEN_GLOBALS: readonly string[] = `
+  AbortController AbortSignal Blob Buffer ByteLengthQueuingStrategy CloseEvent CompressionStream CountQueuingStrategy Crypto CryptoKey CustomEvent
+  DOMException DecompressionStream ErrorEvent Event EventTarget File FormData Headers MessageChannel MessageEvent MessagePort Navigator Performance
+  PerformanceEntry PerformanceMark PerformanceMeasure PerformanceObserver PerformanceObserverEntryList PerformanceResourceTiming QuotaExceededError
+  ReadableByteStreamController ReadableStream ReadableStreamBYOBReader ReadableStreamBYOBRequest ReadableStreamDefaultController
+  ReadableStreamDefaultReader Request Response Storage SubtleCrypto TextDecoder TextDecoderStream TextEncoder TextEncoderStream TransformStream
+  TransformStreamDefaultController URL URLPattern URLSearchParams WebAssembly WritableStream WritableStreamDefaultController
+  WritableStreamDefaultWriter atob btoa clearImmediate clearInterval clearTimeout console constructor global navigator performance process
+  queueMicrotask setImmediate setInterval setTimeout structuredClone
+`
+  .trim()
+  .split(/\s+/)
+
+export const closeGlobals = (grants: Grants, deny: Deny): void => {
+  if (grants.net.length === 0) {
+    for (const name of NET) {
+      if (name in globalThis)
+        replace(
+          name,
+          refusing(() => deny(`use ${name}`, entryFor('net:<host>', 'connect'))),
+        )
+    }
+  }
+  // Heard by every thread of the process, the kernel's too.
+  replace(
+    'BroadcastChannel',
+    refusing(() => deny('use BroadcastChannel')),
+  )
+  if (typeof Navigator === 'function' && 'locks' in Navigator.prototype) {
+    Object.defineProperty(Navigator.prototype, 'locks', { get: () => deny('use navigator.locks'), configurable: false })
+  }
+  for (const name of ['localStorage', 'sessionStorage']) Reflect.deleteProperty(globalThis, name)
+  withholdSharedMemory(deny)
+  if (!grants.builtins.includes('crypto')) narrowCrypto()
+}
+
+const replace = (name: string, value: unknown): void => {
+  Object.defineProperty(globalThis, name, { value, writable: false, enumerable: false, configurable: false })
+}
+
+/** To be called or constructed, as what it stands for. */
+const refusing = (refuse: () => never): (() => never) =>
+  function refused() {
+    return refuse()
+  }
+
+/** No statistics see shared memory. Its prototype stays, for what tells it from other buffers, and leads to no constructor any more. */
+const withholdSharedMemory = (deny: Deny): void => {
+  const { prototype } = SharedArrayBuffer
+  const withheld = refusing(() => deny('use SharedArrayBuffer'))
+  Object.defineProperty(withheld, 'prototype', { value: prototype, writable: false })
+  lock(prototype, 'constructor', withheld)
+  replace('SharedArrayBuffer', withheld)
+}
+
+/** Random values take no time; `subtle` keeps the threads busy that the whole process shares. */
+const narrowCrypto = (): void => {
+  const found = Object.getOwnPropertyDescriptor(globalThis, 'crypto')
+  const whole = (): webcrypto.Crypto =>
+    found?.get ? (Reflect.apply(found.get, globalThis, []) as webcrypto.Crypto) : (found?.value as webcrypto.Crypto)
+  replace(
+    'crypto',
+    Object.freeze({
+      getRandomValues: (array: Uint8Array): unknown => whole().getRandomValues(array),
+      randomUUID: (): string => whole().randomUUID(),
+    }),
+  )
+}

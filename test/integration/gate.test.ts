@@ -1,0 +1,496 @@
+/** What the code of a thread plugin can reach: every door is tried by a real plugin in a real thread, with and without the grant that opens it. */
+
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { BY_GRANT, CLOSED, OPEN } from '#src/sandbox/builtin-modules.js'
+import { type Grants, NO_GRANTS } from '#src/sandbox/grants.js'
+import { CLOSED_GLOBALS, OPEN_GLOBALS } from '#src/sandbox/guest/global-doors.js'
+import { CLOSED_OF_PROCESS, OPEN_OF_PROCESS, REPLACED_OF_PROCESS } from '#src/sandbox/guest/process-doors.js'
+import { permissionFlags } from '#src/sandbox/host/permission-flags.js'
+import { Standby } from '#src/sandbox/host/standby.js'
+import { ThreadHost } from '#src/sandbox/host/thread.js'
+import type { LoadRequest, LogLevel } from '#src/sandbox/protocol.js'
+import { Conversation } from '#src/sandbox/rpc.js'
+import { eventually } from '../support/eventually.js'
+import { emptyFolder, pluginCode, writePlugin } from '../support/plugin-folder.js'
+
+interface Gated {
+  host: ThreadHost
+  /** Runs the plugin's health, which tries what the test is about, and resolves with what it returned. */
+  attempt: () => Promise<unknown>
+  lines: { level: LogLevel; message: string }[]
+}
+
+const PLUGIN_MODULE = pathToFileURL(join(import.meta.dirname, '../../dist/plugin.js')).href
+
+const loadRequest = (name: string, path: string, grants: Grants | undefined): LoadRequest => ({
+  name,
+  version: '1.0.0',
+  generation: 1,
+  entry: pathToFileURL(join(path, 'index.js')).href,
+  root: path,
+  inline: false,
+  needsHooks: false,
+  grants,
+  config: {},
+  dataDir: path,
+  tasks: [],
+  window: 8,
+  pluginModule: PLUGIN_MODULE,
+})
+
+/** A plugin in a thread with a gate; `files`: beside its index.js. */
+const gated = async (code: string, grants: Partial<Grants> = {}, files: Record<string, string> = {}): Promise<Gated> => {
+  const path = writePlugin(emptyFolder(), 'curious', { code })
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(join(path, name, '..'), { recursive: true })
+    writeFileSync(join(path, name), text)
+  }
+  const all = { ...NO_GRANTS, ...grants }
+  const host = new ThreadHost(new Standby(0), permissionFlags(all, { root: path, places: [dirname(path)], dataDir: join(path, 'data') }))
+  onTestFinished(() => host.kill('the test is over'))
+  const channel = await host.start(new AbortController().signal)
+  const lines: Gated['lines'] = []
+  const talk = new Conversation(
+    channel,
+    {
+      request: () => undefined,
+      notice: (verb, metas) => {
+        if (verb === 'log') lines.push({ level: metas[0] as LogLevel, message: metas[1] as string })
+      },
+    },
+    "plugin 'curious'",
+  )
+  await talk.request('load', loadRequest('curious', path, all))
+  return { host, lines, attempt: () => talk.request('health') }
+}
+
+/** What the body returns when it runs in a plugin with these grants. */
+const tried = async (body: string, grants?: Partial<Grants>, files?: Record<string, string>): Promise<unknown> => {
+  const before = "import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)"
+  const { attempt } = await gated(
+    pluginCode({ health: `return { healthy: true, value: await (async () => {\n${body}\n})() }` }, before),
+    grants,
+    files,
+  )
+  return ((await attempt()) as { value: unknown }).value
+}
+
+const refused = (what: RegExp) => expect.stringMatching(new RegExp(`^(Error: )?.*'curious' may not ${what.source}`))
+
+const DOORS: Record<string, string> = {
+  'a dynamic import': "return import('node:fs')",
+  'a dynamic import without node:': "return import('fs')",
+  'a part of a module': "return import('fs/promises')",
+  'an import from a data: module': 'return import(`data:text/javascript,import "node:fs"; export default 1`)',
+  'an import in eval': 'return (0, eval)(\'import("node:fs")\')',
+  'an import in a new Function': 'return new Function(\'return import("node:fs")\')()',
+  'require by createRequire': "return require('fs')",
+  'require of CommonJS': "return require('./common.cjs')('fs')",
+  'an import of CommonJS': "return (await import('./common.cjs')).default('node:fs')",
+  'Module._load': "return require('module')._load('fs')",
+  'Module._load found through a module': "return require('./constructor.cjs')._load('node:fs', null, false)",
+  'the require of the main module': "return Object.values(require.cache)[0].require('fs')",
+  'process.getBuiltinModule': "if (!process.getBuiltinModule) return import('fs'); return process.getBuiltinModule('fs')",
+  'node:process getBuiltinModule':
+    "const p = await import('node:process'); if (!p.getBuiltinModule) return import('fs'); return p.getBuiltinModule('fs')",
+}
+
+describe('a plugin without grants', () => {
+  it.each(Object.entries(DOORS))('is refused files by %s', async (_door, body) => {
+    const message = await tried(
+      `return (async () => { ${body} })().catch((error) => error.message)`,
+      {},
+      {
+        'common.cjs': 'module.exports = (name) => require(name)',
+        'constructor.cjs': 'module.exports = module.constructor',
+      },
+    )
+    expect(message).toEqual(
+      refused(/import 'node:fs(\/promises)?'\. To allow it, add \{ "resource": "fs:<path>", "actions": \["read"\] \}/),
+    )
+  })
+
+  it('does not load with a static import of a closed module, and the error says which and what would allow it', async () => {
+    await expect(gated(`import os from 'node:os'\n${pluginCode({ start: '' })}`)).rejects.toMatchObject({
+      code: 'PLUGIN_LOAD',
+      message: expect.stringMatching(/'curious' may not import 'node:os'.*"builtin:os".*plugin\.json/) as string,
+    })
+  })
+
+  it('gets an error with a code, the plugin and the door', async () => {
+    const found = await tried(
+      'try { process.kill(process.pid, 0) } catch ({ name, code, plugin, details }) { return { name, code, plugin, details } }',
+    )
+    expect(found).toEqual({ name: 'PlugbayError', code: 'PERMISSION_DENIED', plugin: 'curious', details: { door: 'use process.kill()' } })
+  })
+
+  it.each([
+    'child_process',
+    'cluster',
+    'crypto',
+    'dgram',
+    'dns',
+    'http',
+    'http2',
+    'https',
+    'inspector',
+    'net',
+    'os',
+    'repl',
+    'tls',
+    'trace_events',
+    'tty',
+    'v8',
+    'vm',
+    'wasi',
+    'worker_threads',
+    'zlib',
+  ])('may not import %s', async (name) => {
+    expect(await tried(`return import('node:${name}').catch((error) => error.message)`)).toEqual(
+      refused(new RegExp(`import 'node:${name}'`)),
+    )
+    expect(await tried(`try { return require('${name}') } catch (error) { return error.message }`)).toEqual(
+      refused(new RegExp(`import 'node:${name}'`)),
+    )
+  })
+
+  it('may import what reaches nothing', async () => {
+    const names = ['assert', 'async_hooks', 'buffer', 'events', 'path', 'perf_hooks', 'stream/promises', 'timers/promises', 'url', 'util']
+    const body = `for (const name of ${JSON.stringify(names)}) { await import('node:' + name); require(name) }\nreturn 'all of them'`
+    expect(await tried(body)).toBe('all of them')
+  })
+
+  it('finds no other way into modules: what loads them is locked', async () => {
+    const found = await tried(`
+      const Module = require('module')
+      const outcomes = {}
+      const attempt = (name, act) => { try { outcomes[name] = act() ?? 'done' } catch (error) { outcomes[name] = error.message } }
+      attempt('hijacked', () => { Module._resolveFilename = () => 'fs'; return Object.keys(require('./nothing')).length })
+      attempt('replaced', () => { Module._load = () => 'mine'; return 'replaced' })
+      attempt('redefined', () => { Object.defineProperty(Module, '_load', { value: 1 }); return 'redefined' })
+      attempt('register', () => Module.register('data:text/javascript,'))
+      attempt('registerHooks', () => (Module.registerHooks ?? Module.register)({}))
+      const named = await import('node:module')
+      attempt('named', () => named.register('data:text/javascript,'))
+      return outcomes`)
+    expect(found).toEqual({
+      hijacked: expect.stringMatching(/read only|Cannot assign/) as string,
+      replaced: expect.stringMatching(/read only|Cannot assign/) as string,
+      redefined: expect.stringMatching(/redefine/) as string,
+      register: refused(/use module\.register\(\)/),
+      registerHooks: refused(/use module\.register/),
+      named: refused(/use module\.register\(\)/),
+    })
+  })
+
+  it('holds though the plugin changes what every check would use', async () => {
+    const found = await tried(`
+      const changes = [
+        [Set.prototype, 'has', () => true],
+        [Array.prototype, 'includes', () => true],
+        [String.prototype, 'startsWith', () => false],
+        [String.prototype, 'slice', () => 'path'],
+        [Reflect, 'apply', () => ({})],
+        [require('module'), 'isBuiltin', () => false],
+        [Function.prototype, 'call', () => ({})],
+        [Function.prototype, 'apply', () => ({})],
+      ].map(([target, key, value]) => [target, key, target[key], value])
+      for (const [target, key, , value] of changes) target[key] = value
+      Object.prototype.fs = true
+      try {
+        require('fs')
+        return 'required'
+      } catch (error) {
+        return error.message
+      } finally {
+        // What it returns crosses to the kernel by these too.
+        for (const [target, key, value] of changes) target[key] = value
+        delete Object.prototype.fs
+      }`)
+    expect(found).toEqual(refused(/import 'node:fs'/))
+  })
+})
+
+describe('process', () => {
+  it.each([
+    'kill',
+    '_kill',
+    'binding',
+    '_linkedBinding',
+    'dlopen',
+    'loadEnvFile',
+    'execve',
+    'chdir',
+    'umask',
+    'setuid',
+    'setgid',
+    '_getActiveHandles',
+    '_rawDebug',
+  ])('%s is closed, by every name it has', async (name) => {
+    const found = await tried(`
+        if (!('${name}' in process)) return []
+        const outcomes = []
+        const attempt = (act) => { try { act(); outcomes.push('done') } catch (error) { outcomes.push(error.message) } }
+        attempt(() => process.${name}('x', 0))
+        const named = await import('node:process')
+        attempt(() => named.${name}('x', 0))
+        attempt(() => named.default.${name}('x', 0))
+        attempt(() => { 'use strict'; process.${name} = () => {}; process.${name}() })
+        return outcomes`)
+    for (const message of found as string[]) expect(message).toMatch(/may not (use process\.|load a native)|read only/)
+  })
+
+  it('has the environment that is granted and nothing else', async () => {
+    process.env['GATE_TEST_A'] = 'a'
+    process.env['GATE_TEST_B'] = 'b'
+    onTestFinished(() => {
+      delete process.env['GATE_TEST_A']
+      delete process.env['GATE_TEST_B']
+    })
+    expect(await tried('return Object.keys(process.env)')).toEqual([])
+    expect(await tried("return (await import('node:process')).env.GATE_TEST_A ?? 'none'")).toBe('none')
+    expect(await tried('return { ...process.env }', { env: ['GATE_TEST_A'] })).toEqual({ GATE_TEST_A: 'a' })
+    expect(await tried('return { ...process.env }', { env: ['GATE_TEST_*'] })).toEqual({ GATE_TEST_A: 'a', GATE_TEST_B: 'b' })
+  })
+
+  it('tells no secret by its report, and its title is not to be changed', async () => {
+    expect(await tried('try { return process.report.getReport() } catch (error) { return error.message }')).toEqual(
+      refused(/use process\.report/),
+    )
+    const title = process.title
+    expect(await tried("try { process.title = 'mine'; return process.title } catch (error) { return error.message }")).toEqual(
+      refused(/set process\.title/),
+    )
+    expect(process.title).toBe(title)
+  })
+
+  it('still ends its own thread', async () => {
+    const { host, attempt } = await gated(pluginCode({ health: 'process.exit(3)' }))
+    attempt().catch(() => {})
+    expect(await host.exited).toMatchObject({ expected: false, code: 3 })
+  })
+
+  it('still crashes with its own error', async () => {
+    const { host, attempt } = await gated(pluginCode({ health: "setImmediate(() => { throw new RangeError('mine') })" }))
+    attempt().catch(() => {})
+    expect(await host.exited).toMatchObject({ expected: false, error: { name: 'RangeError', message: 'mine' } })
+  })
+})
+
+describe('globals', () => {
+  it.each([
+    'fetch("http://127.0.0.1:1")',
+    'new WebSocket("ws://127.0.0.1:1")',
+    'new BroadcastChannel("x")',
+    'new SharedArrayBuffer(8)',
+    'navigator.locks.request("x", () => {})',
+  ])('%s is refused', async (expression) => {
+    const found = await tried(`try { await ${expression}; return 'done' } catch (error) { return error.message }`)
+    const absent = /is not defined|undefined/
+    expect(found).toMatch(new RegExp(`may not use|${absent.source}`))
+  })
+
+  it('leave no way to shared memory through what is left of it', async () => {
+    const found = await tried(`
+      const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
+      try { return new memory.buffer.constructor(8).byteLength } catch (error) { return error.message }`)
+    expect(found).toEqual(refused(/use SharedArrayBuffer/))
+  })
+
+  it('give random values, without the rest of crypto', async () => {
+    expect(
+      await tried('return [crypto.randomUUID().length, crypto.getRandomValues(new Uint8Array(4)).length, typeof crypto.subtle]'),
+    ).toEqual([36, 4, 'undefined'])
+    expect(await tried('return typeof crypto.subtle', { builtins: ['crypto'] })).toBe('object')
+  })
+})
+
+describe('standard streams', () => {
+  it('lead to the log', async () => {
+    const { attempt, lines } = await gated(
+      pluginCode({
+        health: "process.stdout.write('one\\n'); process.stderr.write('two\\n'); console.log('three'); return { healthy: true }",
+      }),
+    )
+    await attempt()
+    await eventually(() =>
+      expect(lines.map(({ level, message }) => `${level} ${message}`)).toEqual(['info one', 'error two', 'info three']),
+    )
+  })
+
+  it.each([
+    'process.stdout',
+    'process.stderr',
+    'process.stdin',
+    "(await import('node:console')).default._stdout",
+    "(await import('node:process')).stdout",
+  ])('%s holds no port to the host', async (stream) => {
+    const found = await tried(`
+        const symbols = []
+        for (let at = ${stream}; at; at = Object.getPrototypeOf(at)) symbols.push(...Object.getOwnPropertySymbols(at).map(({ description }) => description))
+        return symbols.includes('kPort')`)
+    expect(found).toBe(false)
+  })
+})
+
+describe('the port under the standard streams', () => {
+  it.each([
+    ['an unknown order', "{ type: 'bogus' }"],
+    ['null', 'null'],
+    ['a number', '1'],
+    ['output that is none', "{ type: 'stdioPayload', stream: 'stdout', chunks: [{ chunk: 1, encoding: 5 }] }"],
+    ['a wish of no stream', "{ type: 'stdioWantsMoreData', stream: 'nothing' }"],
+  ])('ends the thread that sends %s, not its host', async (_what, order) => {
+    const host = new ThreadHost(new Standby(0))
+    onTestFinished(() => host.kill('the test is over'))
+    const channel = await host.start(new AbortController().signal)
+    const talk = new Conversation(channel, { request: () => undefined }, "plugin 'forger'")
+    const code = pluginCode({
+      health: `
+        for (let at = process.stdout; at; at = Object.getPrototypeOf(at)) {
+          const port = Object.getOwnPropertySymbols(at).find(({ description }) => description === 'kPort')
+          if (port) process.stdout[port].postMessage(${order})
+        }
+        return { healthy: true }`,
+    })
+    const path = writePlugin(emptyFolder(), 'forger', { code })
+    await talk.request('load', loadRequest('forger', path, undefined))
+    talk.request('health').catch(() => {})
+    expect(await host.exited).toMatchObject({ expected: false, error: { code: 'PROTOCOL' } })
+  })
+})
+
+describe('a grant', () => {
+  it('of files opens fs', async () => {
+    const folder = emptyFolder()
+    writeFileSync(join(folder, 'given.txt'), 'given')
+    const body = `return (await import('node:fs/promises')).readFile(${JSON.stringify(join(folder, 'given.txt'))}, 'utf8')`
+    expect(await tried(body, { fs: { read: [folder], write: [] } })).toBe('given')
+    expect(
+      await tried(`return require('fs').readFileSync(${JSON.stringify(join(folder, 'given.txt'))}, 'utf8')`, {
+        fs: { read: [folder], write: [] },
+      }),
+    ).toBe('given')
+  })
+
+  it.each<[string, Partial<Grants>, string]>([
+    ['a module', { builtins: ['os'] }, "typeof (await import('node:os')).cpus"],
+    ['the network', { net: ['*'] }, "typeof (await import('node:net')).connect"],
+    [
+      'the network, for fetch',
+      { net: ['*'] },
+      "await fetch('http://127.0.0.1:1').then(String, ({ message }) => message === 'fetch failed' ? 'function' : message)",
+    ],
+    ['children', { child: true }, "typeof (await import('node:child_process')).spawn"],
+    ['workers', { worker: true }, "typeof (await import('node:worker_threads')).Worker"],
+  ])('of %s opens it', async (_what, grants, expression) => {
+    expect(await tried(`return ${expression}`, grants)).toBe('function')
+  })
+
+  it("of workers does not hand over the kernel's wire", async () => {
+    expect(
+      await tried("const { parentPort, workerData } = await import('node:worker_threads'); return [parentPort, workerData]", {
+        worker: true,
+      }),
+    ).toEqual([null, null])
+  })
+})
+
+describe('files', () => {
+  /** Tries each expression with `fs`, `fsp` and the folder it lies in, and tells what came of it. */
+  const outcomes = async (expressions: string[], grants: (folder: string) => Partial<Grants>) => {
+    const folder = emptyFolder()
+    for (const name of ['given', 'other']) mkdirSync(join(folder, name))
+    for (const name of ['given/a.json', 'other/a.json']) writeFileSync(join(folder, name), '{"a":1}')
+    symlinkSync(join(folder, 'other'), join(folder, 'given/link'))
+    const body = `
+      const fs = require('fs'), fsp = await import('node:fs/promises'), folder = ${JSON.stringify(folder)}
+      const attempt = async (act) => { try { await act(); return 'done' } catch (error) { return error.code ?? error.message } }
+      return [${expressions.map((expression) => `await attempt(() => ${expression})`).join(', ')}]`
+    return tried(body, grants(folder))
+  }
+  const within = (folder: string) => ({ fs: { read: [join(folder, 'given')], write: [join(folder, 'given')] } })
+  const reading = (folder: string) => ({ fs: { read: [join(folder, 'given')], write: [] } })
+  const DENIED = expect.stringMatching(/^(PERMISSION_DENIED|ERR_ACCESS_DENIED)$/) as string
+
+  it.each([
+    "fs.readFileSync(folder + '/given/a.json')",
+    "fsp.readFile(folder + '/given/a.json')",
+    'fsp.readdir(folder + "/given")',
+    "fs.writeFileSync(folder + '/given/b', 'b')",
+    "fsp.appendFile(folder + '/given/b', 'b')",
+    "fsp.mkdir(folder + '/given/new/deep', { recursive: true })",
+    "fs.renameSync(folder + '/given/a.json', folder + '/given/c')",
+    "fsp.open(folder + '/given/a.json', 'r+').then(async (file) => { await file.sync(); await file.close() })",
+    "new Promise((done, failed) => fs.createReadStream(folder + '/given/a.json').on('error', failed).on('close', done).resume())",
+    'fs.realpathSync.native(folder + "/given")',
+  ])('that are granted: %s', async (expression) => {
+    expect(await outcomes([expression], within)).toEqual(['done'])
+  })
+
+  it.each([
+    "fs.readFileSync(folder + '/other/a.json')",
+    "fs.readFileSync(new URL('file://' + folder + '/other/a.json'))",
+    "fs.readFileSync(Buffer.from(folder + '/other/a.json'))",
+    "fs.readFileSync(folder + '/given/../other/a.json')",
+    "fs.readFileSync(folder + '/given/link/a.json')",
+    "fsp.readFile(folder + '/other/a.json')",
+    'fsp.readdir(folder + "/other")',
+    "fs.writeFileSync(folder + '/other/b', 'b')",
+    "fs.openSync(folder + '/other/b', 'w')",
+    "fs.openSync(folder + '/other/a.json', fs.constants.O_RDWR)",
+    "fsp.copyFile(folder + '/other/a.json', folder + '/given/b')",
+    "fsp.rename(folder + '/given/a.json', folder + '/other/b')",
+    "new Promise((done, failed) => fs.createReadStream(folder + '/other/a.json').on('error', failed).on('close', done).resume())",
+    'fs.realpathSync.native(folder + "/other")',
+    "require(folder + '/other/a.json')",
+    "require('module')._extensions['.json']({}, folder + '/other/a.json')",
+    "fsp.readFile(folder + '/given/../given-more')",
+    "fs.readFileSync({ href: 'file://' + folder + '/other/a.json', protocol: 'file:', hostname: '', pathname: folder + '/other/a.json' })",
+  ])('that are not granted: %s', async (expression) => {
+    expect(await outcomes([expression], within)).toEqual([DENIED])
+  })
+
+  it('that may be read may not be written', async () => {
+    expect(await outcomes(["fs.readFileSync(folder + '/given/a.json')", "fs.writeFileSync(folder + '/given/b', 'b')"], reading)).toEqual([
+      'done',
+      DENIED,
+    ])
+  })
+
+  it.skipIf(process.versions.node.startsWith('20.'))('are closed by Node itself beneath the gate, with all else it knows', async () => {
+    const found = await tried(
+      "try { return [process.permission.has('fs.write'), process.permission.has('child'), process.permission.has('worker'), process.permission.has('fs.read', '/etc/passwd')] } catch (error) { return error.message }",
+    )
+    expect(found).toEqual([false, false, false, false])
+  })
+})
+
+describe('no new door', () => {
+  const names = (list: string) => `Array.from(new Set(${list})).sort()`
+  const unjudged = async (expression: string, judged: readonly string[]) => {
+    const found = (await tried(`return ${names(expression)}`, { builtins: ['vm'] })) as string[]
+    const known = new Set(judged)
+    return found.filter((name) => !known.has(name))
+  }
+  const ALL =
+    '(start) => { const names = []; for (let at = start; at && at !== Object.prototype; at = Object.getPrototypeOf(at)) names.push(...Object.getOwnPropertyNames(at)); return names }'
+
+  it('among the built-in modules: each is open, or opened by a grant', () => {
+    const judged = new Set([...OPEN, ...Object.values(BY_GRANT).flat(), ...CLOSED])
+    expect(builtinModules.map((name) => name.replace(/^node:/, '')).filter((name) => !judged.has(name))).toEqual([])
+  })
+
+  it('among the members of process', async () => {
+    expect(await unjudged(`(${ALL})(process)`, [...OPEN_OF_PROCESS, ...REPLACED_OF_PROCESS, ...CLOSED_OF_PROCESS])).toEqual([])
+  })
+
+  it('among the globals, those of the language aside', async () => {
+    const ofNode = `(${ALL})(globalThis).filter((name) => !require('vm').runInNewContext('Object.getOwnPropertyNames(globalThis)').includes(name))`
+    expect(await unjudged(ofNode, [...OPEN_GLOBALS, ...CLOSED_GLOBALS])).toEqual([])
+  })
+})
