@@ -1,10 +1,10 @@
 /** What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration. */
 import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError, reasonOf } from '../errors.js'
+import type { Permission } from '../permission-set.js'
 import type { AuditLog } from './audit/audit-log.js'
 import type { KernelEvents } from './kernel-events.js'
 import type { PluginSource } from './manifest.js'
-import type { Permission } from './schema-types.generated.js'
 
 /** Who asks for something, and why: for the audit log. */
 export interface Attribution {
@@ -43,7 +43,6 @@ const changedKeys = (before: object, after: object): string[] =>
 
 export interface AuditOptions {
   log: AuditLog
-  roles: Readonly<Record<string, readonly Permission[]>>
   /** Why a plugin does not run. */
   errorOf(plugin: string): Error | undefined
 }
@@ -80,7 +79,13 @@ export class Audit {
         return this.#replaced(payload as KernelEvents['plugin:replaced'])
       case 'kernel:state':
         return this.#options.log.append({ kind: 'kernel.state', actor: KERNEL, details: { ...payload } })
+      case 'plugin:stuck':
+        return this.#stuck(payload as KernelEvents['plugin:stuck'])
     }
+  }
+
+  #stuck({ name, generation }: KernelEvents['plugin:stuck']): void {
+    this.#options.log.append({ kind: 'plugin.stuck', plugin: name, generation, actor: KERNEL, reason: 'its thread is held by native code' })
   }
 
   #moved({ name, generation, from, to, reason }: KernelEvents['plugin:state']): void {
@@ -106,10 +111,9 @@ export class Audit {
     this.#options.log.append({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
   }
 
-  /** A generation was made: what it may do beyond its own folder. */
-  granted({ name, version, manifest: { permissions, roles } }: PluginSource, generation: number, isolation: string): void {
-    const ofRoles = Object.fromEntries(roles.map((role) => [role, this.#options.roles[role] ?? null]))
-    const details = { version, isolation, permissions, roles: ofRoles }
+  /** A generation was made: all that it may do. */
+  granted({ name, version }: PluginSource, generation: number, isolation: string, permissions: readonly Permission[]): void {
+    const details = { version, isolation, permissions }
     this.#options.log.append({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, details })
   }
 

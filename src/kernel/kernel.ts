@@ -105,7 +105,6 @@ export class Kernel implements AsyncDisposable {
       options.audit &&
       new Audit({
         log: new AuditLog({ ...options.audit, log: this.log }),
-        roles: options.roles,
         errorOf: (name) => this.#instances.get(name)?.error,
       })
     this.#supervisor = new Supervisor({
@@ -471,7 +470,7 @@ export class Kernel implements AsyncDisposable {
       throw error
     })
     const number = ++instance.newest
-    this.#audit?.granted(source, number, isolation)
+    this.#audit?.granted(source, number, isolation, permissions.granted.permissions)
     this.#audit?.configured(source.name, number, instance.generation?.config, config)
     const generation: Generation = new Generation({
       source,

@@ -89,7 +89,7 @@ test('a crash, its restart, and what each generation was granted', async () => {
   expect(entries.filter(({ kind }) => kind === 'plugin.granted')).toMatchObject(
     [1, 2].map((generation) => ({
       generation,
-      details: { version: '1.0.0', isolation: 'thread', permissions: [{ resource: 'bus:exit' }], roles: { reader: [reads] } },
+      details: { version: '1.0.0', isolation: 'thread', permissions: [{ resource: 'service:*' }, { resource: 'bus:exit' }, reads] },
     })),
   )
   expect(entries.find(({ kind }) => kind === 'plugin.fault')).toMatchObject({

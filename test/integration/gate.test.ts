@@ -37,8 +37,10 @@ const loadRequest = (name: string, path: string, grants: Grants | undefined): Lo
   grants,
   config: {},
   dataDir: path,
+  permissions: { root: path, dataDir: path, permissions: [] },
   tasks: [],
   window: 8,
+  message: 1_048_576,
   pluginModule: PLUGIN_MODULE,
 })
 
