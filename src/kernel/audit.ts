@@ -107,7 +107,7 @@ export class Audit {
   }
 
   /** A generation was made: what it may do beyond its own folder. */
-  granted({ name, version, manifest: { permissions, roles } }: PluginSource, generation: number, isolation: string): void {
+  granted({ name, version, manifest: { permissions = [], roles } }: PluginSource, generation: number, isolation: string): void {
     const ofRoles = Object.fromEntries(roles.map((role) => [role, this.#options.roles[role] ?? null]))
     const details = { version, isolation, permissions, roles: ofRoles }
     this.#options.log.append({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, details })

@@ -27,6 +27,7 @@ describe('resolved options', () => {
       configDir: undefined,
       watch: undefined,
       dataDir: join(process.cwd(), 'data'),
+      audit: undefined,
       defaults: {
         isolation: 'thread',
         limits: {
@@ -40,7 +41,14 @@ describe('resolved options', () => {
           queue: 1024,
           window: 1024,
         },
-        restart: { policy: 'permanent', max: 5, within: 60000, backoff: { initial: 100, max: 30000, factor: 2 } },
+        restart: {
+          policy: 'permanent',
+          max: 5,
+          within: 60000,
+          strategy: 'one-for-one',
+          onGiveUp: 'stop',
+          backoff: { initial: 100, max: 30000, factor: 2 },
+        },
       },
       maxConcurrency: Math.max(2, availableParallelism()),
       standby: 1,
@@ -49,6 +57,17 @@ describe('resolved options', () => {
       env: process.env,
       roles: {},
     })
+  })
+
+  test.each([
+    [true, { dir: '/app/data/.audit', maxBytes: 10_485_760, keep: 10 }],
+    [
+      { dir: './log', keep: 2 },
+      { dir: '/app/log', maxBytes: 10_485_760, keep: 2 },
+    ],
+    [false, undefined],
+  ])('have the audit log %j where it is to be', (audit, resolved) => {
+    expect(resolveOptions({ base: '/app', audit }).audit).toEqual(resolved)
   })
 
   test('have absolute paths, relative to base', () => {
