@@ -32,6 +32,8 @@ export interface AuditLogOptions {
 
 /** Entries that wait for the disk: a disk that takes none must not fill the memory. */
 const MAX_PENDING = 10_000
+/** Lines made in one go: a flood must not hold the kernel's thread. */
+const MAX_BATCH = 256
 /** Milliseconds until a disk that refused is tried again. */
 const RETRY = 1_000
 /** Milliseconds that the end of the log waits for a disk: one that never answers must not keep a kernel from stopping. */
@@ -143,7 +145,7 @@ export class AuditLog {
     for (const entry of this.#pending) {
       const sealed = seal(entry, link)
       const bytes = Buffer.byteLength(sealed.line)
-      if (size > 0 && size + bytes > this.#options.maxBytes) break
+      if (count === MAX_BATCH || (size > 0 && size + bytes > this.#options.maxBytes)) break
       text += sealed.line
       size += bytes
       link = sealed.link

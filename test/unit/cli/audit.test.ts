@@ -8,14 +8,14 @@ import { bin, folderWith, plugbay, pluginsWith } from '../../support/command.js'
 const one = { ...pluginsWith({ one: {} }), 'plugins/one/index.js': 'export default { start() {} }' }
 
 /** Starts the plugins in a folder and stops them when they run. */
-const startAndStop = async (folder: string, command = 'start'): Promise<void> => {
+const startAndStop = async (folder: string, command = 'start', signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
   const child = spawn(process.execPath, [bin, command], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   let text = ''
   child.stdout.on('data', (chunk) => (text += String(chunk)))
   const ended = new Promise((resolve) => child.on('close', resolve))
   await vi.waitFor(() => expect(text).toMatch(/plugin.* running/), { timeout: 15_000, interval: 20 })
-  child.kill('SIGTERM')
+  child.kill(signal)
   await ended
 }
 
@@ -37,6 +37,15 @@ describe('plugbay start', () => {
     expect(verified).toMatchObject({ code: 0, stderr: '' })
     expect(verified.stdout).toMatch(/^✓ \d+ lines in 1 file; nothing was changed\.\n {2}Its last line is \d+:[0-9a-f]{64}\./)
     expect(await plugbay(['audit', 'verify', logOf(folder)], folder)).toEqual(verified)
+  })
+
+  test('that was killed goes on with the same log when it is started again', async () => {
+    const folder = folderWith(one)
+    await startAndStop(folder, 'start', 'SIGKILL')
+    await vi.waitFor(async () => expect((await plugbay(['audit'], folder)).stdout).toContain('action=start'))
+    await startAndStop(folder)
+    expect((await plugbay(['audit', '--last', '100'], folder)).stdout).toMatch(/action=start[\s\S]*action=start[\s\S]*action=stop: SIGTERM/)
+    expect(await plugbay(['audit', 'verify'], folder)).toMatchObject({ code: 0 })
   })
 
   test('keeps none when the configuration says so, nor does dev unless it says so', async () => {

@@ -27,6 +27,7 @@ describe('resolved options', () => {
       configDir: undefined,
       watch: undefined,
       dataDir: join(process.cwd(), 'data'),
+      audit: undefined,
       defaults: {
         isolation: 'thread',
         limits: {
@@ -60,6 +61,17 @@ describe('resolved options', () => {
       grants: {},
       audit: undefined,
     })
+  })
+
+  test.each([
+    [true, { dir: '/app/data/.audit', maxBytes: 10_485_760, keep: 10 }],
+    [
+      { dir: './log', keep: 2 },
+      { dir: '/app/log', maxBytes: 10_485_760, keep: 2 },
+    ],
+    [false, undefined],
+  ])('have the audit log %j where it is to be', (audit, resolved) => {
+    expect(resolveOptions({ base: '/app', audit }).audit).toEqual(resolved)
   })
 
   test('have absolute paths, relative to base', () => {
