@@ -1,5 +1,4 @@
 /** Runs a kernel from the command line until it is told to stop. */
-import { constants } from 'node:os'
 import { duration, renderBootTree } from '../kernel/boot-report.js'
 import type { KernelOptions } from '../kernel/options.js'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
@@ -24,7 +23,12 @@ export const runKernel = async (options: KernelOptions): Promise<void> => {
   let stopSignal: NodeJS.Signals | undefined
   const onSignal = (signal: NodeJS.Signals): void => {
     signals += 1
-    if (signals > 1) process.exit(128 + constants.signals[signal])
+    if (signals > 1) {
+      // What the signal does by itself, it does at once; process.exit() would wait for a thread that is stuck in native code.
+      for (const each of SIGNALS) process.off(each, onSignal)
+      process.kill(process.pid, signal)
+      return
+    }
     say(`${signal}: stopping; once more ends it at once.`)
     stopSignal = signal
     tellStop(signal)
@@ -44,6 +48,8 @@ export const runKernel = async (options: KernelOptions): Promise<void> => {
       const since = performance.now()
       await kernel.stop({ actor: 'operator', reason: stopSignal })
       say(style.dim(`stopped in ${duration(performance.now() - since)}`))
+      // Else the end of the process would wait for them.
+      if (kernel.metrics().stuckThreads > 0) await kernel.exit()
     }
     process.exitCode = EXIT.ok
   } finally {

@@ -49,6 +49,8 @@ export interface KernelMetrics {
   services: number
   /** Booted threads that wait for a plugin. */
   standby: number
+  /** Threads that were to end and are held by native code. */
+  stuckThreads: number
   plugins: PluginTraffic[]
 }
 
@@ -75,6 +77,7 @@ export class Kernel implements AsyncDisposable {
   readonly #supervisor: Supervisor
   readonly #reconciler: Reconciler
   #state: KernelState = 'created'
+  #stuckThreads = 0
   #hotReload: HotReload | undefined
   #watching: Promise<void> | undefined
   #stopped: Promise<void> | undefined
@@ -206,7 +209,7 @@ export class Kernel implements AsyncDisposable {
    */
   async exit(code = 0): Promise<never> {
     await this.stop()
-    if ([...this.#instances.values()].some(({ stuckThreads }) => stuckThreads > 0)) process.kill(process.pid, 'SIGKILL')
+    if (this.#stuckThreads > 0) process.kill(process.pid, 'SIGKILL')
     process.exit(code)
   }
 
@@ -364,7 +367,14 @@ export class Kernel implements AsyncDisposable {
 
   metrics(): KernelMetrics {
     const plugins = this.plugins().map(trafficOf)
-    return { state: this.#state, bus: this.bus.stats(), services: this.services.list().length, standby: this.#standby.waiting, plugins }
+    return {
+      state: this.#state,
+      bus: this.bus.stats(),
+      services: this.services.list().length,
+      standby: this.#standby.waiting,
+      stuckThreads: this.#stuckThreads,
+      plugins,
+    }
   }
 
   /** Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. */
@@ -499,7 +509,11 @@ export class Kernel implements AsyncDisposable {
   #stuck(instance: PluginInstance, { number, host }: Generation): void {
     const { name } = instance
     instance.stuckThreads++
-    void host.exited.then(() => instance.stuckThreads--)
+    this.#stuckThreads++
+    void host.exited.then(() => {
+      instance.stuckThreads--
+      this.#stuckThreads--
+    })
     this.log.error(
       { plugin: name, generation: number },
       `The thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,

@@ -2,7 +2,7 @@
 import { memoryUsage } from 'node:process'
 import { now } from './clock.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
-import { type Subject, WatchedThread } from './watched-thread.js'
+import { type ProcessMemory, type Subject, WatchedThread } from './watched-thread.js'
 
 /** Milliseconds between two looks at a thread that does something. */
 const PERIOD = 25
@@ -21,7 +21,7 @@ class Watchdog {
   /** Milliseconds in which the watchdog was awake: what threads are measured by. */
   #clock = 0
   #round = 0
-  #memory: { mb: number; silent: number } | undefined
+  #memory: ProcessMemory | undefined
 
   /** From now on a limit that is broken is told, each time it is found so. Returns the undo. */
   watch(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void): () => void {
@@ -52,7 +52,7 @@ class Watchdog {
     let place = 0
     let resting = true
     for (const thread of this.#threads) {
-      if (!thread.resting || this.#pause > PERIOD || (this.#round + place++) % REST === 0) thread.look(this.#clock, this.#unaccounted)
+      if (!thread.resting || this.#pause > PERIOD || (this.#round + place++) % REST === 0) thread.look(this.#clock, this.#process)
       resting &&= thread.resting
     }
     this.#pause = resting ? REST * PERIOD : PERIOD
@@ -60,16 +60,16 @@ class Watchdog {
   }
 
   /** Read once a round, and only where a thread does not answer. */
-  readonly #unaccounted = (): { mb: number; silent: number } => {
+  readonly #process = (): ProcessMemory => {
     if (this.#memory === undefined) {
       const { rss, heapTotal, external } = memoryUsage()
-      let mb = (rss - heapTotal - external) / MB
+      let accounted = (heapTotal + external) / MB
       let silent = 0
       for (const thread of this.#threads) {
-        mb -= thread.used
+        accounted += thread.used
         if (thread.silent) silent++
       }
-      this.#memory = { mb, silent: Math.max(1, silent) }
+      this.#memory = { rss: rss / MB, accounted, silent: Math.max(1, silent) }
     }
     return this.#memory
   }

@@ -13,6 +13,15 @@ export interface Subject {
   asks: MessagePort
 }
 
+/** Memory of the whole process, in MB. */
+export interface ProcessMemory {
+  rss: number
+  /** What its threads say they have. */
+  accounted: number
+  /** How many threads do not say: what is not accounted for is theirs. */
+  silent: number
+}
+
 const MB = 2 ** 20
 /** What a thread may run before its memory is looked at again, in ms: more than a look costs it, less than it takes to grow much. */
 const SAMPLE_AFTER = 2
@@ -44,8 +53,8 @@ export class WatchedThread {
   #samples = 0
   #sampledActive = 0
   #askedSampleAt: number | undefined
-  /** Memory of the process that no thread accounts for, in MB, when the thread stopped moving. */
-  #unaccountedAt: number | undefined
+  /** The process when the thread stopped moving. */
+  #processAtDoubt: ProcessMemory | undefined
   #over: { since: number; collections: number } | undefined
   #cpuAtDoubt: { ms: number; at: number } | undefined
   #window: { since: number; active: number; cpu: number | undefined }
@@ -61,11 +70,11 @@ export class WatchedThread {
 
   /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
   get silent(): boolean {
-    return this.#unaccountedAt !== undefined && this.#askedSampleAt !== undefined
+    return this.#processAtDoubt !== undefined && this.#askedSampleAt !== undefined
   }
 
-  /** `at`: by the watchdog's clock. `unaccounted`: MB of the process that no thread accounts for, to be shared by the threads that are silent. */
-  look(at: number, unaccounted: () => { mb: number; silent: number }): void {
+  /** `at`: by the watchdog's clock. `memory`: of the process, by now. */
+  look(at: number, memory: () => ProcessMemory): void {
     // The loop's idle time goes on while it waits, and stands still while it works: reading it costs the thread nothing.
     const { idle, active } = this.#subject.worker.performance.eventLoopUtilization()
     const beats = Atomics.load(this.#subject.cells, CELL.beats)
@@ -79,18 +88,18 @@ export class WatchedThread {
       this.#asked = false
       this.#told = false
       this.#cpuAtDoubt = undefined
-      this.#unaccountedAt = undefined
-    } else this.#doubt(at, unaccounted)
-    this.#remember(at, active, unaccounted)
+      this.#processAtDoubt = undefined
+    } else this.#doubt(at, memory)
+    this.#remember(at, active, memory)
     if (this.limits.cpu < 1) this.#share(at, active)
   }
 
   // ── getting on ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #doubt(at: number, unaccounted: () => { mb: number }): void {
+  #doubt(at: number, memory: () => ProcessMemory): void {
     const { cells } = this.#subject
     const still = at - this.#movedAt
-    this.#unaccountedAt ??= unaccounted().mb
+    this.#processAtDoubt ??= memory()
     if (still >= DOUBT && !this.#asked) {
       this.#asked = true
       this.#ask('beat')
@@ -123,7 +132,7 @@ export class WatchedThread {
     return 'getHeapStatistics' in this.#subject.worker
   }
 
-  #remember(at: number, active: number, unaccounted: () => { mb: number; silent: number }): void {
+  #remember(at: number, active: number, memory: () => ProcessMemory): void {
     const { cells } = this.#subject
     const samples = cells[CELL.samples] as number
     if (samples !== this.#samples) {
@@ -132,10 +141,8 @@ export class WatchedThread {
     }
     if (this.#askedSampleAt === undefined && active - this.#sampledActive >= SAMPLE_AFTER && this.#beats > 0) this.#sample(at)
     let used = this.used
-    if (this.silent && at - (this.#askedSampleAt as number) >= DOUBT) {
-      const { mb, silent } = unaccounted()
-      used += Math.max(0, mb - (this.#unaccountedAt as number)) / silent
-    }
+    if (this.#processAtDoubt !== undefined && this.#askedSampleAt !== undefined && at - this.#askedSampleAt >= DOUBT)
+      used += grownUnseen(this.#processAtDoubt, memory())
     this.#judge(at, used)
   }
 
@@ -203,3 +210,7 @@ export class WatchedThread {
     } else this.#breached({ limit: 'cpu', allowed: this.limits.cpu, observed: Math.round(share * 100) / 100 })
   }
 }
+
+/** What one silent thread has taken since. What others gave back may still be resident: it is not held against this one. */
+const grownUnseen = (then: ProcessMemory, { rss, accounted, silent }: ProcessMemory): number =>
+  Math.max(0, rss - then.rss - Math.max(0, accounted - then.accounted)) / silent

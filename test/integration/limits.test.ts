@@ -1,7 +1,7 @@
 /** What a plugin may take: who goes past it is named, out of the system in the same turn, and mended; who is healthy is left alone. */
 import { Worker } from 'node:worker_threads'
 import type { KernelOptions } from 'plugbay'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { infoOf, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
 
@@ -31,7 +31,7 @@ describe('a plugin that hangs', () => {
     await kernel.bus.publish('go')
     await eventually(() => expect(replaced).toHaveLength(1))
     expect(faults).toHaveLength(1)
-    const { error } = faults[0] as (typeof faults)[0]
+    const { error } = faults[0] ?? { error: new Error('none') }
     expect(error).toMatchObject({
       code: 'PLUGIN_LIMIT',
       plugin: 'p',
@@ -78,7 +78,7 @@ describe('a plugin that takes more memory than it may', () => {
     const { kernel, faults, replaced } = await startedWith(limited(act, { memory: 64 }))
     await kernel.bus.publish('go')
     await eventually(() => expect(replaced).toHaveLength(1))
-    const { error } = faults[0] as (typeof faults)[0]
+    const { error } = faults[0] ?? { error: new Error('none') }
     expect(error).toMatchObject({ code: 'PLUGIN_LIMIT', plugin: 'p' })
     // On Node 20 a thread that does not come back cannot be asked: it may be found as one that hangs.
     if (how === 'in one turn' && !observesFromOutside) return
@@ -114,6 +114,34 @@ describe('a plugin that takes more memory than it may', () => {
     await kernel.bus.publish('go')
     await done
     expect(faults).toEqual([])
+  })
+})
+
+describe('a plugin that takes more of a processor than it may', () => {
+  it('is found, named, and replaced', { timeout: 60_000 }, async () => {
+    const busy = 'const f = () => { const end = performance.now() + 20; while (performance.now() < end); setImmediate(f) }; f()'
+    const { kernel, faults } = await startedWith(limited(busy, { cpu: 0.05 }, { restart: { policy: 'temporary' } }))
+    await kernel.bus.publish('go')
+    await vi.waitFor(() => expect(faults).toHaveLength(1), { timeout: 40_000 })
+    expect(faults[0]?.error).toMatchObject({
+      code: 'PLUGIN_LIMIT',
+      plugin: 'p',
+      details: { limit: 'cpu', allowed: 0.05, observed: expect.any(Number) as number },
+    })
+    expect(faults[0]?.error.message).toMatch(/'p' took \d.* of a core .* its limit is 0\.05 \(limits\.cpu\)/)
+  })
+})
+
+describe('the log', () => {
+  it('takes so much a second of a plugin, and tells what it dropped', async () => {
+    const { kernel, lines } = await startedWith(limited("for (let i = 0; i < 1e4; i++) ctx.log.info('x'.repeat(100))", {}))
+    await kernel.bus.publish('go')
+    await eventually(() =>
+      expect(lines.some(({ level, message }) => level === 'warn' && /\d+ lines .* were dropped/.test(message))).toBe(true),
+    )
+    const written = lines.filter(({ message }) => message.startsWith('xxx'))
+    expect(written.length).toBeGreaterThan(100)
+    expect(written.length).toBeLessThan(5_000)
   })
 })
 

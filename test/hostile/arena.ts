@@ -1,0 +1,148 @@
+/** A kernel with two innocent plugins that talk all the time, and a third beside them that means harm or is broken. */
+import { expect } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { pluginCode, type Running, startedWith, writePlugin } from '../support/plugin-folder.js'
+
+/** What is told of an offender when it is contained: a code, and for a broken limit which. */
+export type End =
+  | 'crash'
+  | 'crash or memory'
+  | 'crash or memory or hang'
+  | 'memory'
+  | 'hang'
+  | 'memory or hang'
+  | 'PROTOCOL'
+  | 'PLUGIN_LOAD'
+  | 'PLUGIN_TIMEOUT'
+  | 'PLUGIN_CRASH_LOOP'
+
+export interface Offender {
+  /** What it does, as the test's name. */
+  does: string
+  /** Done in its thread when it is told to; with `ctx` in scope. */
+  act?: string
+  /** Its module instead, for one that does harm as soon as it is loaded. */
+  code?: string
+  manifest?: Record<string, unknown>
+  /** How it ends; null: it goes on, and does no harm to others. */
+  end: End | null
+  /** Milliseconds from the act to its end: what is promised, and time for a machine that is loaded. */
+  within?: number
+}
+
+/** Publishes a numbered event and offers a service that answers. */
+const INNOCENT = pluginCode({
+  start: `
+    let number = 0
+    const timer = setInterval(() => void ctx.bus.publish('tick', ++number), 5)
+    await ctx.services.provide('innocent', { echo: (value) => value, finish: () => { clearInterval(timer); return number } })`,
+})
+
+/** Counts the events and calls the service, one call after the other. */
+const OBSERVER = pluginCode({
+  start: `
+    const seen = { events: 0, lost: 0, calls: 0, failed: 0, times: [] }
+    let last
+    ctx.bus.subscribe('tick', ({ data }) => {
+      seen.events++
+      // What was published before it listened was not for it.
+      seen.lost += last === undefined ? 0 : data - last - 1
+      last = data
+    })
+    const { echo } = await ctx.services.use('innocent', { wait: 5000 })
+    const call = async () => {
+      const began = performance.now()
+      try {
+        if (await echo(seen.calls) !== seen.calls) seen.failed++
+      } catch { seen.failed++ }
+      seen.calls++
+      seen.times.push(performance.now() - began)
+      setTimeout(call, 2)
+    }
+    void call()
+    await ctx.services.provide('observer', {
+      begin: () => { seen.times.length = 0 },
+      seen: () => ({ ...seen, last, times: [...seen.times].sort((a, b) => a - b) }),
+    })`,
+})
+
+const OFFENCE_LIMITS = { memory: 64, hang: 500, loadTimeout: 2_000, initializeTimeout: 2_000, startTimeout: 2_000, stopTimeout: 500 }
+
+const offenderCode = (act: string): string => pluginCode({ start: `ctx.bus.subscribe('go', () => { setImmediate(() => { ${act} }) })` })
+
+export interface Outcome {
+  does: string
+  end: string
+  /** Milliseconds until it was told of. */
+  ms: number
+  /** The innocent calls' times, from the act on. */
+  p99: number
+  max: number
+}
+
+interface Seen {
+  events: number
+  lost: number
+  calls: number
+  failed: number
+  last: number
+  times: number[]
+}
+
+/** The offender does its harm; resolves when it is contained and nobody else has lost anything. */
+export const face = async ({ does, act, code, manifest = {}, end, within = 5_000 }: Offender): Promise<Outcome> => {
+  const running = await startedWith({ innocent: INNOCENT, observer: OBSERVER })
+  const { kernel, faults, folder } = running
+  const { begin, seen } = (await kernel.services.use('observer')) as unknown as { begin(): Promise<void>; seen(): Promise<Seen> }
+  const { finish } = (await kernel.services.use('innocent')) as unknown as { finish(): Promise<number> }
+  await eventually(async () => expect((await seen()).calls).toBeGreaterThan(20))
+
+  const path = writePlugin(folder, 'offender', {
+    code: code ?? offenderCode(act as string),
+    manifest: { limits: OFFENCE_LIMITS, restart: { policy: 'temporary' }, ...manifest },
+  })
+  const ended = untilTold(running, end)
+  await begin()
+  let began = performance.now()
+  const loaded = kernel.load(path)
+  if (code === undefined) {
+    await loaded
+    began = performance.now()
+    await kernel.bus.publish('go')
+  } else loaded.catch(() => {})
+  const before = (await seen()).calls
+  await ended
+  const ms = performance.now() - began
+  if (end !== null) expect(ms).toBeLessThan(within)
+  // It goes on for a while as it did before, and after.
+  await eventually(async () => expect((await seen()).calls).toBeGreaterThan(before + (end === null ? 200 : 20)))
+
+  const published = await finish()
+  await eventually(async () => expect((await seen()).last).toBe(published))
+  const { events, lost, failed, times } = await seen()
+  expect(events).toBeGreaterThan(0)
+  expect({ lost, failed }).toEqual({ lost: 0, failed: 0 })
+  expect(faults.filter(({ name }) => name !== 'offender')).toEqual([])
+  if (end === null) expect(faults).toEqual([])
+  const p99 = times[Math.floor(times.length * 0.99)] ?? 0
+  return { does, end: end ?? '-', ms: end === null ? 0 : ms, p99, max: times.at(-1) ?? 0 }
+}
+
+/** Waits until the kernel tells of the offender, as it should. */
+const untilTold = ({ faults }: Running, end: End | null): Promise<unknown> =>
+  end === null
+    ? Promise.resolve()
+    : eventually(() => {
+        const errors = faults.filter(({ name }) => name === 'offender').map(({ error }) => error as Error & Record<string, unknown>)
+        expect(errors).not.toEqual([])
+        const error = (end === 'PLUGIN_CRASH_LOOP' ? errors.at(-1) : errors[0]) as Error & { details?: Record<string, unknown> }
+        expect(error.message).toContain("'offender'")
+        const { code } = error as { code?: string }
+        const limit = error.details?.['limit']
+        if (code === 'PLUGIN_LIMIT') {
+          expect(error).toMatchObject({ plugin: 'offender' })
+          expect(error.details).toMatchObject({ allowed: expect.any(Number) as number, observed: expect.any(Number) as number })
+        }
+        const how = code === 'PLUGIN_LIMIT' ? limit : code === 'PLUGIN_CRASHED' ? 'crash' : code
+        expect(end.split(' or ')).toContain(how)
+      })

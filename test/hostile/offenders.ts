@@ -1,0 +1,181 @@
+/** Plugins that mean harm, or are broken as plugins are: what each does, and how it must end. To add one is to add a row. */
+import { pluginCode } from '../support/plugin-folder.js'
+import type { Offender } from './arena.js'
+
+/*
+ * Where a row has more than one end, Node's version decides: 20 cannot look into a thread that does not come back, so what grows there shows in the process alone or is
+ * found as a hang; and it follows causes in a circle.
+ */
+
+const WORKER_THREADS = "const { workerData, parentPort } = process.getBuiltinModule('node:worker_threads');"
+const grows = (step: string): string => `globalThis.kept = []; const f = () => { ${step}; setImmediate(f) }; f()`
+
+export const OFFENDERS: Offender[] = [
+  // ── never coming back ──────────────────────────────────────────────────────────────────────────────────────────
+  { does: 'loops for ever', act: 'for (;;);', end: 'hang' },
+  { does: 'resolves promises for ever', act: 'const f = () => Promise.resolve().then(f); f()', end: 'hang' },
+  { does: 'calls nextTick for ever', act: 'const f = () => process.nextTick(f); f()', end: 'hang' },
+  {
+    does: 'publishes in promises for ever',
+    act: "const f = () => ctx.bus.publish('x').catch(() => {}).then(f); f()",
+    end: 'memory or hang',
+  },
+  { does: 'backtracks in a regular expression', act: "/^(a+)+$/.test('a'.repeat(50) + '!')", end: 'hang' },
+  { does: 'waits in Atomics.wait', act: 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)', end: 'hang' },
+  { does: 'loops when it exits', act: "process.on('exit', () => { for (;;); }); for (;;);", end: 'hang' },
+  { does: 'loops in a finally', act: 'try { throw 1 } finally { for (;;); }', end: 'hang' },
+  { does: 'throws what loops when it is read', act: 'throw { get stack() { for (;;); }, get message() { for (;;); } }', end: 'hang' },
+  {
+    does: 'loops in WebAssembly',
+    act: `new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,9,1,7,0,3,64,12,0,11,11]))).exports.f()`,
+    end: 'hang',
+  },
+  {
+    does: 'parses for ever in native code',
+    act: "const text = '[' + '[1,2,3],'.repeat(4e5) + '1]'; for (const end = Date.now() + 4e3; Date.now() < end; ) JSON.parse(text)",
+    end: 'memory or hang',
+  },
+  { does: 'recurses without an end, and again', act: 'const f = () => f(); for (;;) try { f() } catch {}', end: 'hang' },
+  {
+    does: 'fills the event loop with short work',
+    act: 'const f = () => { const end = performance.now() + 3; while (performance.now() < end); setImmediate(f) }; f()',
+    end: null,
+  },
+
+  // ── never being done ───────────────────────────────────────────────────────────────────────────────────────────
+  { does: 'awaits for ever at its top level', code: 'await new Promise(() => {})\nexport default { start() {} }', end: 'PLUGIN_TIMEOUT' },
+  { does: 'loops at its top level', code: 'for (;;);\nexport default { start() {} }', end: 'PLUGIN_TIMEOUT' },
+  { does: 'never ends its initialize', code: pluginCode({ initialize: 'await new Promise(() => {})' }), end: 'PLUGIN_TIMEOUT' },
+  { does: 'never ends its start', code: pluginCode({ start: 'await new Promise(() => {})' }), end: 'PLUGIN_TIMEOUT' },
+  { does: 'loops in its start', code: pluginCode({ start: 'for (;;);' }), end: 'PLUGIN_TIMEOUT' },
+  { does: 'throws at its top level', code: 'throw new Error("bad")', end: 'PLUGIN_LOAD' },
+  {
+    does: 'has a proxy as its default export',
+    code: 'export default new Proxy({}, { get() { throw new Error("no") } })',
+    end: 'PLUGIN_LOAD',
+  },
+
+  // ── memory ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  { does: 'keeps objects', act: grows('for (let i = 0; i < 2e4; i++) kept.push({ i })'), end: 'memory' },
+  { does: 'keeps objects in one turn', act: 'const kept = []; for (;;) kept.push({ at: kept.length })', end: 'memory or hang' },
+  { does: 'fills one large array', act: 'globalThis.kept = new Array(3e7).fill(0).map((_, i) => ({ i }))', end: 'memory or hang' },
+  { does: 'fills a Map', act: 'globalThis.kept = new Map(); for (let i = 0; ; i++) kept.set(i, { i })', end: 'memory or hang' },
+  { does: 'spreads a long text', act: "globalThis.kept = []; for (;;) kept.push([...'x'.repeat(1e7)])", end: 'memory or hang' },
+  { does: 'splits a long text', act: "globalThis.kept = []; for (;;) kept.push('x,'.repeat(1e7).split(','))", end: 'memory or hang' },
+  {
+    does: 'parses much JSON and keeps it',
+    act: "globalThis.kept = []; for (;;) kept.push(JSON.parse('[' + '[1,[2,[3]]],'.repeat(1e6) + '1]'))",
+    end: 'memory or hang',
+  },
+  { does: 'sets two million timers', act: 'for (let i = 0; i < 2e6; i++) setTimeout(() => {}, 1e9)', end: 'memory or hang' },
+  { does: 'keeps closures', act: grows('for (let i = 0; i < 2e4; i++) { const big = [i, i, i, i]; kept.push(() => big) }'), end: 'memory' },
+  { does: 'keeps promises', act: grows('for (let i = 0; i < 2e4; i++) kept.push(new Promise(() => {}))'), end: 'memory' },
+  { does: 'keeps buffers', act: grows('kept.push(Buffer.alloc(2e6, 1))'), end: 'memory' },
+  {
+    does: 'keeps array buffers in one turn',
+    act: 'globalThis.kept = []; for (;;) kept.push(new Uint8Array(1e6).fill(1))',
+    end: 'memory or hang',
+  },
+  { does: 'throws an error with a very long message', act: "throw new Error('x'.repeat(2e8))", end: 'crash or memory' },
+  {
+    does: 'makes much garbage',
+    act: 'const f = () => { globalThis.kept = Array.from({ length: 5e4 }, (_, i) => ({ i })); setTimeout(f, 5) }; f()',
+    end: null,
+  },
+
+  // ── floods ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  {
+    does: 'publishes as fast as it may',
+    act: "const f = async () => { for (;;) await Promise.all(Array.from({ length: 100 }, () => ctx.bus.publish('noise', 'x'.repeat(100)))).then(() => new Promise(setImmediate)) }; f()",
+    end: null,
+  },
+  {
+    does: 'publishes without waiting',
+    act: "const f = () => { for (let i = 0; i < 1e4; i++) ctx.bus.publish('noise', 'x'.repeat(100)); setImmediate(f) }; f()",
+    end: 'crash or memory or hang',
+  },
+  {
+    does: 'logs without an end',
+    act: "const f = () => { for (let i = 0; i < 1e3; i++) ctx.log.info('x'.repeat(1e3), { i }); setImmediate(f) }; f()",
+    end: null,
+  },
+  {
+    does: 'writes to its console without an end',
+    act: "const f = () => { for (let i = 0; i < 1e3; i++) console.log('x'.repeat(1e3)); setImmediate(f) }; f()",
+    end: null,
+  },
+  { does: 'writes much to standard output', act: "for (let i = 0; i < 2e4; i++) process.stdout.write('x'.repeat(1e3) + '\\n')", end: null },
+  { does: 'posts a very large event', act: "ctx.bus.publish('noise', 'x'.repeat(5e7))", end: null },
+  { does: 'subscribes ten thousand times', act: "for (let i = 0; i < 1e4; i++) ctx.bus.subscribe('quiet.' + i, () => {})", end: null },
+  {
+    does: 'provides a thousand services',
+    act: "for (let i = 0; i < 1e3; i++) ctx.services.provide('s' + i, { f() {} }).catch(() => {})",
+    end: null,
+  },
+  { does: 'fails in every handler', act: "ctx.bus.subscribe('tick', () => { throw new Error('no') })", end: null },
+  {
+    does: 'never finishes a handler of many events',
+    act: "ctx.bus.subscribe('noise', () => new Promise(() => {})); for (let i = 0; i < 500; i++) ctx.bus.publish('noise')",
+    end: null,
+  },
+
+  // ── endings ────────────────────────────────────────────────────────────────────────────────────────────────────
+  { does: 'exits', act: 'process.exit(3)', end: 'crash' },
+  { does: 'exits the deep way', act: 'process.reallyExit(3)', end: 'crash' },
+  { does: 'aborts', act: 'process.abort()', end: 'crash' },
+  { does: 'throws in a timer', act: "setTimeout(() => { throw new Error('late') }, 1)", end: 'crash' },
+  { does: 'rejects without a handler', act: "void Promise.reject(new Error('no'))", end: 'crash' },
+  { does: 'throws null', act: 'throw null', end: 'crash' },
+  { does: 'throws a proxy', act: "throw new Proxy({}, { get() { throw new Error('no') }, ownKeys() { throw 1 } })", end: 'crash' },
+  { does: 'throws a function', act: 'throw () => {}', end: 'crash' },
+  {
+    does: 'rejects with itself as its cause',
+    act: "const error = new Error('round'); error.cause = error; void Promise.reject(error)",
+    end: 'crash or memory or hang',
+  },
+  { does: 'overflows the stack', act: 'const f = () => f(); f()', end: 'crash' },
+  {
+    does: 'swallows its uncaught errors',
+    act: "process.on('uncaughtException', () => {}); setInterval(() => { throw new Error('again') }, 5)",
+    end: null,
+  },
+  {
+    does: 'crashes again and again',
+    code: pluginCode({ start: 'setImmediate(() => process.exit(1))' }),
+    manifest: { restart: { max: 3, backoff: { initial: 1, max: 5, factor: 1 } } },
+    end: 'PLUGIN_CRASH_LOOP',
+  },
+  {
+    does: 'hangs again and again',
+    code: pluginCode({ start: 'setImmediate(() => { for (;;); })' }),
+    manifest: { restart: { max: 2, backoff: { initial: 1, max: 5, factor: 1 } }, limits: { hang: 250 } },
+    end: 'PLUGIN_CRASH_LOOP',
+  },
+
+  // ── forgeries ──────────────────────────────────────────────────────────────────────────────────────────────────
+  {
+    does: 'forges messages on the port of its standard output',
+    act: "const port = Object.getOwnPropertySymbols(process.stdout).find((symbol) => symbol.description === 'kPort'); for (const forged of [{ type: 'bogus' }, null, 1, { type: 'stdioPayload' }, { type: 'errorMessage' }]) process.stdout[port].postMessage(forged)",
+    end: 'crash',
+  },
+  { does: 'breaks the protocol', act: `${WORKER_THREADS} workerData.port.postMessage([1e9, {}, -1])`, end: 'PROTOCOL' },
+  { does: 'says what is no batch', act: `${WORKER_THREADS} workerData.port.postMessage('nonsense')`, end: 'PROTOCOL' },
+  { does: 'closes its own line', act: `${WORKER_THREADS} workerData.port.close()`, end: 'crash' },
+  {
+    does: 'posts to its parent without an end',
+    act: `${WORKER_THREADS} for (let i = 0; i < 1e4; i++) parentPort.postMessage('x'.repeat(100))`,
+    end: null,
+  },
+  {
+    does: 'poisons Array.prototype',
+    act: "Array.prototype.push = () => { throw new Error('poison') }; Array.prototype.map = null",
+    end: null,
+  },
+  { does: 'poisons Promise.prototype', act: 'Promise.prototype.then = () => { for (;;); }; void (async () => { await 1 })()', end: null },
+  {
+    does: 'poisons Object.prototype',
+    act: "Object.prototype.get = 1; Object.prototype.code = 'PROTOCOL'; Object.prototype.plugin = 'observer'",
+    end: null,
+  },
+  { does: 'publishes in the name of the kernel', act: "ctx.bus.publish('kernel.plugin.fault', { name: 'observer' })", end: null },
+]
