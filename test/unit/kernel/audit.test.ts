@@ -9,7 +9,7 @@ import { emptyFolder, keptLog } from '../../support/plugin-folder.js'
 const entryFor = async (error: Error) => {
   const dir = emptyFolder()
   const log = new AuditLog({ dir, maxBytes: 1_000_000, keep: 1, log: keptLog().logger })
-  const audit = new Audit({ log, roles: {}, errorOf: () => undefined })
+  const audit = new Audit({ log, errorOf: () => undefined })
   audit.told('plugin:fault', { name: 'p', generation: 2, error })
   await audit.close()
   return (await lastEntries(dir, 1))[0]

@@ -59,7 +59,6 @@ describe('resolved options', () => {
       env: process.env,
       roles: {},
       grants: {},
-      audit: undefined,
     })
   })
 
