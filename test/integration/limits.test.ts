@@ -205,7 +205,7 @@ describe('a thread that native code holds', () => {
     const text = '[' + '[1,2,3],'.repeat(6e6) + '1]'
     for (const end = Date.now() + 8_000; Date.now() < end; ) JSON.parse(text)`
 
-  it('is out of the system at once, told of as stuck, and does not hold up the stop', { timeout: 60_000 }, async () => {
+  it('is out of the system at once, told of as stuck, and does not hold up the stop', { timeout: 120_000 }, async () => {
     const { kernel, faults, lines } = await startedWith(limited(native, { hang: 250, memory: 2_000 }, { restart: { policy: 'temporary' } }))
     const stuck: unknown[] = []
     kernel.on('plugin:stuck', (event) => stuck.push(event))
@@ -219,6 +219,7 @@ describe('a thread that native code holds', () => {
     const began = performance.now()
     await kernel.stop()
     expect(performance.now() - began).toBeLessThan(5_000)
-    await eventually(() => expect(infoOf(kernel, 'p').stuckThreads).toBe(0))
+    // It ends when its call does, however long that takes on a machine that is busy.
+    await vi.waitFor(() => expect(infoOf(kernel, 'p').stuckThreads).toBe(0), { timeout: 60_000 })
   })
 })
