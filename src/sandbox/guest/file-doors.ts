@@ -95,7 +95,8 @@ const guard = (files: Files, name: string, check: (args: readonly unknown[]) => 
   }
   // A promise's function tells of a refusal by its promise; those that return an iterator do not.
   const promised = files === (fs.promises as unknown as Files) && name !== 'watch' && name !== 'glob'
-  lock(files, name, promised ? async (...args: unknown[]) => guarded(...args) : guarded)
+  // Not locked: libraries put theirs in the place of these, and get no other by it.
+  files[name] = promised ? async (...args: unknown[]) => guarded(...args) : guarded
   // `realpath.native`, and what `util.promisify` finds.
   for (const key of Reflect.ownKeys(found)) {
     const member = (found as unknown as Record<PropertyKey, unknown>)[key]
