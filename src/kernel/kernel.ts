@@ -462,7 +462,6 @@ export class Kernel implements AsyncDisposable {
     crashed: (generation: Generation, exit: Exit, lost: number) => void,
   ): Promise<Generation> {
     const source = change.source ?? instance.source
-    void this.#hotReload?.track(source)
     assertRoles(source, this.#options)
     const { defaults } = this.#options
     const isolation = effectiveIsolation(source.manifest, defaults)
@@ -475,6 +474,8 @@ export class Kernel implements AsyncDisposable {
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
       needsModuleHooks(source),
+      // What it is now is known before its code is read: a save made meanwhile is seen.
+      this.#hotReload?.track(source),
     ]).catch(async (error: unknown) => {
       await host.kill('its generation was not made')
       throw error

@@ -30,7 +30,7 @@ export const permissionFlags = (grants: Grants, { root, places, dataDir }: Reach
   if (write.length > 0) return grants.addons ? [] : ['--no-addons']
   const files = read.length > 0
   const home = !files && places.some((place) => within(place, root)) ? places : [root]
-  const readable = [...home, ...modulesOf([DIST, ...home]), ...(files ? [dataDir, ...read] : [])]
+  const readable = [DIST, ...home, ...modulesOf([DIST, ...home]), ...(files ? [dataDir, ...read] : [])]
   return [
     KNOWS_PATHS ? '--permission' : '--experimental-permission',
     ...allow(KNOWS_PATHS ? readable : ['*']),
