@@ -298,9 +298,8 @@ export class Kernel implements AsyncDisposable {
   async #enable(instance: PluginInstance): Promise<void> {
     const { name } = instance
     instance.enabled = true
-    instance.stuck = false
     instance.rest('resolved', 'it was enabled')
-    await this.#reconciler.reconcile(`'${name}' was enabled`)
+    await this.#reconciler.reconcile(`'${name}' was enabled`, instance)
     this.#assertStill(instance)
     if (instance.enabled && !instance.running && instance.error) throw instance.error
   }
@@ -345,8 +344,7 @@ export class Kernel implements AsyncDisposable {
     else await this.#supervisor.replace(instance, 'configuration', { config })
     // It may have been its configuration that kept it from running.
     if (instance.generation !== undefined || !instance.enabled || this.#state !== 'running') return
-    instance.stuck = false
-    await this.#reconciler.reconcile(`'${name}' was configured`)
+    await this.#reconciler.reconcile(`'${name}' was configured`, instance)
   }
 
   /** Asks the plugin how it is. A plugin that does not answer within `limits.healthTimeout` is not healthy. */
@@ -551,16 +549,10 @@ export class Kernel implements AsyncDisposable {
       .planWith({ ...source.manifest, name: source.name, version: source.version, enabled: instance.enabled })
       .excluded.get(source.name)
     if (excluded && instance.running) throw excluded
-    instance.stuck = false
-    if (instance.generation === undefined) {
-      instance.source = source
-      await this.#reconciler.reconcile(reason)
-      if (!instance.running && instance.enabled && instance.error) throw instance.error
-      return undefined
-    }
     const replacement = await this.#supervisor.replace(instance, reason, { source })
-    // Its version, or what it depends on, may be another now.
-    await this.#reconciler.reconcile(reason)
+    // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
+    await this.#reconciler.reconcile(reason, instance)
+    if (replacement === undefined && !instance.running && instance.enabled && instance.error) throw instance.error
     return replacement
   }
 

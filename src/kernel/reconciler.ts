@@ -36,9 +36,13 @@ export class Reconciler {
     return plan(Array.from(this.#instances.values(), (instance) => (instance.name === changed.name ? changed : nodeOf(instance))))
   }
 
-  /** One round, after those already asked for. Rejects with KERNEL_STATE once everything was stopped. */
-  reconcile(reason: string): Promise<void> {
+  /**
+   * One round, after those already asked for; in it `again` is tried though it failed before, be it in the round that is under way. Rejects with
+   * KERNEL_STATE once everything was stopped.
+   */
+  reconcile(reason: string, again?: PluginInstance): Promise<void> {
     return this.#inRound(async () => {
+      if (again) again.stuck = false
       if (this.#closed) throw new PlugbayError('KERNEL_STATE', `The kernel is stopping: it starts nothing any more (${reason}).`)
       await this.#run(reason)
     })
