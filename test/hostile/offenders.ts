@@ -13,7 +13,7 @@ const grows = (step: string): string => `globalThis.kept = []; const f = () => {
 export const OFFENDERS: Offender[] = [
   // ── never coming back ──────────────────────────────────────────────────────────────────────────────────────────
   { does: 'loops for ever', act: 'for (;;);', end: 'hang' },
-  { does: 'resolves promises for ever', act: 'const f = () => Promise.resolve().then(f); f()', end: 'hang or memory' },
+  { does: 'resolves promises for ever', act: 'const f = () => Promise.resolve().then(f); f()', end: 'memory or hang' },
   { does: 'calls nextTick for ever', act: 'const f = () => process.nextTick(f); f()', end: 'hang' },
   {
     does: 'publishes in promises for ever',
