@@ -10,6 +10,6 @@ const script = new Script(source, {
   // Cloned on its way here, it is no Buffer any more.
   cachedData: cachedData && Buffer.from(cachedData.buffer, cachedData.byteOffset, cachedData.byteLength),
 })
-const importModule = (specifier: string): Promise<unknown> => import(specifier)
+const loader = (specifier: string): Promise<unknown> => import(specifier)
 const run = script.runInThisContext() as (...scope: unknown[]) => void
-run({}, createRequire(filename), filename, importModule)
+run({}, createRequire(filename), filename, loader)

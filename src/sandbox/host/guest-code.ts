@@ -21,7 +21,7 @@ let code: GuestCode | undefined
 export const guestCode = (): GuestCode => {
   if (code === undefined) {
     // In one line with the first of the bundle: stacks and source maps count lines.
-    const source = `(function (exports, require, __filename, importModule) {${readFileSync(BUNDLE, 'utf8')}\n})`
+    const source = `(function (exports, require, __filename, loader) {${readFileSync(BUNDLE, 'utf8')}\n})`
     code = { source, filename: fileURLToPath(BUNDLE), cachedData: undefined }
   } else code.cachedData ??= compiled(code)
   return code
