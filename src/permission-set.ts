@@ -1,8 +1,9 @@
 /** What one plugin may do, and the decisions that follow from it. Kernel and guest hold the same set: the guest refuses early, the kernel decides. */
-import { isAbsolute, relative, resolve, sep } from 'node:path'
+import { resolve } from 'node:path'
 import { PlugbayError } from './errors.js'
 import { covers } from './pattern-cover.js'
 import { isPattern, matchesSegments } from './topic.js'
+import { within } from './within.js'
 
 /** Actions that are allowed on a resource, `kind:name` or `kind`. */
 export interface Permission {
@@ -78,13 +79,8 @@ export const pathOf = (name: string, root: string, dataDir: string): string =>
 const fits = (pattern: string, name: string): boolean =>
   pattern === name || (pattern.endsWith('*') && name.startsWith(pattern.slice(0, -1)))
 
-const within = (folder: string, path: string): boolean => {
-  const way = relative(folder, path)
-  return folder === '*' || (path !== '*' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way))
-}
-
 /** `api.example.com` allows each of its ports, `*.example.com` every host below it. */
-const reaches = (allowed: string, wanted: string): boolean => {
+export const reaches = (allowed: string, wanted: string): boolean => {
   if (allowed === '*' || allowed === wanted) return true
   const [host = '', port] = splitPort(allowed)
   const [wantedHost = '', wantedPort] = splitPort(wanted)
@@ -146,7 +142,7 @@ export class PermissionSet {
         const { root, dataDir } = this.granted
         const path = pathOf(name, root, dataDir)
         // Its own folder is open to read without a permission.
-        return [...names, ...(action === 'read' ? [root] : [])].some((folder) => within(folder, path))
+        return [...names, ...(action === 'read' ? [root] : [])].some((folder) => folder === '*' || within(folder, path))
       }
       case 'net':
         return names.some((each) => reaches(each, name))

@@ -1,9 +1,10 @@
 /** Files on a plugin's behalf: the kernel reads and writes them where the plugin may, wherever links lead. */
 import { appendFile, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { basename, dirname, join, resolve, sep } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import type { Grants } from '../sandbox/grants.js'
 import type { FileKind, KernelVerbs } from '../sandbox/protocol.js'
+import { within } from '../within.js'
 
 type FileRequest = KernelVerbs['file']['asks']
 type Access = 'read' | 'write'
@@ -21,8 +22,6 @@ export interface FileAccessOptions {
   /** Told of each denial. */
   denied(resource: string, action: Access): void
 }
-
-const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
 
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
 
@@ -102,7 +101,7 @@ export class FileAccess {
     const real = await find(wanted)
     if (real !== undefined) {
       for (const folder of this.#folders[action]) {
-        if (folder === '*' || isWithin(real, await realpath(folder).catch(() => folder))) return real
+        if (folder === '*' || within(await realpath(folder).catch(() => folder), real)) return real
       }
     }
     this.#options.denied(`fs:${wanted}`, action)

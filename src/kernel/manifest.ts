@@ -1,9 +1,10 @@
 /** Reads one plugin from its place on disk: its manifest, checked and completed, and the module to run. */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
-import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import { PlugbayError, reasonOf } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { isRange, isVersion } from '../versions.js'
+import { within } from '../within.js'
 import { parseJson } from './json-text.js'
 import { permissionProblems, withGrammar } from './permission-grammar.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
@@ -67,11 +68,6 @@ export const isPluginModule = (file: string): boolean =>
 
 /** The entry module among the names in a folder without a manifest, or whose manifest names none. */
 export const entryAmong = (names: readonly string[]): string | undefined => ENTRIES.find((entry) => names.includes(entry))
-
-const within = (folder: string, path: string): boolean => {
-  const way = relative(folder, path)
-  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
-}
 
 const complete = (file: ManifestFile): Manifest => ({
   ...file,

@@ -1,5 +1,6 @@
 /** Requests over HTTP on a plugin's behalf: the kernel makes them, to hosts the plugin may reach, redirects included. */
 import { PlugbayError } from '../errors.js'
+import { reaches } from '../permission-set.js'
 import type { KernelVerbs } from '../sandbox/protocol.js'
 
 type FetchRequest = KernelVerbs['fetch']['asks']
@@ -19,14 +20,6 @@ export interface NetAccessOptions {
   hosts: readonly string[]
   /** Told of each denial. */
   denied(resource: string, action: 'connect'): void
-}
-
-/** Whether a rule (`host`, `host:port`, `*.host`, `*`) allows a host and port. */
-const allows = (rule: string, host: string, port: string): boolean => {
-  if (rule === '*') return true
-  const [, name = rule, itsPort] = /^(.*?)(?::(\d+))?$/.exec(rule.toLowerCase()) ?? []
-  if (itsPort !== undefined && itsPort !== port) return false
-  return name.startsWith('*.') ? host.endsWith(name.slice(1)) : host === name
 }
 
 export class NetAccess {
@@ -79,9 +72,8 @@ export class NetAccess {
 
   #assertAllowed({ protocol, hostname, port, host, href }: URL): void {
     const itsPort = port || PORTS[protocol]
-    const name = hostname.replace(/^\[|\]$/g, '').toLowerCase()
     const { plugin, hosts, denied } = this.#options
-    if (itsPort !== undefined && hosts.some((rule) => allows(rule, name, itsPort))) return
+    if (itsPort !== undefined && hosts.some((allowed) => reaches(allowed, `${hostname}:${itsPort}`))) return
     denied(`net:${host}`, 'connect')
     throw new PlugbayError(
       'PERMISSION_DENIED',

@@ -1,6 +1,7 @@
 /** Watches the files plugins are made of, the folders they may be dropped into, and their configuration. */
 import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
 import { basename, dirname, extname, join, parse, resolve, sep } from 'node:path'
+import { within } from '../within.js'
 import { WatchedFile } from './watch/watched-file.js'
 import { WatchedFolder } from './watch/watched-folder.js'
 import { WatchedPlace } from './watch/watched-place.js'
@@ -77,13 +78,11 @@ interface Entry {
   linkFolders: Set<string>
 }
 
-const isInside = (folder: string, path: string): boolean => path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
-
 /** The direct children of a folder that some of the paths are, or are in. */
 const childrenAmong = (folder: string, paths: Iterable<string>): Set<string> => {
   const found = new Set<string>()
   for (const path of paths) {
-    if (path === folder || !isInside(folder, path)) continue
+    if (path === folder || !within(folder, path)) continue
     const end = path.indexOf(sep, folder.length + 1)
     found.add(end < 0 ? path : path.slice(0, end))
   }
@@ -249,7 +248,7 @@ export class Watcher {
   }
 
   #isIgnored(path: string): boolean {
-    return (this.#options.ignore ?? []).some((folder) => isInside(resolve(folder), path))
+    return (this.#options.ignore ?? []).some((folder) => within(resolve(folder), path))
   }
 
   async #own(owner: Owner, paths: ReadonlySet<string>): Promise<void> {
@@ -329,7 +328,7 @@ export class Watcher {
     else if (full !== undefined && this.#isIgnored(full)) return
     else if (how !== 'write') {
       for (const entry of this.#entries.values()) {
-        if (entry.linkFolders.has(folder) || (full !== undefined && isInside(full, entry.file.path))) entry.file.touched('put')
+        if (entry.linkFolders.has(folder) || (full !== undefined && within(full, entry.file.path))) entry.file.touched('put')
         else if (full === undefined && dirname(entry.file.path) === folder) entry.file.touched('unknown')
       }
     }

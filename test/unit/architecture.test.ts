@@ -29,6 +29,7 @@ const ROWS = [
         'subscribe-options.ts',
         'topic.ts',
         'versions.ts',
+        'within.ts',
       ],
     },
   ],

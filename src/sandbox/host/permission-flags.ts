@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { within } from '../../within.js'
 import { type Grants, NO_GRANTS } from '../grants.js'
 
 /** The files a thread has to do with. */
@@ -54,8 +55,6 @@ const allow = (paths: readonly string[]): string[] => {
   // A folder that is not there yet would be taken for a file.
   return [...all].sort().flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-read=${join(path, '*')}`])
 }
-
-const within = (folder: string, path: string): boolean => path === folder || path.startsWith(join(folder, sep))
 
 const real = (path: string): string => {
   try {
