@@ -20,7 +20,8 @@ interface Child {
   /** What it looked like at the last look, and when it was last reported. Undefined: not there. */
   seen: string | undefined
   reported: string | undefined
-  isPlugin: boolean
+  /** Whether it was a plugin at any time: its end is news even if the last look found it half gone. */
+  wasPlugin: boolean
   unwatch: (() => void) | undefined
   timer: NodeJS.Timeout | undefined
 }
@@ -49,7 +50,7 @@ export class WatchedPlace {
         if (known && !known.has(path)) return this.#stir(path)
         const seen = await this.#describe(path)
         if (seen === undefined) return
-        const child: Child = { path, seen, reported: seen, isPlugin: await looksLikePlugin(path), unwatch: undefined, timer: undefined }
+        const child: Child = { path, seen, reported: seen, wasPlugin: await looksLikePlugin(path), unwatch: undefined, timer: undefined }
         this.#children.set(path, child)
         await this.#watchUnlessTracked(child)
       }),
@@ -123,7 +124,7 @@ export class WatchedPlace {
       path,
       seen: undefined,
       reported: undefined,
-      isPlugin: false,
+      wasPlugin: false,
       unwatch: undefined,
       timer: undefined,
     }
@@ -137,17 +138,18 @@ export class WatchedPlace {
   }
 
   async #settle(child: Child, waited: number): Promise<void> {
-    const now = await this.#describe(child.path)
-    if (this.#closed) return
+    // Before the look: what stirs while it is taken asks for another, which then stands for this one.
     child.timer = undefined
+    const now = await this.#describe(child.path)
+    if (this.#closed || child.timer) return
     if (now === undefined) return this.#gone(child, waited)
     if (now !== child.seen) {
       child.seen = now
       await this.#watchUnlessTracked(child)
       return this.#lookLater(child, this.#options.settle)
     }
-    child.isPlugin = await looksLikePlugin(child.path)
-    if (this.#closed || !child.isPlugin || now === child.reported) return
+    if (!(await looksLikePlugin(child.path)) || this.#closed || now === child.reported) return
+    child.wasPlugin = true
     child.reported = now
     if (!this.#options.tracked().has(child.path)) this.#options.onAppear(child.path)
   }
@@ -160,7 +162,7 @@ export class WatchedPlace {
     }
     child.unwatch?.()
     this.#children.delete(child.path)
-    if (child.isPlugin && child.reported !== undefined) this.#options.onVanish(child.path)
+    if (child.wasPlugin) this.#options.onVanish(child.path)
   }
 
   async #watchUnlessTracked(child: Child): Promise<void> {

@@ -15,9 +15,10 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
+import { WatchedPlace } from '#src/kernel/watch/watched-place.js'
 import { Watcher, type WatcherOptions } from '#src/kernel/watcher.js'
 import { eventually } from '../../support/eventually.js'
 import { tree, write } from '../../support/tree.js'
@@ -404,6 +405,31 @@ describe.concurrent('a folder of plugins', () => {
     await eventually(() => expect(changes.map(({ content }) => content)).toEqual(['two']))
     await quiet()
     expect({ vanished, appeared }).toEqual({ vanished: [], appeared: [] })
+  })
+
+  test('reports a plugin that is taken out at any moment of a look at it', async () => {
+    const names = Array.from({ length: 300 }, (_, number) => `p${number}.js`)
+    const root = tree(Object.fromEntries(names.map((name) => [name, 'one'])))
+    const vanished: string[] = []
+    const place = new WatchedPlace(root, {
+      settle: 1,
+      isIgnored: () => false,
+      tracked: () => new Set(names.map((name) => join(root, name))),
+      watchFolder: () => () => {},
+      onAppear: () => {},
+      onVanish: (path) => vanished.push(basename(path)),
+    })
+    await place.ready
+    await Promise.all(
+      names.map(async (name, number) => {
+        void place.look(name)
+        await wait(number / 10)
+        rmSync(join(root, name))
+        void place.look(name)
+      }),
+    )
+    await eventually(() => expect(vanished.sort()).toEqual([...names].sort()))
+    place.close()
   })
 
   test('reports a plugin that was unusable and is mended', async () => {
