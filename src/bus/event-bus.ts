@@ -228,7 +228,7 @@ export class EventBus {
       if (waits === undefined) waits = [wait]
       else waits.push(wait)
     }
-    return waits === undefined ? undefined : all(waits)
+    return waits === undefined || waits.length === 1 ? waits?.[0] : all(waits)
   }
 
   #overran(subscription: Subscription, overrun: boolean): void {

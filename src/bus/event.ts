@@ -1,4 +1,5 @@
 /** An event, an event on its way, and the stamp that gives ids and times. */
+import { EventIds } from '../event-ids.js'
 
 /** What is known of an event without opening it. */
 export interface EventHead {
@@ -45,41 +46,32 @@ export class Event<T = any, Type extends string = string> implements Envelope {
   }
 }
 
-const BASE = 36
-const LOW = BASE * BASE
-
-/** Every two-digit number in base 36: the fast-changing end of an id. */
-const LOW_DIGITS = Array.from({ length: LOW }, (_, n) => n.toString(BASE).padStart(2, '0'))
-
 /** Eleven base-36 digits of randomness: about 57 bits, so that two boots do not share a prefix. */
 const bootPrefix = (): string =>
-  Array.from(globalThis.crypto.getRandomValues(new Uint32Array(2)), (n) => n.toString(BASE))
+  Array.from(globalThis.crypto.getRandomValues(new Uint32Array(2)), (n) => n.toString(36))
     .join('')
     .padStart(11, '0')
     .slice(0, 11)
 
 /** Gives events their id and time. Ids of one stamp count upwards; ids of two stamps differ by a random prefix. */
 export class Stamp {
-  readonly #prefix: string
-  #round = 0
-  #low = 0
-  #high: string
+  readonly ids: EventIds
+  #serial = 0
   #millisecond = -1
   #text = ''
 
   constructor(prefix: string = bootPrefix()) {
-    this.#prefix = prefix
-    this.#high = `${prefix}-`
+    this.ids = new EventIds(prefix)
   }
 
-  /** A new id: `<prefix>-<counter in base 36>`. */
+  /** The serial of a new id. */
+  serial(): number {
+    return this.#serial++
+  }
+
+  /** A new id. */
   id(): string {
-    if (this.#low === LOW) {
-      this.#low = 0
-      this.#round++
-      this.#high = `${this.#prefix}-${this.#round.toString(BASE)}`
-    }
-    return this.#high + LOW_DIGITS[this.#low++]
+    return this.ids.of(this.#serial++)
   }
 
   /** The present time as text; formatted once a millisecond. */

@@ -61,7 +61,7 @@ const PHASES: Record<Phase, { code: ErrorCode; limit: keyof EffectiveLimits }> =
 }
 
 /** Events that may be under way to one subscription of a plugin; the rest waits in the kernel. */
-const IN_FLIGHT = 512
+const IN_FLIGHT = 1_024
 
 /** More than a guest's own second: what it lets pass in time may come here in one batch. */
 const LOG_SECONDS = 4

@@ -25,7 +25,7 @@ import { readableLogger } from './log.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
 import { effectiveIsolation, effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
-import { packedDataOf } from './packed-event.js'
+import { packedEvent } from './packed-event.js'
 import { assertRoles, grantsOf, permissionsOf } from './permissions.js'
 import { GATED, placeFor } from './placement.js'
 import { resolvePluginConfig } from './plugin-config.js'
@@ -92,7 +92,7 @@ export class Kernel implements AsyncDisposable {
     this.bus = new EventBus({
       source: options.name,
       stamp,
-      seal: packedDataOf,
+      seal: (event) => packedEvent(event, stamp.ids),
       onFailure: (subscription, event, error) =>
         this.log.error(
           { plugin: subscription.owner, topic: event.type, pattern: subscription.pattern, err: error },

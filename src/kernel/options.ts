@@ -101,7 +101,7 @@ export const DEFAULT_LIMITS: EffectiveLimits = {
   stopTimeout: 2_000,
   healthTimeout: 1_000,
   queue: 1_024,
-  window: 1_024,
+  window: 512,
   message: 1_048_576,
 }
 

@@ -1,22 +1,29 @@
 /** An event on its way between threads: its data stays packed until somebody in this thread wants to see it. */
 import { type Envelope, Event } from '../bus/event.js'
+import type { EventIds } from '../event-ids.js'
 import { type Packed, pack } from '../sandbox/codec.js'
 import { notCloneable } from '../sandbox/unsendable.js'
 
 export class PackedEvent implements Envelope {
-  readonly id: string
+  readonly serial: number
   readonly type: string
   readonly source: string
   readonly time: string
   readonly packed: Packed
+  readonly #ids: EventIds
   #event: Event | undefined
 
-  constructor(id: string, type: string, source: string, time: string, packed: Packed) {
-    this.id = id
+  constructor(ids: EventIds, serial: number, type: string, source: string, time: string, packed: Packed) {
+    this.#ids = ids
+    this.serial = serial
     this.type = type
     this.source = source
     this.time = time
     this.packed = packed
+  }
+
+  get id(): string {
+    return this.#ids.of(this.serial)
   }
 
   open(): Event {
@@ -24,25 +31,25 @@ export class PackedEvent implements Envelope {
   }
 }
 
-let lastOpen: Envelope | undefined
-let lastPacked: Packed | undefined
+let last: Envelope | undefined
+let lastPacked: PackedEvent | undefined
 
-/** The data of an event as it crosses to a plugin. An event from this thread is packed once for all its receivers, which come one after the other. Throws PAYLOAD_NOT_CLONEABLE. */
-export const packedDataOf = (envelope: Envelope): Packed => {
-  if (envelope instanceof PackedEvent) return envelope.packed
-  if (envelope !== lastOpen || lastPacked === undefined) {
+/**
+ * The event as it is now, whatever its publisher does with the data afterwards. One from this thread is packed once for all its receivers, which
+ * come one after the other. `ids` is what gave it its id. Throws PAYLOAD_NOT_CLONEABLE.
+ */
+export const packedEvent = (envelope: Envelope, ids: EventIds): PackedEvent => {
+  if (envelope instanceof PackedEvent) return envelope
+  if (envelope !== last || lastPacked === undefined) {
+    const { id, type, source, time } = envelope
+    let packed: Packed
     try {
-      lastPacked = pack(envelope.open().data)
+      packed = pack(envelope.open().data)
     } catch (error) {
-      throw notCloneable(`The data of '${envelope.type}'`, error, { details: { topic: envelope.type } })
+      throw notCloneable(`The data of '${type}'`, error, { details: { topic: type } })
     }
-    lastOpen = envelope
+    lastPacked = new PackedEvent(ids, ids.serialOf(id), type, source, time, packed)
+    last = envelope
   }
   return lastPacked
 }
-
-/** The event as it is now, whatever its publisher does with the data afterwards. */
-export const packedEvent = (envelope: Envelope): PackedEvent =>
-  envelope instanceof PackedEvent
-    ? envelope
-    : new PackedEvent(envelope.id, envelope.type, envelope.source, envelope.time, packedDataOf(envelope))

@@ -74,7 +74,7 @@ export interface Limits {
   healthTimeout?: number | undefined
   /** Events that wait in one subscription of the plugin before its policy applies. Default: 1024. */
   queue?: number | undefined
-  /** Events the plugin may have under way before its publishes wait. Default: 1024. */
+  /** Events the plugin may have under way before its publishes wait. Default: 512. */
   window?: number | undefined
   /** Bytes of the data of one event that the plugin publishes. Default: 1048576. */
   message?: number | undefined

@@ -2,14 +2,14 @@
 import { now } from './clock.js'
 
 /*
- * Posting to a thread that sleeps costs its sender some 10 us, as much as twenty events. So what goes on turn after turn waits for more, and the
- * longer the more threads there are to post to: a tenth of the time or less is spent on posting then. What comes after a pause leaves at once.
+ * Posting to a thread that sleeps costs its sender 10 to 30 us, as much as fifty events. So what goes on turn after turn waits for more, and the
+ * longer the more threads there are to post to: a tenth of the time or so is spent on waking them then. What comes after a pause leaves at once.
  */
 
 /** Milliseconds that writers wait, each. */
-const GATHER = 0.1
+const GATHER = 0.2
 /** Milliseconds, however many they are. */
-const LONGEST = 1
+const LONGEST = 2
 
 /** One whose frames wait to leave. */
 export interface Writer {

@@ -91,8 +91,8 @@ export interface GuestNotices {
 
 /** What the kernel tells a guest. */
 export interface KernelNotices {
-  /** `[subscription, id, type, source, time]`, the data. */
-  event: [subscription: number, id: string, type: string, source: string, time: string]
+  /** `[subscription, prefix of the id, type, source, time]`, the data. The notice is numbered: with the serial of the id. */
+  event: [subscription: number, prefix: string, type: string, source: string, time: string]
   /** So many publishes have found room everywhere: the publisher's window opens by as much. */
   accepted: [count: number]
   /** A consumer's line to one of the guest's services: `[service, consumer]`, a {@link Connection}. */

@@ -16,7 +16,7 @@ import { notCloneable, tooLarge } from './unsendable.js'
  *   head, [id], [verb, count of metas], …metas, [shape], [count of leaves], …leaves
  *
  * `head` is a small integer: the kind in its lowest bits, then a bit for each part that is left out, then one for each meta. A notice has no
- * id, and one that follows the id before it is left out; the shape of a leaf has no count. A batch stands for itself: nothing in it refers
+ * id unless it is numbered, and one that follows the id before it is left out; the shape of a leaf has no count. A batch stands for itself: nothing in it refers
  * to an earlier one.
  */
 const REQUEST = 1
@@ -24,7 +24,9 @@ const REPLY = 2
 const FAILURE = 3
 const NOTICE = 4
 const CANCEL = 5
-type Kind = typeof REQUEST | typeof REPLY | typeof FAILURE | typeof NOTICE | typeof CANCEL
+/** A notice with a number of its sender's, which is cheap when it counts upwards. */
+const NUMBERED = 6
+type Kind = typeof REQUEST | typeof REPLY | typeof FAILURE | typeof NOTICE | typeof CANCEL | typeof NUMBERED
 
 const KIND = 0b111
 const SAME_VERB = 1 << 3
@@ -100,8 +102,8 @@ export interface Party {
   readonly plugin?: string | undefined
   /** Answers a request: with a value, a promise of one, or by throwing. */
   request(call: Call, body: unknown): unknown
-  /** Takes a notice. Must not throw. The body is valid during the call only. */
-  notice?(verb: string, metas: readonly Meta[], body: Body): void
+  /** Takes a notice. Must not throw. The body is valid during the call only; the number means something if the other end numbered it. */
+  notice?(verb: string, metas: readonly Meta[], body: Body, number: number): void
   /** Makes the value of a reply that came with metas: one that is more than data. */
   unbox?(metas: readonly Meta[], body: unknown): unknown
   /** Why the conversation is over when the other end closed it. Default: CHANNEL_CLOSED. */
@@ -290,12 +292,12 @@ export class Conversation implements Writer {
     return this.#over === undefined ? this.#write(NOTICE, 0, verb, metas, body, transfer, limit) : 0
   }
 
-  /** Tells the other end with a body that is packed already. */
-  forward(verb: string, metas: readonly Meta[], { shape, leaves, size }: Packed): void {
+  /** Tells the other end with a body that is packed already, and a number if there is one. */
+  forward(verb: string, metas: readonly Meta[], { shape, leaves, size }: Packed, number?: number): void {
     if (this.#over) return
     const live = shape === LEAF_SHAPE && isLive(leaves[0])
     if (live) this.flush()
-    const at = this.#head(NOTICE, 0, verb, metas)
+    const at = number === undefined ? this.#head(NOTICE, 0, verb, metas) : this.#head(NUMBERED, number, verb, metas)
     this.#shaped(at, shape, leaves.length)
     const out = this.#out
     for (let i = 0; i < leaves.length; i++) out.push(leaves[i])
@@ -380,7 +382,8 @@ export class Conversation implements Writer {
       else out.push(id)
       this.#id = id
     }
-    if (verb === this.#verb && metas.length === last.length) {
+    if (verb === this.#verb && metas === last) head |= SAME_VERB | (((1 << metas.length) - 1) << META_SHIFT)
+    else if (verb === this.#verb && metas.length === last.length) {
       head |= SAME_VERB
       for (let i = 0; i < metas.length; i++) {
         if (metas[i] === last[i]) head |= SAME_META << i
@@ -533,9 +536,9 @@ export class Conversation implements Writer {
       const start = at
       at += count
       if (!(at <= length)) throw new RangeError('a frame is longer than its batch')
-      if (kind === NOTICE) {
+      if (kind === NOTICE || kind === NUMBERED) {
         this.#body.point(batch, shape, start, count)
-        this.#party.notice?.(verb, metas, this.#body)
+        this.#party.notice?.(verb, metas, this.#body, id)
         if (this.#over) return
         continue
       }

@@ -6,7 +6,7 @@ import { EventBus } from '#src/bus/event-bus.js'
 import { ServiceRegistry } from '#src/bus/service-registry.js'
 import type { PlugbayError } from '#src/errors.js'
 import { Gateway } from '#src/kernel/gateway.js'
-import { packedDataOf } from '#src/kernel/packed-event.js'
+import { packedEvent } from '#src/kernel/packed-event.js'
 import { ServiceBroker } from '#src/kernel/service-broker.js'
 import { type Permission, PermissionSet } from '#src/permission-set.js'
 import { channelPair, portChannel } from '#src/sandbox/channel.js'
@@ -19,7 +19,7 @@ import { eventually } from '../support/eventually.js'
 const lineOf = (...permissions: Permission[]) => {
   const stamp = new Stamp()
   const registry = new ServiceRegistry()
-  const bus = new EventBus({ source: 'kernel', stamp, seal: packedDataOf })
+  const bus = new EventBus({ source: 'kernel', stamp, seal: (event) => packedEvent(event, stamp.ids) })
   const denied: PlugbayError[] = []
   const scope = new Scope('hostile#1')
   const gateway = new Gateway({

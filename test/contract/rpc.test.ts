@@ -390,17 +390,23 @@ describe('batches', () => {
       metas: fc.array(fc.constantFrom<string | number | boolean | null>('x', 1, 2, null, true), { maxLength: 3 }),
       data: fc.constantFrom<unknown>(undefined, 1, 'text', null, { a: 1 }, { b: 2 }, [1, 2], new Date(1), { a: { b: 1 } }),
       flush: fc.boolean(),
-      packed: fc.boolean(),
+      // What is forwarded may have a number, often the next.
+      number: fc.option(fc.constantFrom<number | undefined>(undefined, 0, 1, 2, 3, 2 ** 40)),
     })
     await fc.assert(
       fc.asyncProperty(fc.array(frame, { maxLength: 20 }), async (frames) => {
-        for (const { verb, metas, data, flush, packed } of frames) {
-          if (packed) here.forward(verb, metas, pack(data))
+        for (const { verb, metas, data, flush, number } of frames) {
+          if (number !== null) here.forward(verb, metas, pack(data), number)
           else here.notify(verb, metas, data)
           if (flush) here.flush()
         }
         await here.request('said it all')
-        expect(notices.splice(0)).toEqual(frames.map(({ verb, metas, data }) => ({ verb, metas, data })))
+        const told = notices.splice(0)
+        expect(told.map(({ verb, metas, data }) => ({ verb, metas, data }))).toEqual(
+          frames.map(({ verb, metas, data }) => ({ verb, metas, data })),
+        )
+        const numbered = frames.flatMap(({ number }, at) => (typeof number === 'number' ? { number, at } : []))
+        expect(numbered.map(({ at }) => told[at]?.number)).toEqual(numbered.map(({ number }) => number))
       }),
       { numRuns: 150 },
     )

@@ -55,6 +55,35 @@ it("a publisher's events reach a subscriber in another thread in the order publi
   expect(done[0]?.data).toEqual(Array.from({ length: 3_000 }, (_, n) => n))
 })
 
+it('an event has one id, in every thread and beside whatever others', async () => {
+  const { kernel } = await startedWith({
+    source: pluginCode({
+      start: 'ctx.bus.subscribe("go", async () => { for (let n = 0; n < 40; n++) await ctx.bus.publish("in.plugin", n) })',
+    }),
+    sink: pluginCode({
+      start: `
+        const seen = {}
+        ctx.bus.subscribe('in.*', ({ id, type, data }) => {
+          seen[type + data] = id
+          if (Object.keys(seen).length === 120) ctx.bus.publish('done', seen)
+        })`,
+    }),
+  })
+  const done = collect(kernel, 'done')
+  const here: Record<string, string> = {}
+  kernel.bus.subscribe('in.*', ({ id, type, data }) => void (here[type + data] = id))
+  await kernel.bus.publish('go')
+  for (let n = 0; n < 40; n++) {
+    await kernel.bus.publish('in.kernel', n)
+    await kernel.bus.publish('in.between', n, { source: 'another' })
+    if (n % 4 === 0) await eventually(() => expect(Object.keys(here).length).toBeGreaterThan(n))
+  }
+  await eventually(() => expect(done).toHaveLength(1))
+  const seen = done[0]?.data as Record<string, string>
+  expect(new Set(Object.values(seen)).size).toBe(120)
+  for (const [what, id] of Object.entries(seen)) expect({ what, id }).toEqual({ what, id: here[what] })
+})
+
 it('what is changed after publishing does not show, in the plugin and in the embedder alike', async () => {
   const { kernel } = await startedWith({
     keeper: pluginCode({

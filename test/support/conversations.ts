@@ -6,6 +6,8 @@ export interface Notice {
   verb: string
   metas: readonly unknown[]
   data: unknown
+  /** Of a numbered one. Not enumerable, as most are not. */
+  number?: number
 }
 
 export interface Talk {
@@ -29,7 +31,10 @@ export const converse = (
     far,
     {
       request: answer,
-      notice: (verb, metas, body) => notices.push({ verb, metas, data: body.open() }),
+      notice: (verb, metas, body, number) => {
+        const notice: Notice = { verb, metas, data: body.open() }
+        notices.push(Object.defineProperty(notice, 'number', { value: number }))
+      },
       ended: (reason) => ended.there.push(reason),
       ...party,
     },

@@ -30,6 +30,7 @@ const ROWS = [
         'topic.ts',
         'versions.ts',
         'within.ts',
+        'event-ids.ts',
       ],
     },
   ],

@@ -1,8 +1,9 @@
 /** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
+import { EventIds } from '../../event-ids.js'
 import { LogBudget } from '../log-budget.js'
-import type { Connection, GuestVerbs, Hook, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
+import type { Connection, GuestVerbs, Hook, KernelNotices, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
 import type { Body, Call, Conversation, Meta, Party } from '../rpc.js'
 import { GuestBus } from './guest-bus.js'
 import { GuestPermissions } from './guest-permissions.js'
@@ -26,6 +27,7 @@ export class PluginRuntime implements Party {
   #context: Record<string, unknown> = {}
   #bus: GuestBus | undefined
   #services: GuestServices | undefined
+  #ids = new EventIds('')
   /** Here, so that a flood costs the kernel nothing; the kernel has its own count. */
   readonly #logBudget = new LogBudget(1, (message) => this.#conversation?.notify('log', ['warn', message], undefined))
 
@@ -64,11 +66,12 @@ export class PluginRuntime implements Party {
     }
   }
 
-  notice(verb: string, metas: readonly Meta[], body: Body): void {
+  notice(verb: string, metas: readonly Meta[], body: Body, number: number): void {
     switch (verb) {
       case 'event': {
-        const [subscription, id, type, source, time] = metas as [number, string, string, string, string]
-        this.#bus?.received(subscription, { id, type, source, time, data: body.open() })
+        const [subscription, prefix, type, source, time] = metas as KernelNotices['event']
+        if (prefix !== this.#ids.prefix) this.#ids = new EventIds(prefix)
+        this.#bus?.received(subscription, { id: this.#ids.of(number), type, source, time, data: body.open() })
         break
       }
       case 'accepted':

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { Event, Stamp } from '#src/bus/event.js'
 
@@ -27,6 +28,11 @@ describe('a stamp', () => {
     expect(ids[35]).toBe('boot-0z')
     // Whatever way the digits are made, they are the counter in base 36.
     expect(ids.map((id) => Number.parseInt(id.slice('boot-'.length), 36))).toEqual(ids.map((_, i) => i))
+  })
+
+  it('knows the serial of each of its ids', () => {
+    const { ids } = new Stamp('boot')
+    fc.assert(fc.property(fc.nat({ max: 2 ** 40 }), (serial) => ids.serialOf(ids.of(serial)) === serial))
   })
 
   it('has a prefix of its own after a restart', () => {

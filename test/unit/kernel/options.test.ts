@@ -40,7 +40,7 @@ describe('resolved options', () => {
           stopTimeout: 2000,
           healthTimeout: 1000,
           queue: 1024,
-          window: 1024,
+          window: 512,
           message: 1_048_576,
         },
         restart: {
