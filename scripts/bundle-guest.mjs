@@ -8,6 +8,15 @@ const importThroughFunction = {
   renderChunk: (code) => ({ code: code.replaceAll(/(?<![\w$.])import\(/g, 'loader('), map: null }),
 }
 
+/** Node's modules stay what they are: a copy with a getter for each of their members takes longer than loading them. */
+const builtinsAsTheyAre = {
+  name: 'builtins-as-they-are',
+  renderChunk: (code) => ({
+    code: code.replaceAll(/(node_\w+) = __toESM\(\1(?:, 1)?\)/g, '$1 = { __proto__: $1, default: $1 }'),
+    map: null,
+  }),
+}
+
 const write = async (root, name, plugins = []) => {
   const bundle = await rolldown({
     input: join(root, `src/sandbox/guest/${name}.ts`),
@@ -29,7 +38,7 @@ const write = async (root, name, plugins = []) => {
 }
 
 export const bundleGuest = async (root) => {
-  await write(root, 'thread', [importThroughFunction])
+  await write(root, 'thread', [importThroughFunction, builtinsAsTheyAre])
   await write(root, 'boot')
   await write(root, 'process')
 }

@@ -1,5 +1,5 @@
 /** One run of one plugin: its place, the conversation with it, what it owns, and the phases of its life, each with its time limit. */
-import { mkdir } from 'node:fs/promises'
+import { mkdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
@@ -138,7 +138,8 @@ export class Generation {
       host.onOutput = (stream, text) => this.#log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
       host.onStuck = () => this.#options.stuck()
       host.watch?.(this.limits, (breach) => this.#breached(breach))
-      const [channel] = await Promise.all([host.start(this.scope.signal), mkdir(dataDir, { recursive: true })])
+      mkdirSync(dataDir, { recursive: true })
+      const channel = await host.start(this.scope.signal)
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
       const load: GuestVerbs['load']['asks'] = {

@@ -1,5 +1,5 @@
 /** Which files a module is made of: everything reached from it by static imports and literal dynamic ones. */
-import { readFile, realpath, stat } from 'node:fs/promises'
+import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, extname, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { parse as lex } from 'es-module-lexer'
@@ -67,18 +67,31 @@ const pathOf = (name: string, from: string): string | undefined => {
 }
 
 /** The file a written path means, and how it is written. */
-const find = async (written: string): Promise<{ written: string; real: string } | undefined> => {
-  for (const candidate of CANDIDATES.map((ending) => written + ending)) {
-    const stats = await stat(candidate).catch(() => undefined)
-    if (stats?.isFile()) return { written: candidate, real: await realpath(candidate) }
+const find = (written: string): { written: string; real: string } | undefined => {
+  for (const ending of CANDIDATES) {
+    const candidate = written + ending
+    try {
+      if (statSync(candidate, { throwIfNoEntry: false })?.isFile()) return { written: candidate, real: realpathSync(candidate) }
+    } catch {
+      // Not to be looked at, or gone meanwhile: as good as not there.
+    }
   }
   return undefined
+}
+
+const read = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
 }
 
 /**
  * Follows the imports of a module. `root` is the plugin's folder: what lies in a node_modules within it, or in one
  * elsewhere, is a library and not followed. Never throws: a file with a syntax error is in `broken`, and the files of
- * `previous` stay in the graph then, so that the fix is seen wherever it is made.
+ * `previous` stay in the graph then, so that the fix is seen wherever it is made. The files are small and in
+ * the system's cache: asking for each in another thread would cost several times as much.
  */
 export const moduleGraph = async (entry: string, root: string, previous?: ModuleGraph): Promise<ModuleGraph> => {
   const parse = await parser()
@@ -90,8 +103,8 @@ export const moduleGraph = async (entry: string, root: string, previous?: Module
   const isLibrary = (path: string): boolean =>
     (path.startsWith(root + sep) ? path.slice(root.length) : path).split(sep).includes('node_modules')
 
-  const add = async (path: string): Promise<string | undefined> => {
-    const found = await find(path)
+  const add = (path: string): string | undefined => {
+    const found = find(path)
     if (!found) {
       unresolved.add(path)
       return undefined
@@ -103,25 +116,20 @@ export const moduleGraph = async (entry: string, root: string, previous?: Module
     return found.real
   }
 
-  let wave = [await add(entry)]
-  while (wave.length > 0) {
-    const next = wave.map(async (path): Promise<(string | undefined)[]> => {
-      if (path === undefined || !SCANNED.has(extname(path))) return []
-      const source = await readFile(path, 'utf8').catch(() => undefined)
-      const { names, parsed } = importsOf(source ?? '', path, parse)
-      if (!parsed || source === undefined) broken.push(path)
-      const found: (string | undefined)[] = []
-      for (const name of names) {
-        if (!isPath(name)) {
-          if (!name.startsWith('data:')) bare.add(name)
-          continue
-        }
-        const target = pathOf(name, path)
-        if (target !== undefined) found.push(await add(target))
+  const waiting = [add(entry)]
+  for (const path of waiting) {
+    if (path === undefined || !SCANNED.has(extname(path))) continue
+    const source = read(path)
+    const { names, parsed } = importsOf(source ?? '', path, parse)
+    if (!parsed || source === undefined) broken.push(path)
+    for (const name of names) {
+      if (!isPath(name)) {
+        if (!name.startsWith('data:')) bare.add(name)
+        continue
       }
-      return found
-    })
-    wave = (await Promise.all(next)).flat().filter((path) => path !== undefined)
+      const target = pathOf(name, path)
+      if (target !== undefined) waiting.push(add(target))
+    }
   }
   if (broken.length > 0 && previous) {
     for (const path of previous.files) files.add(path)

@@ -4,14 +4,16 @@ import { type Ask, beat, beatIn, CELL, type Pulse } from '../pulse.js'
 
 /** Most threads never need what it gives. Taken now: what a plugin does to `process` later does not matter. */
 const builtin = process.getBuiltinModule.bind(process)
+/** What `node:v8` would tell too, but most threads need that module for nothing else, and it takes a millisecond to load. */
+const memoryUsage = process.memoryUsage.bind(process)
 
 export const startHeart = ({ cells, port }: Pulse): void => {
   cells[CELL.tid] = threadNumber()
   port.on('message', (ask: Ask) => {
     if (ask !== 'beat') {
       if (ask === 'collect') collect()
-      const { used_heap_size, external_memory } = builtin('node:v8').getHeapStatistics()
-      cells[CELL.used] = (used_heap_size + external_memory) / 1024
+      const { heapUsed, external } = memoryUsage()
+      cells[CELL.used] = (heapUsed + external) / 1024
       Atomics.add(cells, ask === 'collect' ? CELL.collections : CELL.samples, 1)
     }
     beat()

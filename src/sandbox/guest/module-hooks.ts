@@ -1,5 +1,5 @@
 /** How a plugin's imports are resolved: `plugbay/plugin` is the kernel's own copy wherever the folder lies, TypeScript needs no build, and closed modules stay closed. */
-import * as nodeModule from 'node:module'
+import nodeModule from 'node:module'
 import { type CheckImport, importable } from '../builtin-modules.js'
 import type { LoadRequest } from '../protocol.js'
 

@@ -15,9 +15,13 @@ import { prepareModules } from './module-hooks.js'
 import { PluginRuntime } from './plugin-runtime.js'
 import { rehearse } from './rehearsal.js'
 
+/** Hands the code over as it is compiled by now, for other threads; where the kernel has none yet. */
+declare const compiled: (() => void) | undefined
+
 const { port, pulse, waits } = workerData as { port: MessagePort; pulse: Pulse; waits: boolean }
 const output = (level: LogLevel, text: string): void => runtime.log(level, text)
 const prepare = async (request: LoadRequest): Promise<void> => {
+  await rehearsed
   const { name, grants, root, dataDir, pluginModule } = request
   if (grants === undefined) return prepareModules(request)
   const deny = denyFor(name)
@@ -32,4 +36,6 @@ runtime.conversation = new Conversation(portChannel(port), runtime, 'the kernel'
 process.setSourceMapsEnabled(true)
 startHeart(pulse)
 captureConsole(output)
-if (waits) void rehearse()
+const rehearsal = waits || compiled ? rehearse() : undefined
+// What is handed over must have been compiled before the plugin can have a hand in it.
+const rehearsed = compiled && rehearsal?.then(compiled)

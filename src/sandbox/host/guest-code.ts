@@ -1,7 +1,7 @@
 /** The guest's bundle, compiled once for all threads of this process: each would spend a tenth of its start on compiling it again. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { Script } from 'node:vm'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
 
 /** What a thread runs first. */
 export interface GuestCode {
@@ -10,21 +10,38 @@ export interface GuestCode {
   filename: string
   /** V8's; a thread to which it means nothing compiles the source. */
   cachedData: Uint8Array | undefined
+  /** Where the thread hands over the code as it has compiled it. To be transferred. */
+  compiled: MessagePort | undefined
 }
 
 /** `guest/thread.ts` and all it imports, in one file: scripts/bundle-guest.mjs makes it. */
 const BUNDLE = new URL('../guest/thread.cjs', import.meta.url)
 
-let code: GuestCode | undefined
+const filename = fileURLToPath(BUNDLE)
+let source: string | undefined
+let cachedData: Uint8Array | undefined
+let asked = false
 
-/** The first thread of a process gets the source alone: it may be the only one. */
+/** The first thread of a process gets the source alone and compiles it for all others, with what a rehearsal shows to be needed. */
 export const guestCode = (): GuestCode => {
-  if (code === undefined) {
-    // In one line with the first of the bundle: stacks and source maps count lines.
-    const source = `(function (exports, require, __filename, loader) {${readFileSync(BUNDLE, 'utf8')}\n})`
-    code = { source, filename: fileURLToPath(BUNDLE), cachedData: undefined }
-  } else code.cachedData ??= compiled(code)
+  // In one line with the first of the bundle: stacks and source maps count lines.
+  source ??= `(function (exports, require, __filename, loader, compiled) {${readFileSync(BUNDLE, 'utf8')}\n})`
+  const code: GuestCode = { source, filename, cachedData, compiled: undefined }
+  if (!asked) {
+    const { port1, port2 } = new MessageChannel()
+    asked = true
+    // From before the thread has a plugin: what a plugin could give would run in all others.
+    port1.once('message', (data: Uint8Array) => {
+      // Shared rather than copied into each thread.
+      cachedData = new Uint8Array(new SharedArrayBuffer(data.length))
+      cachedData.set(data)
+      port1.close()
+    })
+    port1.once('close', () => {
+      asked = cachedData !== undefined
+    })
+    port1.unref()
+    code.compiled = port2
+  }
   return code
 }
-
-const compiled = ({ source, filename }: GuestCode): Uint8Array => new Script(source, { filename }).createCachedData()

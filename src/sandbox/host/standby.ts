@@ -25,10 +25,11 @@ const boot = (waits: boolean, flags: readonly string[]): BootedThread => {
   // A thread that waits for its plugin must not keep the process.
   asks.unref()
   const cells = newCells()
+  const code = guestCode()
   const pulse: Pulse = { cells, port: asked }
   const worker = new Worker(BOOT, {
-    workerData: { port: port2, pulse, waits, code: guestCode() },
-    transferList: [port2, asked],
+    workerData: { port: port2, pulse, waits, code },
+    transferList: [port2, asked, ...(code.compiled === undefined ? [] : [code.compiled])],
     stdout: true,
     stderr: true,
     // Not the process's own: with --input-type, --eval or --test among them no thread would start, and it knows what is experimental.
