@@ -70,27 +70,37 @@ const dispatching = (name, patterns, topics = TOPICS, options = {}) =>
     },
   })
 
-/** As dispatching, with one subscription that comes or goes every 1,000 events. */
+/** One bus for all that is compared on it: where two of them lie in memory differs more than what is measured. */
+let common
+const theOneBus = () => {
+  if (common === undefined) {
+    const bus = aBus(MANY_PATTERNS)
+    common = { bus, events: eventsFor(bus, TOPICS) }
+  }
+  return { ...common, next: 0 }
+}
+
+/** As dispatching, with one subscription that comes or goes every 1,000 events; without a pattern, none does. */
 const disturbed = (name, pattern) =>
   checked({
     name,
-    setUp: () => {
-      const bus = aBus(MANY_PATTERNS)
-      return { bus, events: eventsFor(bus, TOPICS), next: 0, extra: undefined }
-    },
+    setUp: theOneBus,
     run: (state, iterations) => {
       const { bus, events } = state
+      let extra
       let { next } = state
       for (let i = 0; i < iterations; i++) {
         bus.dispatch(events[next])
         if (++next < events.length) continue
         next = 0
-        if (state.extra === undefined) state.extra = bus.subscribe(pattern, () => {})
+        if (pattern === undefined) continue
+        if (extra === undefined) extra = bus.subscribe(pattern, () => {})
         else {
-          state.extra.unsubscribe()
-          state.extra = undefined
+          extra.unsubscribe()
+          extra = undefined
         }
       }
+      extra?.unsubscribe()
       state.next = next
     },
   })
@@ -173,13 +183,14 @@ export const groups = [
     baseline: 'undisturbed',
     contenders: [
       disturbed('narrow', 'site7.*.*'),
-      disturbed('middle', '*.sensor7.reading'),
+      disturbed('none', '*.sensor7.reading'),
+      disturbed('every', '*.sensor'),
       disturbed('all', '**'),
-      dispatching('undisturbed', MANY_PATTERNS),
+      disturbed('undisturbed'),
     ],
     targets: [
       { ratio: 'narrow/undisturbed', atLeast: 0.9, note: 'matches one topic' },
-      { ratio: 'middle/undisturbed', atLeast: 0.9, note: 'looks at every topic' },
+      { ratio: 'none/undisturbed', atLeast: 0.9, note: 'matches no topic' },
     ],
   },
   {

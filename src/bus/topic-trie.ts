@@ -63,6 +63,8 @@ interface Item<T> {
 /** What is remembered of one topic. */
 interface Memory<T> {
   readonly topic: string
+  /** The topic's, once a change has asked for them. */
+  segments: readonly string[] | undefined
   found: readonly T[]
   /** How many broad changes it has seen. */
   epoch: number
@@ -229,7 +231,7 @@ export class TopicTrie<T> {
   }
 
   #remember(topic: string, segments: readonly string[], found: readonly T[]): Memory<T> {
-    const memory: Memory<T> = { topic, found, epoch: this.#epoch }
+    const memory: Memory<T> = { topic, segments: undefined, found, epoch: this.#epoch }
     this.#found.set(topic, found)
     this.#memories.set(topic, memory)
     for (const segment of segments) {
@@ -261,8 +263,10 @@ export class TopicTrie<T> {
     const candidates = this.#candidates(segments)
     if (candidates.size <= CHANGE_BUDGET) {
       const every = pattern === '**'
+      const open = segments.includes('**')
       for (const memory of candidates.values()) {
-        if (every || matchesSegments(segments, memory.topic.split('.'))) this.#amend(memory, change)
+        const theirs = (memory.segments ??= memory.topic.split('.'))
+        if (every || ((open || theirs.length === segments.length) && matchesSegments(segments, theirs))) this.#amend(memory, change)
       }
       return
     }
