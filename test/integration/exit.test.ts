@@ -1,0 +1,60 @@
+/** The end of a process in which a thread cannot be ended: Node itself would wait for it. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { bin, folderWith, pluginsWith, root } from '../support/command.js'
+
+/** One native call after the other, for far longer than the test takes. */
+const STUCK = `
+  export default { start() {
+    setTimeout(() => {
+      const text = '[' + '[1,2,3],'.repeat(6e6) + '1]'
+      for (const end = Date.now() + 300_000; Date.now() < end; ) JSON.parse(text)
+    }, 50)
+  } }`
+
+const folder = (): string =>
+  folderWith({
+    ...pluginsWith({ stuck: { limits: { hang: 300, memory: 2_000 }, restart: { policy: 'temporary' } } }),
+    'plugins/stuck/index.js': STUCK,
+    'app.mjs': `
+      import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
+      const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logLevel: 'error' })
+      kernel.on('plugin:stuck', () => void kernel.exit(3))
+      setInterval(() => {}, 1_000) // An application that serves somebody.
+      if (process.argv[2] === 'at once') await kernel.start().then(() => kernel.exit(3))
+      else await kernel.start()`,
+  })
+
+const run = (args: string[], cwd: string): { child: ChildProcess; output: () => string; ended: Promise<unknown> } => {
+  const child = spawn(process.execPath, args, { cwd, env: { ...process.env, NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'pipe'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += String(chunk)))
+  const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })))
+  return { child, output: () => text, ended }
+}
+
+const patient = { timeout: 120_000 }
+
+describe('kernel.exit', () => {
+  it('ends a process with a stuck thread, which says so by its signal', patient, async () => {
+    const { ended } = run(['app.mjs'], folder())
+    await expect(ended).resolves.toEqual({ code: null, signal: 'SIGKILL' })
+  })
+
+  it('gives the code it was given where every thread has ended', patient, async () => {
+    const { ended } = run(['app.mjs', 'at once'], folder())
+    await expect(ended).resolves.toEqual({ code: 3, signal: null })
+  })
+})
+
+describe('plugbay start', () => {
+  it('that is told to stop ends, though a thread is stuck', patient, async () => {
+    const { child, output, ended } = run([bin, 'start'], folder())
+    await vi.waitFor(() => expect(output()).toContain('kernel.exit()'), { timeout: 60_000 })
+    child.kill('SIGTERM')
+    await expect(ended).resolves.toEqual({ code: null, signal: 'SIGKILL' })
+    expect(output()).toContain('stopped in')
+  })
+})
