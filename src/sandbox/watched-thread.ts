@@ -27,6 +27,8 @@ const MB = 2 ** 20
 const SAMPLE_AFTER = 2
 /** A thread that has not moved for so long is asked for a beat, in ms. */
 const DOUBT = 40
+/** The part of the limit for a hang that a thread must have had of a processor to be blamed, if it asks for one. */
+const HAD = 0.6
 /** Memory past the limit that may be garbage: the thread has so long to collect it, in ms … */
 const COLLECT_WITHIN = 250
 /** … as long as there is not more of it than this, in MB, or than the limit once more. */
@@ -106,9 +108,16 @@ export class WatchedThread {
       const cpu = threadCpu(cells[CELL.tid] as number)
       this.#cpuAtDoubt = cpu && { ms: cpu.ms, at: performance.now() }
     }
-    if (still < this.limits.hang || this.#told) return
+    if (still < this.limits.hang || this.#told || this.#starved) return
     this.#told = true
     this.#breached({ limit: 'hang', allowed: this.limits.hang, observed: Math.round(still), how: this.#diagnosis(at) })
+  }
+
+  /** It would get on if it were given a processor: where the system tells, a thread that computes has the limit as processor time. */
+  get #starved(): boolean {
+    const cpu = threadCpu(this.#subject.cells[CELL.tid] as number)
+    if (cpu === undefined || this.#cpuAtDoubt === undefined) return false
+    return cpu.runnable && cpu.ms - this.#cpuAtDoubt.ms < HAD * (this.limits.hang - DOUBT)
   }
 
   /** What keeps it. It differs in what the thread takes of a processor, and in whether V8 can still interrupt it. */

@@ -2,6 +2,9 @@ import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { collect, infoOf, pluginCode, startedWith } from '../support/plugin-folder.js'
 
+/** Events that are under way to one subscription of a plugin at most. */
+const IN_FLIGHT = 1_024
+
 /** Handles events one by one as it is let: `more` lets one through, `all` the rest. What it has seen is told with `tell`. */
 const slow = (options = '{ capacity: 16 }'): string =>
   pluginCode({
@@ -30,10 +33,10 @@ it('a plugin that is slow holds back the embedder who publishes to it: memory st
   await eventually(() => {
     const { queued, inFlight } = infoOf(kernel, 'slow').subscriptions[0] as { queued: number; inFlight: number }
     expect(queued).toBe(17)
-    expect(inFlight).toBe(512)
+    expect(inFlight).toBe(IN_FLIGHT)
   })
   for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
-  expect(published).toBe(512 + 16)
+  expect(published).toBe(IN_FLIGHT + 16)
   await kernel.bus.publish('all')
   await publishing
   await kernel.bus.drain()
@@ -58,9 +61,9 @@ it('a plugin that is slow holds back a plugin that publishes to it: both are bou
   const seen = collect(kernel, 'seen')
   const counter = await kernel.services.use('counter')
   await kernel.bus.publish('go')
-  const bound = 512 + 16 + 64
+  const bound = IN_FLIGHT + 16 + 64
   await eventually(async () => {
-    expect(infoOf(kernel, 'slow').subscriptions[0]).toMatchObject({ inFlight: 512 })
+    expect(infoOf(kernel, 'slow').subscriptions[0]).toMatchObject({ inFlight: IN_FLIGHT })
     expect(await counter.published?.()).toBe(bound)
   })
   expect(infoOf(kernel, 'slow').subscriptions[0]?.queued).toBeLessThanOrEqual(16 + 64)
@@ -110,7 +113,7 @@ it('a plugin that does not wait for its publishes is told when it is far too man
   const { kernel } = await startedWith({
     slow: slow('{ capacity: 1 }'),
     flood: {
-      manifest: { limits: { window: 1 } },
+      manifest: { limits: { window: 64, hang: 60_000 } },
       code: pluginCode({
         start: `
           ctx.bus.subscribe('go', async () => {
@@ -125,7 +128,7 @@ it('a plugin that does not wait for its publishes is told when it is far too man
   })
   const refused = collect(kernel, 'refused')
   await kernel.bus.publish('go')
-  await eventually(() => expect(infoOf(kernel, 'slow').subscriptions[0]).toMatchObject({ inFlight: 512 }))
+  await eventually(() => expect(infoOf(kernel, 'slow').subscriptions[0]).toMatchObject({ inFlight: IN_FLIGHT }))
   await kernel.bus.publish('all')
   await eventually(() => expect(refused).toHaveLength(1))
   const told = refused[0]?.data as { count: number; first: { code: string; message: string } }
@@ -139,11 +142,11 @@ it('a queue is as long as the plugin limits say, where the subscription does not
   const { kernel } = await startedWith({ slow: { code: slow('{}'), manifest: { limits: { queue: 5 } } } })
   let published = 0
   const publishing = (async () => {
-    for (; published < 700; published++) await kernel.bus.publish('in', published)
+    for (; published < IN_FLIGHT + 200; published++) await kernel.bus.publish('in', published)
   })()
-  await eventually(() => expect(published).toBe(512 + 5))
+  await eventually(() => expect(published).toBe(IN_FLIGHT + 5))
   for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve))
-  expect(published).toBe(512 + 5)
+  expect(published).toBe(IN_FLIGHT + 5)
   await kernel.bus.publish('all')
   await publishing
 })
@@ -158,8 +161,8 @@ it('a publisher that waits for a plugin which dies or is unloaded waits no longe
         manifest: { restart: { policy: 'temporary' }, limits: { stopTimeout: 50 } },
       },
     })
-    const publishing = Promise.all(Array.from({ length: 600 }, (_, n) => kernel.bus.publish('in', n)))
-    await eventually(() => expect(infoOf(kernel, 'slow').subscriptions[0]).toMatchObject({ inFlight: 512 }))
+    const publishing = Promise.all(Array.from({ length: IN_FLIGHT + 88 }, (_, n) => kernel.bus.publish('in', n)))
+    await eventually(() => expect(infoOf(kernel, 'slow').subscriptions[0]).toMatchObject({ inFlight: IN_FLIGHT }))
     if (end === 'unload') await kernel.unload('slow')
     else await kernel.bus.publish('die')
     await publishing

@@ -178,6 +178,24 @@ describe('a healthy plugin is left alone', () => {
     expect(faults).toEqual([])
   })
 
+  it.runIf(linux)('that computes for a third of its limit, and waits long for a processor', { timeout: 120_000 }, async () => {
+    const { kernel, faults } = await startedWith({
+      p: pluginCode({
+        start: `
+          const compute = (rounds) => { let x = 0; for (let i = 0; i < rounds; i++) x += Math.sqrt(i); return x }
+          let rounds = 1e6
+          for (let took = 0; took < 300; rounds *= 2) { const began = performance.now(); compute(rounds); took = performance.now() - began }
+          await ctx.services.provide('p', { compute: () => compute(rounds / 2) })`,
+      }),
+    })
+    const { compute } = await kernel.services.use('p', { timeout: 0 })
+    const hot = Array.from({ length: 16 }, () => new Worker('for (;;);', { eval: true }))
+    onTestFinished(async () => void (await Promise.all(hot.map((worker) => worker.terminate()))))
+    await Promise.all(hot.map((worker) => new Promise((resolve) => worker.once('online', resolve))))
+    await compute?.()
+    expect(faults).toEqual([])
+  })
+
   it('while it handles many events in one turn, each of them in time', async () => {
     const { kernel, faults } = await startedWith(
       {
