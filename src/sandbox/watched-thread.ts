@@ -127,7 +127,8 @@ export class WatchedThread {
     const share = (cpu.ms - this.#cpuAtDoubt.ms) / (performance.now() - this.#cpuAtDoubt.at)
     const computes = cpu.runnable || share > 0.5
     if (!this.#answersFromOutside) return computes ? 'computing' : 'blocked or waiting'
-    const answers = this.#askedSampleAt === undefined || at - this.#askedSampleAt < DOUBT
+    // On a busy machine it may take a while to get to it.
+    const answers = this.#askedSampleAt === undefined || at - this.#askedSampleAt < Math.max(DOUBT, this.limits.hang / 2)
     return computes ? (answers ? 'spinning' : 'native computation') : answers ? 'waiting' : 'blocked'
   }
 
