@@ -52,7 +52,7 @@ const entryForModule = (name: string): string => {
   return entryFor(`builtin:${name}`, 'import')
 }
 
-/** Takes what an import names; throws PERMISSION_DENIED if that is a built-in module which is closed, and lets all else pass. */
+/** Takes what an import names, or the URL it leads to; throws PERMISSION_DENIED if that is closed. */
 export type CheckImport = (specifier: string) => void
 
 // A plugin shares its thread's realm and may change all it finds there: what a check needs is taken now.
@@ -60,11 +60,12 @@ const { apply } = Reflect
 const { startsWith, slice } = String.prototype
 const { isBuiltin } = nodeModule
 
-/** `names`: the {@link importable}. */
-export const importCheck = (names: readonly string[], deny: Deny): CheckImport => {
+/** `names`: the {@link importable}; `checkFile`: throws at the URL of a file whose code the plugin may not have. */
+export const importCheck = (names: readonly string[], deny: Deny, checkFile: (url: string) => void): CheckImport => {
   const open = Object.create(null) as Record<string, true | undefined>
   for (const name of names) open[name] = true
   return (specifier) => {
+    if (apply<string, [string], boolean>(startsWith, specifier, ['file:'])) return checkFile(specifier)
     if (!isBuiltin(specifier)) return
     const name = apply(startsWith, specifier, ['node:']) ? apply<string, [number], string>(slice, specifier, [5]) : specifier
     if (open[name] !== true) deny(`import 'node:${name}'`, entryForModule(name))

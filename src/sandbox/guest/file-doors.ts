@@ -39,21 +39,13 @@ const { toString: textOf } = Buffer.prototype
 const fileURLToPath = pathOfUrl
 const WRITING = fs.constants.O_WRONLY | fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_APPEND
 
-export interface Folders {
-  /** The plugin's own. */
-  root: string
-  /** Its own too, once it was granted any file; to write, once it may write any. */
-  dataDir: string
-  /** Of the kernel's own modules. */
-  kernel: string
-}
+/** Takes a path in any of the forms that `node:fs` takes; throws PERMISSION_DENIED for what the plugin was not granted. */
+export type CheckFile = (act: Act, given: unknown) => void
 
-/** Files that are open already, and Node's own way of reading modules, are not asked for. */
-/** Files that are open already are not asked for. */
-export const closeFiles = ({ fs: { read, write } }: Grants, { root, dataDir, kernel }: Folders, deny: Deny): void => {
-  const own = read.length > 0 || write.length > 0 ? [dataDir] : []
-  const allowed = { read: [root, kernel, ...own, ...read], write: write.length > 0 ? [dataDir, ...write] : [] }
-  const check = (act: Act, given: unknown): void => {
+/** `own`: the folders, absolute, of the plugin's and the kernel's modules. */
+export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[], deny: Deny): CheckFile => {
+  const allowed = { read: [...own, ...read], write: [...write] }
+  return (act, given) => {
     const wanted = pathOf(given)
     if (wanted === undefined) return
     const real = realOf(wanted)
@@ -66,6 +58,13 @@ export const closeFiles = ({ fs: { read, write } }: Grants, { root, dataDir, ker
     if (act === 'read' && apply(includes, real, [`${sep}node_modules${sep}`])) return
     deny(`${act} ${wanted}`, entryFor(`fs:${wanted}`, act))
   }
+}
+
+/** Of the URL of a module. */
+export const checkUrl = (check: CheckFile, url: string): void => check('read', fileURLToPath(url))
+
+/** Files that are open already are not asked for. */
+export const closeFiles = (check: CheckFile): void => {
   for (const files of [fs, fs.promises] as unknown as Files[]) {
     for (const [base, acts] of Object.entries(ACTS)) {
       guard(files, base, (args) => checkEach(acts, args, check))

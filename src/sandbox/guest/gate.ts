@@ -6,7 +6,7 @@ import type { CheckImport } from '../builtin-modules.js'
 import { type Deny, entryFor } from '../denial.js'
 import type { Grants } from '../grants.js'
 import type { LogLevel } from '../protocol.js'
-import { closeFiles, type Folders } from './file-doors.js'
+import { type CheckFile, closeFiles } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
 import { closeProcess } from './process-doors.js'
@@ -14,20 +14,20 @@ import { replaceStdio } from './stdio.js'
 
 export interface Gate {
   grants: Grants
-  folders: Folders
   deny: Deny
-  check: CheckImport
+  checkImport: CheckImport
+  checkFile: CheckFile
   /** Takes what the plugin writes to its standard streams. */
   output(level: LogLevel, text: string): void
 }
 
 /** For all time: a thread has one plugin. The module hooks, which hold to the same check, have to be there already. */
-export const closeGate = ({ grants, folders, deny, check, output }: Gate): void => {
+export const closeGate = ({ grants, deny, checkImport, checkFile, output }: Gate): void => {
   replaceStdio(output)
-  closeProcess(grants, deny, check)
-  closeFiles(grants, folders, deny)
+  closeProcess(grants, deny, checkImport)
+  closeFiles(checkFile)
   closeGlobals(grants, deny)
-  closeModules(deny, check)
+  closeModules(deny, checkImport)
   closeThreads(grants, deny)
   // The kernel's wire is one of these: a changed method would be handed it.
   protect(EventTarget.prototype)

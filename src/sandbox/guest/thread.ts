@@ -9,6 +9,7 @@ import type { LoadRequest, LogLevel } from '../protocol.js'
 import type { Pulse } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
+import { checkUrl, fileCheck } from './file-doors.js'
 import { closeGate } from './gate.js'
 import { startHeart } from './heartbeat.js'
 import { prepareModules } from './module-hooks.js'
@@ -22,12 +23,13 @@ const { port, pulse, waits } = workerData as { port: MessagePort; pulse: Pulse; 
 const output = (level: LogLevel, text: string): void => runtime.log(level, text)
 const prepare = async (request: LoadRequest): Promise<void> => {
   await rehearsed
-  const { name, grants, root, dataDir, pluginModule } = request
+  const { name, grants, root, pluginModule } = request
   if (grants === undefined) return prepareModules(request)
   const deny = denyFor(name)
-  const check = importCheck(importable(grants), deny)
-  await prepareModules(request, check)
-  closeGate({ grants, folders: { root, dataDir, kernel: dirname(fileURLToPath(pluginModule)) }, deny, check, output })
+  const checkFile = fileCheck(grants, [root, dirname(fileURLToPath(pluginModule))], deny)
+  const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
+  prepareModules(request, checkImport)
+  closeGate({ grants, deny, checkImport, checkFile, output })
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the thread.
 const runtime = new PluginRuntime(prepare, () => process.exit(0))
