@@ -64,13 +64,21 @@ export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[
 export const checkUrl = (check: CheckFile, url: string): void => check('read', fileURLToPath(url))
 
 /** Files that are open already are not asked for. */
-export const closeFiles = (check: CheckFile): void => {
-  for (const files of [fs, fs.promises] as unknown as Files[]) {
+export const closeFiles = ({ fs: { read, write } }: Grants, check: CheckFile): void => {
+  if (read.length === 0 && write.length === 0) {
+    // It gets no function of `node:fs` into its hands; the loader of CommonJS uses this one for it.
+    guard(fs as unknown as Files, 'readFileSync', ([wanted]) => check('read', wanted))
+    return
+  }
+  for (const [files, promises] of [
+    [fs, false],
+    [fs.promises, true],
+  ] as unknown as [Files, boolean][]) {
     for (const [base, acts] of Object.entries(ACTS)) {
-      guard(files, base, (args) => checkEach(acts, args, check))
+      guard(files, base, (args) => checkEach(acts, args, check), promises)
       guard(files, `${base}Sync`, (args) => checkEach(acts, args, check))
     }
-    for (const name of ['open', 'openSync']) guard(files, name, (args) => check(actOf(args[1]), args[0]))
+    for (const name of ['open', 'openSync']) guard(files, name, (args) => check(actOf(args[1]), args[0]), promises)
     // A pattern may lead anywhere.
     for (const name of ['glob', 'globSync']) guard(files, name, () => check('read', sep))
   }
@@ -85,7 +93,8 @@ const checkEach = (acts: readonly (Act | undefined)[], args: readonly unknown[],
   }
 }
 
-const guard = (files: Files, name: string, check: (args: readonly unknown[]) => void): void => {
+/** `promises`: they are those of `fs.promises`, which is not looked at here: to ask for it loads it. */
+const guard = (files: Files, name: string, check: (args: readonly unknown[]) => void, promises = false): void => {
   const found = files[name] as Function | undefined
   if (typeof found !== 'function') return
   const guarded = function (this: unknown, ...args: unknown[]): unknown {
@@ -93,7 +102,7 @@ const guard = (files: Files, name: string, check: (args: readonly unknown[]) => 
     return apply(found, this, args)
   }
   // A promise's function tells of a refusal by its promise; those that return an iterator do not.
-  const promised = files === (fs.promises as unknown as Files) && name !== 'watch' && name !== 'glob'
+  const promised = promises && name !== 'watch'
   // Not locked: libraries put theirs in the place of these, and get no other by it.
   files[name] = promised ? async (...args: unknown[]) => guarded(...args) : guarded
   // `realpath.native`, and what `util.promisify` finds.

@@ -25,7 +25,7 @@ export interface Gate {
 export const closeGate = ({ grants, deny, checkImport, checkFile, output }: Gate): void => {
   replaceStdio(output)
   closeProcess(grants, deny, checkImport)
-  closeFiles(checkFile)
+  closeFiles(grants, checkFile)
   closeGlobals(grants, deny)
   closeModules(deny, checkImport)
   closeThreads(grants, deny)

@@ -10,6 +10,8 @@ interface Resolved {
 }
 
 interface Loaded {
+  /** Node takes the module for what lies there; it ends the whole process where there is none. */
+  responseURL?: string
   format: string
   source: string
 }
@@ -47,5 +49,8 @@ const wrap = (loader: Loader, hooks: LoaderHooks): void => {
   const { defaultResolve, load } = loader
   loader.defaultResolve = (specifier, parent, attributes) =>
     hooks.resolve(specifier, {}, (next) => apply(defaultResolve, loader, [next, parent, attributes]))
-  loader.load = async (url, context) => hooks.load(url, context, (next) => apply(load, loader, [next, context])) as Promise<Loaded>
+  loader.load = async (url, context) => ({
+    responseURL: url,
+    ...(await (hooks.load(url, context, (next) => apply(load, loader, [next, context])) as Loaded | Promise<Loaded>)),
+  })
 }

@@ -1,5 +1,5 @@
 /** The flags of Node's permission model for one thread: what the gate closes in JavaScript, Node closes natively beneath it. */
-import { existsSync, readdirSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -78,11 +78,28 @@ const modulesOf = (folders: readonly string[]): string[] => {
   return [...found].flatMap((modules) => [modules, ...linkedFrom(modules)])
 }
 
-const linkedFrom = (modules: string): string[] => {
+interface Listed {
+  mtime: number
+  linked: string[]
+  scopes: string[]
+}
+
+/** Each start asks; a folder with hundreds of packages takes milliseconds to list. */
+const listed = new Map<string, Listed>()
+
+const list = (modules: string): Listed => {
+  const mtime = statSync(modules).mtimeMs
+  const known = listed.get(modules)
+  if (known?.mtime === mtime) return known
   const entries = readdirSync(modules, { withFileTypes: true })
   const linked = entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => real(join(modules, name)))
-  const scopes = entries
-    .filter((entry) => entry.isDirectory() && entry.name.startsWith('@'))
-    .flatMap(({ name }) => linkedFrom(join(modules, name)))
-  return [...linked.filter((path) => !within(modules, path)), ...scopes.filter((path) => !within(modules, path))]
+  const scopes = entries.filter((entry) => entry.isDirectory() && entry.name.startsWith('@')).map(({ name }) => join(modules, name))
+  const now = { mtime, linked, scopes }
+  listed.set(modules, now)
+  return now
+}
+
+const linkedFrom = (modules: string): string[] => {
+  const { linked, scopes } = list(modules)
+  return [...linked, ...scopes.flatMap(linkedFrom)].filter((path) => !within(modules, path))
 }
