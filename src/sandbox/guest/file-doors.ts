@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath as pathOfUrl } from 'node:url'
-import { type Deny, entryFor } from '../denial.js'
+import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { lock } from './lock.js'
 
@@ -56,7 +56,7 @@ export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[
     }
     // Packages are code that every plugin may import.
     if (act === 'read' && apply(includes, real, [`${sep}node_modules${sep}`])) return
-    deny(`${act} ${wanted}`, entryFor(`fs:${wanted}`, act))
+    deny(`${act} ${wanted}`, `fs:${wanted}`, act)
   }
 }
 
@@ -64,8 +64,8 @@ export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[
 export const checkUrl = (check: CheckFile, url: string): void => check('read', fileURLToPath(url))
 
 /** Files that are open already are not asked for. */
-export const closeFiles = ({ fs: { read, write } }: Grants, check: CheckFile): void => {
-  if (read.length === 0 && write.length === 0) {
+export const closeFiles = ({ fs: { read, write }, builtins }: Grants, check: CheckFile): void => {
+  if (read.length === 0 && write.length === 0 && builtins.length === 0) {
     // It gets no function of `node:fs` into its hands; the loader of CommonJS uses this one for it.
     guard(fs as unknown as Files, 'readFileSync', ([wanted]) => check('read', wanted))
     return

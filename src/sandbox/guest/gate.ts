@@ -3,7 +3,7 @@ import asyncHooks from 'node:async_hooks'
 import nodeModule from 'node:module'
 import workerThreads from 'node:worker_threads'
 import type { CheckImport } from '../builtin-modules.js'
-import { type Deny, entryFor } from '../denial.js'
+import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import type { LogLevel } from '../protocol.js'
 import { type CheckFile, closeFiles } from './file-doors.js'
@@ -82,6 +82,6 @@ const closeThreads = (grants: Grants, deny: Deny): void => {
   // Made of the two below, and later than now on Node 22: before it is asked for it is not there.
   void asyncHooks.AsyncLocalStorage
   for (const name of ['createHook', 'executionAsyncResource'] as const) {
-    lock(asyncHooks, name, () => deny(`use async_hooks.${name}()`, entryFor('builtin:async_hooks', 'import')))
+    lock(asyncHooks, name, () => deny(`use async_hooks.${name}()`, 'builtin:async_hooks', 'import'))
   }
 }

@@ -2,6 +2,7 @@
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type MessagePort, workerData } from 'node:worker_threads'
+import { Denials } from '../../denials.js'
 import { importable, importCheck } from '../builtin-modules.js'
 import { portChannel } from '../channel.js'
 import { denyFor } from '../denial.js'
@@ -21,11 +22,20 @@ declare const compiled: (() => void) | undefined
 
 const { port, pulse, waits } = workerData as { port: MessagePort; pulse: Pulse; waits: boolean }
 const output = (level: LogLevel, text: string): void => runtime.log(level, text)
+/** For the audit, at a bearable rate. */
+const denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
+const tell = (resource: string, action: string): void => {
+  try {
+    denials.add(resource, action)
+  } catch {
+    // The plugin has broken what this takes: it is refused all the same.
+  }
+}
 const prepare = async (request: LoadRequest): Promise<void> => {
   await rehearsed
   const { name, grants, root, pluginModule } = request
   if (grants === undefined) return prepareModules(request)
-  const deny = denyFor(name)
+  const deny = denyFor(name, tell)
   const checkFile = fileCheck(grants, [root, dirname(fileURLToPath(pluginModule))], deny)
   const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
   prepareModules(request, checkImport)
@@ -33,7 +43,7 @@ const prepare = async (request: LoadRequest): Promise<void> => {
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the thread.
 const runtime = new PluginRuntime(prepare, () => process.exit(0))
-runtime.conversation = new Conversation(portChannel(port), runtime, 'the kernel')
+const conversation = (runtime.conversation = new Conversation(portChannel(port), runtime, 'the kernel'))
 // Of a flag at its start a thread would take twice the time, and what is loaded so far needs no maps.
 process.setSourceMapsEnabled(true)
 startHeart(pulse)

@@ -36,6 +36,8 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
     ...HOOKS,
     MODEL,
     ...allow(KNOWS_PATHS ? readable : ['*']),
+    // By its number the system tells what processor time the thread takes.
+    ...(KNOWS_PATHS ? ['--allow-fs-read=/proc/thread-self/stat'] : []),
     ...(grants.child ? ['--allow-child-process'] : []),
     ...(grants.worker ? ['--allow-worker'] : []),
     // Node 20 denies addons under the model always, and has no flag to allow them.
