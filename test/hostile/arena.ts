@@ -5,6 +5,7 @@ import { pluginCode, type Running, startedWith, writePlugin } from '../support/p
 
 /** What is told of an offender when it is contained: a code, and for a broken limit which. */
 export type End =
+  | 'PERMISSION_DENIED or crash'
   | 'crash'
   | 'crash or memory'
   | 'crash or memory or hang'

@@ -21,7 +21,11 @@ export const OFFENDERS: Offender[] = [
     end: 'memory or hang',
   },
   { does: 'backtracks in a regular expression', act: "/^(a+)+$/.test('a'.repeat(50) + '!')", end: 'hang' },
-  { does: 'waits in Atomics.wait', act: 'Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 0)', end: 'hang' },
+  {
+    does: 'waits in Atomics.wait',
+    act: 'Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 0)',
+    end: 'hang',
+  },
   { does: 'loops when it exits', act: "process.on('exit', () => { for (;;); }); for (;;);", end: 'hang' },
   { does: 'loops in a finally', act: 'try { throw 1 } finally { for (;;); }', end: 'hang' },
   { does: 'throws what loops when it is read', act: 'throw { get stack() { for (;;); }, get message() { for (;;); } }', end: 'hang' },
@@ -158,7 +162,11 @@ export const OFFENDERS: Offender[] = [
     act: "const port = Object.getOwnPropertySymbols(process.stdout).find((symbol) => symbol.description === 'kPort'); for (const forged of [{ type: 'bogus' }, null, 1, { type: 'stdioPayload' }, { type: 'errorMessage' }]) process.stdout[port].postMessage(forged)",
     end: 'crash',
   },
-  { does: "asks for the kernel's wire", act: `${WORKER_THREADS} workerData.port.postMessage('nonsense')`, end: 'crash' },
+  {
+    does: "asks for the kernel's wire",
+    act: `${WORKER_THREADS} workerData.port.postMessage('nonsense')`,
+    end: 'PERMISSION_DENIED or crash',
+  },
   {
     does: "asks for the kernel's wire where it may have workers",
     act: `${WORKER_THREADS} workerData.port.close()`,
@@ -171,8 +179,8 @@ export const OFFENDERS: Offender[] = [
     manifest: { permissions: [{ resource: 'worker', actions: ['use'] }] },
     end: 'crash',
   },
-  { does: "imports what Node's loader is made of", act: "void import('internal/modules/esm/loader')", end: 'crash' },
-  { does: 'kills the process', act: 'process.kill(process.pid)', end: 'crash' },
+  { does: "imports what Node's loader is made of", act: "void import('internal/modules/esm/loader')", end: 'PERMISSION_DENIED or crash' },
+  { does: 'kills the process', act: 'process.kill(process.pid)', end: 'PERMISSION_DENIED or crash' },
   {
     does: 'poisons Array.prototype',
     act: "Array.prototype.push = () => { throw new Error('poison') }; Array.prototype.map = null",

@@ -169,7 +169,8 @@ describe('a plugin without grants', () => {
   it('is told of to the kernel, once for many times', async () => {
     const { attempt, denied } = await gated(
       pluginCode({
-        health: "for (let i = 0; i < 100; i++) { try { process.kill(1) } catch {} await import('node:os').catch(() => {}) } return { healthy: true }",
+        health:
+          "for (let i = 0; i < 100; i++) { try { process.kill(1) } catch {} await import('node:os').catch(() => {}) } return { healthy: true }",
       }),
     )
     await attempt()

@@ -49,8 +49,7 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
 }
 
 /** The threads of plugins in these places that were granted nothing. */
-export const commonFlags = (places: readonly string[]): string[] =>
-  permissionFlags(NO_GRANTS, { root: places[0] ?? DIST, places })
+export const commonFlags = (places: readonly string[]): string[] => permissionFlags(NO_GRANTS, { root: places[0] ?? DIST, places })
 
 const allow = (paths: readonly string[]): string[] => {
   if (paths.includes('*')) return ['--allow-fs-read=*']
