@@ -12,7 +12,6 @@ export type End =
   | 'memory'
   | 'hang'
   | 'memory or hang'
-  | 'PROTOCOL'
   | 'PLUGIN_LOAD'
   | 'PLUGIN_TIMEOUT'
   | 'PLUGIN_CRASH_LOOP'

@@ -67,7 +67,7 @@ export const checkUrl = (check: CheckFile, url: string): void => check('read', f
 export const closeFiles = ({ fs: { read, write }, builtins }: Grants, check: CheckFile): void => {
   if (read.length === 0 && write.length === 0 && builtins.length === 0) {
     // It gets no function of `node:fs` into its hands; the loader of CommonJS uses this one for it.
-    guard(fs as unknown as Files, 'readFileSync', ([wanted]) => check('read', wanted))
+    guard(fs, 'readFileSync', ([wanted]) => check('read', wanted))
     return
   }
   for (const [files, promises] of [
