@@ -42,15 +42,16 @@ const pluginStart = (name, standby) => ({
   name,
   setUp: async () => {
     const base = folder()
-    cpSync(LIGHT, join(base, 'light'), { recursive: true })
+    cpSync(LIGHT, join(base, 'plugins/light'), { recursive: true })
     const kernel = await createKernel({ base, plugins: 'plugins', logLevel: 'warn', standby })
     await kernel.start()
+    await kernel.unload('light')
     await standbyBooted(kernel, standby)
     return { base, kernel }
   },
   measure: async ({ kernel }) => {
     const began = performance.now()
-    await kernel.load('light')
+    await kernel.load('plugins/light')
     const ms = performance.now() - began
     await kernel.unload('light')
     await standbyBooted(kernel, standby)

@@ -65,8 +65,10 @@ const act = (resource: string, action: string): string => {
 export const permissionDenied = (plugin: string, resource: string, action: string, unsaid = 0): PlugbayError =>
   new PlugbayError(
     'PERMISSION_DENIED',
-    `Plugin '${plugin}' may not ${act(resource, action)}: it has no permission for that. ` +
-      `Add ${JSON.stringify({ resource, actions: [action] })} to the permissions in its plugin.json, or to its grants where the kernel's options have some.` +
+    (Object.hasOwn(ACTIONS, partsOf(resource)[0])
+      ? `Plugin '${plugin}' may not ${act(resource, action)}: it has no permission for that. ` +
+        `Add ${JSON.stringify({ resource, actions: [action] })} to the permissions in its plugin.json, or to its grants where the kernel's options have some.`
+      : `Plugin '${plugin}' may not ${resource}: no permission allows that in a thread.`) +
       (unsaid > 0 ? ` ${unsaid} further denials were not told on their own.` : ''),
     { plugin, details: { resource, action, ...(unsaid > 0 ? { unsaid } : {}) } },
   )

@@ -27,7 +27,7 @@ import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
 import { effectiveIsolation, effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
 import { packedEvent } from './packed-event.js'
 import { assertRoles, grantsOf, permissionsOf } from './permissions.js'
-import { GATED, placeFor } from './placement.js'
+import { placeFor } from './placement.js'
 import { resolvePluginConfig } from './plugin-config.js'
 import { PluginInstance } from './plugin-instance.js'
 import { Reconciler } from './reconciler.js'
@@ -155,7 +155,7 @@ export class Kernel implements AsyncDisposable {
     await this.#abortIfAsked()
     await this.#watching
     this.#assertStarting()
-    this.#standby.open(GATED ? commonFlags(this.#options.plugins) : [])
+    this.#standby.open(commonFlags(this.#options.plugins))
     this.#move('running')
     const infos = [...this.#instances.values()].map((instance) => ({ instance, info: this.#info(instance) }))
     return bootReportOf(performance.now() - began, this.#reconciler.plan, infos, faults)
@@ -467,11 +467,11 @@ export class Kernel implements AsyncDisposable {
     const limits = effectiveLimits(source.manifest, defaults)
     const permissions = permissionsOf(source, this.#options)
     const grants = grantsOf(permissions)
-    const reach = { root: source.root, places: this.#options.plugins, dataDir }
-    const host = await placeFor(source, isolation, this.#standby, { reach, limits, grants })
+    const reach = { root: source.root, places: this.#options.plugins }
+    const host = await placeFor(source, isolation, this.#standby, { reach, dataDir, limits, grants })
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
-      needsModuleHooks(source),
+      isolation !== 'thread' && needsModuleHooks(source),
       // What it is now is known before its code is read: a save made meanwhile is seen.
       this.#hotReload?.track(source),
     ]).catch(async (error: unknown) => {
@@ -494,7 +494,7 @@ export class Kernel implements AsyncDisposable {
       aside,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
-      grants: GATED ? grants : undefined,
+      grants,
       moved: (transition) => this.#tell('plugin:state', { name: source.name, generation: number, ...transition }),
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
       denied: (error) => this.#tell('plugin:fault', { name: source.name, generation: number, error }),

@@ -9,12 +9,11 @@ import type { Isolation, PluginSource } from './manifest.js'
 import { needsModuleHooks } from './module-access.js'
 import type { EffectiveLimits } from './options.js'
 
-/** Whether the threads of plugins hold them to their grants. */
-export const GATED: boolean = false
-
 /** What a place is made with where its kind holds to it. */
 export interface PlaceNeeds {
   reach: Reach
+  /** Absolute. */
+  dataDir: string
   limits: EffectiveLimits
   grants: Grants
 }
@@ -24,13 +23,12 @@ export const placeFor = async (
   source: PluginSource,
   isolation: Isolation,
   standby: Standby,
-  { reach, limits: { memory }, grants }: PlaceNeeds,
+  { reach, dataDir, limits: { memory }, grants }: PlaceNeeds,
 ): Promise<PluginHost> => {
-  if (isolation === 'thread') return new ThreadHost(standby, GATED ? permissionFlags(grants, reach) : [])
+  if (isolation === 'thread') return new ThreadHost(standby, permissionFlags(grants, reach))
   // Loaded when it is needed: the guest's code comes with it.
   if (isolation === 'inline') return new (await import('../sandbox/host/inline.js')).InlineHost()
   const { name, root } = source
-  const { dataDir } = reach
   if (isolation === 'process') {
     const [{ ProcessHost }, needsHooks] = await Promise.all([import('../sandbox/host/process.js'), needsModuleHooks(source)])
     return ProcessHost.make({ name, root, dataDir, grants, memory, needsHooks })

@@ -1,6 +1,6 @@
 /** Which of Node's own modules a plugin may import: every one of them is judged here, and one that nobody judged is closed. */
 import nodeModule from 'node:module'
-import { type Deny, entryFor } from './denial.js'
+import type { Deny } from './denial.js'
 import type { Grants } from './grants.js'
 
 /** They reach nothing beyond the thread. Members of `async_hooks`, `module` and `process` that do are closed one by one. */
@@ -43,16 +43,16 @@ export const importable = (grants: Grants): string[] => [
   ...grants.builtins,
 ]
 
-/** The manifest entry that opens a module. */
-const entryForModule = (name: string): string => {
-  if (BY_GRANT.fs.includes(name)) return entryFor('fs:<path>', 'read')
-  if (BY_GRANT.net.includes(name)) return entryFor('net:<host>', 'connect')
-  if (BY_GRANT.child.includes(name)) return entryFor('child', 'use')
-  if (BY_GRANT.worker.includes(name)) return entryFor('worker', 'use')
-  return entryFor(`builtin:${name}`, 'import')
+/** The permission that opens a module: resource and action. */
+const permissionFor = (name: string): [string, string] => {
+  if (BY_GRANT.fs.includes(name)) return ['fs:<path>', 'read']
+  if (BY_GRANT.net.includes(name)) return ['net:<host>', 'connect']
+  if (BY_GRANT.child.includes(name)) return ['child', 'use']
+  if (BY_GRANT.worker.includes(name)) return ['worker', 'use']
+  return [`builtin:${name}`, 'import']
 }
 
-/** Takes what an import names; throws PERMISSION_DENIED if that is a built-in module which is closed, and lets all else pass. */
+/** Takes what an import names, or the URL it leads to; throws PERMISSION_DENIED if that is closed. */
 export type CheckImport = (specifier: string) => void
 
 // A plugin shares its thread's realm and may change all it finds there: what a check needs is taken now.
@@ -60,13 +60,14 @@ const { apply } = Reflect
 const { startsWith, slice } = String.prototype
 const { isBuiltin } = nodeModule
 
-/** `names`: the {@link importable}. */
-export const importCheck = (names: readonly string[], deny: Deny): CheckImport => {
+/** `names`: the {@link importable}; `checkFile`: throws at the URL of a file whose code the plugin may not have. */
+export const importCheck = (names: readonly string[], deny: Deny, checkFile: (url: string) => void): CheckImport => {
   const open = Object.create(null) as Record<string, true | undefined>
   for (const name of names) open[name] = true
   return (specifier) => {
+    if (apply<string, [string], boolean>(startsWith, specifier, ['file:'])) return checkFile(specifier)
     if (!isBuiltin(specifier)) return
     const name = apply(startsWith, specifier, ['node:']) ? apply<string, [number], string>(slice, specifier, [5]) : specifier
-    if (open[name] !== true) deny(`import 'node:${name}'`, entryForModule(name))
+    if (open[name] !== true) deny(`import 'node:${name}'`, ...permissionFor(name))
   }
 }

@@ -1,16 +1,17 @@
 /** What a plugin is told that tries a door which is closed to it. */
 import { PlugbayError } from '../errors.js'
 
-/** Throws PERMISSION_DENIED. `what`: what the plugin may not do; `entry`: the manifest entry that allows it, where one does. */
-export type Deny = (what: string, entry?: string) => never
+/** Throws PERMISSION_DENIED. `what`: what the plugin may not do; `resource` and `action`: of the permission that allows it, where one does. */
+export type Deny = (what: string, resource?: string, action?: string) => never
 
+/** `tell`: takes each denial; what no permission allows by its own name, such as `process.kill()`. */
 export const denyFor =
-  (plugin: string): Deny =>
-  (what, entry) => {
+  (plugin: string, tell: (resource: string, action: string) => void): Deny =>
+  (what, resource, action = 'use') => {
     const mend =
-      entry === undefined ? 'No permission allows it in a thread.' : `To allow it, add ${entry} to "permissions" in its plugin.json.`
+      resource === undefined
+        ? 'No permission allows it in a thread.'
+        : `To allow it, add { "resource": "${resource}", "actions": ["${action}"] } to "permissions" in its plugin.json.`
+    tell(resource ?? what, action)
     throw new PlugbayError('PERMISSION_DENIED', `Plugin '${plugin}' may not ${what}. ${mend}`, { plugin, details: { door: what } })
   }
-
-/** An entry of a manifest's `permissions`, as it is written there. */
-export const entryFor = (resource: string, action: string): string => `{ "resource": "${resource}", "actions": ["${action}"] }`

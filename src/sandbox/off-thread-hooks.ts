@@ -1,9 +1,7 @@
-/** The module hooks of a plugin on Node 20: they run in a thread of their own, which `module.register` makes. */
+/** The module hooks of inline plugins, processes and tasks on Node 20: they run in a thread of their own, which `module.register` makes. */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { stripTypes } from '../strip-types.js'
-import { type CheckImport, importCheck } from './builtin-modules.js'
-import { denyFor } from './denial.js'
 
 interface Resolved {
   url: string
@@ -17,18 +15,10 @@ interface Loaded {
   shortCircuit: boolean
 }
 
-interface HookData {
-  pluginModule: string
-  /** Of a plugin whose imports of built-in modules are checked. */
-  gate?: { plugin: string; importable: string[] } | undefined
-}
-
 let pluginModule = ''
-let check: CheckImport = () => {}
 
-export const initialize = (data: HookData): void => {
+export const initialize = (data: { pluginModule: string }): void => {
   pluginModule = data.pluginModule
-  if (data.gate) check = importCheck(data.gate.importable, denyFor(data.gate.plugin))
 }
 
 export const resolve = async (
@@ -37,10 +27,7 @@ export const resolve = async (
   next: (specifier: string, context: object) => Promise<Resolved>,
 ): Promise<Resolved> => {
   if (specifier === 'plugbay/plugin') return { url: pluginModule, format: 'module', shortCircuit: true }
-  check(specifier)
-  const resolved = await next(specifier, context)
-  check(resolved.url)
-  return resolved
+  return next(specifier, context)
 }
 
 export const load = async (url: string, context: object, next: (url: string, context: object) => Promise<Loaded>): Promise<Loaded> => {

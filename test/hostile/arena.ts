@@ -5,13 +5,13 @@ import { pluginCode, type Running, startedWith, writePlugin } from '../support/p
 
 /** What is told of an offender when it is contained: a code, and for a broken limit which. */
 export type End =
+  | 'PERMISSION_DENIED or crash'
   | 'crash'
   | 'crash or memory'
   | 'crash or memory or hang'
   | 'memory'
   | 'hang'
   | 'memory or hang'
-  | 'PROTOCOL'
   | 'PLUGIN_LOAD'
   | 'PLUGIN_TIMEOUT'
   | 'PLUGIN_CRASH_LOOP'

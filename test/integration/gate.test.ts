@@ -22,6 +22,8 @@ interface Gated {
   /** Runs the plugin's health, which tries what the test is about, and resolves with what it returned. */
   attempt: () => Promise<unknown>
   lines: { level: LogLevel; message: string }[]
+  /** What the kernel was told that the gate refused: resource and action. */
+  denied: string[]
 }
 
 const PLUGIN_MODULE = pathToFileURL(join(import.meta.dirname, '../../dist/plugin.js')).href
@@ -52,22 +54,24 @@ const gated = async (code: string, grants: Partial<Grants> = {}, files: Record<s
     writeFileSync(join(path, name), text)
   }
   const all = { ...NO_GRANTS, ...grants }
-  const host = new ThreadHost(new Standby(0), permissionFlags(all, { root: path, places: [dirname(path)], dataDir: join(path, 'data') }))
+  const host = new ThreadHost(new Standby(0), permissionFlags(all, { root: path, places: [dirname(path)] }))
   onTestFinished(() => host.kill('the test is over'))
   const channel = await host.start(new AbortController().signal)
   const lines: Gated['lines'] = []
+  const denied: string[] = []
   const talk = new Conversation(
     channel,
     {
       request: () => undefined,
       notice: (verb, metas) => {
+        if (verb === 'denied') denied.push(metas.join(' '))
         if (verb === 'log') lines.push({ level: metas[0] as LogLevel, message: metas[1] as string })
       },
     },
     "plugin 'curious'",
   )
   await talk.request('load', loadRequest('curious', path, all))
-  return { host, lines, attempt: () => talk.request('health') }
+  return { host, lines, denied, attempt: () => talk.request('health') }
 }
 
 /** What the body returns when it runs in a plugin with these grants. */
@@ -116,6 +120,38 @@ describe('a plugin without grants', () => {
     )
   })
 
+  it.each([
+    "return import('internal/modules/esm/loader')",
+    "return import('node:internal/modules/esm/loader')",
+    "return require('internal/modules/esm/loader')",
+    "return require('node:internal/modules/esm/loader')",
+    "return require('internal/test/binding')",
+    "return require('module')._load('internal/modules/esm/loader')",
+    "return process.getBuiltinModule('internal/modules/esm/loader').getOrInitializeCascadedLoader",
+    "return process.binding('module_wrap')",
+  ])('is not let at what Node is made of: %s', async (body) => {
+    expect(await tried(`return (async () => { ${body} })().catch(() => 'refused')`)).toBe('refused')
+  })
+
+  it('imports no code and no data from beyond its folder', async () => {
+    const folder = emptyFolder()
+    writeFileSync(join(folder, 'a.json'), '{"a":1}')
+    writeFileSync(join(folder, 'a.mjs'), 'export default 1')
+    writeFileSync(join(folder, 'a.cjs'), 'module.exports = 1')
+    const attempts = [
+      `import(${JSON.stringify(pathToFileURL(join(folder, 'a.json')).href)}, { with: { type: 'json' } })`,
+      `import(${JSON.stringify(pathToFileURL(join(folder, 'a.mjs')).href)})`,
+      `import(${JSON.stringify(join(folder, 'a.cjs'))})`,
+      `require(${JSON.stringify(join(folder, 'a.json'))})`,
+      `require(${JSON.stringify(join(folder, 'a.cjs'))})`,
+    ]
+    const body = `const attempt = async (act) => { try { return (await act()).default } catch (error) { return error.code } }
+      return [${attempts.map((each) => `await attempt(async () => ${each})`).join(', ')}]`
+    const DENIED = expect.stringMatching(/^(PERMISSION_DENIED|ERR_ACCESS_DENIED)$/) as string
+    expect(await tried(body)).toEqual(attempts.map(() => DENIED))
+    expect(await tried(body, { fs: { read: [], write: [join(folder, 'elsewhere')] } })).toEqual(attempts.map(() => DENIED))
+  })
+
   it('does not load with a static import of a closed module, and the error says which and what would allow it', async () => {
     await expect(gated(`import os from 'node:os'\n${pluginCode({ start: '' })}`)).rejects.toMatchObject({
       code: 'PLUGIN_LOAD',
@@ -128,6 +164,18 @@ describe('a plugin without grants', () => {
       'try { process.kill(process.pid, 0) } catch ({ name, code, plugin, details }) { return { name, code, plugin, details } }',
     )
     expect(found).toEqual({ name: 'PlugbayError', code: 'PERMISSION_DENIED', plugin: 'curious', details: { door: 'use process.kill()' } })
+  })
+
+  it('is told of to the kernel, once for many times', async () => {
+    const { attempt, denied } = await gated(
+      pluginCode({
+        health:
+          "for (let i = 0; i < 100; i++) { try { process.kill(1) } catch {} await import('node:os').catch(() => {}) } return { healthy: true }",
+      }),
+    )
+    await attempt()
+    await eventually(() => expect(denied.slice(0, 2)).toEqual(['use process.kill() use 1', 'builtin:os import 1']))
+    expect(denied.length).toBeLessThan(20)
   })
 
   it.each([

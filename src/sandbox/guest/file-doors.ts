@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath as pathOfUrl } from 'node:url'
-import { type Deny, entryFor } from '../denial.js'
+import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { lock } from './lock.js'
 
@@ -39,21 +39,13 @@ const { toString: textOf } = Buffer.prototype
 const fileURLToPath = pathOfUrl
 const WRITING = fs.constants.O_WRONLY | fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_APPEND
 
-export interface Folders {
-  /** The plugin's own. */
-  root: string
-  /** Its own too, once it was granted any file; to write, once it may write any. */
-  dataDir: string
-  /** Of the kernel's own modules. */
-  kernel: string
-}
+/** Takes a path in any of the forms that `node:fs` takes; throws PERMISSION_DENIED for what the plugin was not granted. */
+export type CheckFile = (act: Act, given: unknown) => void
 
-/** Files that are open already, and Node's own way of reading modules, are not asked for. */
-/** Files that are open already are not asked for. */
-export const closeFiles = ({ fs: { read, write } }: Grants, { root, dataDir, kernel }: Folders, deny: Deny): void => {
-  const own = read.length > 0 || write.length > 0 ? [dataDir] : []
-  const allowed = { read: [root, kernel, ...own, ...read], write: write.length > 0 ? [dataDir, ...write] : [] }
-  const check = (act: Act, given: unknown): void => {
+/** `own`: the folders, absolute, of the plugin's and the kernel's modules. */
+export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[], deny: Deny): CheckFile => {
+  const allowed = { read: [...own, ...read], write: [...write] }
+  return (act, given) => {
     const wanted = pathOf(given)
     if (wanted === undefined) return
     const real = realOf(wanted)
@@ -64,14 +56,29 @@ export const closeFiles = ({ fs: { read, write } }: Grants, { root, dataDir, ker
     }
     // Packages are code that every plugin may import.
     if (act === 'read' && apply(includes, real, [`${sep}node_modules${sep}`])) return
-    deny(`${act} ${wanted}`, entryFor(`fs:${wanted}`, act))
+    deny(`${act} ${wanted}`, `fs:${wanted}`, act)
   }
-  for (const files of [fs, fs.promises] as unknown as Files[]) {
+}
+
+/** Of the URL of a module. */
+export const checkUrl = (check: CheckFile, url: string): void => check('read', fileURLToPath(url))
+
+/** Files that are open already are not asked for. */
+export const closeFiles = ({ fs: { read, write }, builtins }: Grants, check: CheckFile): void => {
+  if (read.length === 0 && write.length === 0 && builtins.length === 0) {
+    // It gets no function of `node:fs` into its hands; the loader of CommonJS uses this one for it.
+    guard(fs, 'readFileSync', ([wanted]) => check('read', wanted))
+    return
+  }
+  for (const [files, promises] of [
+    [fs, false],
+    [fs.promises, true],
+  ] as unknown as [Files, boolean][]) {
     for (const [base, acts] of Object.entries(ACTS)) {
-      guard(files, base, (args) => checkEach(acts, args, check))
+      guard(files, base, (args) => checkEach(acts, args, check), promises)
       guard(files, `${base}Sync`, (args) => checkEach(acts, args, check))
     }
-    for (const name of ['open', 'openSync']) guard(files, name, (args) => check(actOf(args[1]), args[0]))
+    for (const name of ['open', 'openSync']) guard(files, name, (args) => check(actOf(args[1]), args[0]), promises)
     // A pattern may lead anywhere.
     for (const name of ['glob', 'globSync']) guard(files, name, () => check('read', sep))
   }
@@ -86,7 +93,8 @@ const checkEach = (acts: readonly (Act | undefined)[], args: readonly unknown[],
   }
 }
 
-const guard = (files: Files, name: string, check: (args: readonly unknown[]) => void): void => {
+/** `promises`: they are those of `fs.promises`, which is not looked at here: to ask for it loads it. */
+const guard = (files: Files, name: string, check: (args: readonly unknown[]) => void, promises = false): void => {
   const found = files[name] as Function | undefined
   if (typeof found !== 'function') return
   const guarded = function (this: unknown, ...args: unknown[]): unknown {
@@ -94,7 +102,7 @@ const guard = (files: Files, name: string, check: (args: readonly unknown[]) => 
     return apply(found, this, args)
   }
   // A promise's function tells of a refusal by its promise; those that return an iterator do not.
-  const promised = files === (fs.promises as unknown as Files) && name !== 'watch' && name !== 'glob'
+  const promised = promises && name !== 'watch'
   // Not locked: libraries put theirs in the place of these, and get no other by it.
   files[name] = promised ? async (...args: unknown[]) => guarded(...args) : guarded
   // `realpath.native`, and what `util.promisify` finds.

@@ -3,10 +3,10 @@ import asyncHooks from 'node:async_hooks'
 import nodeModule from 'node:module'
 import workerThreads from 'node:worker_threads'
 import type { CheckImport } from '../builtin-modules.js'
-import { type Deny, entryFor } from '../denial.js'
+import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import type { LogLevel } from '../protocol.js'
-import { closeFiles, type Folders } from './file-doors.js'
+import { type CheckFile, closeFiles } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
 import { closeProcess } from './process-doors.js'
@@ -14,20 +14,20 @@ import { replaceStdio } from './stdio.js'
 
 export interface Gate {
   grants: Grants
-  folders: Folders
   deny: Deny
-  check: CheckImport
+  checkImport: CheckImport
+  checkFile: CheckFile
   /** Takes what the plugin writes to its standard streams. */
   output(level: LogLevel, text: string): void
 }
 
 /** For all time: a thread has one plugin. The module hooks, which hold to the same check, have to be there already. */
-export const closeGate = ({ grants, folders, deny, check, output }: Gate): void => {
+export const closeGate = ({ grants, deny, checkImport, checkFile, output }: Gate): void => {
   replaceStdio(output)
-  closeProcess(grants, deny, check)
-  closeFiles(grants, folders, deny)
+  closeProcess(grants, deny, checkImport)
+  closeFiles(grants, checkFile)
   closeGlobals(grants, deny)
-  closeModules(deny, check)
+  closeModules(deny, checkImport)
   closeThreads(grants, deny)
   // The kernel's wire is one of these: a changed method would be handed it.
   protect(EventTarget.prototype)
@@ -82,6 +82,6 @@ const closeThreads = (grants: Grants, deny: Deny): void => {
   // Made of the two below, and later than now on Node 22: before it is asked for it is not there.
   void asyncHooks.AsyncLocalStorage
   for (const name of ['createHook', 'executionAsyncResource'] as const) {
-    lock(asyncHooks, name, () => deny(`use async_hooks.${name}()`, entryFor('builtin:async_hooks', 'import')))
+    lock(asyncHooks, name, () => deny(`use async_hooks.${name}()`, 'builtin:async_hooks', 'import'))
   }
 }

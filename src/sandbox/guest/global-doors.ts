@@ -1,6 +1,6 @@
 /** The doors among the globals: every global of a supported Node is judged here, those of the language aside. */
 import type { webcrypto } from 'node:crypto'
-import { type Deny, entryFor } from '../denial.js'
+import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { lock } from './lock.js'
 
@@ -37,7 +37,7 @@ export const closeGlobals = (grants: Grants, deny: Deny): void => {
       if (name in globalThis)
         replace(
           name,
-          refusing(() => deny(`use ${name}`, entryFor('net:<host>', 'connect'))),
+          refusing(() => deny(`use ${name}`, 'net:<host>', 'connect')),
         )
     }
   }

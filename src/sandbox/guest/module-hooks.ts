@@ -1,22 +1,24 @@
 /** How a plugin's imports are resolved: `plugbay/plugin` is the kernel's own copy wherever the folder lies, TypeScript needs no build, and closed modules stay closed. */
+import { readFileSync } from 'node:fs'
 import nodeModule from 'node:module'
-import { type CheckImport, importable } from '../builtin-modules.js'
+import { fileURLToPath } from 'node:url'
+import { PlugbayError } from '../../errors.js'
+import { runsTypeScript, stripTypes } from '../../strip-types.js'
+import type { CheckImport } from '../builtin-modules.js'
 import type { LoadRequest } from '../protocol.js'
+import { loaderHooks } from './loader-hooks.js'
 
 let pluginModule = ''
 let hooked = false
 
-/**
- * Node 22.15 and later run hooks in this thread; before, they need a thread of their own, made only for plugins that need them. `check`: of a
- * plugin that has a gate; what CommonJS requires on those earlier Nodes passes no hook, but `closeGate`.
- */
-export const prepareModules = async (request: LoadRequest, check?: CheckImport): Promise<void> => {
+/** `check`: of a plugin that has a gate, what it imports by name and what that leads to; what CommonJS requires passes `closeGate` too. */
+export const prepareModules = (request: LoadRequest, check?: CheckImport): void => {
   pluginModule = request.pluginModule
   if (hooked) return
-  if (typeof nodeModule.registerHooks === 'function') {
+  const hook = loaderHooks()
+  if (hook) {
     hooked = true
-    if (process.features.typescript === false) await stripInThread()
-    nodeModule.registerHooks({
+    hook({
       resolve: (specifier, context, next) => {
         if (specifier === 'plugbay/plugin') return { url: pluginModule, format: 'module', shortCircuit: true }
         check?.(specifier)
@@ -25,26 +27,20 @@ export const prepareModules = async (request: LoadRequest, check?: CheckImport):
         check?.(resolved.url)
         return resolved
       },
+      load: (url, context, next) => {
+        if (runsTypeScript || !/\.m?ts$/.test(new URL(url).pathname)) return next(url, context)
+        const path = fileURLToPath(url)
+        return { format: 'module', source: stripTypes(readFileSync(path, 'utf8'), path), shortCircuit: true }
+      },
     })
-  } else if (request.needsHooks || check !== undefined) {
+  } else if (check) {
+    throw new PlugbayError(
+      'PLUGIN_LOAD',
+      `Node ${process.version} has no module hooks in a plugin's thread, so plugin '${request.name}' cannot be held to its permissions there. Use Node 20.19, 22.15 or later.`,
+      { plugin: request.name },
+    )
+  } else if (request.needsHooks) {
     hooked = true
-    const { name, grants } = request
-    const gate = grants && { plugin: name, importable: importable(grants) }
-    nodeModule.register('../off-thread-hooks.js', import.meta.url, { data: { pluginModule, gate } })
+    nodeModule.register('../off-thread-hooks.js', import.meta.url, { data: { pluginModule } })
   }
-}
-
-const stripInThread = async (): Promise<void> => {
-  const { stripTypes } = await import('../../strip-types.js')
-  const { readFileSync } = await import('node:fs')
-  const { fileURLToPath } = await import('node:url')
-  // Its engine imports what a plugin may not: it is loaded now.
-  stripTypes('', '')
-  nodeModule.registerHooks({
-    load: (url, context, next) => {
-      if (!/\.m?ts$/.test(new URL(url).pathname)) return next(url, context)
-      const path = fileURLToPath(url)
-      return { format: 'module', source: stripTypes(readFileSync(path, 'utf8'), path), shortCircuit: true }
-    },
-  })
 }

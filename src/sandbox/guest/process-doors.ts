@@ -1,6 +1,6 @@
 /** The doors of `process`: every member there is on a supported Node is judged here. */
 import type { CheckImport } from '../builtin-modules.js'
-import { type Deny, entryFor } from '../denial.js'
+import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { lock } from './lock.js'
 
@@ -42,7 +42,7 @@ export const closeProcess = (grants: Grants, deny: Deny, check: CheckImport): vo
   lock(process, 'mainModule', undefined)
   // The checks of paths go by it.
   lock(process, 'cwd', process.cwd)
-  if (!grants.addons) lock(process, 'dlopen', () => deny('load a native addon', entryFor('addons', 'use')))
+  if (!grants.addons) lock(process, 'dlopen', () => deny('load a native addon', 'addons', 'use'))
   const { title, getBuiltinModule } = process
   Object.defineProperty(process, 'title', {
     get: () => title,

@@ -2,6 +2,7 @@
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type MessagePort, workerData } from 'node:worker_threads'
+import { Denials } from '../../denials.js'
 import { importable, importCheck } from '../builtin-modules.js'
 import { portChannel } from '../channel.js'
 import { denyFor } from '../denial.js'
@@ -9,6 +10,7 @@ import type { LoadRequest, LogLevel } from '../protocol.js'
 import type { Pulse } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
+import { checkUrl, fileCheck } from './file-doors.js'
 import { closeGate } from './gate.js'
 import { startHeart } from './heartbeat.js'
 import { prepareModules } from './module-hooks.js'
@@ -20,18 +22,28 @@ declare const compiled: (() => void) | undefined
 
 const { port, pulse, waits } = workerData as { port: MessagePort; pulse: Pulse; waits: boolean }
 const output = (level: LogLevel, text: string): void => runtime.log(level, text)
+/** For the audit, at a bearable rate. */
+const denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
+const tell = (resource: string, action: string): void => {
+  try {
+    denials.add(resource, action)
+  } catch {
+    // The plugin has broken what this takes: it is refused all the same.
+  }
+}
 const prepare = async (request: LoadRequest): Promise<void> => {
   await rehearsed
-  const { name, grants, root, dataDir, pluginModule } = request
+  const { name, grants, root, pluginModule } = request
   if (grants === undefined) return prepareModules(request)
-  const deny = denyFor(name)
-  const check = importCheck(importable(grants), deny)
-  await prepareModules(request, check)
-  closeGate({ grants, folders: { root, dataDir, kernel: dirname(fileURLToPath(pluginModule)) }, deny, check, output })
+  const deny = denyFor(name, tell)
+  const checkFile = fileCheck(grants, [root, dirname(fileURLToPath(pluginModule))], deny)
+  const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
+  prepareModules(request, checkImport)
+  closeGate({ grants, deny, checkImport, checkFile, output })
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the thread.
 const runtime = new PluginRuntime(prepare, () => process.exit(0))
-runtime.conversation = new Conversation(portChannel(port), runtime, 'the kernel')
+const conversation = (runtime.conversation = new Conversation(portChannel(port), runtime, 'the kernel'))
 // Of a flag at its start a thread would take twice the time, and what is loaded so far needs no maps.
 process.setSourceMapsEnabled(true)
 startHeart(pulse)

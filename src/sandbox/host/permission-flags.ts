@@ -1,5 +1,6 @@
 /** The flags of Node's permission model for one thread: what the gate closes in JavaScript, Node closes natively beneath it. */
-import { existsSync, readdirSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import * as nodeModule from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { within } from '../../within.js'
@@ -11,34 +12,36 @@ export interface Reach {
   root: string
   /** Folders of plugins, absolute: those in them that were granted nothing may run in each other's waiting threads. */
   places: readonly string[]
-  /** Absolute. */
-  dataDir: string
 }
 
 const [MAJOR = 0] = process.versions.node.split('.').map(Number)
+/** The guest needs it to hook into the loader, and lets no plugin at what it shows. */
+const HOOKS = typeof nodeModule.registerHooks === 'function' ? [] : ['--expose-internals']
 const DIST = fileURLToPath(new URL('../..', import.meta.url))
 
-/**
- * Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children and the inspector.
- * It also takes the right to workers for the thread of the module hooks; the gate denies workers then.
- */
+/** Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the inspector. */
 const KNOWS_PATHS = MAJOR >= 22
+const MODEL = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
 
 /** Plugins with the same flags may run in each other's waiting threads. */
-export const permissionFlags = (grants: Grants, { root, places, dataDir }: Reach): string[] => {
+export const permissionFlags = (grants: Grants, { root, places }: Reach): string[] => {
   const { read, write } = grants.fs
+  const addons = grants.addons ? [] : ['--no-addons']
   // Under the model no file can be flushed (fsync), and who writes what must last needs that: the gate alone holds such a plugin to its paths.
-  if (write.length > 0) return grants.addons ? [] : ['--no-addons']
+  if (write.length > 0) return [...HOOKS, ...addons]
   const files = read.length > 0
   const home = !files && places.some((place) => within(place, root)) ? places : [root]
-  const readable = [DIST, ...home, ...modulesOf([DIST, ...home]), ...(files ? [dataDir, ...read] : [])]
+  const readable = [DIST, ...home, ...modulesOf([DIST, ...home]), ...read]
   return [
-    KNOWS_PATHS ? '--permission' : '--experimental-permission',
+    ...HOOKS,
+    MODEL,
     ...allow(KNOWS_PATHS ? readable : ['*']),
+    // By its number the system tells what processor time the thread takes.
+    ...(KNOWS_PATHS ? ['--allow-fs-read=/proc/thread-self/stat'] : []),
     ...(grants.child ? ['--allow-child-process'] : []),
-    ...(grants.worker || !KNOWS_PATHS ? ['--allow-worker'] : []),
+    ...(grants.worker ? ['--allow-worker'] : []),
     // Node 20 denies addons under the model always, and has no flag to allow them.
-    ...(grants.addons ? (KNOWS_PATHS ? ['--allow-addons'] : []) : ['--no-addons']),
+    ...(grants.addons && KNOWS_PATHS ? ['--allow-addons'] : addons),
     ...(grants.net.length > 0 && MAJOR >= 25 ? ['--allow-net'] : []),
     // That a permission was given is no news: the manifest says so.
     '--disable-warning=SecurityWarning',
@@ -46,8 +49,7 @@ export const permissionFlags = (grants: Grants, { root, places, dataDir }: Reach
 }
 
 /** The threads of plugins in these places that were granted nothing. */
-export const commonFlags = (places: readonly string[]): string[] =>
-  permissionFlags(NO_GRANTS, { root: places[0] ?? DIST, places, dataDir: '' })
+export const commonFlags = (places: readonly string[]): string[] => permissionFlags(NO_GRANTS, { root: places[0] ?? DIST, places })
 
 const allow = (paths: readonly string[]): string[] => {
   if (paths.includes('*')) return ['--allow-fs-read=*']
@@ -77,11 +79,28 @@ const modulesOf = (folders: readonly string[]): string[] => {
   return [...found].flatMap((modules) => [modules, ...linkedFrom(modules)])
 }
 
-const linkedFrom = (modules: string): string[] => {
+interface Listed {
+  mtime: number
+  linked: string[]
+  scopes: string[]
+}
+
+/** Each start asks; a folder with hundreds of packages takes milliseconds to list. */
+const listed = new Map<string, Listed>()
+
+const list = (modules: string): Listed => {
+  const mtime = statSync(modules).mtimeMs
+  const known = listed.get(modules)
+  if (known?.mtime === mtime) return known
   const entries = readdirSync(modules, { withFileTypes: true })
   const linked = entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => real(join(modules, name)))
-  const scopes = entries
-    .filter((entry) => entry.isDirectory() && entry.name.startsWith('@'))
-    .flatMap(({ name }) => linkedFrom(join(modules, name)))
-  return [...linked.filter((path) => !within(modules, path)), ...scopes.filter((path) => !within(modules, path))]
+  const scopes = entries.filter((entry) => entry.isDirectory() && entry.name.startsWith('@')).map(({ name }) => join(modules, name))
+  const now = { mtime, linked, scopes }
+  listed.set(modules, now)
+  return now
+}
+
+const linkedFrom = (modules: string): string[] => {
+  const { linked, scopes } = list(modules)
+  return [...linked, ...scopes.flatMap(linkedFrom)].filter((path) => !within(modules, path))
 }

@@ -1,0 +1,56 @@
+/**
+ * Module hooks in the thread that imports, on every Node: one that has no `module.registerHooks` (before 22.15) gets them here, around its own
+ * loader. Those Nodes change no more, and a thread for the hooks of each thread would double the time and the memory that a plugin takes.
+ */
+import nodeModule from 'node:module'
+
+interface Resolved {
+  url: string
+  format?: string | undefined
+}
+
+interface Loaded {
+  /** Node takes the module for what lies there; it ends the whole process where there is none. */
+  responseURL?: string
+  format: string
+  source: string
+}
+
+type Next<Outcome> = (request: string, context: object) => Outcome
+
+export interface LoaderHooks {
+  resolve(specifier: string, context: object, next: Next<Resolved>): Resolved & { shortCircuit?: boolean }
+  load(url: string, context: object, next: Next<unknown>): unknown
+}
+
+/** What is used of Node's own loader. `defaultResolve` is what `import`, `import.meta.resolve` and `require` of an ES module all come to. */
+interface Loader {
+  defaultResolve(specifier: string, parent: string | undefined, attributes: object): Resolved
+  load(url: string, context: object): Promise<Loaded>
+}
+
+const { apply } = Reflect
+
+/** Undefined where there can be none: the thread's flags must show it what Node is made of. */
+export const loaderHooks = (): ((hooks: LoaderHooks) => void) | undefined => {
+  if (typeof nodeModule.registerHooks === 'function') return nodeModule.registerHooks as unknown as (hooks: LoaderHooks) => void
+  const loader = process.execArgv.includes('--expose-internals') ? ownLoader() : undefined
+  return loader && ((hooks) => wrap(loader, hooks))
+}
+
+const ownLoader = (): Loader | undefined => {
+  const require = nodeModule.createRequire(import.meta.url)
+  const { getOrInitializeCascadedLoader } = require('internal/modules/esm/loader') as { getOrInitializeCascadedLoader?: () => Loader }
+  const loader = getOrInitializeCascadedLoader?.()
+  return typeof loader?.defaultResolve === 'function' && typeof loader.load === 'function' ? loader : undefined
+}
+
+const wrap = (loader: Loader, hooks: LoaderHooks): void => {
+  const { defaultResolve, load } = loader
+  loader.defaultResolve = (specifier, parent, attributes) =>
+    hooks.resolve(specifier, {}, (next) => apply(defaultResolve, loader, [next, parent, attributes]))
+  loader.load = async (url, context) => ({
+    responseURL: url,
+    ...(await (hooks.load(url, context, (next) => apply(load, loader, [next, context])) as Loaded | Promise<Loaded>)),
+  })
+}
