@@ -11,6 +11,8 @@ export type End =
   | 'memory'
   | 'hang'
   | 'memory or hang'
+  | 'requests'
+  | 'requests or memory or hang'
   | 'PROTOCOL'
   | 'PLUGIN_LOAD'
   | 'PLUGIN_TIMEOUT'
