@@ -351,8 +351,6 @@ const sizeOf = (fields: unknown): number => {
 }
 
 const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
-  // A host may know of itself why it ended its place.
-  if (PlugbayError.is(exit.error) && exit.error.code === 'PLUGIN_LIMIT') return exit.error
   const how =
     exit.error === undefined
       ? exit.signal === undefined

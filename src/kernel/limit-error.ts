@@ -21,7 +21,7 @@ const text = (breach: Breach | Excess): string => {
   switch (limit) {
     case 'memory':
       return (
-        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory). ` +
+        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory)${breach.margin === undefined ? '' : `, and ${breach.margin} MB more for its process`}. ` +
         'Look for what keeps growing in it, such as a cache or a queue without an end, or raise the limit.'
       )
     case 'hang':
