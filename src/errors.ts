@@ -204,5 +204,12 @@ export const fromWire = (wire: WireError, depth = 0): Error => {
   return error
 }
 
+/** The code of anything thrown, where it has one: a key of {@link ERROR_CODES}, or one of Node's such as `ENOENT`. */
+export const codeOf = (thrown: unknown): string | undefined => {
+  if (typeof thrown !== 'object' || thrown === null) return undefined
+  const code = read(thrown, 'code')
+  return typeof code === 'string' ? code : undefined
+}
+
 /** The message of anything thrown, for the tail of a longer message. */
 export const reasonOf = (thrown: unknown): string => toWire(thrown).message

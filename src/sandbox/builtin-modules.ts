@@ -1,6 +1,7 @@
 /** Which of Node's own modules a plugin may import: every one of them is judged here, and one that nobody judged is closed. */
 import nodeModule from 'node:module'
-import { type Deny, entryFor } from './denial.js'
+import { entryFor } from '../permission-set.js'
+import type { Deny } from './denial.js'
 import type { Grants } from './grants.js'
 
 /** They reach nothing beyond the thread. Members of `async_hooks`, `module` and `process` that do are closed one by one. */

@@ -48,6 +48,8 @@ export interface Breach {
 export interface PluginHost {
   readonly kind: HostKind
   readonly tier: Tier
+  /** The limits that `watch` finds to be broken here: it takes a system and a Node that tell. */
+  readonly holds: readonly (keyof PlaceLimits)[]
   /** Settles once, when the place is gone, however it ended. Never rejects. */
   readonly exited: Promise<Exit>
   /** Called once. Resolves with the channel to the guest; a place that is still booting keeps what is sent until it is ready. */

@@ -2,7 +2,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath as pathOfUrl } from 'node:url'
-import { type Deny, entryFor } from '../denial.js'
+import { entryFor } from '../../permission-set.js'
+import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { lock } from './lock.js'
 

@@ -1,6 +1,7 @@
 /** The doors among the globals: every global of a supported Node is judged here, those of the language aside. */
 import type { webcrypto } from 'node:crypto'
-import { type Deny, entryFor } from '../denial.js'
+import { entryFor } from '../../permission-set.js'
+import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { lock } from './lock.js'
 

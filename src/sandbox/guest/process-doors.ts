@@ -1,6 +1,8 @@
 /** The doors of `process`: every member there is on a supported Node is judged here. */
+
+import { entryFor } from '../../permission-set.js'
 import type { CheckImport } from '../builtin-modules.js'
-import { type Deny, entryFor } from '../denial.js'
+import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { lock } from './lock.js'
 

@@ -18,6 +18,8 @@ const AFTERMATH = 250
 export class ProcessHost implements PluginHost {
   readonly kind = 'process'
   readonly tier: Tier
+  /** What a process takes Linux alone tells; elsewhere V8 ends it at its heap's limit. */
+  readonly holds: PluginHost['holds'] = process.platform === 'linux' ? ['memory', 'cpu', 'hang'] : ['hang']
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   readonly #place: Place

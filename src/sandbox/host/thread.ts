@@ -11,6 +11,7 @@ import type { BootedThread, Standby } from './standby.js'
 export class ThreadHost implements PluginHost {
   readonly kind = 'thread'
   readonly tier = 'thread'
+  readonly holds = ['memory', 'cpu', 'hang'] as const
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   onStuck: PluginHost['onStuck']
