@@ -90,7 +90,6 @@ export class WatchedThread implements Watched {
   // ── getting on ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #doubt(at: number, memory: () => ProcessMemory): void {
-    const { cells } = this.#subject
     const still = at - this.#movedAt
     this.#processAtDoubt ??= memory()
     if (still >= DOUBT && !this.#asked) {
