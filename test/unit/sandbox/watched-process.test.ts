@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Breach } from '#src/sandbox/plugin-host.js'
-import { familyOf } from '#src/sandbox/process-stat.js'
+import { familyOf, statOf } from '#src/sandbox/process-stat.js'
 import { heapOf, WatchedProcess } from '#src/sandbox/watched-process.js'
 import { eventually } from '../../support/eventually.js'
 
@@ -33,6 +33,7 @@ const idle = async (): Promise<number> => {
   onTestFinished(() => void child.kill('SIGKILL'))
   child.stdin.write('it runs')
   await once(child.stdout, 'data')
+  await eventually(() => expect(statOf([child.pid as number])?.runnable).toBe(false))
   return child.pid as number
 }
 
