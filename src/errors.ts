@@ -27,7 +27,8 @@ export const ERROR_CODES = {
   ISOLATION_UNAVAILABLE: 'A plugin asks for a kind of isolation that is not to be had here.',
   PLUGIN_CRASHED: 'The place the plugin ran in ended by itself: an uncaught error, or an exit.',
   PLUGIN_CRASH_LOOP: 'The plugin crashed more often than its restart policy allows.',
-  PLUGIN_LIMIT: 'The plugin went past one of its limits while it ran: memory, CPU, or the time it may hang.',
+  PLUGIN_LIMIT:
+    'The plugin went past one of its limits: memory, CPU, the time it may hang, or what it may ask of the kernel and have there.',
   PLUGIN_STOPPED: 'The plugin stopped while the operation was under way.',
   BOOT_FAILED: 'A plugin whose policy is to abort the boot did not start.',
   KERNEL_STATE: 'The operation does not fit the state the kernel is in.',
@@ -201,6 +202,13 @@ export const fromWire = (wire: WireError, depth = 0): Error => {
   }
   if (wire.stack !== undefined) Object.defineProperty(error, 'stack', { value: wire.stack, configurable: true, writable: true })
   return error
+}
+
+/** The code of anything thrown, where it has one: a key of {@link ERROR_CODES}, or one of Node's such as `ENOENT`. */
+export const codeOf = (thrown: unknown): string | undefined => {
+  if (typeof thrown !== 'object' || thrown === null) return undefined
+  const code = read(thrown, 'code')
+  return typeof code === 'string' ? code : undefined
 }
 
 /** The message of anything thrown, for the tail of a longer message. */

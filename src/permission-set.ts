@@ -61,13 +61,20 @@ const act = (resource: string, action: string): string => {
   }
 }
 
+/** An entry of a manifest's `permissions`, as it is written there. */
+export const entryFor = (resource: string, action: string): string =>
+  `{ "resource": ${JSON.stringify(resource)}, "actions": [${JSON.stringify(action)}] }`
+
+/** What a message that something is denied ends with. */
+export const toAllow = (entry: string): string =>
+  `To allow it, add ${entry} to the permissions in its plugin.json, or to its grants where the kernel's options have some.`
+
 /** PERMISSION_DENIED: `unsaid` further denials were not told on their own. */
 export const permissionDenied = (plugin: string, resource: string, action: string, unsaid = 0): PlugbayError =>
   new PlugbayError(
     'PERMISSION_DENIED',
     (Object.hasOwn(ACTIONS, partsOf(resource)[0])
-      ? `Plugin '${plugin}' may not ${act(resource, action)}: it has no permission for that. ` +
-        `Add ${JSON.stringify({ resource, actions: [action] })} to the permissions in its plugin.json, or to its grants where the kernel's options have some.`
+      ? `Plugin '${plugin}' may not ${act(resource, action)}: it has no permission for that. ${toAllow(entryFor(resource, action))}`
       : `Plugin '${plugin}' may not ${resource}: no permission allows that in a thread.`) +
       (unsaid > 0 ? ` ${unsaid} further denials were not told on their own.` : ''),
     { plugin, details: { resource, action, ...(unsaid > 0 ? { unsaid } : {}) } },

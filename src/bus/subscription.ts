@@ -303,12 +303,13 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     return undefined
   }
 
-  /** Gives back credit for `count` events that `consume` answered with {@link PENDING}. More than are out is ignored. */
-  settle(count = 1): void {
+  /** Gives back credit for `count` events that `consume` answered with {@link PENDING}, and returns for how many it did: more than are out is ignored. */
+  settle(count = 1): number {
     const taken = Math.min(count, this.#ledger.credits)
     this.#ledger.credits -= taken
     if (taken < count && (this.#flags & ACTIVE) !== 0) this.#ledger.early = true
     if (taken > 0) this.#release(taken)
+    return taken
   }
 
   /** Counts and reports a failure of the consumer that it learned of elsewhere, in another thread for one. */

@@ -1,6 +1,6 @@
 /** What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration. */
 import { isDeepStrictEqual } from 'node:util'
-import { PlugbayError, reasonOf } from '../errors.js'
+import { codeOf, PlugbayError, reasonOf } from '../errors.js'
 import type { Permission } from '../permission-set.js'
 import type { AuditLog } from './audit/audit-log.js'
 import type { KernelEvents } from './kernel-events.js'
@@ -28,11 +28,6 @@ const saidBy = (error: unknown): string => {
   const problems = error.details?.['problems']
   const paths = Array.isArray(problems) ? problems.map(({ path }: { path?: unknown }) => String(path)) : []
   return `Its configuration is not valid${paths.length > 0 ? `: ${cut(paths.join(', '))}` : ''}.`
-}
-
-const codeOf = (error: unknown): string | undefined => {
-  const code = (error as { code?: unknown } | undefined)?.code
-  return code === undefined ? undefined : String(code)
 }
 
 /** The keys whose values differ. */

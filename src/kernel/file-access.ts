@@ -2,6 +2,7 @@
 import { appendFile, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { entryFor, toAllow } from '../permission-set.js'
 import type { Grants } from '../sandbox/grants.js'
 import type { FileKind, KernelVerbs } from '../sandbox/protocol.js'
 import { within } from '../within.js'
@@ -115,7 +116,7 @@ export class FileAccess {
     return new PlugbayError(
       'PERMISSION_DENIED',
       `Plugin '${plugin}' may not ${action} '${wanted}'${leads}: it may ${action} ${own}, and what its permissions name. ` +
-        `To allow it, add { "resource": "fs:${real ?? wanted}", "actions": ["${action}"] } to its permissions.`,
+        toAllow(entryFor(`fs:${real ?? wanted}`, action)),
       { plugin, details: { resource: `fs:${wanted}`, action } },
     )
   }

@@ -16,8 +16,10 @@ import type { Scope } from '../scope.js'
 import { assertPattern, assertTopic } from '../topic.js'
 import { FileAccess } from './file-access.js'
 import { NetAccess } from './net-access.js'
+import type { EffectiveLimits } from './options.js'
 import { PackedEvent, packedEvent } from './packed-event.js'
 import { grantsOf } from './permissions.js'
+import { type Excess, Quota, REQUEST } from './quota.js'
 import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
 /** What the gateways of one kernel share. */
@@ -40,18 +42,16 @@ export interface GatewayOptions {
   permissions: PermissionSet
   /** Events that may be under way to one subscription of the plugin. */
   inFlight: number
-  /** Events that wait in one subscription of the plugin where it does not say otherwise. */
-  queue: number
-  /** Publishes the plugin may have under way: told back in quarters. */
-  window: number
-  /** Bytes of the largest event it may publish. */
-  message: number
+  /** `queue`: where a subscription does not say otherwise. `window` is told back in quarters. */
+  limits: Pick<EffectiveLimits, 'queue' | 'window' | 'message' | 'requests' | 'subscriptions' | 'services'>
   /** A successor's subscriptions and services stand aside until it takes over. */
   aside: boolean
   log(level: LogLevel, message: string, fields: unknown): void
   runTask(name: string, input: unknown, signal: AbortSignal): Promise<unknown>
   /** The plugin did what it may not. Told at a bearable rate. */
   denied(error: PlugbayError): void
+  /** It went past a limit of what it may ask and have here. Contained when this returns. */
+  breached(excess: Excess): void
   /** The place ended or broke the protocol. */
   ended(reason: PlugbayError): void
 }
@@ -80,12 +80,17 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #denials: Denials
   readonly #files: FileAccess
   readonly #net: NetAccess
+  readonly #quota: Quota
   readonly #subscriptions = new Map<number, Subscription>()
   /** What is in flight to each of them. */
   readonly #sizes = new Map<number, Sizes>()
   readonly #forget = new Map<number, () => unknown>()
   readonly #offers = new Map<number, Offer>()
   readonly #watches = new Map<number, () => unknown>()
+  /** Lines to services, with those that are waited for. */
+  #uses = 0
+  /** Failures told of events that are still under way, by subscription. */
+  readonly #failures = new Map<number, number>()
   #conversation: Conversation | undefined
   #aside: boolean
   /** The topic it published on last, and may. */
@@ -106,6 +111,8 @@ export class Gateway implements Party, ServiceConsumer {
     const { fs, net } = grantsOf(options.permissions)
     this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied })
     this.#net = new NetAccess({ plugin: this.name, hosts: net, denied })
+    const { limits, breached } = options
+    this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
     this.#aside = options.aside
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
@@ -132,32 +139,54 @@ export class Gateway implements Party, ServiceConsumer {
         this.#publish(metas[0] as string, body.pack())
         break
       case 'handled':
-        this.#handled(metas[0] as number, metas[1] as number)
+        this.#handled(metas[0] as number, metas[1] as number, metas[2] as number)
         break
+      case 'failure': {
+        const [number, type, id] = metas as [number, string, string]
+        this.#failed(number, type, id, body)
+        break
+      }
+      case 'log':
+        this.#options.log(metas[0] as LogLevel, metas[1] as string, body.open())
+        break
+      default:
+        if (this.#quota.spend()) this.#told(verb, metas)
+    }
+  }
+
+  /** What it tells as often as it likes: it costs the kernel's thread, and nothing else bounds it. */
+  #told(verb: string, metas: readonly Meta[]): void {
+    switch (verb) {
       case 'subscribe':
         this.#subscribe(metas[0] as number, metas[1] as string, metas[2] as number | null)
         break
       case 'unsubscribe':
         this.#subscriptions.get(metas[0] as number)?.unsubscribe()
-        this.#handled(metas[0] as number, 0)
+        this.#forgetEnded(metas[0] as number)
         break
-      case 'failure': {
-        const [number, type, id] = metas as [number, string, string]
-        const head = { type, id, source: '', time: '' }
-        this.#subscriptions.get(number)?.fail(head, fromWire(body.open() as WireError))
-        break
-      }
       case 'denied':
         this.#deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
-        break
-      case 'log':
-        this.#options.log(metas[0] as LogLevel, metas[1] as string, body.open())
         break
       default:
     }
   }
 
   request(call: Call, body: unknown): unknown {
+    switch (call.verb as keyof KernelVerbs) {
+      case 'task': {
+        const { name, input } = body as KernelVerbs['task']['asks']
+        return this.#quota.underWay('task', () => this.#options.runTask(name, input, call.signal))
+      }
+      case 'file':
+        return this.#quota.underWay('file', () => this.#files.run(body as KernelVerbs['file']['asks']))
+      case 'fetch':
+        return this.#quota.underWay('fetch', () => this.#net.fetch(body as KernelVerbs['fetch']['asks'], call.signal))
+      default:
+        return this.#quota.spend(REQUEST) ? this.#asked(call, body) : undefined
+    }
+  }
+
+  #asked(call: Call, body: unknown): unknown {
     switch (call.verb as keyof KernelVerbs) {
       case 'provide':
         this.#provide(body as KernelVerbs['provide']['asks'])
@@ -173,14 +202,6 @@ export class Gateway implements Party, ServiceConsumer {
       case 'unwatch':
         this.#watches.get((body as KernelVerbs['unwatch']['asks']).watch)?.()
         return
-      case 'task': {
-        const { name, input } = body as KernelVerbs['task']['asks']
-        return this.#options.runTask(name, input, call.signal)
-      }
-      case 'file':
-        return this.#files.run(body as KernelVerbs['file']['asks'])
-      case 'fetch':
-        return this.#net.fetch(body as KernelVerbs['fetch']['asks'], call.signal)
       default:
         throw new PlugbayError('VERB_UNKNOWN', `The kernel does not know the verb '${call.verb}' that plugin '${this.name}' asked for.`)
     }
@@ -207,8 +228,8 @@ export class Gateway implements Party, ServiceConsumer {
         this.#topic = topic
       }
       // The guest refuses by itself what follows: one that comes here went round it.
-      if (packed.size > this.#options.message)
-        throw tooLarge(`The data of '${topic}'`, packed.size, this.#options.message, { plugin: this.name })
+      if (packed.size > this.#options.limits.message)
+        throw tooLarge(`The data of '${topic}'`, packed.size, this.#options.limits.message, { plugin: this.name })
       room = bus.dispatch(new PackedEvent(stamp.ids, stamp.serial(), topic, this.name, stamp.time(), packed))
     } catch (error) {
       this.#refused(topic, error)
@@ -226,7 +247,7 @@ export class Gateway implements Party, ServiceConsumer {
   /** Opens the publisher's window again, told in quarters of it or at the end of the turn in which somebody had to wait. */
   readonly #accept = (): void => {
     this.#accepted++
-    if (this.#accepted >= this.#options.window >> 2) this.#tellAccepted()
+    if (this.#accepted >= this.#options.limits.window >> 2) this.#tellAccepted()
     else if (!this.#telling) {
       this.#telling = true
       setImmediate(this.#tellAccepted)
@@ -246,6 +267,7 @@ export class Gateway implements Party, ServiceConsumer {
       this.#denials.add(`bus:${pattern}`, 'subscribe')
       return
     }
+    if (!this.#quota.holdsSubscription(this.#subscriptions.size)) return
     const conversation = this.#conversation as Conversation
     const { ids } = this.#plane.stamp
     const sizes = new Sizes()
@@ -254,7 +276,7 @@ export class Gateway implements Party, ServiceConsumer {
       id: `${this.name}/${number}`,
       pattern,
       owner: this.name,
-      capacity: capacity ?? this.#options.queue,
+      capacity: capacity ?? this.#options.limits.queue,
       concurrency: this.#options.inFlight,
       consume: (envelope) => {
         const { serial, type, source, time, packed } = packedEvent(envelope, ids)
@@ -273,6 +295,7 @@ export class Gateway implements Party, ServiceConsumer {
       this.#subscriptions.delete(number)
       this.#sizes.delete(number)
       this.#forget.delete(number)
+      this.#failures.delete(number)
       subscription.unsubscribe()
       // Whoever waits for what was in flight waits no longer: nobody will settle it.
       subscription.abandon()
@@ -281,21 +304,40 @@ export class Gateway implements Party, ServiceConsumer {
     if (!this.#aside) this.#plane.bus.attach(subscription)
   }
 
-  /** An unsubscribed one is forgotten when the last event that was under way to it is handled: until then it may still fail. */
-  #handled(number: number, count: number): void {
+  #handled(number: number, count: number, failed: number): void {
     const subscription = this.#subscriptions.get(number)
-    if (subscription === undefined) return
     const sizes = this.#sizes.get(number)
     sizes?.take(count)
-    if (sizes !== undefined && sizes.sum < IN_FLIGHT_BYTES) subscription.throttle(false)
-    if (count > 0) subscription.settle(count)
-    if (subscription.closed && subscription.stats.inFlight === 0) this.#forget.get(number)?.()
+    if (sizes !== undefined && sizes.sum < IN_FLIGHT_BYTES) subscription?.throttle(false)
+    // There are as many of these as events, and no more: one that settles nothing is counted.
+    if (!(count > 0 && subscription?.settle(count)) && !this.#quota.spend()) return
+    if (failed > 0) this.#failures.set(number, Math.max(0, (this.#failures.get(number) ?? 0) - Math.min(failed, count)))
+    if (subscription?.closed) this.#forgetEnded(number)
+  }
+
+  /** An unsubscribed one is forgotten when the last event that was under way to it is handled: until then it may still fail. */
+  #forgetEnded(number: number): void {
+    const subscription = this.#subscriptions.get(number)
+    if (subscription?.closed && subscription.stats.inFlight === 0) this.#forget.get(number)?.()
+  }
+
+  /** One for each event that is under way is an answer to it. Of what is more nobody is told, and it is counted. */
+  #failed(number: number, type: string, id: string, body: Body): void {
+    const subscription = this.#subscriptions.get(number)
+    const failures = (this.#failures.get(number) ?? 0) + 1
+    if (subscription === undefined || failures > subscription.stats.inFlight) {
+      this.#quota.spend()
+      return
+    }
+    this.#failures.set(number, failures)
+    subscription.fail({ type, id, source: '', time: '' }, fromWire(body.open() as WireError))
   }
 
   // ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #provide({ service, name, version, methods }: KernelVerbs['provide']['asks']): void {
     if (!this.#permissions.mayProvide(name)) throw this.#denied(`service:${name}`, 'provide')
+    this.#quota.assertService(this.#offers.size, `provide the service '${name}'`, 'provides', 'Withdraw what nobody needs')
     const conversation = this.#conversation as Conversation
     const offer: Offer = {
       name,
@@ -350,7 +392,13 @@ export class Gateway implements Party, ServiceConsumer {
 
   async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
     if (!this.#permissions.mayUse(request.name)) throw this.#denied(`service:${request.name}`, 'call')
-    const { use, record, port } = await this.#plane.broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
+    this.#quota.assertService(this.#uses, `use the service '${request.name}'`, 'has lines to services,', 'Keep what the first use() gave')
+    this.#uses++
+    const opened = this.#plane.broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
+    const { use, record, port } = await opened.catch((error: unknown) => {
+      this.#uses--
+      throw error
+    })
     const { name, version, provider, methods } = record
     const answer: KernelVerbs['use']['answers'] = { use, name, version, provider, methods: [...methods], port }
     return new Boxed(answer, [port])
@@ -370,6 +418,7 @@ export class Gateway implements Party, ServiceConsumer {
 
   #watch({ watch, name }: KernelVerbs['watch']['asks']): void {
     if (!this.#permissions.mayUse(name)) throw this.#denied(`service:${name}`, 'call')
+    this.#quota.assertService(this.#watches.size, `watch the service '${name}'`, 'watches services,', 'Stop the watches that are done')
     const stop = this.#plane.registry.watch(name, ({ kind, record }) =>
       this.#conversation?.notify('changed', [watch, kind, record.version]),
     )

@@ -15,6 +15,7 @@ import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import { limitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
+import type { Excess } from './quota.js'
 import { locateSyntaxFault } from './syntax-fault.js'
 import type { TaskPools } from './task-pools.js'
 
@@ -104,14 +105,13 @@ export class Generation {
       scope: this.scope,
       permissions: options.permissions,
       inFlight: IN_FLIGHT,
-      queue: limits.queue,
-      window: limits.window,
-      message: limits.message,
+      limits,
       aside: options.aside,
       log: (level, message, fields) => this.#log(level, message, fields),
       runTask: (task, input, signal) =>
         options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
       denied: options.denied,
+      breached: (excess) => this.#breached(excess),
       ended: (reason) => this.#lineEnded(reason),
     })
   }
@@ -158,6 +158,7 @@ export class Generation {
         tasks: Object.keys(source.tasks),
         window: this.limits.window,
         message: this.limits.message,
+        subscriptions: this.limits.subscriptions,
         pluginModule,
       }
       const { hooks } = (await this.#run('load', load)) as GuestVerbs['load']['answers']
@@ -237,8 +238,9 @@ export class Generation {
   }
 
   /** Where it comes up, the limits of its phases say how long that may take. */
-  #breached(breach: Breach): void {
-    if (this.#ending || this.#dead || (breach.limit !== 'memory' && (this.state === 'initializing' || this.state === 'starting'))) return
+  #breached(breach: Breach | Excess): void {
+    const timed = breach.limit === 'hang' || breach.limit === 'cpu'
+    if (this.#ending || this.#dead || (timed && (this.state === 'initializing' || this.state === 'starting'))) return
     const error = limitError(this.name, this.number, breach)
     this.#quarantine(error, { expected: false, error })
     void this.host.kill(error.message)
@@ -349,8 +351,6 @@ const sizeOf = (fields: unknown): number => {
 }
 
 const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
-  // A host may know of itself why it ended its place.
-  if (PlugbayError.is(exit.error) && exit.error.code === 'PLUGIN_LIMIT') return exit.error
   const how =
     exit.error === undefined
       ? exit.signal === undefined

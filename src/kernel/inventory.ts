@@ -1,6 +1,5 @@
 /** What the kernel tells of its plugins: the inventory, the traffic, and the report of the boot. */
-import type { PlugbayError } from '../errors.js'
-import { isErrorCode } from '../errors.js'
+import { codeOf, type PlugbayError } from '../errors.js'
 import type { Permission } from '../permission-set.js'
 import type { Tier } from '../sandbox/plugin-host.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
@@ -16,6 +15,8 @@ export interface PluginInfo {
   isolation: Isolation
   /** How strongly its place really holds it here and now; undefined while it has none. */
   tier: Tier | undefined
+  /** Which of its limits of memory, processor and hanging are held from outside here and now; undefined while it has no place. */
+  holds: readonly ('memory' | 'cpu' | 'hang')[] | undefined
   /** Number of the generation that serves; 0 before the first. */
   generation: number
   /** Where it was found. */
@@ -49,11 +50,6 @@ export interface PluginTraffic {
   inFlight: number
 }
 
-const codeOf = (error: Error | undefined): string | undefined => {
-  const code = (error as { code?: unknown } | undefined)?.code
-  return isErrorCode(code) ? code : undefined
-}
-
 export const infoOf = (instance: PluginInstance, isolation: Isolation, permissions: readonly Permission[]): PluginInfo => {
   const { name, source, generation, error } = instance
   return {
@@ -62,6 +58,7 @@ export const infoOf = (instance: PluginInstance, isolation: Isolation, permissio
     state: instance.state,
     isolation,
     tier: generation?.host.tier,
+    holds: generation?.host.holds,
     generation: generation?.number ?? instance.newest,
     path: source.path,
     wave: instance.wave,

@@ -1,6 +1,7 @@
 /** The error of a plugin that went past a limit: which, by how much, and what mends it. */
 import { PlugbayError } from '../errors.js'
 import type { Breach } from '../sandbox/plugin-host.js'
+import type { Excess } from './quota.js'
 
 const HELD: Record<NonNullable<Breach['how']>, string> = {
   spinning:
@@ -15,22 +16,33 @@ const HELD: Record<NonNullable<Breach['how']>, string> = {
   unknown: 'its thread does not come back to its event loop. Look for a loop that never ends, or a call that blocks',
 }
 
-const text = ({ limit, allowed, observed, how = 'unknown' }: Breach): string => {
+const text = (breach: Breach | Excess): string => {
+  const { limit, allowed, observed } = breach
   switch (limit) {
     case 'memory':
       return (
-        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory). ` +
+        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory)${breach.margin === undefined ? '' : `, and ${breach.margin} MB more for its process`}. ` +
         'Look for what keeps growing in it, such as a cache or a queue without an end, or raise the limit.'
       )
     case 'hang':
-      return `got nothing done for ${observed} ms, its limit is ${allowed} ms (limits.hang): ${HELD[how]}, or raise the limit.`
+      return `got nothing done for ${observed} ms, its limit is ${allowed} ms (limits.hang): ${HELD[breach.how ?? 'unknown']}, or raise the limit.`
     case 'cpu':
       return (
         `took ${observed} of a core over seconds, also with a lower priority; its limit is ${allowed} (limits.cpu). ` +
         'Look for work that is done more often than needed, or raise the limit.'
       )
+    case 'requests':
+      return (
+        `asked the kernel for ${observed} things beside events and calls, more than its limit of ${allowed} a second allows (limits.requests; a request for a service counts as ten). ` +
+        'Look for a loop that subscribes, unsubscribes, provides, uses or watches again and again, and keep what the first time gave, or raise the limit.'
+      )
+    case 'subscriptions':
+      return (
+        `has ${observed} subscriptions with those that have ended and still handle events, its limit is ${allowed} (limits.subscriptions). ` +
+        'Subscribe once to a pattern with wildcards, let handlers come to an end, or raise the limit.'
+      )
   }
 }
 
-export const limitError = (plugin: string, generation: number, breach: Breach): PlugbayError =>
+export const limitError = (plugin: string, generation: number, breach: Breach | Excess): PlugbayError =>
   new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}`, { plugin, details: { ...breach, generation } })

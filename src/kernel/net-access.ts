@@ -1,6 +1,6 @@
 /** Requests over HTTP on a plugin's behalf: the kernel makes them, to hosts the plugin may reach, redirects included. */
 import { PlugbayError } from '../errors.js'
-import { reaches } from '../permission-set.js'
+import { entryFor, reaches, toAllow } from '../permission-set.js'
 import type { KernelVerbs } from '../sandbox/protocol.js'
 
 type FetchRequest = KernelVerbs['fetch']['asks']
@@ -79,7 +79,7 @@ export class NetAccess {
       'PERMISSION_DENIED',
       itsPort === undefined
         ? `Plugin '${plugin}' may not fetch '${href}': ctx.fetch speaks http: and https: only.`
-        : `Plugin '${plugin}' may not connect to '${host}': its permissions do not name it. To allow it, add { "resource": "net:${host}", "actions": ["connect"] } to them.`,
+        : `Plugin '${plugin}' may not connect to '${host}': its permissions do not name it. ${toAllow(entryFor(`net:${host}`, 'connect'))}`,
       { plugin, details: { resource: `net:${host}`, action: 'connect' } },
     )
   }

@@ -47,7 +47,7 @@ export interface KernelOptions extends Omit<OptionsFile, '$schema' | 'config' | 
   logger?: Logger | undefined
 }
 
-/** Limits with nothing left open. Memory in MB, cpu as a share of one core, times in ms, queue and window in events, message in bytes. */
+/** Limits with nothing left open. Memory in MB, cpu as a share of one core, times in ms, queue and window in events, message in bytes, requests a second. */
 export type EffectiveLimits = { [Key in keyof Limits]-?: NonNullable<Limits[Key]> }
 
 /** A restart policy with nothing left open; times in ms. */
@@ -103,6 +103,9 @@ export const DEFAULT_LIMITS: EffectiveLimits = {
   queue: 1_024,
   window: 512,
   message: 1_048_576,
+  subscriptions: 10_000,
+  services: 1_000,
+  requests: 10_000,
 }
 
 /** How a plugin that ended is restarted where neither manifest nor options say otherwise. */

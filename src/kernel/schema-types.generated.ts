@@ -78,6 +78,12 @@ export interface Limits {
   window?: number | undefined
   /** Bytes of the data of one event that the plugin publishes. Default: 1048576. */
   message?: number | undefined
+  /** Subscriptions the plugin may have at a time. Default: 10000. */
+  subscriptions?: number | undefined
+  /** Services the plugin may provide at a time, lines to services it may have, and services it may watch: so many of each. Default: 1000. */
+  services?: number | undefined
+  /** What the plugin may ask of the kernel's thread in a second, and twice as much at once: subscribing and unsubscribing, providing, using and watching services. Events, calls and lines of the log do not count. Default: 10000. */
+  requests?: number | undefined
 }
 
 /** When a plugin that ended by itself is started again. */

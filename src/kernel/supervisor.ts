@@ -1,5 +1,5 @@
 /** Keeps plugins running: starts and stops them, and replaces a generation by the next for whatever reason there is. */
-import { PlugbayError, reasonOf } from '../errors.js'
+import { codeOf, PlugbayError, reasonOf } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import type { Leftover } from '../scope.js'
 import type { Generation } from './generation.js'
@@ -74,8 +74,7 @@ export class Supervisor {
   }
 
   #fault(instance: PluginInstance, generation: number, error: Error, more: { lost?: number; restartIn?: number } = {}): void {
-    const code: unknown = PlugbayError.is(error) ? error.code : Reflect.get(error, 'code')
-    instance.remember({ at: Date.now(), code: typeof code === 'string' ? code : undefined, message: reasonOf(error), generation })
+    instance.remember({ at: Date.now(), code: codeOf(error), message: reasonOf(error), generation })
     this.#options.emit('plugin:fault', { name: instance.name, generation, error, ...more })
   }
 

@@ -1,9 +1,9 @@
 /** The pools on which plugins run their declared tasks: stateless CPU work, one pool a generation, made at its first task. */
 import type { Piscina } from 'piscina'
 import { PlugbayError, reasonOf } from '../errors.js'
+import { limiter } from '../limiter.js'
 import { didYouMean } from '../nearest.js'
 import { isTypeScript, runsTypeScript } from '../strip-types.js'
-import { limiter } from './limiter.js'
 import type { PluginSource } from './manifest.js'
 
 /** Milliseconds an idle task thread is kept. */

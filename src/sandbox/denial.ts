@@ -1,5 +1,6 @@
 /** What a plugin is told that tries a door which is closed to it. */
 import { PlugbayError } from '../errors.js'
+import { entryFor, toAllow } from '../permission-set.js'
 
 /** Throws PERMISSION_DENIED. `what`: what the plugin may not do; `resource` and `action`: of the permission that allows it, where one does. */
 export type Deny = (what: string, resource?: string, action?: string) => never
@@ -8,10 +9,7 @@ export type Deny = (what: string, resource?: string, action?: string) => never
 export const denyFor =
   (plugin: string, tell: (resource: string, action: string) => void): Deny =>
   (what, resource, action = 'use') => {
-    const mend =
-      resource === undefined
-        ? 'No permission allows it in a thread.'
-        : `To allow it, add { "resource": "${resource}", "actions": ["${action}"] } to "permissions" in its plugin.json.`
+    const mend = resource === undefined ? 'No permission allows it in a thread.' : toAllow(entryFor(resource, action))
     tell(resource ?? what, action)
     throw new PlugbayError('PERMISSION_DENIED', `Plugin '${plugin}' may not ${what}. ${mend}`, { plugin, details: { door: what } })
   }

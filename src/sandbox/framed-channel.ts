@@ -78,6 +78,7 @@ export class FramedChannel implements Channel {
   #closed: ((fault?: Error) => void) | undefined
   /** Batches that came before `listen`. */
   readonly #waiting: Batch[] = []
+  #sent = 0
   #beside: ((value: unknown) => void) | undefined
   #over = false
   #gone = false
@@ -116,6 +117,11 @@ export class FramedChannel implements Channel {
   send(batch: Batch, transfer?: readonly Transferable[]): void {
     if (this.#over) return
     this.#write(BATCHES, batch.some(isLive) ? cloned(batch, transfer) : batch)
+  }
+
+  /** How many frames were sent. */
+  get sent(): number {
+    return this.#sent
   }
 
   /** Tells the other end's `beside` something that is no part of the conversation. */
@@ -172,6 +178,7 @@ export class FramedChannel implements Channel {
   #put(frame: Buffer, line: number): void {
     frame.writeUInt32LE(frame.length - LENGTH_BYTES, 0)
     frame.writeUInt32LE(line, LENGTH_BYTES)
+    this.#sent++
     this.#stream.write(frame)
   }
 

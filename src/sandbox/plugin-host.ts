@@ -35,6 +35,8 @@ export interface Breach {
   limit: keyof PlaceLimits
   allowed: number
   observed: number
+  /** Of memory: MB that the place may have beyond `allowed` for itself. */
+  margin?: number
   /** Of a hang: what holds the thread, as far as this Node and this system tell. */
   how?: 'spinning' | 'native computation' | 'blocked' | 'waiting' | 'computing' | 'blocked or waiting' | 'unknown'
 }
@@ -46,19 +48,18 @@ export interface Breach {
 export interface PluginHost {
   readonly kind: HostKind
   readonly tier: Tier
+  /** The limits that `watch` finds to be broken here: it takes a system and a Node that tell. */
+  readonly holds: readonly (keyof PlaceLimits)[]
   /** Settles once, when the place is gone, however it ended. Never rejects. */
   readonly exited: Promise<Exit>
   /** Called once. Resolves with the channel to the guest; a place that is still booting keeps what is sent until it is ready. */
   start(signal: AbortSignal): Promise<Channel>
-  /** Ends the place, now. Idempotent; resolves when it is gone, or after `PATIENCE` ms for one that cannot be interrupted. */
+  /** Ends the place, now. Idempotent; resolves when it is gone, or after 2 s for one that cannot be interrupted. */
   kill(reason: string): Promise<void>
   /** Tells of each limit that the place is found to be past, until it is gone. Called before `start`. */
   watch?(limits: PlaceLimits, breached: (breach: Breach) => void): void
-  /** Told once when the place is not gone after `PATIENCE` ms: it cannot be interrupted. */
+  /** Told once when the place is not gone after 2 s: it cannot be interrupted. */
   onStuck?: (() => void) | undefined
   /** Receives text the guest's code wrote past its console, where the place can catch it. */
   onOutput?: ((stream: 'stdout' | 'stderr', text: string) => void) | undefined
 }
-
-/** How long `kill` waits for a place to go: `terminate()` waits for native calls, which nothing interrupts. */
-export const PATIENCE = 2_000

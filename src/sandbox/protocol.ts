@@ -139,6 +139,8 @@ export interface LoadRequest {
   window: number
   /** Bytes of the largest event it may publish. */
   message: number
+  /** How many subscriptions it may have. */
+  subscriptions: number
   /** The kernel's own copy of `plugbay/plugin`, as a file: URL. */
   pluginModule: string
 }

@@ -1,5 +1,6 @@
 /** A thread's signs of life: cells in shared memory that it writes and the watchdog reads, and a wire of their own, which no data can hold up. */
 import type { MessagePort } from 'node:worker_threads'
+import { now } from './clock.js'
 
 /** The thread's end. */
 export interface Pulse {
@@ -25,7 +26,11 @@ export type Ask = 'beat' | 'sample' | 'collect'
 
 export const newCells = (): Int32Array => new Int32Array(new SharedArrayBuffer(Object.keys(CELL).length * Int32Array.BYTES_PER_ELEMENT))
 
+/** Milliseconds between two signs that a process gives by itself. */
+const SIGN_AFTER = 50
+
 let own: Int32Array | undefined
+let sign: (() => void) | undefined
 
 /** From now on `beat` counts in these cells. */
 export const beatIn = (cells: Int32Array): void => {
@@ -33,8 +38,21 @@ export const beatIn = (cells: Int32Array): void => {
   beat()
 }
 
+/** From now on `beat` tells of itself, now and then: a process shares no memory with the one that watches it. */
+export const beatBy = (tell: () => void): void => {
+  let last = now()
+  sign = () => {
+    const at = now()
+    if (at - last < SIGN_AFTER) return
+    last = at
+    tell()
+  }
+  tell()
+}
+
 /** The thread got something done. In the kernel's own thread, which nobody watches, it does nothing. */
 export const beat = (): void => {
   // Only this thread writes here, and it does not matter whether the reader sees this count or the next.
   if (own !== undefined) own[CELL.beats] = (own[CELL.beats] as number) + 1
+  else if (sign !== undefined) sign()
 }

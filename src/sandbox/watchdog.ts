@@ -1,10 +1,29 @@
-/** Looks at the threads of plugins from the kernel's thread, without their help, and tells who went past a limit. */
+/** Looks at the threads and processes of plugins from the kernel's thread, without their help, and tells who went past a limit. */
 import { memoryUsage } from 'node:process'
 import { now } from './clock.js'
-import type { Breach, PlaceLimits } from './plugin-host.js'
-import { type ProcessMemory, type Subject, WatchedThread } from './watched-thread.js'
 
-/** Milliseconds between two looks at a thread that does something. */
+/** Memory of the kernel's process, in MB. */
+export interface ProcessMemory {
+  rss: number
+  /** What its threads say they have. */
+  accounted: number
+  /** How many threads do not say: what is not accounted for is theirs. */
+  silent: number
+}
+
+/** A place that is looked at. */
+export interface Watched {
+  /** It did nothing since the last look. */
+  readonly resting: boolean
+  /** MB that it takes of the kernel's process, as last told. */
+  readonly used: number
+  /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
+  readonly silent: boolean
+  /** `at`: by the watchdog's clock. `memory`: of the kernel's process, by now. */
+  look(at: number, memory: () => ProcessMemory): void
+}
+
+/** Milliseconds between two looks at a place that does something. */
 const PERIOD = 25
 /** One that rests is looked at every so many periods; while all do, the watchdog wakes no more often. */
 const REST = 3
@@ -14,26 +33,26 @@ const LATE = PERIOD
 const MB = 2 ** 20
 
 class Watchdog {
-  readonly #threads = new Set<WatchedThread>()
+  readonly #places = new Set<Watched>()
   #timer: NodeJS.Timeout | undefined
   #last = 0
   #pause = PERIOD
-  /** Milliseconds in which the watchdog was awake: what threads are measured by. */
+  /** Milliseconds in which the watchdog was awake: what places are measured by. */
   #clock = 0
   #round = 0
   #memory: ProcessMemory | undefined
 
-  /** From now on a limit that is broken is told, each time it is found so. Returns the undo. */
-  watch(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void): () => void {
-    const thread = new WatchedThread(subject, limits, breached, this.#clock)
-    this.#threads.add(thread)
+  /** Looks at what is made for the time it is by the watchdog's clock. Returns the undo. */
+  watch(make: (at: number) => Watched): () => void {
+    const place = make(this.#clock)
+    this.#places.add(place)
     if (this.#timer === undefined) {
       this.#last = now()
       this.#plan()
     }
     return () => {
-      this.#threads.delete(thread)
-      if (this.#threads.size > 0) return
+      this.#places.delete(place)
+      if (this.#places.size > 0) return
       clearTimeout(this.#timer)
       this.#timer = undefined
     }
@@ -49,14 +68,14 @@ class Watchdog {
     this.#last = at
     this.#round++
     this.#memory = undefined
-    let place = 0
+    let turn = 0
     let resting = true
-    for (const thread of this.#threads) {
-      if (!thread.resting || this.#pause > PERIOD || (this.#round + place++) % REST === 0) thread.look(this.#clock, this.#process)
-      resting &&= thread.resting
+    for (const place of this.#places) {
+      if (!place.resting || this.#pause > PERIOD || (this.#round + turn++) % REST === 0) place.look(this.#clock, this.#process)
+      resting &&= place.resting
     }
     this.#pause = resting ? REST * PERIOD : PERIOD
-    if (this.#threads.size > 0) this.#plan()
+    if (this.#places.size > 0) this.#plan()
   }
 
   /** Read once a round, and only where a thread does not answer. */
@@ -65,9 +84,9 @@ class Watchdog {
       const { rss, heapTotal, external } = memoryUsage()
       let accounted = (heapTotal + external) / MB
       let silent = 0
-      for (const thread of this.#threads) {
-        accounted += thread.used
-        if (thread.silent) silent++
+      for (const place of this.#places) {
+        accounted += place.used
+        if (place.silent) silent++
       }
       this.#memory = { rss: rss / MB, accounted, silent: Math.max(1, silent) }
     }

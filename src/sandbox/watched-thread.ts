@@ -1,9 +1,11 @@
 /** One thread, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
 import { setPriority } from 'node:os'
 import type { MessagePort, Worker } from 'node:worker_threads'
+import { CpuShare, LOW_PRIORITY } from './cpu-share.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { type Ask, CELL } from './pulse.js'
 import { threadCpu } from './thread-cpu.js'
+import type { ProcessMemory, Watched } from './watchdog.js'
 
 /** The kernel's end of a thread's signs of life. */
 export interface Subject {
@@ -11,15 +13,6 @@ export interface Subject {
   cells: Int32Array
   /** Where it is asked. */
   asks: MessagePort
-}
-
-/** Memory of the whole process, in MB. */
-export interface ProcessMemory {
-  rss: number
-  /** What its threads say they have. */
-  accounted: number
-  /** How many threads do not say: what is not accounted for is theirs. */
-  silent: number
 }
 
 const MB = 2 ** 20
@@ -33,12 +26,8 @@ const HAD = 0.6
 const COLLECT_WITHIN = 250
 /** … as long as there is not more of it than this, in MB, or than the limit once more. */
 const GARBAGE = 64
-/** Over how long a share of a processor is taken, in ms. */
-const CPU_WINDOW = 5_000
-/** The priority of a thread that takes more than its share. */
-const LOW_PRIORITY = 10
 
-export class WatchedThread {
+export class WatchedThread implements Watched {
   readonly limits: PlaceLimits
   /** MB of heap and external memory, as last told. */
   used = 0
@@ -59,15 +48,19 @@ export class WatchedThread {
   #processAtDoubt: ProcessMemory | undefined
   #over: { since: number; collections: number } | undefined
   #cpuAtDoubt: { ms: number; at: number } | undefined
-  #window: { since: number; active: number; cpu: number | undefined }
-  #lowered = false
+  readonly #cpu: CpuShare
 
   constructor(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number) {
     this.#subject = subject
     this.limits = limits
     this.#breached = breached
     this.#movedAt = at
-    this.#window = { since: at, active: 0, cpu: undefined }
+    this.#cpu = new CpuShare(
+      limits.cpu,
+      at,
+      () => this.#lower(),
+      (observed) => breached({ limit: 'cpu', allowed: limits.cpu, observed }),
+    )
   }
 
   /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
@@ -93,19 +86,18 @@ export class WatchedThread {
       this.#processAtDoubt = undefined
     } else this.#doubt(at, memory)
     this.#remember(at, active, memory)
-    if (this.limits.cpu < 1) this.#share(at, active)
+    if (this.limits.cpu < 1) this.#cpu.look(at, active, () => threadCpu(this.#tid)?.ms)
   }
 
   // ── getting on ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #doubt(at: number, memory: () => ProcessMemory): void {
-    const { cells } = this.#subject
     const still = at - this.#movedAt
     this.#processAtDoubt ??= memory()
     if (still >= DOUBT && !this.#asked) {
       this.#asked = true
       this.#ask('beat')
-      const cpu = threadCpu(cells[CELL.tid] as number)
+      const cpu = threadCpu(this.#tid)
       this.#cpuAtDoubt = cpu && { ms: cpu.ms, at: performance.now() }
     }
     if (still < this.limits.hang || this.#told || this.#starved) return
@@ -122,7 +114,7 @@ export class WatchedThread {
 
   /** What keeps it. It differs in what the thread takes of a processor, and in whether V8 can still interrupt it. */
   #diagnosis(at: number): NonNullable<Breach['how']> {
-    const cpu = threadCpu(this.#subject.cells[CELL.tid] as number)
+    const cpu = threadCpu(this.#tid)
     if (cpu === undefined || this.#cpuAtDoubt === undefined) return 'unknown'
     const share = (cpu.ms - this.#cpuAtDoubt.ms) / (performance.now() - this.#cpuAtDoubt.at)
     const computes = cpu.runnable || share > 0.5
@@ -202,22 +194,15 @@ export class WatchedThread {
 
   // ── processor ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Who takes more than its share over a window gets a lower priority, if the system has one for threads; who does so again has broken the limit. */
-  #share(at: number, active: number): void {
-    const elapsed = at - this.#window.since
-    if (elapsed < CPU_WINDOW && this.#window.active > 0) return
-    const tid = this.#subject.cells[CELL.tid] as number
-    const cpu = threadCpu(tid)?.ms
-    // Being busy is an upper bound of what was computed.
-    const ms = cpu === undefined || this.#window.cpu === undefined ? active - this.#window.active : cpu - this.#window.cpu
-    const first = this.#window.active === 0
-    this.#window = { since: at, active, cpu }
-    const share = ms / elapsed
-    if (first || share <= this.limits.cpu) return
-    if (!this.#lowered && tid !== 0) {
-      this.#lowered = true
-      setPriority(tid, LOW_PRIORITY)
-    } else this.#breached({ limit: 'cpu', allowed: this.limits.cpu, observed: Math.round(share * 100) / 100 })
+  /** Its number in the operating system; 0 where that is not known. */
+  get #tid(): number {
+    return this.#subject.cells[CELL.tid] as number
+  }
+
+  #lower(): boolean {
+    if (this.#tid === 0) return false
+    setPriority(this.#tid, LOW_PRIORITY)
+    return true
   }
 }
 

@@ -75,6 +75,7 @@ const inhabit = async (make: HostKind['make'], code: string) => {
     },
     tasks: [],
     message: 1_048_576,
+    subscriptions: 100,
     window: 8,
     pluginModule: import.meta.resolve('#src/plugin.js'),
   }

@@ -28,13 +28,12 @@ const lineOf = (...permissions: Permission[]) => {
     scope,
     permissions: new PermissionSet({ root: '/', dataDir: '/', permissions }),
     inFlight: 8,
-    queue: 8,
-    message: 1_048_576,
-    window: 8,
+    limits: { queue: 8, message: 1_048_576, window: 8, subscriptions: 8, services: 8, requests: 1_000 },
     aside: false,
     log: () => {},
     runTask: () => Promise.resolve(),
     denied: (error) => void denied.push(error),
+    breached: () => {},
     ended: () => {},
   })
   const [kernelEnd, guestEnd] = channelPair()

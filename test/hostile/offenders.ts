@@ -8,6 +8,11 @@ import type { Offender } from './arena.js'
  */
 
 const WORKER_THREADS = "const { workerData, parentPort } = process.getBuiltinModule('node:worker_threads');"
+/** Notices past its own end of the conversation. */
+const floods = (notice: string): string =>
+  `${WORKER_THREADS} const f = () => { for (let i = 0; i < 100; i++) workerData.port.postMessage(Array.from({ length: 100 }, () => [4, ${notice}, '0', null]).flat()); setImmediate(f) }; f()`
+/** Less than a machine that is busy can still ask for. */
+const FEW_REQUESTS = { limits: { memory: 64, hang: 500, requests: 1_000, services: 100 } }
 const grows = (step: string): string => `globalThis.kept = []; const f = () => { ${step}; setImmediate(f) }; f()`
 
 export const OFFENDERS: Offender[] = [
@@ -108,9 +113,63 @@ export const OFFENDERS: Offender[] = [
     act: "const f = () => { for (let i = 0; i < 1e3; i++) console.log('x'.repeat(1e3)); setImmediate(f) }; f()",
     end: null,
   },
-  { does: 'writes much to standard output', act: "for (let i = 0; i < 2e4; i++) process.stdout.write('x'.repeat(1e3) + '\\n')", end: null },
+  { does: 'writes much to standard output', act: "for (let i = 0; i < 5e3; i++) process.stdout.write('x'.repeat(1e3) + '\\n')", end: null },
   { does: 'posts a very large event', act: "ctx.bus.publish('noise', 'x'.repeat(5e7)).catch(() => {})", end: null },
-  { does: 'subscribes ten thousand times', act: "for (let i = 0; i < 1e4; i++) ctx.bus.subscribe('quiet.' + i, () => {})", end: null },
+  {
+    does: 'subscribes as often as it may',
+    manifest: { limits: { memory: 64, hang: 5_000 } },
+    act: "for (let i = 1; i < 1e4; i++) ctx.bus.subscribe('quiet.' + i, () => {})",
+    end: null,
+  },
+  {
+    does: 'subscribes more often than it may',
+    manifest: { limits: { memory: 64, hang: 5_000, subscriptions: 1_000 } },
+    act: "for (let i = 0; i < 2e4; i++) ctx.bus.subscribe('quiet.' + i, () => {})",
+    end: 'crash',
+  },
+  {
+    does: 'subscribes and unsubscribes without an end',
+    manifest: FEW_REQUESTS,
+    act: "const f = () => { for (let i = 0; i < 1e3; i++) ctx.bus.subscribe('quiet', () => {}).unsubscribe(); setImmediate(f) }; f()",
+    end: 'requests',
+  },
+  {
+    does: 'subscribes and unsubscribes in one turn',
+    manifest: FEW_REQUESTS,
+    act: "for (;;) ctx.bus.subscribe('quiet', () => {}).unsubscribe()",
+    end: 'requests or memory or hang',
+  },
+  {
+    does: 'watches services and stops, again and again',
+    manifest: FEW_REQUESTS,
+    act: "const f = () => { for (let i = 0; i < 100; i++) ctx.services.watch('quiet', () => {}).then((watch) => watch.stop()).catch(() => {}); setImmediate(f) }; f()",
+    end: 'requests or memory or hang',
+  },
+  {
+    does: 'uses a service again and again',
+    manifest: FEW_REQUESTS,
+    act: "const f = () => { for (let i = 0; i < 100; i++) ctx.services.use('innocent').catch(() => {}); setImmediate(f) }; f()",
+    end: 'requests or memory or hang',
+  },
+  {
+    does: 'provides and withdraws without waiting',
+    manifest: FEW_REQUESTS,
+    act: "const f = () => { for (let i = 0; i < 100; i++) ctx.services.provide('mine' + i, { f() {} }).then((mine) => mine.withdraw()).catch(() => {}); setImmediate(f) }; f()",
+    end: 'requests or memory or hang',
+  },
+  { does: 'tells of denials without an end', act: floods("'denied', 3, 'bus:x', 'publish', 1"), manifest: FEW_REQUESTS, end: 'requests' },
+  {
+    does: 'tells of failures of events it never got',
+    act: floods("'failure', 3, 1, 'go', 'none'"),
+    manifest: FEW_REQUESTS,
+    end: 'requests',
+  },
+  { does: 'tells of events handled that it never got', act: floods("'handled', 3, 1, 1, 0"), manifest: FEW_REQUESTS, end: 'requests' },
+  {
+    does: 'asks for a thousand files without waiting',
+    act: "for (let i = 0; i < 1e3; i++) ctx.fs.writeFile('f' + i, 'x').catch(() => {})",
+    end: null,
+  },
   {
     does: 'provides a thousand services',
     act: "for (let i = 0; i < 1e3; i++) ctx.services.provide('s' + i, { f() {} }).catch(() => {})",

@@ -43,6 +43,7 @@ const loadRequest = (name: string, path: string, grants: Grants | undefined): Lo
   tasks: [],
   window: 8,
   message: 1_048_576,
+  subscriptions: 100,
   pluginModule: PLUGIN_MODULE,
 })
 

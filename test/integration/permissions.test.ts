@@ -56,7 +56,7 @@ describe.each(['thread', 'inline'] as const)('a plugin with permissions, in isol
     const refused = await attempt(running, 'publish', 'order.paid')
     expect(refused).toMatchObject({ code: 'PERMISSION_DENIED', details: { resource: 'bus:order.paid', action: 'publish' } })
     expect(refused.message).toBe(
-      `Plugin 'guest' may not publish 'order.paid': it has no permission for that. Add {"resource":"bus:order.paid","actions":["publish"]} ` +
+      `Plugin 'guest' may not publish 'order.paid': it has no permission for that. To allow it, add { "resource": "bus:order.paid", "actions": ["publish"] } ` +
         "to the permissions in its plugin.json, or to its grants where the kernel's options have some.",
     )
     await eventually(() =>

@@ -243,7 +243,7 @@ describe('a process that goes wrong', () => {
           ctx.signal.addEventListener('abort', () => clearInterval(timer))`,
       }),
     )
-    await eventually(() => expect(running.lines.some(({ message }) => /bytes were dropped/.test(message))).toBe(true))
+    await eventually(() => expect(running.lines.some(({ message }) => /characters were dropped/.test(message))).toBe(true))
     await answers(running)
   })
 

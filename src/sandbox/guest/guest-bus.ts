@@ -3,6 +3,7 @@ import { PlugbayError, toWire } from '../../errors.js'
 import { assertSubscribeOptions } from '../../subscribe-options.js'
 import { assertPattern, assertTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
+import { overLimit } from '../over-limit.js'
 import { beat } from '../pulse.js'
 import type { Conversation } from '../rpc.js'
 import { Sizes } from '../sizes.js'
@@ -57,6 +58,7 @@ export class GuestBus {
   #credits: number
   /** Largest event, in bytes. */
   readonly #limit: number
+  readonly #maxSubscriptions: number
   /** Sizes of the events that have not found room yet, as far as the kernel has told. */
   readonly #sizes = new Sizes()
   /** What was published on last, and may be. */
@@ -64,12 +66,18 @@ export class GuestBus {
   #waiting: Waiting[] = []
   #first = 0
 
-  constructor(conversation: Conversation, plugin: string, window: number, message: number, permissions: GuestPermissions) {
+  constructor(
+    conversation: Conversation,
+    plugin: string,
+    { window, message, subscriptions }: { window: number; message: number; subscriptions: number },
+    permissions: GuestPermissions,
+  ) {
     this.#conversation = conversation
     this.#permissions = permissions
     this.#plugin = plugin
     this.#credits = window
     this.#limit = message
+    this.#maxSubscriptions = subscriptions
   }
 
   /**
@@ -155,6 +163,11 @@ export class GuestBus {
     const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined
     const chosen = (typeof handlerOrOptions === 'object' ? handlerOrOptions : undefined) ?? options
     assertSubscribeOptions(chosen, pattern)
+    const most = this.#maxSubscriptions
+    if (this.#subscriptions.size >= most) {
+      const mend = 'Unsubscribe what it no longer needs, subscribe to a pattern with wildcards, or raise the limit.'
+      throw overLimit(this.#plugin, `subscribe to '${pattern}'`, 'limits.subscriptions', most, `has ${most} subscriptions already`, mend)
+    }
     const number = ++this.#lastSubscription
     const subscription = new GuestSubscription(this.#conversation, number, pattern, handler, chosen, (ended) => {
       this.#subscriptions.delete(number)

@@ -1,4 +1,6 @@
 /** A plugin's files and requests: asked of the kernel, which does what the plugin may. */
+import { limiter } from '../../limiter.js'
+import { AT_ONCE } from '../at-once.js'
 import type { KernelVerbs } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 
@@ -6,7 +8,8 @@ type FileRequest = KernelVerbs['file']['asks']
 
 /** `ctx.fs`. */
 export const mediatedFiles = (conversation: Conversation): Record<FileRequest['act'], (...args: never[]) => Promise<unknown>> => {
-  const ask = (request: FileRequest): Promise<unknown> => conversation.request('file', request)
+  const oneFile = limiter(AT_ONCE.file)
+  const ask = (request: FileRequest): Promise<unknown> => oneFile(() => conversation.request('file', request))
   return {
     readFile: (path: string, encoding?: 'utf8') => ask({ act: 'readFile', path: String(path), encoding }),
     readdir: (path: string) => ask({ act: 'readdir', path: String(path) }),
@@ -20,16 +23,17 @@ export const mediatedFiles = (conversation: Conversation): Record<FileRequest['a
 }
 
 /** `ctx.fetch`. */
-export const mediatedFetch =
-  (conversation: Conversation) =>
-  async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+export const mediatedFetch = (conversation: Conversation): ((input: string | URL | Request, init?: RequestInit) => Promise<Response>) => {
+  const oneFetch = limiter(AT_ONCE.fetch)
+  return async (input, init) => {
     const request = new Request(input, init)
     const { url, method, redirect, signal } = request
     const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer())
     const asks: KernelVerbs['fetch']['asks'] = { url, method, headers: [...request.headers], redirect, body }
-    const answer = (await conversation.request('fetch', asks, { signal })) as KernelVerbs['fetch']['answers']
+    const answer = (await oneFetch(() => conversation.request('fetch', asks, { signal }), signal)) as KernelVerbs['fetch']['answers']
     const { status, statusText, headers } = answer
     const response = new Response(answer.body, { status, statusText, headers })
     // A Response that is made rather than received knows neither.
     return Object.defineProperties(response, { url: { value: answer.url }, redirected: { value: answer.redirected } })
   }
+}

@@ -2,9 +2,11 @@
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
 import { EventIds } from '../../event-ids.js'
+import { limiter } from '../../limiter.js'
+import { AT_ONCE } from '../at-once.js'
 import { LogBudget } from '../log-budget.js'
 import type { Connection, GuestVerbs, Hook, KernelNotices, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
-import type { Body, Call, Conversation, Meta, Party } from '../rpc.js'
+import type { Body, Call, Conversation, Meta, Party, RequestOptions } from '../rpc.js'
 import { GuestBus } from './guest-bus.js'
 import { GuestPermissions } from './guest-permissions.js'
 import { GuestServices } from './guest-services.js'
@@ -115,11 +117,12 @@ export class PluginRuntime implements Party {
   }
 
   #makeContext(request: LoadRequest): Record<string, unknown> {
-    const { name, version, config, dataDir, permissions: granted, window, message, generation, tasks } = request
+    const { name, version, config, dataDir, permissions: granted, generation, tasks } = request
     const conversation = this.#conversation as Conversation
     const permissions = new GuestPermissions(conversation, name, granted)
-    const bus = (this.#bus = new GuestBus(conversation, name, window, message, permissions))
+    const bus = (this.#bus = new GuestBus(conversation, name, request, permissions))
     const services = (this.#services = new GuestServices(conversation, name, permissions))
+    const oneTask = limiter(AT_ONCE.task)
     const log = (level: LogLevel) => (message: string, fields?: unknown) => this.log(level, String(message), fields)
     return {
       name,
@@ -136,7 +139,8 @@ export class PluginRuntime implements Party {
       permissions: { has: permissions.has.bind(permissions) },
       tasks: {
         names: tasks,
-        run: (task: string, input: unknown, options?: object) => conversation.request('task', { name: task, input }, options),
+        run: (task: string, input: unknown, options?: RequestOptions) =>
+          oneTask(() => conversation.request('task', { name: task, input }, options), options?.signal),
       },
     }
   }

@@ -1,4 +1,5 @@
 /** The doors of `process`: every member there is on a supported Node is judged here. */
+
 import type { CheckImport } from '../builtin-modules.js'
 import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'

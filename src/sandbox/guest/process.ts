@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import { toWire } from '../../errors.js'
 import { FramedChannel } from '../framed-channel.js'
+import { beatBy } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
 import { prepareModules } from './module-hooks.js'
@@ -19,6 +20,9 @@ try {
   // A system without priorities, or one that was started lower still.
 }
 const channel = new FramedChannel(new Socket({ fd: CHANNEL, readable: true, writable: true }), 'guest')
+// The answer to a question for a beat is its number.
+channel.besides((asked) => channel.tell(asked))
+beatBy(() => channel.tell(0))
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the process.
 const runtime = new PluginRuntime(prepareModules, () => process.exit(0))
 runtime.conversation = new Conversation(channel, runtime, 'the kernel')

@@ -29,6 +29,7 @@ export const rehearse = async (): Promise<void> => {
     tasks: [],
     window: 1,
     message: 1,
+    subscriptions: 16,
     pluginModule: '',
   }
   try {

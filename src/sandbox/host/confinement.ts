@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Grants } from '../grants.js'
 import type { Tier } from '../plugin-host.js'
+import { heapOf } from '../watched-process.js'
 
 /** Commands of the system that take something away from what they start; undefined: not there, or not working here. */
 interface Confiners {
@@ -130,7 +131,7 @@ export interface Place {
   /** Must exist. */
   dataDir: string
   grants: Grants
-  /** MB of heap. */
+  /** As in the plugin's limits: what stops a heap that nobody looks at follows from it. */
   memory: number
   /** See `LoadRequest`. */
   needsHooks: boolean
@@ -162,7 +163,7 @@ export const commandFor = async (place: Place): Promise<Command> => {
     ...(prlimit ? ['prlimit', ...LIMITS] : []),
     ...(bwrap ? ['bwrap', ...sandboxFlags(place)] : setpriv ? ['setpriv', ...WITH_PARENT] : []),
     process.execPath,
-    `--max-old-space-size=${place.memory}`,
+    `--max-old-space-size=${heapOf(place.memory)}`,
     '--disable-warning=ExperimentalWarning',
     ...(permitted(place.needsHooks) ? permissionFlags(place) : []),
     GUEST,

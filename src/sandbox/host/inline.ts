@@ -7,6 +7,7 @@ import type { Exit, PluginHost } from '../plugin-host.js'
 export class InlineHost implements PluginHost {
   readonly kind = 'inline'
   readonly tier = 'inline'
+  readonly holds = []
   readonly exited: Promise<Exit>
   #settle: (exit: Exit) => void = () => {}
   #channel: Channel | undefined

@@ -3,32 +3,33 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fromWire, PlugbayError, type WireError } from '../../errors.js'
 import type { Channel } from '../channel.js'
 import { FramedChannel } from '../framed-channel.js'
-import { type Exit, PATIENCE, type PluginHost, type Tier } from '../plugin-host.js'
+import type { Breach, Exit, PlaceLimits, PluginHost, Tier } from '../plugin-host.js'
+import { watchdog } from '../watchdog.js'
+import { WatchedProcess } from '../watched-process.js'
 import { commandFor, type Place, processTier } from './confinement.js'
-import { watchMemory } from './memory-watch.js'
-import { capped } from './output-cap.js'
+import { outlasts } from './patience.js'
 
-/** How far the memory of the process may be above the limit of its heap: a part of the limit, and what Node itself takes (MB). */
-const LEEWAY = 1.25
-const NODE_ITSELF = 64
 /** Milliseconds that the streams of an ended process may stay open: one it has started may hold them. */
 const AFTERMATH = 250
 
 export class ProcessHost implements PluginHost {
   readonly kind = 'process'
   readonly tier: Tier
+  /** What a process takes Linux alone tells; elsewhere V8 ends it at its heap's limit. */
+  readonly holds: PluginHost['holds'] = process.platform === 'linux' ? ['memory', 'cpu', 'hang'] : ['hang']
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   readonly #place: Place
   #settle: (exit: Exit) => void = () => {}
   #child: ChildProcess | undefined
   #killed: string | undefined
-  /** What the guest told of the error that ended it, or the limit that it went past. */
+  /** What the guest told of the error that ended it. */
   #error: unknown
+  #limits: { limits: PlaceLimits; breached: (breach: Breach) => void } | undefined
+  #unwatch: () => void = () => {}
 
   private constructor(place: Place, tier: Tier) {
     this.#place = place
@@ -57,27 +58,29 @@ export class ProcessHost implements PluginHost {
     })
     this.#child = child
     for (const name of ['stdout', 'stderr'] as const) {
-      const stream = child[name]
-      const hand = capped((text) => this.onOutput?.(name, text))
-      stream
+      child[name]
         ?.setEncoding('utf8')
-        .on('data', hand)
+        .on('data', (text: string) => this.onOutput?.(name, text))
         .on('error', () => {})
     }
     const channel = new FramedChannel(child.stdio[3] as Duplex, 'kernel')
-    // An error of the plugin's own, whatever it says it is.
+    const watched = this.#look(child, channel)
     channel.besides((told) => {
+      if (typeof told === 'number') {
+        watched?.beat(told)
+        return
+      }
+      // An error of the plugin's own, whatever it says it is.
       Reflect.deleteProperty(told as WireError, 'branded')
       this.#error ??= fromWire(told as WireError)
     })
-    const unwatch = this.#watchMemory(child)
     child.once('error', (error) => {
       this.#error ??= error
       if (child.pid === undefined) this.#ended(null)
     })
     child.once('close', (code) => this.#ended(code))
     child.once('exit', (code) => {
-      unwatch()
+      this.#unwatch()
       // What it has started ends with it; whoever left the group may hold the streams open.
       this.#signal()
       const late = setTimeout(() => {
@@ -89,18 +92,24 @@ export class ProcessHost implements PluginHost {
     return channel
   }
 
-  #watchMemory({ pid }: ChildProcess): () => void {
-    const { name, memory } = this.#place
-    if (pid === undefined) return () => {}
-    return watchMemory(pid, memory * LEEWAY + NODE_ITSELF, (observed) => {
-      this.#error = new PlugbayError(
-        'PLUGIN_LIMIT',
-        `Plugin '${name}' took ${observed} MB of memory; its limit is ${memory} MB (limits.memory), a quarter above it, and ${NODE_ITSELF} MB for Node itself. ` +
-          'Look for what it keeps and never lets go, or raise the limit.',
-        { plugin: name, details: { limit: 'memory', allowed: memory, observed } },
-      )
-      this.#signal()
-    })
+  watch(limits: PlaceLimits, breached: (breach: Breach) => void): void {
+    this.#limits = { limits, breached }
+  }
+
+  /** From now on it is watched, if it is to be. */
+  #look({ pid }: ChildProcess, channel: FramedChannel): WatchedProcess | undefined {
+    if (pid === undefined || this.#limits === undefined) return undefined
+    const { limits, breached } = this.#limits
+    const subject = {
+      pid,
+      get sent() {
+        return channel.sent
+      },
+      ask: (number: number) => channel.tell(number),
+    }
+    let watched: WatchedProcess | undefined
+    this.#unwatch = watchdog.watch((at) => (watched = new WatchedProcess(subject, limits, breached, at)))
+    return watched
   }
 
   /** Ends the process and its whole group. */
@@ -126,11 +135,10 @@ export class ProcessHost implements PluginHost {
 
   async kill(reason: string): Promise<void> {
     this.#killed ??= reason
+    this.#unwatch()
     if (this.#child === undefined) this.#ended(null)
     else if (this.#child.exitCode === null && this.#child.signalCode === null) this.#signal()
-    const patience = new AbortController()
-    await Promise.race([this.exited, delay(PATIENCE, undefined, { ref: false, signal: patience.signal }).catch(() => {})])
-    patience.abort()
+    await outlasts(this.exited)
   }
 }
 

@@ -1,15 +1,17 @@
 /** A plugin's place in a worker thread of its own. */
-import { setTimeout as delay } from 'node:timers/promises'
 import { PlugbayError } from '../../errors.js'
 import type { Channel } from '../channel.js'
 import { portChannel } from '../channel.js'
-import { type Breach, type Exit, PATIENCE, type PlaceLimits, type PluginHost } from '../plugin-host.js'
+import type { Breach, Exit, PlaceLimits, PluginHost } from '../plugin-host.js'
 import { watchdog } from '../watchdog.js'
+import { WatchedThread } from '../watched-thread.js'
+import { outlasts } from './patience.js'
 import type { BootedThread, Standby } from './standby.js'
 
 export class ThreadHost implements PluginHost {
   readonly kind = 'thread'
   readonly tier = 'thread'
+  readonly holds = ['memory', 'cpu', 'hang'] as const
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   onStuck: PluginHost['onStuck']
@@ -50,7 +52,7 @@ export class ThreadHost implements PluginHost {
   }
 
   watch(limits: PlaceLimits, breached: (breach: Breach) => void): void {
-    this.#unwatch = watchdog.watch(this.#thread, limits, breached)
+    this.#unwatch = watchdog.watch((at) => new WatchedThread(this.#thread, limits, breached, at))
   }
 
   kill(reason: string): Promise<void> {
@@ -63,11 +65,7 @@ export class ThreadHost implements PluginHost {
     this.#unwatch()
     const { worker } = this.#thread
     void worker.terminate()
-    const patience = new AbortController()
-    const late = delay(PATIENCE, true, { ref: false, signal: patience.signal }).catch(() => false)
-    const stuck = await Promise.race([this.exited, late])
-    patience.abort()
-    if (stuck !== true) return
+    if (!(await outlasts(this.exited))) return
     // Nobody waits for it any more; Node does at the end of the process.
     worker.unref()
     this.onStuck?.()

@@ -55,7 +55,7 @@ it('what lies elsewhere is closed, whichever way it is named, and the error says
   for (const path of [secret, '../outside/secret', `${dataDir}/../outside/secret`, `${dataDir}x/y`, '/'])
     await expect(files.run({ act: 'stat', path })).rejects.toEqual(denied('read'))
   await expect(files.run({ act: 'readFile', path: secret })).rejects.toThrow(
-    `Plugin 'p' may not read '${secret}': it may read its own folder and its data folder, and what its permissions name. To allow it, add { "resource": "fs:${secret}", "actions": ["read"] } to its permissions.`,
+    `Plugin 'p' may not read '${secret}': it may read its own folder and its data folder, and what its permissions name. To allow it, add { "resource": "fs:${secret}", "actions": ["read"] } to the permissions in its plugin.json`,
   )
   await expect(files.run({ act: 'writeFile', path: join(outside, 'new'), data: '' })).rejects.toEqual(denied('write'))
   await expect(files.run({ act: 'mkdir', path: join(outside, 'new/folder') })).rejects.toEqual(denied('write'))

@@ -42,6 +42,9 @@ describe('resolved options', () => {
           queue: 1024,
           window: 512,
           message: 1_048_576,
+          subscriptions: 10_000,
+          services: 1_000,
+          requests: 10_000,
         },
         restart: {
           policy: 'permanent',

@@ -1,0 +1,95 @@
+/** How much of the kernel's thread one plugin may take beside events, calls and lines of the log, and how much it may have there at a time. */
+import { AT_ONCE } from '../sandbox/at-once.js'
+import { overLimit } from '../sandbox/over-limit.js'
+import { TokenBucket } from '../sandbox/token-bucket.js'
+import type { EffectiveLimits } from './options.js'
+
+/** For how long a plugin that asked for nothing may ask at its rate at once: much is asked in a start. */
+const SECONDS = 2
+/** What a request costs beside a notice: an answer, and mostly a line or an error. */
+export const REQUEST = 10
+/** It is warned when so much of that is left. */
+const WARN_AT = 0.25
+
+/** A limit that a plugin went past although its own end knows it, or that has no other answer. */
+export interface Excess {
+  limit: 'requests' | 'subscriptions'
+  allowed: number
+  observed: number
+}
+
+export interface QuotaOptions {
+  plugin: string
+  limits: Pick<EffectiveLimits, 'requests' | 'subscriptions' | 'services'>
+  warn(message: string): void
+  /** The plugin is to be contained, in this turn. */
+  breached(excess: Excess): void
+}
+
+export class Quota {
+  readonly #options: QuotaOptions
+  readonly #bucket: TokenBucket
+  readonly #underWay = { file: 0, fetch: 0, task: 0 }
+  #warned = false
+
+  constructor(options: QuotaOptions) {
+    this.#options = options
+    this.#bucket = new TokenBucket(options.limits.requests, SECONDS)
+  }
+
+  /** Counts one notice, or a request. False: it was one too many, and the plugin has been contained. */
+  spend(cost = 1): boolean {
+    const bucket = this.#bucket
+    const { rate } = bucket
+    if (!bucket.take(cost)) {
+      this.#options.breached({ limit: 'requests', allowed: rate, observed: bucket.taken })
+      return false
+    }
+    if (bucket.reserve < WARN_AT && !this.#warned) {
+      this.#warned = true
+      this.#options.warn(
+        `This plugin asks the kernel for more than ${rate} things a second beside events and calls (limits.requests); if it goes on it is ended. ` +
+          'Look for a loop that subscribes, or uses or watches a service, again and again.',
+      )
+    }
+    return true
+  }
+
+  /** Whether one more subscription is within the limit; false: the plugin has been contained. What has ended counts until its events are handled. */
+  holdsSubscription(held: number): boolean {
+    const { subscriptions: allowed } = this.#options.limits
+    // Its own end refuses earlier, and does not see what is still on its way to it.
+    if (held < 2 * allowed) return true
+    this.#options.breached({ limit: 'subscriptions', allowed, observed: held + 1 })
+    return false
+  }
+
+  /** Throws PLUGIN_LIMIT when `held` is as much as it may have. `what`: what it wants; `has`: what it has already. */
+  assertService(held: number, what: string, has: string, mend: string): void {
+    const { plugin, limits } = this.#options
+    if (held >= limits.services)
+      throw overLimit(plugin, what, 'limits.services', limits.services, `${has} ${held} already`, `${mend}, or raise the limit.`)
+  }
+
+  /** Does what takes its time, unless as much is under way already: its own end waits before that, so nobody who does gets to read this. */
+  async underWay<T>(verb: keyof typeof AT_ONCE, act: () => Promise<T>): Promise<T> {
+    const running = this.#underWay
+    if (running[verb] >= AT_ONCE[verb]) {
+      this.spend(REQUEST)
+      throw overLimit(
+        this.#options.plugin,
+        `ask for another ${verb}`,
+        `${verb} at once`,
+        AT_ONCE[verb],
+        `has ${running[verb]} under way`,
+        'Wait for some.',
+      )
+    }
+    running[verb]++
+    try {
+      return await act()
+    } finally {
+      running[verb]--
+    }
+  }
+}

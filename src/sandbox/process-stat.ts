@@ -1,0 +1,44 @@
+/** What the operating system says of a process and all that it has started. Linux alone says it. */
+import { readFileSync } from 'node:fs'
+import { type CpuTime, cpuTimeIn } from './thread-cpu.js'
+
+/** Linux tells memory in pages; those of the machines that Node is made for. */
+const PAGE_BYTES = 4_096
+const MB = 2 ** 20
+/** Where a line of /proc tells the pages in memory, after the name. */
+const RESIDENT = 21
+
+export interface ProcessStat extends CpuTime {
+  /** MB in memory. */
+  resident: number
+}
+
+const read = (path: string): string => {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch {
+    return '' // it has ended
+  }
+}
+
+/** The process and its descendants, itself first. */
+export const familyOf = (pid: number): number[] => {
+  const children = read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
+  return [pid, ...children.flatMap(familyOf)]
+}
+
+/** What they take together; undefined where none is there, or the system does not say. */
+export const statOf = (pids: readonly number[]): ProcessStat | undefined => {
+  const sum: ProcessStat = { ms: 0, runnable: false, resident: 0 }
+  let found = false
+  for (const pid of pids) {
+    const stat = read(`/proc/${pid}/stat`)
+    if (stat === '') continue
+    found = true
+    const { fields, ms, runnable } = cpuTimeIn(stat)
+    sum.ms += ms
+    sum.runnable ||= runnable
+    sum.resident += (Number(fields[RESIDENT]) * PAGE_BYTES) / MB
+  }
+  return found ? sum : undefined
+}

@@ -1,0 +1,138 @@
+/** One process, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
+import { setPriority } from 'node:os'
+import { now } from './clock.js'
+import { CpuShare, LOW_PRIORITY } from './cpu-share.js'
+import type { Breach, PlaceLimits } from './plugin-host.js'
+import { familyOf, type ProcessStat, statOf } from './process-stat.js'
+import type { Watched } from './watchdog.js'
+
+/** The kernel's end of a process's signs of life. */
+export interface ProcessSubject {
+  pid: number
+  /** Frames that were sent to it. */
+  readonly sent: number
+  /** Asks it for a beat of that number. */
+  ask(number: number): void
+}
+
+/** A process that has not moved for so long, though it has something to do, is asked for a beat, in ms. */
+const DOUBT = 100
+/** What it has started is looked for as soon as it stirs, and every so many looks. */
+const FAMILY_EVERY = 20
+/** A share of a processor with which nobody gets on. */
+const STARVED = 0.05
+/** What a process may have in memory beyond the limit: a part of it, and what Node itself takes (MB). */
+const LEEWAY = 0.25
+const NODE_ITSELF = 64
+
+const marginOf = (memory: number): number => Math.ceil(memory * LEEWAY) + NODE_ITSELF
+
+/** MB at which V8's own limit stands: where others find a limit to be broken it comes after them, since whoever meets it dies without a word. */
+export const heapOf = (memory: number): number => (process.platform === 'linux' ? memory + marginOf(memory) : memory)
+
+export class WatchedProcess implements Watched {
+  /** It takes nothing of this process's memory. */
+  readonly used = 0
+  readonly silent = false
+  resting = false
+  readonly #subject: ProcessSubject
+  readonly #limits: PlaceLimits
+  readonly #breached: (breach: Breach) => void
+  readonly #cpu: CpuShare
+  #family: number[]
+  #looks = 0
+  #beats = 0
+  #seen = 0
+  /** By the watchdog's clock. */
+  #movedAt: number
+  /** The beat that was asked for, and what had been sent with it; undefined: it has answered. */
+  #asked: { number: number; sent: number; ms: number | undefined; at: number } | undefined
+  #lastAsked = 0
+  /** What had been sent to it, and what it had computed, when it last answered. */
+  #settled: { sent: number; ms: number | undefined } | undefined
+  #answered: number | undefined
+  #told = false
+
+  constructor(subject: ProcessSubject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number) {
+    this.#subject = subject
+    this.#limits = limits
+    this.#breached = breached
+    this.#family = [subject.pid]
+    this.#movedAt = at
+    this.#cpu = new CpuShare(
+      limits.cpu,
+      at,
+      () => this.#lower(),
+      (observed) => breached({ limit: 'cpu', allowed: limits.cpu, observed }),
+    )
+  }
+
+  /** A sign of life has come: of the number it was asked for, or of 0, which it gives by itself while it works. */
+  beat(number: number): void {
+    this.#beats++
+    if (number !== this.#asked?.number) return
+    this.#answered = this.#asked.sent
+    this.#asked = undefined
+  }
+
+  look(at: number): void {
+    const { sent } = this.#subject
+    if (!this.resting || this.#looks++ % FAMILY_EVERY === 0) this.#family = familyOf(this.#subject.pid)
+    const stat = statOf(this.#family)
+    if (this.#answered !== undefined) {
+      this.#settled = { sent: this.#answered, ms: stat?.ms }
+      this.#answered = undefined
+    }
+    // It has computed nothing and was told nothing since it last answered: whatever it waits for, it is not woken to ask.
+    this.resting = this.#settled?.sent === sent && this.#settled.ms === stat?.ms
+    if (this.resting || this.#beats !== this.#seen) {
+      this.#seen = this.#beats
+      this.#movedAt = at
+      this.#told = false
+    } else this.#doubt(at, stat)
+    if (stat === undefined) return
+    this.#judge(stat)
+    if (this.#limits.cpu < 1) this.#cpu.look(at, stat.ms, () => stat.ms)
+  }
+
+  #doubt(at: number, stat: ProcessStat | undefined): void {
+    const still = at - this.#movedAt
+    if (still >= DOUBT && this.#asked === undefined) {
+      const number = ++this.#lastAsked
+      this.#subject.ask(number)
+      this.#asked = { number, sent: this.#subject.sent, ms: stat?.ms, at: now() }
+    }
+    const { hang } = this.#limits
+    if (still < hang || this.#told) return
+    const how = this.#diagnosis(stat)
+    if (how === 'starved') return
+    this.#told = true
+    this.#breached({ limit: 'hang', allowed: hang, observed: Math.round(still), how })
+  }
+
+  /** What keeps it, since it was asked. Who would compute and gets no processor is kept by others. */
+  #diagnosis(stat: ProcessStat | undefined): NonNullable<Breach['how']> | 'starved' {
+    if (stat === undefined || this.#asked?.ms === undefined) return 'unknown'
+    const share = (stat.ms - this.#asked.ms) / (now() - this.#asked.at)
+    if (share > 0.5) return 'computing'
+    if (!stat.runnable) return 'blocked or waiting'
+    return share < STARVED ? 'starved' : 'computing'
+  }
+
+  #judge({ resident }: ProcessStat): void {
+    const { memory } = this.#limits
+    const margin = marginOf(memory)
+    if (resident > memory + margin) this.#breached({ limit: 'memory', allowed: memory, observed: Math.round(resident), margin })
+  }
+
+  #lower(): boolean {
+    for (const pid of this.#family) {
+      try {
+        setPriority(pid, LOW_PRIORITY)
+      } catch {
+        // It has ended.
+      }
+    }
+    return true
+  }
+}

@@ -1,0 +1,157 @@
+/** What the kernel's end counts, whatever the guest's end says: told over a real line by a guest that refuses nothing by itself. */
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Stamp } from '#src/bus/event.js'
+import { EventBus } from '#src/bus/event-bus.js'
+import { ServiceRegistry } from '#src/bus/service-registry.js'
+import { Gateway } from '#src/kernel/gateway.js'
+import { packedEvent } from '#src/kernel/packed-event.js'
+import type { Excess } from '#src/kernel/quota.js'
+import { ServiceBroker } from '#src/kernel/service-broker.js'
+import { PermissionSet } from '#src/permission-set.js'
+import { AT_ONCE } from '#src/sandbox/at-once.js'
+import { channelPair } from '#src/sandbox/channel.js'
+import { Conversation } from '#src/sandbox/rpc.js'
+import { Scope } from '#src/scope.js'
+import { eventually } from '../support/eventually.js'
+
+const ALL = [
+  { resource: 'bus:**', actions: ['publish', 'subscribe'] },
+  { resource: 'service:*', actions: ['provide', 'call'] },
+]
+
+const lineOf = (limits: { requests?: number; subscriptions?: number; services?: number } = {}) => {
+  const stamp = new Stamp()
+  const registry = new ServiceRegistry()
+  const bus = new EventBus({ source: 'kernel', stamp, seal: (event) => packedEvent(event, stamp.ids) })
+  const breaches: Excess[] = []
+  const warnings: string[] = []
+  const failures: unknown[] = []
+  const tasks: (() => void)[] = []
+  const scope = new Scope('hostile#1')
+  bus.subscribe('kernel.handler.failed', (event) => failures.push(event))
+  const gateway = new Gateway({
+    plugin: 'hostile',
+    plane: { bus, stamp, registry, broker: new ServiceBroker(registry) },
+    scope,
+    permissions: new PermissionSet({ root: '/', dataDir: '/', permissions: ALL }),
+    inFlight: 8,
+    limits: { queue: 8, message: 1_048_576, window: 8, subscriptions: 4, services: 4, requests: 100, ...limits },
+    aside: false,
+    log: (level, message) => void (level === 'warn' && warnings.push(message)),
+    runTask: () => new Promise<void>((resolve) => tasks.push(resolve)),
+    denied: () => {},
+    breached: (excess) => void breaches.push(excess),
+    ended: () => {},
+  })
+  const [kernelEnd, guestEnd] = channelPair()
+  gateway.conversation = new Conversation(kernelEnd, gateway, 'the guest')
+  const events: string[] = []
+  const guest = new Conversation(
+    guestEnd,
+    { request: () => undefined, notice: (verb, metas) => void (verb === 'event' && events.push(String(metas[2]))) },
+    'the kernel',
+  )
+  onTestFinished(async () => {
+    guest.close()
+    await scope.close()
+  })
+  /** Everything said so far has been heard. */
+  const heard = (): Promise<unknown> => guest.request('unwatch', { watch: 0 }).catch(() => {})
+  return { bus, guest, gateway, breaches, warnings, events, tasks, heard }
+}
+
+describe('what a guest tells and asks beside events and calls', () => {
+  test('is free up to its rate and the reserve, then warned of, then contained', async () => {
+    const { guest, breaches, warnings, heard } = lineOf({ requests: 1_000 })
+    const deny = (times: number): void => {
+      for (let i = 0; i < times; i++) guest.notify('denied', ['bus:x', 'publish', 1])
+    }
+    deny(1_000)
+    await heard()
+    expect([breaches, warnings]).toEqual([[], []])
+    // In one turn: on a machine that is busy a slower one would get time to be within its rate again.
+    deny(10_000)
+    await eventually(() => expect(breaches[0]).toMatchObject({ limit: 'requests', allowed: 1_000 }))
+    expect(breaches[0]?.observed).toBeGreaterThan(2_000)
+    expect(warnings).toEqual([expect.stringMatching(/more than 1000 things a second.*limits\.requests/)])
+  })
+
+  test('does not count what answers an event: handled, and failed', async () => {
+    const { bus, guest, gateway, breaches, events } = lineOf()
+    guest.notify('subscribe', [1, 'x', null])
+    await eventually(() => expect(gateway.subscriptions).toHaveLength(1))
+    for (let i = 0; i < 1_000; i++) {
+      await bus.publish('x', i)
+      guest.notify('failure', [1, 'x', String(i)], { name: 'Error', message: 'no' })
+      guest.notify('handled', [1, 1, 1])
+    }
+    await eventually(() => expect(gateway.subscriptions[0]?.stats).toMatchObject({ delivered: 1_000, failed: 1_000, inFlight: 0 }))
+    expect(events).toHaveLength(1_000)
+    expect(breaches).toEqual([])
+  })
+
+  test.each([
+    ['handled', [1, 1, 0]],
+    ['failure', [1, 'x', 'none']],
+    ['nonsense', []],
+  ])('counts a %s that answers none', async (verb, metas) => {
+    const { guest, gateway, breaches } = lineOf()
+    guest.notify('subscribe', [1, 'x', null])
+    for (let i = 0; i < 1_000; i++) guest.notify(verb, metas, { name: 'Error', message: 'no' })
+    await eventually(() => expect(breaches[0]).toMatchObject({ limit: 'requests' }))
+    expect(gateway.subscriptions[0]?.stats.failed).toBe(0)
+  })
+})
+
+describe('what a guest has in the kernel', () => {
+  test('is contained at twice the subscriptions that its own end would refuse', async () => {
+    const { guest, gateway, breaches, heard } = lineOf()
+    for (let i = 1; i <= 8; i++) guest.notify('subscribe', [i, 'x', null])
+    await heard()
+    expect([gateway.subscriptions.length, breaches]).toEqual([8, []])
+    guest.notify('subscribe', [9, 'x', null])
+    await eventually(() => expect(breaches).toEqual([{ limit: 'subscriptions', allowed: 4, observed: 9 }]))
+    expect(gateway.subscriptions).toHaveLength(8)
+  })
+
+  test('is refused beyond the services it may provide, use and watch, and free again when some are given back', async () => {
+    const { guest, breaches } = lineOf({ requests: 10_000 })
+    const provide = (service: number) => guest.request('provide', { service, name: `s${service}`, version: '1.0.0', methods: [] })
+    for (let service = 1; service <= 4; service++) await provide(service)
+    await expect(provide(5)).rejects.toMatchObject({
+      code: 'PLUGIN_LIMIT',
+      message: expect.stringMatching(/'hostile' may not provide the service 's5'.*4 is its limit \(limits\.services\)/) as string,
+      details: { limit: 'limits.services', allowed: 4 },
+    })
+    await guest.request('withdraw', { service: 1 })
+    await provide(6)
+    const watch = (number: number) => guest.request('watch', { watch: number, name: 's2' })
+    for (let number = 1; number <= 4; number++) await watch(number)
+    await expect(watch(5)).rejects.toMatchObject({
+      code: 'PLUGIN_LIMIT',
+      message: expect.stringContaining("watch the service 's2'") as string,
+    })
+    const use = (name: string) => guest.request('use', { name, range: '*', wait: 0 })
+    for (let i = 0; i < 8; i++) await expect(use('nobody')).rejects.toMatchObject({ code: 'SERVICE_UNKNOWN' })
+    for (let i = 0; i < 4; i++) await use('s2')
+    await expect(use('s2')).rejects.toMatchObject({
+      code: 'PLUGIN_LIMIT',
+      message: expect.stringContaining('Keep what the first use() gave') as string,
+    })
+    expect(breaches).toEqual([])
+  })
+
+  test('is refused beyond the tasks that may be under way, and free again when some are done', async () => {
+    const { guest, tasks } = lineOf({ requests: 10_000 })
+    const run = (): Promise<unknown> => guest.request('task', { name: 't', input: null })
+    const all = Array.from({ length: AT_ONCE.task }, run)
+    await eventually(() => expect(tasks).toHaveLength(AT_ONCE.task))
+    await expect(run()).rejects.toMatchObject({ code: 'PLUGIN_LIMIT', message: expect.stringContaining("'hostile' may not") as string })
+    for (const done of tasks) done()
+    await Promise.all(all)
+    const again = run()
+    await eventually(() => expect(tasks).toHaveLength(AT_ONCE.task + 1))
+    tasks.at(-1)?.()
+    await again
+  })
+})

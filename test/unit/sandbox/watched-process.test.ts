@@ -1,0 +1,106 @@
+/** A process as the watchdog sees it; the looks are made here, at the times they name. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Breach } from '#src/sandbox/plugin-host.js'
+import { familyOf, statOf } from '#src/sandbox/process-stat.js'
+import { heapOf, WatchedProcess } from '#src/sandbox/watched-process.js'
+import { eventually } from '../../support/eventually.js'
+
+const linux = process.platform === 'linux'
+const LIMITS = { memory: 4_096, cpu: 1, hang: 500 }
+
+/** A subject over a process that counts what it is asked. */
+const watched = (pid: number, limits = LIMITS) => {
+  const asked: number[] = []
+  const breaches: Breach[] = []
+  const subject = {
+    pid,
+    sent: 0,
+    ask: (number: number): void => {
+      asked.push(number)
+      subject.sent++
+    },
+  }
+  const place = new WatchedProcess(subject, limits, (breach) => breaches.push(breach), 0)
+  return { subject, place, asked, breaches }
+}
+
+/** A process that waits for what never comes, and takes nothing of a processor. Elsewhere than on Linux nobody looks at it. */
+const idle = async (): Promise<number> => {
+  if (!linux) return process.pid
+  const child = spawn('cat')
+  onTestFinished(() => void child.kill('SIGKILL'))
+  child.stdin.write('it runs')
+  await once(child.stdout, 'data')
+  await eventually(() => expect(statOf([child.pid as number])?.runnable).toBe(false))
+  return child.pid as number
+}
+
+/** A process of Node's that runs this code. */
+const running = (code: string): number => {
+  const child = spawn(process.execPath, ['-e', code], { stdio: 'ignore' })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  return child.pid as number
+}
+
+describe('a process that is watched', () => {
+  test('is asked once after it was told something, and left in peace when it has answered', async () => {
+    const { subject, place, asked, breaches } = watched(await idle())
+    place.beat(0)
+    let at = 0
+    const look = (times: number): void => {
+      for (let i = 0; i < times; i++) place.look((at += 25))
+    }
+    look(8)
+    expect(asked).toEqual([1])
+    place.beat(1)
+    look(1_000)
+    expect([asked, place.resting]).toEqual([[1], true])
+    subject.sent++
+    look(8)
+    expect([asked, place.resting]).toEqual([[1, 2], false])
+    place.beat(2)
+    look(1_000)
+    expect([asked, breaches]).toEqual([[1, 2], []])
+  })
+
+  test('that answers with the wrong number has moved, but not answered', async () => {
+    const { place, asked } = watched(await idle())
+    for (let at = 25; at <= 200; at += 25) place.look(at)
+    place.beat(7)
+    place.look(225)
+    expect([asked, place.resting]).toEqual([[1], false])
+  })
+
+  test('that does not answer is told of once, by the time it got nothing done', async () => {
+    const { place, breaches } = watched(await idle())
+    for (let at = 25; at <= 2_000; at += 25) place.look(at)
+    expect(breaches).toEqual([{ limit: 'hang', allowed: 500, observed: 500, how: linux ? 'blocked or waiting' : 'unknown' }])
+  })
+
+  test('that gives signs of life by itself is not told of, however long it does not answer', () => {
+    const { place, breaches } = watched(running('for (;;);'))
+    for (let at = 25; at <= 5_000; at += 25) {
+      place.beat(0)
+      place.look(at)
+    }
+    expect(breaches).toEqual([])
+  })
+
+  test.runIf(linux)('is found to be past its memory with all that it has started', async () => {
+    const pid = running(
+      "require('node:child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)']); setInterval(() => {}, 1e6)",
+    )
+    const { place, breaches } = watched(pid, { ...LIMITS, memory: 1 })
+    await eventually(() => expect(familyOf(pid)).toHaveLength(2))
+    await eventually(() => {
+      place.look(25)
+      expect(breaches[0]).toMatchObject({ limit: 'memory', allowed: 1, margin: 65 })
+    })
+  })
+
+  test("meets V8's own limit only after the one that is told of", () => {
+    expect(heapOf(64)).toBe(linux ? 144 : 64)
+  })
+})
