@@ -19,12 +19,13 @@ import type { Plane } from './gateway.js'
 import { Generation } from './generation.js'
 import type { HotReload } from './hot-reload.js'
 import { bootReportOf, infoOf, type PluginInfo, type PluginTraffic, trafficOf } from './inventory.js'
+import { placementOf } from './isolation.js'
 import { KernelEmitter, type KernelEvents, type KernelState } from './kernel-events.js'
 import { KernelServices } from './kernel-services.js'
 import { readableLogger } from './log.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
-import { effectiveIsolation, effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
+import { effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
 import { packedEvent } from './packed-event.js'
 import { assertRoles, grantsOf, permissionsOf } from './permissions.js'
 import { GATED, placeFor } from './placement.js'
@@ -115,6 +116,10 @@ export class Kernel implements AsyncDisposable {
       emit: (event, payload) => this.#tell(event, payload),
       adopt: (instance, change) => this.#adopt(instance, change),
       cameBack: ({ name, restart }) => void (restart.strategy === 'rest-for-one' && this.#reconciler.replaceDependents(name)),
+      demotable: ({ source }) => {
+        const { isolation, from } = placementOf(source, this.#options)
+        return isolation === 'thread' && from !== 'operator'
+      },
       givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && this.#reconciler.stopDependents(name)),
     })
     this.#reconciler = new Reconciler(this.#instances, this.#supervisor, options.maxConcurrency)
@@ -436,6 +441,10 @@ export class Kernel implements AsyncDisposable {
       const { name, from, to, reason, ms } = payload as KernelEvents['plugin:replaced']
       this.log.info({ plugin: name, generation: to }, `Replaced generation ${from} by ${to} in ${ms.toFixed(1)} ms: ${reason}.`)
     }
+    if (event === 'plugin:demoted') {
+      const { name, generation, reason } = payload as KernelEvents['plugin:demoted']
+      this.log.warn({ plugin: name, generation }, reason)
+    }
     this.#audit?.told(event, payload)
     this.#emitter.emit(event, payload)
     const data = 'error' in payload ? { ...payload, error: toWire(payload.error) } : payload
@@ -462,13 +471,14 @@ export class Kernel implements AsyncDisposable {
     const source = change.source ?? instance.source
     assertRoles(source, this.#options)
     const { defaults } = this.#options
-    const isolation = effectiveIsolation(source.manifest, defaults)
+    // What it did in a thread says nothing about new code.
+    const placement = placementOf(source, this.#options, change.source === undefined && instance.demotion.active)
     const dataDir = join(this.#options.dataDir, source.name)
     const limits = effectiveLimits(source.manifest, defaults)
     const permissions = permissionsOf(source, this.#options)
     const grants = grantsOf(permissions)
     const reach = { root: source.root, places: this.#options.plugins, dataDir }
-    const host = await placeFor(source, isolation, this.#standby, { reach, limits, grants })
+    const host = await placeFor(source, placement, this.#standby, { reach, limits, grants })
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
       needsModuleHooks(source),
@@ -479,7 +489,7 @@ export class Kernel implements AsyncDisposable {
       throw error
     })
     const number = ++instance.newest
-    this.#audit?.granted(source, number, isolation, permissions.granted.permissions)
+    this.#audit?.granted(source, number, placement, permissions.granted.permissions)
     this.#audit?.configured(source.name, number, instance.generation?.config, config)
     const generation: Generation = new Generation({
       source,
@@ -529,6 +539,7 @@ export class Kernel implements AsyncDisposable {
     if (source) {
       instance.source = source
       instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
+      instance.demotion.lift()
     }
     if (config) this.#config.set(instance.name, config)
   }
@@ -601,6 +612,6 @@ export class Kernel implements AsyncDisposable {
   #info(instance: PluginInstance): PluginInfo {
     const { source } = instance
     const { granted } = permissionsOf(source, this.#options)
-    return infoOf(instance, effectiveIsolation(source.manifest, this.#options.defaults), granted.permissions)
+    return infoOf(instance, placementOf(source, this.#options, instance.demotion.active), granted.permissions)
   }
 }

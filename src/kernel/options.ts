@@ -52,6 +52,8 @@ export type EffectiveLimits = { [Key in keyof Limits]-?: NonNullable<Limits[Key]
 
 /** A restart policy with nothing left open; times in ms. */
 export interface EffectiveRestart {
+  /** Undefined: it stays where it is, however often it fails. */
+  demote: { after: number; within: number } | undefined
   policy: NonNullable<RestartPolicy['policy']>
   max: number
   within: number
@@ -88,6 +90,8 @@ export interface ResolvedOptions {
   env: Record<string, string | undefined>
   roles: Record<string, Permission[]>
   grants: Record<string, PluginGrants>
+  /** Where plugins run, by name, whatever their manifests say. */
+  isolation: Record<string, Isolation>
 }
 
 /** What a plugin may take where neither manifest nor options say otherwise. */
@@ -113,7 +117,10 @@ export const DEFAULT_RESTART: EffectiveRestart = {
   strategy: 'one-for-one',
   onGiveUp: 'stop',
   backoff: { initial: 100, max: 30_000, factor: 2 },
+  demote: undefined,
 }
+
+const DEFAULT_DEMOTE = { after: 3, within: 60_000 }
 
 const DEFAULT_SETTLE = 20
 const DEFAULT_AUDIT = { maxBytes: 10_485_760, keep: 10 }
@@ -129,17 +136,14 @@ export const effectiveLimits = (manifest: { limits?: Limits | undefined }, defau
   lay(defaults.limits, manifest.limits)
 
 const layRestart = (under: EffectiveRestart, over: RestartPolicy | undefined): EffectiveRestart => ({
-  ...lay(under, over && { ...over, backoff: undefined }),
+  ...lay(under, over && { ...over, backoff: undefined, demote: undefined }),
   backoff: lay(under.backoff, over?.backoff),
+  demote: over?.demote ? lay(DEFAULT_DEMOTE, over.demote) : under.demote,
 })
 
 /** The restart policy of one plugin: what its manifest says, else the kernel's defaults. */
 export const effectiveRestart = (manifest: { restart?: RestartPolicy | undefined }, defaults: EffectiveDefaults): EffectiveRestart =>
   layRestart(defaults.restart, manifest.restart)
-
-/** Where one plugin runs: what its manifest says, else the kernel's default. */
-export const effectiveIsolation = (manifest: { isolation?: Isolation | undefined }, defaults: EffectiveDefaults): Isolation =>
-  manifest.isolation ?? defaults.isolation
 
 /** No plugin can be named `.audit`: its folder is nobody's data folder. */
 const auditOptions = ({ dir, ...sizes }: Exclude<OptionsFile['audit'], boolean | undefined>, base: string, dataDir: string) => ({
@@ -217,6 +221,7 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
     env: input.env ?? process.env,
     roles: input.roles ?? {},
     grants: input.grants ?? {},
+    isolation: input.isolation ?? {},
   }
 }
 
