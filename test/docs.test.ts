@@ -212,7 +212,9 @@ describe('tables', () => {
     ['backoff', 'Backoff'],
     ['demote', 'Demote'],
   ])('the fields of %s, and their defaults, are those of the schema', (name, definition) => {
-    const fields = Object.entries(manifest.definitions[definition]?.properties ?? {}).filter(([, { $ref }]) => $ref === undefined)
+    const fields = Object.entries(manifest.definitions[definition]?.properties ?? {}).filter(
+      ([, { $ref = '' }]) => !/Backoff|Demote/.test($ref),
+    )
     const said = tableOf('docs/plugins.md', name).map(([key, value]) => [bare(key), bare(value)])
     expect(Object.fromEntries(said)).toEqual(Object.fromEntries(fields.map(([key, { default: value }]) => [key, String(value)])))
   })
