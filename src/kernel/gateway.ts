@@ -52,6 +52,8 @@ export interface GatewayOptions {
   runTask(name: string, input: unknown, signal: AbortSignal): Promise<unknown>
   /** The plugin did what it may not. Told at a bearable rate. */
   denied(error: PlugbayError): void
+  /** While permissions are learnt: takes what the plugin did by one. */
+  used?: ((resource: string, action: string) => void) | undefined
   /** The place ended or broke the protocol. */
   ended(reason: PlugbayError): void
 }
@@ -104,8 +106,9 @@ export class Gateway implements Party, ServiceConsumer {
     const denied = (resource: string, action: string): void => this.#denials.add(resource, action)
     const { root, dataDir } = options.permissions.granted
     const { fs, net } = grantsOf(options.permissions)
-    this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied })
-    this.#net = new NetAccess({ plugin: this.name, hosts: net, denied })
+    const { used } = options
+    this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied, used })
+    this.#net = new NetAccess({ plugin: this.name, hosts: net, denied, used })
     this.#aside = options.aside
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
@@ -149,6 +152,9 @@ export class Gateway implements Party, ServiceConsumer {
       }
       case 'denied':
         this.#deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
+        break
+      case 'used':
+        this.#usedThere(String(metas[0]), String(metas[1]))
         break
       case 'log':
         this.#options.log(metas[0] as LogLevel, metas[1] as string, body.open())
@@ -204,6 +210,7 @@ export class Gateway implements Party, ServiceConsumer {
           this.#accept()
           return
         }
+        this.#options.used?.(`bus:${topic}`, 'publish')
         this.#topic = topic
       }
       // The guest refuses by itself what follows: one that comes here went round it.
@@ -246,6 +253,7 @@ export class Gateway implements Party, ServiceConsumer {
       this.#denials.add(`bus:${pattern}`, 'subscribe')
       return
     }
+    this.#options.used?.(`bus:${pattern}`, 'subscribe')
     const conversation = this.#conversation as Conversation
     const { ids } = this.#plane.stamp
     const sizes = new Sizes()
@@ -296,6 +304,7 @@ export class Gateway implements Party, ServiceConsumer {
 
   #provide({ service, name, version, methods }: KernelVerbs['provide']['asks']): void {
     if (!this.#permissions.mayProvide(name)) throw this.#denied(`service:${name}`, 'provide')
+    this.#options.used?.(`service:${name}`, 'provide')
     const conversation = this.#conversation as Conversation
     const offer: Offer = {
       name,
@@ -350,6 +359,7 @@ export class Gateway implements Party, ServiceConsumer {
 
   async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
     if (!this.#permissions.mayUse(request.name)) throw this.#denied(`service:${request.name}`, 'call')
+    this.#options.used?.(`service:${request.name}`, 'call')
     const { use, record, port } = await this.#plane.broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
     const { name, version, provider, methods } = record
     const answer: KernelVerbs['use']['answers'] = { use, name, version, provider, methods: [...methods], port }
@@ -370,6 +380,7 @@ export class Gateway implements Party, ServiceConsumer {
 
   #watch({ watch, name }: KernelVerbs['watch']['asks']): void {
     if (!this.#permissions.mayUse(name)) throw this.#denied(`service:${name}`, 'call')
+    this.#options.used?.(`service:${name}`, 'call')
     const stop = this.#plane.registry.watch(name, ({ kind, record }) =>
       this.#conversation?.notify('changed', [watch, kind, record.version]),
     )
@@ -393,6 +404,12 @@ export class Gateway implements Party, ServiceConsumer {
   #deniedThere(resource: string, action: string, times: number): void {
     if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !(times > 0) || this.#permissions.has(resource, action)) return
     this.#denials.add(resource, action, times)
+  }
+
+  /** What the guest says that its plugin used, as far as it could. */
+  #usedThere(resource: string, action: string): void {
+    if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !this.#permissions.has(resource, action)) return
+    this.#options.used?.(resource, action)
   }
 
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────

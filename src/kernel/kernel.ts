@@ -5,6 +5,7 @@ import { EventBus, type EventBusStats } from '../bus/event-bus.js'
 import { ServiceRegistry } from '../bus/service-registry.js'
 import { PlugbayError, toWire } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import type { PermissionSet } from '../permission-set.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
 import { Standby } from '../sandbox/host/standby.js'
 import type { Exit } from '../sandbox/plugin-host.js'
@@ -22,6 +23,8 @@ import { bootReportOf, infoOf, type PluginInfo, type PluginTraffic, trafficOf } 
 import { placementOf } from './isolation.js'
 import { KernelEmitter, type KernelEvents, type KernelState } from './kernel-events.js'
 import { KernelServices } from './kernel-services.js'
+import type { Learning } from './learning.js'
+import type { Learned } from './least-permissions.js'
 import { readableLogger } from './log.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
@@ -63,6 +66,7 @@ export class Kernel implements AsyncDisposable {
   /** Where the kernel's lines go. */
   readonly log: Logger
   readonly #options: ResolvedOptions
+  readonly #learning: Learning | undefined
   readonly #scope = new Scope('kernel')
   readonly #plane: Plane
   readonly #standby: Standby
@@ -84,8 +88,9 @@ export class Kernel implements AsyncDisposable {
   #stopped: Promise<void> | undefined
 
   /** Use {@link createKernel}. */
-  constructor(options: ResolvedOptions) {
+  constructor(options: ResolvedOptions, learning?: Learning) {
     this.#options = options
+    this.#learning = learning
     this.log = options.logger ?? readableLogger(options.logLevel)
     const stamp = new Stamp()
     const registry = new ServiceRegistry()
@@ -145,6 +150,8 @@ export class Kernel implements AsyncDisposable {
     if (this.#state !== 'created')
       throw new PlugbayError('KERNEL_STATE', `The kernel is ${this.#state}: it is started once. Make a new one with createKernel().`)
     this.#move('starting')
+    if (this.#learning)
+      this.log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
     const { found, faults } = await discover(this.#options.plugins, this.#options.base)
     this.#assertStarting()
@@ -368,6 +375,14 @@ export class Kernel implements AsyncDisposable {
     return explain(this.#find(name), this.#instances, this.#reconciler.plan)
   }
 
+  /**
+   * The least permissions that allow what each plugin has used until now; also after `stop()`. Of a kernel with the option `learn`; another has learnt nothing.
+   * What only a plugin's code tells (modules it imports, variables it reads) is read from there.
+   */
+  async learned(): Promise<Learned[]> {
+    return this.#learning?.learned() ?? []
+  }
+
   metrics(): KernelMetrics {
     const plugins = this.plugins().map(trafficOf)
     return {
@@ -475,7 +490,7 @@ export class Kernel implements AsyncDisposable {
     const placement = placementOf(source, this.#options, change.source === undefined && instance.demotion.active)
     const dataDir = join(this.#options.dataDir, source.name)
     const limits = effectiveLimits(source.manifest, defaults)
-    const permissions = permissionsOf(source, this.#options)
+    const permissions = this.#permissionsOf(source)
     const grants = grantsOf(permissions)
     const reach = { root: source.root, places: this.#options.plugins, dataDir }
     const host = await placeFor(source, placement, this.#standby, { reach, limits, grants })
@@ -505,7 +520,11 @@ export class Kernel implements AsyncDisposable {
       pluginModule: PLUGIN_MODULE,
       needsHooks,
       grants: GATED ? grants : undefined,
-      moved: (transition) => this.#tell('plugin:state', { name: source.name, generation: number, ...transition }),
+      moved: (transition) => {
+        if (transition.to === 'running') this.#learning?.ran(source)
+        this.#tell('plugin:state', { name: source.name, generation: number, ...transition })
+      },
+      used: this.#learning?.recorderFor(source.name),
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
       denied: (error) => this.#tell('plugin:fault', { name: source.name, generation: number, error }),
       crashed: (exit, lost) => crashed(generation, exit, lost),
@@ -609,9 +628,13 @@ export class Kernel implements AsyncDisposable {
     ]
   }
 
+  #permissionsOf(source: PluginSource): PermissionSet {
+    return this.#learning?.permissionsOf(source) ?? permissionsOf(source, this.#options)
+  }
+
   #info(instance: PluginInstance): PluginInfo {
     const { source } = instance
-    const { granted } = permissionsOf(source, this.#options)
+    const { granted } = this.#permissionsOf(source)
     return infoOf(instance, placementOf(source, this.#options, instance.demotion.active), granted.permissions)
   }
 }

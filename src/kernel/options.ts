@@ -45,6 +45,8 @@ export interface KernelOptions extends Omit<OptionsFile, '$schema' | 'config' | 
   env?: Record<string, string | undefined> | undefined
   /** Where the kernel's and the plugins' lines go: any pino-like object. Left out: readable lines on standard error. */
   logger?: Logger | undefined
+  /** Record what plugins use instead of holding them to their permissions: see `kernel.learned()`. Not for production. Default: false. */
+  learn?: boolean | undefined
 }
 
 /** Limits with nothing left open. Memory in MB, cpu as a share of one core, times in ms, queue and window in events, message in bytes. */
@@ -92,6 +94,8 @@ export interface ResolvedOptions {
   grants: Record<string, PluginGrants>
   /** Where plugins run, by name, whatever their manifests say. */
   isolation: Record<string, Isolation>
+  /** Whether permissions are recorded instead of enforced. */
+  learn: boolean
 }
 
 /** What a plugin may take where neither manifest nor options say otherwise. */
@@ -152,10 +156,10 @@ const auditOptions = ({ dir, ...sizes }: Exclude<OptionsFile['audit'], boolean |
 })
 
 const LOG_METHODS = ['debug', 'info', 'warn', 'error'] as const
-const OUTSIDE_SCHEMA = ['logger', 'env']
+const OUTSIDE_SCHEMA = ['logger', 'env', 'learn']
 
 /** What the schema cannot say, as it is about functions, or about fields that are not plain data. */
-const codeProblems = ({ logger, env }: KernelOptions): Problem[] => {
+const codeProblems = ({ logger, env, learn }: KernelOptions): Problem[] => {
   const problems: Problem[] = []
   if (logger !== undefined) {
     const missing = LOG_METHODS.filter((method) => typeof (logger as Partial<Logger> | null)?.[method] !== 'function')
@@ -165,6 +169,8 @@ const codeProblems = ({ logger, env }: KernelOptions): Problem[] => {
   if (env !== undefined && (typeof env !== 'object' || (env as unknown) === null)) {
     problems.push({ path: 'env', value: env, message: `must be an object of variables, not ${show(env)}` })
   }
+  if (learn !== undefined && typeof learn !== 'boolean')
+    problems.push({ path: 'learn', value: learn, message: `must be true or false, not ${show(learn)}` })
   return problems
 }
 
@@ -222,6 +228,7 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
     roles: input.roles ?? {},
     grants: input.grants ?? {},
     isolation: input.isolation ?? {},
+    learn: input.learn ?? false,
   }
 }
 

@@ -60,6 +60,7 @@ describe('resolved options', () => {
       roles: {},
       grants: {},
       isolation: {},
+      learn: false,
     })
   })
 

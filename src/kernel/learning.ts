@@ -1,0 +1,81 @@
+/** What plugins use while their permissions are recorded instead of enforced, and the least permissions that follow from it. */
+import { join } from 'node:path'
+import { type Permission, PermissionSet } from '../permission-set.js'
+import { CLOSED } from '../sandbox/builtin-modules.js'
+import { type Learned, leastOf, usedByCode } from './least-permissions.js'
+import type { PluginSource } from './manifest.js'
+import type { ResolvedOptions } from './options.js'
+import { permissionsOfRoles } from './permissions.js'
+
+/** Everything that a permission can open. */
+const OPEN: readonly Permission[] = [
+  { resource: 'bus:**', actions: ['publish', 'subscribe'] },
+  { resource: 'service:*', actions: ['provide', 'call'] },
+  { resource: 'fs:*', actions: ['read', 'write'] },
+  { resource: 'net:*', actions: ['connect'] },
+  { resource: 'env:*', actions: ['read'] },
+  ...CLOSED.map((name) => ({ resource: `builtin:${name}`, actions: ['import'] })),
+  { resource: 'child', actions: ['use'] },
+  { resource: 'worker', actions: ['use'] },
+  { resource: 'addons', actions: ['use'] },
+]
+
+/** Different things of one plugin that are kept: who does more makes names up as it goes, which are gathered long before. */
+const MAX_USED = 10_000
+
+export class Learning {
+  readonly #options: ResolvedOptions
+  readonly #used = new Map<string, Map<string, Set<string>>>()
+  /** Those that came to run, as they last did. */
+  readonly #ran = new Map<string, PluginSource>()
+
+  constructor(options: ResolvedOptions) {
+    this.#options = options
+  }
+
+  /** Whether nothing but itself says what the plugin may do: what the operator grants holds as ever. */
+  #teaches(plugin: string): boolean {
+    return !Object.hasOwn(this.#options.grants, plugin)
+  }
+
+  /** All there is; undefined where the operator's grants hold. */
+  permissionsOf({ name, root }: PluginSource): PermissionSet | undefined {
+    if (!this.#teaches(name)) return undefined
+    return new PermissionSet({ root, dataDir: join(this.#options.dataDir, name), permissions: OPEN, learning: true })
+  }
+
+  /** Takes what the plugin uses; undefined where the operator's grants hold. */
+  recorderFor(plugin: string): ((resource: string, action: string) => void) | undefined {
+    if (!this.#teaches(plugin)) return undefined
+    const used = this.#used.get(plugin) ?? new Map<string, Set<string>>()
+    this.#used.set(plugin, used)
+    return (resource, action) => {
+      const actions = used.get(resource)
+      if (actions) actions.add(action)
+      else if (used.size < MAX_USED) used.set(resource, new Set([action]))
+    }
+  }
+
+  /** The plugin runs: what it used until now was enough for it to start. */
+  ran(source: PluginSource): void {
+    this.#ran.set(source.name, source)
+  }
+
+  /** What was learnt of each plugin that came to run, by name. */
+  async learned(): Promise<Learned[]> {
+    const sources = [...this.#ran.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+    return Promise.all(sources.map((source) => this.#learnedOf(source)))
+  }
+
+  async #learnedOf(source: PluginSource): Promise<Learned> {
+    const { name: plugin, manifestPath, manifest } = source
+    const asked = manifest.permissions ?? []
+    const told = { plugin, manifestPath, asked }
+    if (!this.#teaches(plugin)) return { ...told, least: asked, notes: ["The operator's grants hold for it: nothing was learnt."] }
+    const code = await usedByCode(source)
+    const used = new Map([...(this.#used.get(plugin) ?? []), ...code.used])
+    const dataDir = join(this.#options.dataDir, plugin)
+    const roles = permissionsOfRoles(source, this.#options)
+    return { ...told, least: leastOf(used, { root: source.root, base: this.#options.base, dataDir, roles }), notes: code.notes }
+  }
+}
