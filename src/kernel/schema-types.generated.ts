@@ -48,7 +48,7 @@ export interface ManifestFile {
   grpc?: Record<string, unknown> | undefined
 }
 
-/** inline: in the kernel's own thread. thread: in a worker thread of its own. process and grpc: out of process (reserved, not built yet). */
+/** inline: in the kernel's own thread. thread: in a worker thread of its own. process: in a process of its own. grpc: reserved, not built yet. */
 export type Isolation = 'inline' | 'thread' | 'process' | 'grpc'
 
 /** Semver ranges by plugin name. */

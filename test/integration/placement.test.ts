@@ -1,21 +1,19 @@
 /** Where plugins run: what their operator says over what they say, and the move of one that fails too often into a process. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { KernelEvents } from 'plugbay'
+import type { KernelEvents, KernelOptions } from 'plugbay'
 import { describe, expect, test } from 'vitest'
+import { lastEntries } from '#src/kernel/audit/verify.js'
 import { eventually } from '../support/eventually.js'
 import { collect, infoOf, pluginCode, startedWith } from '../support/plugin-folder.js'
 
 /** Says where it runs, and crashes when told to. */
-const CRASHING = pluginCode(
-  {
-    start: `
-      ctx.bus.subscribe('fail', () => setTimeout(() => { throw new Error('it was told to') }))
-      await ctx.bus.publish('place', { thread: !isMainThread, pid: process.pid })
-    `,
-  },
-  "import { isMainThread } from 'node:worker_threads'",
-)
+const CRASHING = pluginCode({
+  start: `
+    ctx.bus.subscribe('fail', () => setTimeout(() => { throw new Error('it was told to') }))
+    await ctx.bus.publish('place', { pid: process.pid })
+  `,
+})
 
 /** Kept short, so that a test of it ends soon. */
 const backoff = { initial: 1, max: 10, factor: 1 }
@@ -47,11 +45,8 @@ describe("the operator's word", () => {
 })
 
 describe('a plugin that fails too often in its thread', () => {
-  const demoted = async (isolation?: Record<string, 'thread'>) => {
-    const running = await startedWith(
-      { weak: { manifest: { restart: { demote: { after: 2 }, backoff } }, code: CRASHING } },
-      isolation ? { isolation } : {},
-    )
+  const demoted = async (options: KernelOptions = {}) => {
+    const running = await startedWith({ weak: { manifest: { restart: { demote: { after: 2 }, backoff } }, code: CRASHING } }, options)
     const { kernel } = running
     const told: KernelEvents['plugin:demoted'][] = []
     kernel.on('plugin:demoted', (event) => told.push(event))
@@ -74,12 +69,27 @@ describe('a plugin that fails too often in its thread', () => {
     expect(lines.find(({ message }) => message === reason)).toMatchObject({ level: 'warn', fields: { plugin: 'weak' } })
   })
 
+  test('has it in the audit log', async () => {
+    const { kernel, folder, told } = await demoted({ audit: true })
+    await kernel.stop()
+    const entries = await lastEntries(join(folder, '.data/.audit'), 100)
+    const { reason } = told[0] ?? {}
+    expect(entries.filter(({ kind }) => kind === 'plugin.demoted')).toMatchObject([
+      { plugin: 'weak', generation: 2, actor: 'kernel', reason, details: { from: 'thread', to: 'process' } },
+    ])
+    expect(entries.filter(({ kind }) => kind === 'plugin.granted')).toMatchObject([
+      { generation: 1, details: { isolation: 'thread', isolationFrom: 'default' } },
+      { generation: 2, details: { isolation: 'thread', isolationFrom: 'default' } },
+      { generation: 3, details: { isolation: 'process', isolationFrom: 'demoted' } },
+    ])
+  })
+
   test('stays there when it crashes again, and its faults in the thread no longer count against it', async () => {
     const { kernel, told } = await demoted()
     const places = collect(kernel, 'place')
     await kernel.bus.publish('fail')
     await eventually(() => expect(places).toHaveLength(1))
-    expect(places[0]?.data).toMatchObject({ thread: false })
+    expect(places[0]?.data).toEqual({ pid: expect.any(Number) as number })
     expect(places[0]?.data).not.toMatchObject({ pid: process.pid })
     await eventually(() => expect(infoOf(kernel, 'weak')).toMatchObject({ state: 'running', restarts: 3, isolationFrom: 'demoted' }))
     expect(told).toHaveLength(1)
@@ -101,7 +111,7 @@ describe('a plugin that fails too often in its thread', () => {
   })
 
   test('stays in its thread where the operator says so', async () => {
-    const { kernel, told } = await demoted({ weak: 'thread' })
+    const { kernel, told } = await demoted({ isolation: { weak: 'thread' } })
     expect(infoOf(kernel, 'weak')).toMatchObject({ isolation: 'thread', isolationFrom: 'operator', tier: 'thread' })
     expect(told).toEqual([])
   })
