@@ -1,11 +1,11 @@
 /** What plugins use while their permissions are recorded instead of enforced, and the least permissions that follow from it. */
 import { join } from 'node:path'
-import { type Permission, PermissionSet } from '../permission-set.js'
+import { type Kind, type Permission, PermissionSet, partsOf } from '../permission-set.js'
 import { CLOSED } from '../sandbox/builtin-modules.js'
 import { type Learned, leastOf, usedByCode } from './least-permissions.js'
 import type { PluginSource } from './manifest.js'
 import type { ResolvedOptions } from './options.js'
-import { permissionsOfRoles } from './permissions.js'
+import { permissionsBy } from './permissions.js'
 
 /** Everything that a permission can open. */
 const OPEN: readonly Permission[] = [
@@ -74,8 +74,9 @@ export class Learning {
     if (!this.#teaches(plugin)) return { ...told, least: asked, notes: ["The operator's grants hold for it: nothing was learnt."] }
     const code = await usedByCode(source)
     const used = new Map([...(this.#used.get(plugin) ?? []), ...code.used])
-    const dataDir = join(this.#options.dataDir, plugin)
-    const roles = permissionsOfRoles(source, this.#options)
-    return { ...told, least: leastOf(used, { root: source.root, base: this.#options.base, dataDir, roles }), notes: code.notes }
+    // What cannot be seen is not known to be unused.
+    const kept = asked.filter(({ resource }) => code.unseen.has(partsOf(resource)[0] as Kind))
+    const given = permissionsBy(source, kept, this.#options)
+    return { ...told, least: leastOf(used, { root: source.root, base: this.#options.base, kept, given }), notes: code.notes }
   }
 }

@@ -32,9 +32,10 @@ export interface Surroundings {
   root: string
   /** Paths below it are written relative to the plugin's folder. */
   base: string
-  dataDir: string
-  /** What the plugin's roles allow already. */
-  roles: PermissionSet
+  /** Permissions that stay whatever was used. */
+  kept: readonly Permission[]
+  /** What these and the plugin's roles allow already. */
+  given: PermissionSet
 }
 
 const groupBy = (names: Iterable<string>, keyOf: (name: string) => string | undefined): Map<string, string[]> => {
@@ -102,12 +103,12 @@ export const leastOf = (used: Used, where: Surroundings): Permission[] => {
   for (const [resource, actions] of used) {
     const [kind, name = ''] = partsOf(resource)
     for (const action of withoutBareCalls(actions)) {
-      if (where.roles.has(resource, action)) continue
+      if (where.given.has(resource, action)) continue
       const key = `${kind} ${action}`
       namesOf.set(key, [...(namesOf.get(key) ?? []), name])
     }
   }
-  const actionsOf = new Map<string, string[]>()
+  const actionsOf = new Map(where.kept.map(({ resource, actions }) => [resource, [...actions]]))
   for (const [key, names] of namesOf) {
     const [kind = '', action = ''] = key.split(' ')
     for (const name of fewest(kind as Kind, action, names, where)) {
@@ -123,23 +124,50 @@ export const leastOf = (used: Used, where: Surroundings): Permission[] => {
   )
 }
 
-/** What the plugin's own code names: built-in modules that it imports, and variables of the environment. */
-export const usedByCode = async ({ entry, root }: PluginSource): Promise<{ used: Map<string, Set<string>>; notes: string[] }> => {
-  const { bare, files } = await moduleGraph(entry, root)
+/** What a package that the plugin uses may reach, and nobody sees. */
+const OUT_OF_SIGHT: readonly Kind[] = ['fs', 'net', 'env', 'builtin', 'child', 'worker']
+
+/**
+ * What the code of the plugin and its tasks names: built-in modules that it imports, and variables of the environment. `unseen`: the kinds of which it may use
+ * more than anybody can tell.
+ */
+export const usedByCode = async ({
+  entry,
+  root,
+  tasks,
+}: PluginSource): Promise<{ used: Map<string, Set<string>>; notes: string[]; unseen: Set<Kind> }> => {
+  const entries = [entry, ...Object.values(tasks).map(({ file }) => file)]
+  const graphs = await Promise.all(entries.map((file) => moduleGraph(file, root)))
+  const bare = new Set(graphs.flatMap((graph) => graph.bare))
   const used = new Map<string, Set<string>>()
   const notes: string[] = []
-  for (const module of new Set(bare.filter((name) => isBuiltin(name)).map((name) => name.replace(/^node:/, '')))) {
+  const unseen = new Set<Kind>(['addons'])
+  for (const module of [...bare].filter((name) => isBuiltin(name)).map((name) => name.replace(/^node:/, ''))) {
     if (CLOSED.includes(module)) used.set(`builtin:${module}`, new Set(['import']))
     else if (BY_GRANT.child.includes(module)) used.set('child', new Set(['use']))
     else if (BY_GRANT.worker.includes(module)) used.set('worker', new Set(['use']))
-    else if (BY_GRANT.fs.includes(module))
-      notes.push(`It imports node:${module}: which files it reaches by that is not learnt. Name them, or use ctx.fs.`)
-    else if (BY_GRANT.net.includes(module))
-      notes.push(`It imports node:${module}: which hosts it reaches by that is not learnt. Name them, or use ctx.fetch.`)
+    else if (BY_GRANT.fs.includes(module)) {
+      unseen.add('fs')
+      notes.push(
+        `It imports node:${module}: which files it reaches by that is not learnt. What its manifest says of files is kept, and yours to complete.`,
+      )
+    } else if (BY_GRANT.net.includes(module)) {
+      unseen.add('net')
+      notes.push(
+        `It imports node:${module}: which hosts it reaches by that is not learnt. What its manifest says of hosts is kept, and yours to complete.`,
+      )
+    }
   }
-  for (const file of files) {
+  const packages = [...bare].filter((name) => !isBuiltin(name) && !/^plugbay(?:\/|$)/.test(name))
+  if (packages.length > 0) {
+    for (const kind of OUT_OF_SIGHT) unseen.add(kind)
+    notes.push(
+      `It uses packages (${packages.join(', ')}): what they reach by modules of Node is not learnt. What its manifest says of that is kept.`,
+    )
+  }
+  for (const file of new Set(graphs.flatMap(({ files }) => files))) {
     const code = await readFile(file, 'utf8').catch(() => '')
     for (const [, name] of code.matchAll(/\bprocess\.env(?:\.|\[['"])(\w+)/g)) used.set(`env:${name}`, new Set(['read']))
   }
-  return { used, notes }
+  return { used, notes, unseen }
 }

@@ -143,10 +143,31 @@ describe('learning', () => {
 
   test('says what it cannot see: files and hosts that are reached through modules of Node', async () => {
     const code = pluginCode({ start: 'void [fs, net]' }, "import fs from 'node:fs'\nimport net from 'net'\nimport 'node:child_process'")
-    const { kernel } = await startedWith({ raw: code }, { learn: true })
+    const files = { resource: 'fs:data', actions: ['read', 'write'] }
+    const permissions = [files, { resource: 'env:HOME', actions: ['read'] }]
+    const { kernel } = await startedWith({ raw: { manifest: { permissions }, code } }, { learn: true })
     const { least, notes } = await learnedOf(kernel, 'raw')
-    expect(least).toEqual([{ resource: 'child', actions: ['use'] }])
+    expect(least).toEqual([files, { resource: 'child', actions: ['use'] }])
     expect(notes).toEqual([expect.stringContaining('node:net'), expect.stringContaining('node:fs')])
+  })
+
+  test('keeps what packages may use that a plugin imports', async () => {
+    const permissions = [
+      { resource: 'bus:a', actions: ['publish'] },
+      { resource: 'env:*', actions: ['read'] },
+    ]
+    const { kernel } = await startedWith(
+      {
+        user: {
+          manifest: { permissions },
+          code: pluginCode({ start: "if (process.env.NEVER) await import('a-package')" }),
+        },
+      },
+      { learn: true },
+    )
+    const { least, notes } = await learnedOf(kernel, 'user')
+    expect(least).toEqual([{ resource: 'env:*', actions: ['read'] }])
+    expect(notes).toEqual([expect.stringContaining('(a-package)')])
   })
 
   test('is told of in the log, and is off unless it is asked for', async () => {
