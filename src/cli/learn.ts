@@ -14,8 +14,6 @@ export type LearnMode = (typeof LEARN_MODES)[number]
 /** Prints it on demand, beside at the end. Windows has no such signal. */
 const ON_DEMAND = 'SIGUSR2'
 
-const KINDS_FREE = { bus: 'It named nothing on the bus, which stays free.', service: 'It named no service: all stay free.' }
-
 /** Lines that are alike where they say the same. */
 const textsOf = (permissions: readonly Permission[]): string[] =>
   permissions.map(({ resource, actions }) => permissionLine({ resource, actions: actions.toSorted() }))
@@ -32,10 +30,7 @@ const sectionOf = (learned: Learned, style: TerminalStyle): string => {
     ...after.filter((line) => !before.includes(line)).map((line) => style.green(`  + ${line}`)),
     ...kept.map((line) => style.dim(`    ${line}`)),
   ]
-  const free = Object.entries(KINDS_FREE)
-    .filter(([kind]) => !least.some(({ resource }) => resource.startsWith(`${kind}:`)))
-    .map(([, text]) => text)
-  const remarks = [...notes, ...(least.length > 0 ? free : [])].map((note) => `  ${style.yellow('!')} ${note}`)
+  const remarks = notes.map((note) => `  ${style.yellow('!')} ${note}`)
   const where = style.dim(manifestPath === undefined ? 'it has no plugin.json to hold permissions' : shortPath(manifestPath))
   return [
     `${style.bold(plugin)}  ${where}`,

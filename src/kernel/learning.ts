@@ -74,9 +74,26 @@ export class Learning {
     if (!this.#teaches(plugin)) return { ...told, least: asked, notes: ["The operator's grants hold for it: nothing was learnt."] }
     const code = await usedByCode(source)
     const used = new Map([...(this.#used.get(plugin) ?? []), ...code.used])
-    // What cannot be seen is not known to be unused.
-    const kept = asked.filter(({ resource }) => code.unseen.has(partsOf(resource)[0] as Kind))
+    const idle = FREE_KINDS.filter((kind) => ![...used.keys()].some((resource) => resource.startsWith(`${kind}:`)))
+    const kept = asked.filter(({ resource }) => {
+      const [kind] = partsOf(resource)
+      // What cannot be seen is not known to be unused; and the last word on a kind that is free without one is not taken away.
+      return code.unseen.has(kind as Kind) || idle.some((each) => each === kind)
+    })
     const given = permissionsBy(source, kept, this.#options)
-    return { ...told, least: leastOf(used, { root: source.root, base: this.#options.base, kept, given }), notes: code.notes }
+    const least = leastOf(used, { root: source.root, base: this.#options.base, kept, given })
+    const notes = idle.flatMap((kind) => noteOn(kind, given, kept))
+    return { ...told, least, notes: [...code.notes, ...(least.length > 0 ? notes : [])] }
   }
+}
+
+/** Free to a plugin that names nothing of their kind. */
+const FREE_KINDS = ['bus', 'service'] as const
+
+const UNUSED = { bus: 'It used nothing on the bus', service: 'It used no service' }
+
+const noteOn = (kind: (typeof FREE_KINDS)[number], given: PermissionSet, kept: readonly Permission[]): string[] => {
+  const names = ({ resource }: Permission): boolean => resource.startsWith(`${kind}:`)
+  if (kept.some(names)) return [`${UNUSED[kind]}: what its manifest says of that is kept, as without it all would be free.`]
+  return given.granted.permissions.some(names) ? [] : [`${UNUSED[kind]}: all is free to it there, as its manifest names nothing.`]
 }

@@ -40,7 +40,7 @@ const CHANGE = [
   '  - { "resource": "fs:./old", "actions": ["read"] }',
   '  + { "resource": "bus:order.paid", "actions": ["publish"] }',
   '    { "resource": "bus:user.*", "actions": ["subscribe"] }',
-  '  ! It named no service: all stay free.',
+  '  ! It used no service: all is free to it there, as its manifest names nothing.',
 ].join('\n')
 
 describe('plugbay dev --learn', () => {
