@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { type Kind, type Permission, PermissionSet, partsOf } from '../permission-set.js'
 import { CLOSED } from '../sandbox/builtin-modules.js'
-import { type Learned, leastOf, usedByCode } from './least-permissions.js'
+import { type Learned, leastOf, type Used, usedByCode } from './least-permissions.js'
 import type { PluginSource } from './manifest.js'
 import type { ResolvedOptions } from './options.js'
 import { permissionsBy } from './permissions.js'
@@ -80,11 +80,22 @@ export class Learning {
       // What cannot be seen is not known to be unused; and the last word on a kind that is free without one is not taken away.
       return code.unseen.has(kind as Kind) || idle.some((each) => each === kind)
     })
+    kept.push(...uncalled(asked, used))
     const given = permissionsBy(source, kept, this.#options)
     const least = leastOf(used, { root: source.root, base: this.#options.base, kept, given })
     const notes = idle.flatMap((kind) => noteOn(kind, given, kept))
     return { ...told, least, notes: [...code.notes, ...(least.length > 0 ? notes : [])] }
   }
+}
+
+/** What the manifest says of calls to services that the plugin found and did not call: which methods it would have called is not known. */
+const uncalled = (asked: readonly Permission[], used: Used): Permission[] => {
+  const services = [...used].filter(([, actions]) => actions.has('call') && ![...actions].some((action) => action.startsWith('call:')))
+  return asked.flatMap(({ resource, actions }) => {
+    const calls = { resource, actions: actions.filter((action) => partsOf(action)[0] === 'call') }
+    const set = new PermissionSet({ root: '', dataDir: '', permissions: [calls] })
+    return services.some(([service]) => set.mayUse(partsOf(service)[1] ?? '')) ? [calls] : []
+  })
 }
 
 /** Free to a plugin that names nothing of their kind. */

@@ -103,7 +103,8 @@ export const leastOf = (used: Used, where: Surroundings): Permission[] => {
   for (const [resource, actions] of used) {
     const [kind, name = ''] = partsOf(resource)
     for (const action of withoutBareCalls(actions)) {
-      if (where.given.has(resource, action)) continue
+      // Of a service that it found and did not call, any method is enough.
+      if (where.given.has(resource, action) || (action === 'call' && where.given.mayUse(name))) continue
       const key = `${kind} ${action}`
       namesOf.set(key, [...(namesOf.get(key) ?? []), name])
     }

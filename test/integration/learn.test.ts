@@ -184,6 +184,28 @@ describe('learning', () => {
     ])
   })
 
+  test('gives no more methods of a service that was found and not called than there were', async () => {
+    const permissions = [
+      { resource: 'service:users', actions: ['call:find', 'provide'] },
+      { resource: 'service:others', actions: ['call'] },
+    ]
+    const { kernel } = await kernelWith(
+      {
+        finder: {
+          manifest: { permissions },
+          code: pluginCode({ start: "await ctx.services.use('users'); await ctx.services.use('more')" }),
+        },
+      },
+      { learn: true },
+    )
+    for (const name of ['users', 'more']) kernel.services.provide(name, { find: () => 1, remove: () => 2 })
+    await kernel.start()
+    expect((await learnedOf(kernel, 'finder')).least).toEqual([
+      { resource: 'service:more', actions: ['call'] },
+      { resource: 'service:users', actions: ['call:find'] },
+    ])
+  })
+
   test('is told of in the log, and is off unless it is asked for', async () => {
     const { kernel, lines } = await startedWith({ quiet: pluginCode({ start: "await ctx.bus.publish('a')" }) }, { learn: true })
     expect(lines).toContainEqual(expect.objectContaining({ level: 'warn', message: expect.stringContaining('not enforced') as string }))
