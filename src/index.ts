@@ -17,6 +17,7 @@ export type { KernelMetrics, UnloadReport } from './kernel/kernel.js'
 export { Kernel } from './kernel/kernel.js'
 export type { KernelEvents, KernelState } from './kernel/kernel-events.js'
 export type { KernelServices } from './kernel/kernel-services.js'
+export type { Learned } from './kernel/least-permissions.js'
 export type { Limits, Manifest, RestartPolicy } from './kernel/manifest.js'
 export type { KernelOptions, Logger } from './kernel/options.js'
 export { loadConfigFile } from './kernel/options.js'
@@ -28,4 +29,8 @@ export type { Permission } from './permission-set.js'
  * Makes a kernel; `kernel.start()` starts it. Relative paths are relative to `options.base` (default: the current folder).
  * Rejects with OPTIONS_INVALID.
  */
-export const createKernel = async (options: KernelOptions = {}): Promise<Kernel> => new Kernel(resolveOptions(options))
+export const createKernel = async (options: KernelOptions = {}): Promise<Kernel> => {
+  const resolved = resolveOptions(options)
+  // Loaded when it is asked for: no kernel that serves learns.
+  return new Kernel(resolved, resolved.learn ? new (await import('./kernel/learning.js')).Learning(resolved) : undefined)
+}

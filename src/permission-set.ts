@@ -18,6 +18,8 @@ export interface Granted {
   dataDir: string
   /** Paths in it are absolute, actions are spelt out. */
   permissions: readonly Permission[]
+  /** It is recorded, not enforced, what the plugin may do: the guest tells the kernel what the kernel does not see. */
+  learning?: boolean
 }
 
 /** What can be acted on, and how. An action on a service may name a method: `call:findById`. */

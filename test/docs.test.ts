@@ -195,11 +195,11 @@ describe('tables', () => {
   const options = schema('options.schema.json').properties
   const manifest = schema('plugin.schema.json')
 
-  test('the options are those of the schema, and logger', () => {
+  test('the options are those of the schema, logger and learn', () => {
     const keys = Object.entries(options).flatMap(([key, { properties }]) =>
       properties ? [key, ...Object.keys(properties).map((inner) => `${key}.${inner}`)] : [key],
     )
-    expect(keysIn('docs/embedding.md', 'options').sort()).toEqual([...keys.filter((key) => key !== '$schema'), 'logger'].sort())
+    expect(keysIn('docs/embedding.md', 'options').sort()).toEqual([...keys.filter((key) => key !== '$schema'), 'logger', 'learn'].sort())
   })
 
   test('the fields of the manifest are those of the schema', () => {
@@ -210,9 +210,10 @@ describe('tables', () => {
     ['limits', 'Limits'],
     ['restart', 'RestartPolicy'],
     ['backoff', 'Backoff'],
+    ['demote', 'Demote'],
   ])('the fields of %s, and their defaults, are those of the schema', (name, definition) => {
     const fields = Object.entries(manifest.definitions[definition]?.properties ?? {}).filter(
-      ([, { $ref }]) => $ref !== '#/definitions/Backoff',
+      ([, { $ref = '' }]) => !/Backoff|Demote/.test($ref),
     )
     const said = tableOf('docs/plugins.md', name).map(([key, value]) => [bare(key), bare(value)])
     expect(Object.fromEntries(said)).toEqual(Object.fromEntries(fields.map(([key, { default: value }]) => [key, String(value)])))

@@ -92,8 +92,8 @@ const asDot = (project: Project): string => {
   const quote = (text: string): string => `"${text.replaceAll('"', '\\"')}"`
   const lines = ['digraph plugbay {', '  rankdir=BT', '  node [shape=box, style=rounded]']
   for (const names of project.waves) lines.push(`  { rank=same; ${names.map(quote).join('; ')} }`)
-  for (const { source, wave, isolation, error } of project.plugins) {
-    const label = `${source.name}\\n${source.version} · ${wave === undefined ? (error?.code ?? 'disabled') : isolation}`
+  for (const { source, wave, placement, error } of project.plugins) {
+    const label = `${source.name}\\n${source.version} · ${wave === undefined ? (error?.code ?? 'disabled') : placement.isolation}`
     lines.push(`  ${quote(source.name)} [label="${label}"${wave === undefined ? ', color=red, style="rounded,dashed"' : ''}]`)
   }
   const edges = project.plugins.flatMap(edgesOf)

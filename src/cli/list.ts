@@ -1,6 +1,7 @@
 /** `plugbay list`: the plugins, where each would run, in which wave, and what it needs. */
 import type { Command } from 'commander'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { chosenBy } from './placement-text.js'
 import { problemScreen } from './problem-screen.js'
 import { type PlaceOptions, type Project, type ProjectPlugin, readProject, shortPath, withPlace } from './project.js'
 
@@ -23,11 +24,12 @@ const table = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string 
   const rows = plugins.map((plugin) => [
     plugin.source.name,
     plugin.source.version,
-    plugin.tier ?? plugin.isolation,
+    plugin.tier ?? plugin.placement.isolation,
+    chosenBy(plugin),
     fateOf(plugin),
     needsOf(plugin),
   ])
-  const head = ['name', 'version', 'runs', 'starts', 'needs']
+  const head = ['name', 'version', 'runs', 'chosen by', 'starts', 'needs']
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
   const line = (cells: readonly string[]) =>
     cells
@@ -44,12 +46,14 @@ const table = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string 
 }
 
 const asData = ({ plugins }: Project): object[] =>
-  plugins.map(({ source, isolation, tier, granted, wave, enabled, error }) => ({
+  plugins.map(({ source, placement, demote, tier, granted, wave, enabled, error }) => ({
     name: source.name,
     version: source.version,
     description: source.manifest.description,
     path: source.path,
-    isolation,
+    isolation: placement.isolation,
+    isolationFrom: placement.from,
+    demote: demote ?? null,
     tier: tier ?? null,
     enabled,
     wave: wave ?? null,

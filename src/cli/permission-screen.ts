@@ -1,7 +1,8 @@
-/** What each plugin may do, as people read it: one line for each kind of act. */
+/** What each plugin may do and where it runs, as people read it: one line for each plugin. */
 import { relative } from 'node:path'
 import type { TerminalStyle } from '../kernel/terminal-style.js'
 import { type Granted, PermissionSet } from '../permission-set.js'
+import { chosenBy } from './placement-text.js'
 import type { ProjectPlugin } from './project.js'
 
 const ALL = new Set(['**', '*'])
@@ -50,10 +51,22 @@ const lineOf = (granted: Granted): string =>
     .map(([act, what]) => `${act} ${what}`)
     .join('; ') || 'nothing'
 
-/** Empty where no plugin has permissions of its own. */
+const isPlain = ({ placement, demote }: ProjectPlugin): boolean => placement.from === 'default' && demote === undefined
+
+/** Empty where no plugin has permissions or a place of its own. */
 export const permissionScreen = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string => {
-  const lines = plugins.map(({ source, granted }) => [source.name, lineOf(granted)] as const)
-  if (lines.every(([, line]) => line === FREE)) return ''
-  const width = Math.max(...lines.map(([name]) => name.length))
-  return lines.map(([name, line]) => `${name.padEnd(width)}  ${style.dim('may')} ${line === FREE ? style.dim(line) : line}`).join('\n')
+  const rows = plugins.map((plugin) => ({
+    name: plugin.source.name,
+    place: `${plugin.tier ?? plugin.placement.isolation} (${chosenBy(plugin)})`,
+    may: lineOf(plugin.granted),
+  }))
+  if (plugins.every(isPlain) && rows.every(({ may }) => may === FREE)) return ''
+  const widest = (key: 'name' | 'place'): number => Math.max(...rows.map((row) => row[key].length))
+  const [nameWidth, placeWidth] = [widest('name'), widest('place')]
+  return rows
+    .map(({ name, place, may }) => {
+      const what = `${style.dim('may')} ${may === FREE ? style.dim(may) : may}`
+      return `${name.padEnd(nameWidth)}  ${style.dim('in')} ${place.padEnd(placeWidth)}  ${what}`
+    })
+    .join('\n')
 }

@@ -5,11 +5,13 @@ import type { Command } from 'commander'
 import { PlugbayError } from '../errors.js'
 import { dependencyFailed, type Plan, plan } from '../kernel/dependency-graph.js'
 import { discover } from '../kernel/discovery.js'
+import { isolationUnavailable, type Placement, placementOf } from '../kernel/isolation.js'
 import type { PluginSource } from '../kernel/manifest.js'
 import { needsModuleHooks } from '../kernel/module-access.js'
 import {
   CONFIG_FILES,
-  effectiveIsolation,
+  type EffectiveRestart,
+  effectiveRestart,
   type KernelOptions,
   loadConfigFile,
   type ResolvedOptions,
@@ -56,7 +58,10 @@ export interface ProjectProblem {
 
 export interface ProjectPlugin {
   source: PluginSource
-  isolation: string
+  /** Where it would run, and who chose that. */
+  placement: Placement
+  /** After how many faults it would be moved to a process; undefined: never. */
+  demote: EffectiveRestart['demote']
   /** How strongly that holds it on this machine; undefined where it cannot run. */
   tier: Tier | undefined
   /** All that it may do. */
@@ -102,18 +107,19 @@ const problemsIn = (excluded: ReadonlyMap<string, PlugbayError>): ProjectProblem
   return [...problems.values()]
 }
 
-const assertIsolation = ({ name, manifest }: PluginSource, options: ResolvedOptions): void => {
-  const isolation = effectiveIsolation(manifest, options.defaults)
-  if (isolation !== 'grpc') return
-  throw new PlugbayError(
-    'ISOLATION_UNAVAILABLE',
-    `Plugin '${name}' asks for isolation '${isolation}', which this version does not have yet. Use 'process', 'thread' or 'inline'.`,
-    { plugin: name, details: { isolation } },
-  )
+const assertIsolation = (source: PluginSource, options: ResolvedOptions): void => {
+  const placement = placementOf(source, options)
+  if (placement.isolation === 'grpc') throw isolationUnavailable(source.name, placement)
+}
+
+/** A plugin that is not in a thread, or that the operator placed, stays where it is. */
+const demotionOf = (source: PluginSource, options: ResolvedOptions): EffectiveRestart['demote'] => {
+  const { isolation, from } = placementOf(source, options)
+  return isolation === 'thread' && from !== 'operator' ? effectiveRestart(source.manifest, options.defaults).demote : undefined
 }
 
 const tierFor = async (source: PluginSource, options: ResolvedOptions): Promise<Tier | undefined> => {
-  const isolation = effectiveIsolation(source.manifest, options.defaults)
+  const { isolation } = placementOf(source, options)
   if (isolation !== 'process') return isolation === 'grpc' ? undefined : isolation
   return processTier(await needsModuleHooks(source))
 }
@@ -139,9 +145,9 @@ const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptio
 }
 
 const remarksOn = (names: readonly string[], options: ResolvedOptions): string[] =>
-  (['config', 'grants'] as const).flatMap((field) => strangersIn(field, names, options))
+  (['config', 'grants', 'isolation'] as const).flatMap((field) => strangersIn(field, names, options))
 
-const strangersIn = (field: 'config' | 'grants', names: readonly string[], options: ResolvedOptions): string[] =>
+const strangersIn = (field: 'config' | 'grants' | 'isolation', names: readonly string[], options: ResolvedOptions): string[] =>
   Object.keys(options[field])
     .filter((name) => !names.includes(name))
     .map((name) => {
@@ -174,7 +180,8 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
     options,
     plugins: found.map((source) => ({
       source,
-      isolation: effectiveIsolation(source.manifest, options.defaults),
+      placement: placementOf(source, options),
+      demote: demotionOf(source, options),
       tier: tiers.get(source.name),
       granted: permissionsOf(source, options).granted,
       enabled: source.manifest.enabled,

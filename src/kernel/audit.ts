@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { codeOf, PlugbayError, reasonOf } from '../errors.js'
 import type { Permission } from '../permission-set.js'
 import type { AuditLog } from './audit/audit-log.js'
+import type { Placement } from './isolation.js'
 import type { KernelEvents } from './kernel-events.js'
 import type { PluginSource } from './manifest.js'
 
@@ -72,6 +73,8 @@ export class Audit {
         return this.#fault(payload as KernelEvents['plugin:fault'])
       case 'plugin:replaced':
         return this.#replaced(payload as KernelEvents['plugin:replaced'])
+      case 'plugin:demoted':
+        return this.#demoted(payload as KernelEvents['plugin:demoted'])
       case 'kernel:state':
         return this.#options.log.append({ kind: 'kernel.state', actor: KERNEL, details: { ...payload } })
       case 'plugin:stuck':
@@ -81,6 +84,17 @@ export class Audit {
 
   #stuck({ name, generation }: KernelEvents['plugin:stuck']): void {
     this.#options.log.append({ kind: 'plugin.stuck', plugin: name, generation, actor: KERNEL, reason: 'its thread is held by native code' })
+  }
+
+  #demoted({ name, generation, from, to, reason }: KernelEvents['plugin:demoted']): void {
+    this.#options.log.append({
+      kind: 'plugin.demoted',
+      plugin: name,
+      generation,
+      actor: KERNEL,
+      reason: cut(reason),
+      details: { from, to },
+    })
   }
 
   #moved({ name, generation, from, to, reason }: KernelEvents['plugin:state']): void {
@@ -107,8 +121,8 @@ export class Audit {
   }
 
   /** A generation was made: all that it may do. */
-  granted({ name, version }: PluginSource, generation: number, isolation: string, permissions: readonly Permission[]): void {
-    const details = { version, isolation, permissions }
+  granted({ name, version }: PluginSource, generation: number, { isolation, from }: Placement, permissions: readonly Permission[]): void {
+    const details = { version, isolation, isolationFrom: from, permissions }
     this.#options.log.append({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, details })
   }
 

@@ -22,6 +22,8 @@ export interface FileAccessOptions {
   grants: Grants['fs']
   /** Told of each denial. */
   denied(resource: string, action: Access): void
+  /** Told of each file beyond its own folders that it reached. */
+  used?: ((resource: string, action: Access) => void) | undefined
 }
 
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
@@ -53,12 +55,15 @@ const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): FileKind 
 
 export class FileAccess {
   readonly #options: FileAccessOptions
+  /** What it may without a permission. */
+  readonly #own: Record<Access, string[]>
   readonly #folders: Record<Access, string[]>
 
   constructor(options: FileAccessOptions) {
     this.#options = options
     const { root, dataDir, grants } = options
-    this.#folders = { read: [root, dataDir, ...grants.read], write: [dataDir, ...grants.write] }
+    this.#own = { read: [root, dataDir], write: [dataDir] }
+    this.#folders = { read: [...this.#own.read, ...grants.read], write: [...this.#own.write, ...grants.write] }
   }
 
   /** Does what is asked. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, or as the file system does (`code` ENOENT, EEXIST, …). */
@@ -102,7 +107,9 @@ export class FileAccess {
     const real = await find(wanted)
     if (real !== undefined) {
       for (const folder of this.#folders[action]) {
-        if (folder === '*' || within(await realpath(folder).catch(() => folder), real)) return real
+        if (folder !== '*' && !within(await realpath(folder).catch(() => folder), real)) continue
+        if (!this.#own[action].includes(folder)) this.#options.used?.(`fs:${real}`, action)
+        return real
       }
     }
     this.#options.denied(`fs:${wanted}`, action)

@@ -52,6 +52,8 @@ export interface GatewayOptions {
   denied(error: PlugbayError): void
   /** It went past a limit of what it may ask and have here. Contained when this returns. */
   breached(excess: Excess): void
+  /** While permissions are learnt: takes what the plugin did by one. */
+  used?: ((resource: string, action: string) => void) | undefined
   /** The place ended or broke the protocol. */
   ended(reason: PlugbayError): void
 }
@@ -109,9 +111,9 @@ export class Gateway implements Party, ServiceConsumer {
     const denied = (resource: string, action: string): void => this.#denials.add(resource, action)
     const { root, dataDir } = options.permissions.granted
     const { fs, net } = grantsOf(options.permissions)
-    this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied })
-    this.#net = new NetAccess({ plugin: this.name, hosts: net, denied })
-    const { limits, breached } = options
+    const { used, limits, breached } = options
+    this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied, used })
+    this.#net = new NetAccess({ plugin: this.name, hosts: net, denied, used })
     this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
     this.#aside = options.aside
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
@@ -166,6 +168,9 @@ export class Gateway implements Party, ServiceConsumer {
         break
       case 'denied':
         this.#deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
+        break
+      case 'used':
+        this.#usedThere(String(metas[0]), String(metas[1]))
         break
       default:
     }
@@ -225,6 +230,7 @@ export class Gateway implements Party, ServiceConsumer {
           this.#accept()
           return
         }
+        this.#options.used?.(`bus:${topic}`, 'publish')
         this.#topic = topic
       }
       // The guest refuses by itself what follows: one that comes here went round it.
@@ -268,6 +274,7 @@ export class Gateway implements Party, ServiceConsumer {
       return
     }
     if (!this.#quota.holdsSubscription(this.#subscriptions.size)) return
+    this.#options.used?.(`bus:${pattern}`, 'subscribe')
     const conversation = this.#conversation as Conversation
     const { ids } = this.#plane.stamp
     const sizes = new Sizes()
@@ -338,6 +345,7 @@ export class Gateway implements Party, ServiceConsumer {
   #provide({ service, name, version, methods }: KernelVerbs['provide']['asks']): void {
     if (!this.#permissions.mayProvide(name)) throw this.#denied(`service:${name}`, 'provide')
     this.#quota.assertService(this.#offers.size, `provide the service '${name}'`, 'provides', 'Withdraw what nobody needs')
+    this.#options.used?.(`service:${name}`, 'provide')
     const conversation = this.#conversation as Conversation
     const offer: Offer = {
       name,
@@ -393,6 +401,7 @@ export class Gateway implements Party, ServiceConsumer {
   async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
     if (!this.#permissions.mayUse(request.name)) throw this.#denied(`service:${request.name}`, 'call')
     this.#quota.assertService(this.#uses, `use the service '${request.name}'`, 'has lines to services,', 'Keep what the first use() gave')
+    this.#options.used?.(`service:${request.name}`, 'call')
     this.#uses++
     const opened = this.#plane.broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
     const { use, record, port } = await opened.catch((error: unknown) => {
@@ -419,6 +428,7 @@ export class Gateway implements Party, ServiceConsumer {
   #watch({ watch, name }: KernelVerbs['watch']['asks']): void {
     if (!this.#permissions.mayUse(name)) throw this.#denied(`service:${name}`, 'call')
     this.#quota.assertService(this.#watches.size, `watch the service '${name}'`, 'watches services,', 'Stop the watches that are done')
+    this.#options.used?.(`service:${name}`, 'call')
     const stop = this.#plane.registry.watch(name, ({ kind, record }) =>
       this.#conversation?.notify('changed', [watch, kind, record.version]),
     )
@@ -442,6 +452,12 @@ export class Gateway implements Party, ServiceConsumer {
   #deniedThere(resource: string, action: string, times: number): void {
     if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !(times > 0) || this.#permissions.has(resource, action)) return
     this.#denials.add(resource, action, times)
+  }
+
+  /** What the guest says that its plugin used, as far as it could. */
+  #usedThere(resource: string, action: string): void {
+    if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !this.#permissions.has(resource, action)) return
+    this.#options.used?.(resource, action)
   }
 
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,8 @@ export interface GenerationOptions {
   log(level: LogLevel, message: string, fields: unknown): void
   /** It did what it has no permission for. */
   denied(error: PlugbayError): void
+  /** As in {@link Gateway}. */
+  used: ((resource: string, action: string) => void) | undefined
   /** The place ended by itself, or broke a limit. Told once, in the same turn in which it was noticed. */
   crashed(exit: Exit, lost: number): void
   /** The place was to end and does not. */
@@ -112,6 +114,7 @@ export class Generation {
         options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
       denied: options.denied,
       breached: (excess) => this.#breached(excess),
+      used: options.used,
       ended: (reason) => this.#lineEnded(reason),
     })
   }

@@ -4,6 +4,7 @@ import type { Permission } from '../permission-set.js'
 import type { Tier } from '../sandbox/plugin-host.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
 import type { Plan } from './dependency-graph.js'
+import type { IsolationSource, Placement } from './isolation.js'
 import type { Isolation } from './manifest.js'
 import type { FaultRecord, PluginInstance } from './plugin-instance.js'
 
@@ -13,6 +14,8 @@ export interface PluginInfo {
   version: string
   state: string
   isolation: Isolation
+  /** Who chose that: `operator` (the kernel's options, by name), `demoted` (too many faults), `manifest`, or `default`. */
+  isolationFrom: IsolationSource
   /** How strongly its place really holds it here and now; undefined while it has none. */
   tier: Tier | undefined
   /** Which of its limits of memory, processor and hanging are held from outside here and now; undefined while it has no place. */
@@ -50,13 +53,14 @@ export interface PluginTraffic {
   inFlight: number
 }
 
-export const infoOf = (instance: PluginInstance, isolation: Isolation, permissions: readonly Permission[]): PluginInfo => {
+export const infoOf = (instance: PluginInstance, { isolation, from }: Placement, permissions: readonly Permission[]): PluginInfo => {
   const { name, source, generation, error } = instance
   return {
     name,
     version: source.version,
     state: instance.state,
     isolation,
+    isolationFrom: from,
     tier: generation?.host.tier,
     holds: generation?.host.holds,
     generation: generation?.number ?? instance.newest,

@@ -3,6 +3,7 @@
 import type { Emitter, EventType } from 'mitt'
 import mittModule from 'mitt'
 import type { PluginState } from './lifecycle.js'
+import type { Isolation } from './manifest.js'
 
 /** Events of `kernel.on`. All times in milliseconds. */
 export type KernelEvents = {
@@ -17,6 +18,8 @@ export type KernelEvents = {
   'plugin:replaced': { name: string; from: number; to: number; reason: string; ms: number; moved: number; left: string[] }
   /** The thread of a plugin was to end and does not: native code holds it. The plugin has no part in the system any more; its thread may end later. */
   'plugin:stuck': { name: string; generation: number }
+  /** After too many faults a plugin runs in another place from its next start on (`restart.demote`); `generation` is the one that failed last. */
+  'plugin:demoted': { name: string; generation: number; from: Isolation; to: Isolation; reason: string }
   /** The kernel started or stopped. */
   'kernel:state': { from: KernelState; to: KernelState }
 }

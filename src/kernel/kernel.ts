@@ -5,6 +5,7 @@ import { EventBus, type EventBusStats } from '../bus/event-bus.js'
 import { ServiceRegistry } from '../bus/service-registry.js'
 import { PlugbayError, toWire } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import type { PermissionSet } from '../permission-set.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
 import { Standby } from '../sandbox/host/standby.js'
 import type { Exit } from '../sandbox/plugin-host.js'
@@ -19,12 +20,15 @@ import type { Plane } from './gateway.js'
 import { Generation } from './generation.js'
 import type { HotReload } from './hot-reload.js'
 import { bootReportOf, infoOf, type PluginInfo, type PluginTraffic, trafficOf } from './inventory.js'
+import { placementOf } from './isolation.js'
 import { KernelEmitter, type KernelEvents, type KernelState } from './kernel-events.js'
 import { KernelServices } from './kernel-services.js'
+import type { Learning } from './learning.js'
+import type { Learned } from './least-permissions.js'
 import { readableLogger } from './log.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
-import { effectiveIsolation, effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
+import { effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
 import { packedEvent } from './packed-event.js'
 import { assertRoles, grantsOf, permissionsOf } from './permissions.js'
 import { placeFor } from './placement.js'
@@ -62,6 +66,7 @@ export class Kernel implements AsyncDisposable {
   /** Where the kernel's lines go. */
   readonly log: Logger
   readonly #options: ResolvedOptions
+  readonly #learning: Learning | undefined
   readonly #scope = new Scope('kernel')
   readonly #plane: Plane
   readonly #standby: Standby
@@ -83,8 +88,9 @@ export class Kernel implements AsyncDisposable {
   #stopped: Promise<void> | undefined
 
   /** Use {@link createKernel}. */
-  constructor(options: ResolvedOptions) {
+  constructor(options: ResolvedOptions, learning?: Learning) {
     this.#options = options
+    this.#learning = learning
     this.log = options.logger ?? readableLogger(options.logLevel)
     const stamp = new Stamp()
     const registry = new ServiceRegistry()
@@ -115,6 +121,10 @@ export class Kernel implements AsyncDisposable {
       emit: (event, payload) => this.#tell(event, payload),
       adopt: (instance, change) => this.#adopt(instance, change),
       cameBack: ({ name, restart }) => void (restart.strategy === 'rest-for-one' && this.#reconciler.replaceDependents(name)),
+      demotable: ({ source }) => {
+        const { isolation, from } = placementOf(source, this.#options)
+        return isolation === 'thread' && from !== 'operator'
+      },
       givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && this.#reconciler.stopDependents(name)),
     })
     this.#reconciler = new Reconciler(this.#instances, this.#supervisor, options.maxConcurrency)
@@ -140,6 +150,8 @@ export class Kernel implements AsyncDisposable {
     if (this.#state !== 'created')
       throw new PlugbayError('KERNEL_STATE', `The kernel is ${this.#state}: it is started once. Make a new one with createKernel().`)
     this.#move('starting')
+    if (this.#learning)
+      this.log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
     const { found, faults } = await discover(this.#options.plugins, this.#options.base)
     this.#assertStarting()
@@ -363,6 +375,14 @@ export class Kernel implements AsyncDisposable {
     return explain(this.#find(name), this.#instances, this.#reconciler.plan)
   }
 
+  /**
+   * The least permissions that allow what each plugin has used until now; also after `stop()`. Of a kernel with the option `learn`; another has learnt nothing.
+   * What only a plugin's code tells (modules it imports, variables it reads) is read from there.
+   */
+  async learned(): Promise<Learned[]> {
+    return this.#learning?.learned() ?? []
+  }
+
   metrics(): KernelMetrics {
     const plugins = this.plugins().map(trafficOf)
     return {
@@ -436,6 +456,10 @@ export class Kernel implements AsyncDisposable {
       const { name, from, to, reason, ms } = payload as KernelEvents['plugin:replaced']
       this.log.info({ plugin: name, generation: to }, `Replaced generation ${from} by ${to} in ${ms.toFixed(1)} ms: ${reason}.`)
     }
+    if (event === 'plugin:demoted') {
+      const { name, generation, reason } = payload as KernelEvents['plugin:demoted']
+      this.log.warn({ plugin: name, generation }, reason)
+    }
     this.#audit?.told(event, payload)
     this.#emitter.emit(event, payload)
     const data = 'error' in payload ? { ...payload, error: toWire(payload.error) } : payload
@@ -462,16 +486,17 @@ export class Kernel implements AsyncDisposable {
     const source = change.source ?? instance.source
     assertRoles(source, this.#options)
     const { defaults } = this.#options
-    const isolation = effectiveIsolation(source.manifest, defaults)
+    // What it did in a thread says nothing about new code.
+    const placement = placementOf(source, this.#options, change.source === undefined && instance.demotion.active)
     const dataDir = join(this.#options.dataDir, source.name)
     const limits = effectiveLimits(source.manifest, defaults)
-    const permissions = permissionsOf(source, this.#options)
+    const permissions = this.#permissionsOf(source)
     const grants = grantsOf(permissions)
     const reach = { root: source.root, places: this.#options.plugins }
-    const host = await placeFor(source, isolation, this.#standby, { reach, dataDir, limits, grants })
+    const host = await placeFor(source, placement, this.#standby, { reach, dataDir, limits, grants })
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
-      isolation !== 'thread' && needsModuleHooks(source),
+      placement.isolation !== 'thread' && needsModuleHooks(source),
       // What it is now is known before its code is read: a save made meanwhile is seen.
       this.#hotReload?.track(source),
     ]).catch(async (error: unknown) => {
@@ -479,7 +504,7 @@ export class Kernel implements AsyncDisposable {
       throw error
     })
     const number = ++instance.newest
-    this.#audit?.granted(source, number, isolation, permissions.granted.permissions)
+    this.#audit?.granted(source, number, placement, permissions.granted.permissions)
     this.#audit?.configured(source.name, number, instance.generation?.config, config)
     const generation: Generation = new Generation({
       source,
@@ -495,7 +520,11 @@ export class Kernel implements AsyncDisposable {
       pluginModule: PLUGIN_MODULE,
       needsHooks,
       grants,
-      moved: (transition) => this.#tell('plugin:state', { name: source.name, generation: number, ...transition }),
+      moved: (transition) => {
+        if (transition.to === 'running') this.#learning?.ran(source)
+        this.#tell('plugin:state', { name: source.name, generation: number, ...transition })
+      },
+      used: this.#learning?.recorderFor(source.name),
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
       denied: (error) => this.#tell('plugin:fault', { name: source.name, generation: number, error }),
       crashed: (exit, lost) => crashed(generation, exit, lost),
@@ -529,6 +558,7 @@ export class Kernel implements AsyncDisposable {
     if (source) {
       instance.source = source
       instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
+      instance.demotion.lift()
     }
     if (config) this.#config.set(instance.name, config)
   }
@@ -598,9 +628,13 @@ export class Kernel implements AsyncDisposable {
     ]
   }
 
+  #permissionsOf(source: PluginSource): PermissionSet {
+    return this.#learning?.permissionsOf(source) ?? permissionsOf(source, this.#options)
+  }
+
   #info(instance: PluginInstance): PluginInfo {
     const { source } = instance
-    const { granted } = permissionsOf(source, this.#options)
-    return infoOf(instance, effectiveIsolation(source.manifest, this.#options.defaults), granted.permissions)
+    const { granted } = this.#permissionsOf(source)
+    return infoOf(instance, placementOf(source, this.#options, instance.demotion.active), granted.permissions)
   }
 }

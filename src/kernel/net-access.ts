@@ -20,6 +20,8 @@ export interface NetAccessOptions {
   hosts: readonly string[]
   /** Told of each denial. */
   denied(resource: string, action: 'connect'): void
+  /** Told of each host that it reached. */
+  used?: ((resource: string, action: 'connect') => void) | undefined
 }
 
 export class NetAccess {
@@ -72,8 +74,11 @@ export class NetAccess {
 
   #assertAllowed({ protocol, hostname, port, host, href }: URL): void {
     const itsPort = port || PORTS[protocol]
-    const { plugin, hosts, denied } = this.#options
-    if (itsPort !== undefined && hosts.some((allowed) => reaches(allowed, `${hostname}:${itsPort}`))) return
+    const { plugin, hosts, denied, used } = this.#options
+    if (itsPort !== undefined && hosts.some((allowed) => reaches(allowed, `${hostname}:${itsPort}`))) {
+      used?.(`net:${hostname}:${itsPort}`, 'connect')
+      return
+    }
     denied(`net:${host}`, 'connect')
     throw new PlugbayError(
       'PERMISSION_DENIED',

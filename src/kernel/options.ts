@@ -45,6 +45,8 @@ export interface KernelOptions extends Omit<OptionsFile, '$schema' | 'config' | 
   env?: Record<string, string | undefined> | undefined
   /** Where the kernel's and the plugins' lines go: any pino-like object. Left out: readable lines on standard error. */
   logger?: Logger | undefined
+  /** Record what plugins use instead of holding them to their permissions: see `kernel.learned()`. Not for production. Default: false. */
+  learn?: boolean | undefined
 }
 
 /** Limits with nothing left open. Memory in MB, cpu as a share of one core, times in ms, queue and window in events, message in bytes, requests a second. */
@@ -52,6 +54,8 @@ export type EffectiveLimits = { [Key in keyof Limits]-?: NonNullable<Limits[Key]
 
 /** A restart policy with nothing left open; times in ms. */
 export interface EffectiveRestart {
+  /** Undefined: it stays where it is, however often it fails. */
+  demote: { after: number; within: number } | undefined
   policy: NonNullable<RestartPolicy['policy']>
   max: number
   within: number
@@ -88,6 +92,10 @@ export interface ResolvedOptions {
   env: Record<string, string | undefined>
   roles: Record<string, Permission[]>
   grants: Record<string, PluginGrants>
+  /** Where plugins run, by name, whatever their manifests say. */
+  isolation: Record<string, Isolation>
+  /** Whether permissions are recorded instead of enforced. */
+  learn: boolean
 }
 
 /** What a plugin may take where neither manifest nor options say otherwise. */
@@ -116,7 +124,10 @@ export const DEFAULT_RESTART: EffectiveRestart = {
   strategy: 'one-for-one',
   onGiveUp: 'stop',
   backoff: { initial: 100, max: 30_000, factor: 2 },
+  demote: undefined,
 }
+
+const DEFAULT_DEMOTE = { after: 3, within: 60_000 }
 
 const DEFAULT_SETTLE = 20
 const DEFAULT_AUDIT = { maxBytes: 10_485_760, keep: 10 }
@@ -132,17 +143,14 @@ export const effectiveLimits = (manifest: { limits?: Limits | undefined }, defau
   lay(defaults.limits, manifest.limits)
 
 const layRestart = (under: EffectiveRestart, over: RestartPolicy | undefined): EffectiveRestart => ({
-  ...lay(under, over && { ...over, backoff: undefined }),
+  ...lay(under, over && { ...over, backoff: undefined, demote: undefined }),
   backoff: lay(under.backoff, over?.backoff),
+  demote: over?.demote ? lay(DEFAULT_DEMOTE, over.demote) : under.demote,
 })
 
 /** The restart policy of one plugin: what its manifest says, else the kernel's defaults. */
 export const effectiveRestart = (manifest: { restart?: RestartPolicy | undefined }, defaults: EffectiveDefaults): EffectiveRestart =>
   layRestart(defaults.restart, manifest.restart)
-
-/** Where one plugin runs: what its manifest says, else the kernel's default. */
-export const effectiveIsolation = (manifest: { isolation?: Isolation | undefined }, defaults: EffectiveDefaults): Isolation =>
-  manifest.isolation ?? defaults.isolation
 
 /** No plugin can be named `.audit`: its folder is nobody's data folder. */
 const auditOptions = ({ dir, ...sizes }: Exclude<OptionsFile['audit'], boolean | undefined>, base: string, dataDir: string) => ({
@@ -151,10 +159,10 @@ const auditOptions = ({ dir, ...sizes }: Exclude<OptionsFile['audit'], boolean |
 })
 
 const LOG_METHODS = ['debug', 'info', 'warn', 'error'] as const
-const OUTSIDE_SCHEMA = ['logger', 'env']
+const OUTSIDE_SCHEMA = ['logger', 'env', 'learn']
 
 /** What the schema cannot say, as it is about functions, or about fields that are not plain data. */
-const codeProblems = ({ logger, env }: KernelOptions): Problem[] => {
+const codeProblems = ({ logger, env, learn }: KernelOptions): Problem[] => {
   const problems: Problem[] = []
   if (logger !== undefined) {
     const missing = LOG_METHODS.filter((method) => typeof (logger as Partial<Logger> | null)?.[method] !== 'function')
@@ -164,6 +172,8 @@ const codeProblems = ({ logger, env }: KernelOptions): Problem[] => {
   if (env !== undefined && (typeof env !== 'object' || (env as unknown) === null)) {
     problems.push({ path: 'env', value: env, message: `must be an object of variables, not ${show(env)}` })
   }
+  if (learn !== undefined && typeof learn !== 'boolean')
+    problems.push({ path: 'learn', value: learn, message: `must be true or false, not ${show(learn)}` })
   return problems
 }
 
@@ -220,6 +230,8 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
     env: input.env ?? process.env,
     roles: input.roles ?? {},
     grants: input.grants ?? {},
+    isolation: input.isolation ?? {},
+    learn: input.learn ?? false,
   }
 }
 

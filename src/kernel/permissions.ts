@@ -47,6 +47,16 @@ export const permissionsOf = (source: Subject, options: Rules): PermissionSet =>
   return new PermissionSet({ root: source.root, dataDir, permissions: settled(permissions, source.root, dataDir) })
 }
 
+/** What the roles in the plugin's manifest allow, and these permissions, without what is free. */
+export const permissionsBy = ({ name, root, manifest }: Subject, permissions: readonly Permission[], options: Rules): PermissionSet => {
+  const dataDir = join(options.dataDir, name)
+  return new PermissionSet({
+    root,
+    dataDir,
+    permissions: settled([...ofRoles(manifest.roles, options.roles), ...permissions], root, dataDir),
+  })
+}
+
 /** Throws MANIFEST_INVALID for a role in the manifest that the kernel's options do not define. Where the operator grants, the manifest is not asked. */
 export const assertRoles = ({ name, manifest, manifestPath, path }: Subject, { roles, grants }: Rules): void => {
   if (Object.hasOwn(grants, name)) return

@@ -1,11 +1,11 @@
 /** Which kind of place a plugin runs in. */
-import { PlugbayError } from '../errors.js'
 import type { Grants } from '../sandbox/grants.js'
 import { permissionFlags, type Reach } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import { ThreadHost } from '../sandbox/host/thread.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
-import type { Isolation, PluginSource } from './manifest.js'
+import { isolationUnavailable, type Placement } from './isolation.js'
+import type { PluginSource } from './manifest.js'
 import { needsModuleHooks } from './module-access.js'
 import type { EffectiveLimits } from './options.js'
 
@@ -21,10 +21,11 @@ export interface PlaceNeeds {
 /** A new place of that kind, not started. Rejects with ISOLATION_UNAVAILABLE. */
 export const placeFor = async (
   source: PluginSource,
-  isolation: Isolation,
+  placement: Placement,
   standby: Standby,
   { reach, dataDir, limits: { memory }, grants }: PlaceNeeds,
 ): Promise<PluginHost> => {
+  const { isolation } = placement
   if (isolation === 'thread') return new ThreadHost(standby, permissionFlags(grants, reach))
   // Loaded when it is needed: the guest's code comes with it.
   if (isolation === 'inline') return new (await import('../sandbox/host/inline.js')).InlineHost()
@@ -33,9 +34,5 @@ export const placeFor = async (
     const [{ ProcessHost }, needsHooks] = await Promise.all([import('../sandbox/host/process.js'), needsModuleHooks(source)])
     return ProcessHost.make({ name, root, dataDir, grants, memory, needsHooks })
   }
-  throw new PlugbayError(
-    'ISOLATION_UNAVAILABLE',
-    `Plugin '${name}' asks for isolation "${isolation}", which this version does not have yet. Use "process", "thread" or "inline".`,
-    { plugin: name, details: { isolation } },
-  )
+  throw isolationUnavailable(name, placement)
 }

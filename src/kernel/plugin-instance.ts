@@ -1,11 +1,12 @@
 /** A plugin as the kernel knows it, across its generations. */
+import { Demotion } from './demotion.js'
 import type { Generation } from './generation.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import type { EffectiveRestart } from './options.js'
 import { RestartRecord } from './restart-record.js'
 
-/** One fault of a plugin: a crash, a start or a replacement that failed, or the end of its restarts. */
+/** One fault of a plugin: a crash, a start or a replacement that failed, the end of its restarts; or what came of faults: that it was demoted. */
 export interface FaultRecord {
   /** Milliseconds since 1970. */
   at: number
@@ -31,6 +32,7 @@ export class PluginInstance {
   /** Restarts after crashes, in all, and what the next one depends on. */
   restarts = 0
   readonly record = new RestartRecord()
+  readonly demotion = new Demotion()
   /** The newest faults, the oldest first. */
   history: FaultRecord[] = []
   lastExit: { at: number; code?: number; reason: string } | undefined

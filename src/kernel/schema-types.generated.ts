@@ -48,7 +48,7 @@ export interface ManifestFile {
   grpc?: Record<string, unknown> | undefined
 }
 
-/** inline: in the kernel's own thread. thread: in a worker thread of its own. process and grpc: out of process (reserved, not built yet). */
+/** inline: in the kernel's own thread. thread: in a worker thread of its own. process: in a process of its own. grpc: reserved, not built yet. */
 export type Isolation = 'inline' | 'thread' | 'process' | 'grpc'
 
 /** Semver ranges by plugin name. */
@@ -100,6 +100,8 @@ export interface RestartPolicy {
   strategy?: 'one-for-one' | 'rest-for-one' | undefined
   /** What becomes of those that depend on it when it failed and is not restarted: they are stopped, or left running. Default: "stop". */
   onGiveUp?: 'stop' | 'leave' | undefined
+  /** Move the plugin from its thread to a process of its own after so many faults. Left out: never. */
+  demote?: Demote | undefined
 }
 
 /** Waits that grow from one attempt to the next, with jitter. */
@@ -110,6 +112,14 @@ export interface Backoff {
   max?: number | undefined
   /** What each wait is multiplied by to give the next. Default: 2. */
   factor?: number | undefined
+}
+
+/** How many faults in which time move a plugin from its thread to a process. */
+export interface Demote {
+  /** The fault after which it is moved. Default: 3. */
+  after?: number | undefined
+  /** The window in which faults are counted, in ms. Default: 60000. */
+  within?: number | undefined
 }
 
 /** Actions allowed on a resource. */
@@ -180,6 +190,8 @@ export interface OptionsFile {
   roles?: Record<string, Permission[]> | undefined
   /** What plugins may do, by plugin name. An entry takes the place of what the plugin's manifest asks for, and is all that it may do. */
   grants?: Record<string, PluginGrants> | undefined
+  /** Where plugins run, by plugin name, whatever their manifests say. */
+  isolation?: Record<string, Isolation> | undefined
 }
 
 /** What holds for a plugin whose manifest does not say otherwise. */

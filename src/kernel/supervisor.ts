@@ -33,6 +33,8 @@ export interface SupervisorOptions {
   emit<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void
   /** The change has been carried out: it holds for later generations too. */
   adopt(instance: PluginInstance, change: Change): void
+  /** Whether it runs in a thread that nobody but its manifest or the defaults asked for. */
+  demotable(instance: PluginInstance): boolean
   /** It runs again after a crash. */
   cameBack(instance: PluginInstance): void
   /** It failed, and is not started again. */
@@ -168,10 +170,14 @@ export class Supervisor {
   /** It ended, or its restart failed: the policy says what comes next. */
   #ended(instance: PluginInstance, generation: number, faulty: boolean, error: Error, lost?: number): void {
     const { max, within } = instance.restart
+    const demoted = faulty && this.#options.demotable(instance) && instance.demotion.fault(instance.restart)
+    // Faults in its thread say nothing about it in a process.
+    if (demoted) instance.record.forget()
     const verdict = instance.record.ended(instance.restart, faulty)
     const { restartIn } = verdict
     // A failed restart was told as such.
     if (lost !== undefined) this.#fault(instance, generation, error, { lost, ...(restartIn === undefined ? {} : { restartIn }) })
+    if (demoted) this.#demoted(instance, generation, error)
     if (restartIn !== undefined) {
       instance.retry = setTimeout(() => void this.#restart(instance), restartIn)
       return
@@ -187,6 +193,16 @@ export class Supervisor {
       ),
       faulty,
     )
+  }
+
+  #demoted(instance: PluginInstance, generation: number, error: Error): void {
+    const { name, restart } = instance
+    const { after = 0, within = 0 } = restart.demote ?? {}
+    const reason =
+      `Plugin '${name}' had ${times(after, 'fault')} within ${within} ms in its thread (restart.demote): it runs in a process from its next start on, ` +
+      `until its files change or it is reloaded. The last fault: ${error.message}`
+    instance.remember({ at: Date.now(), code: undefined, message: reason, generation })
+    this.#options.emit('plugin:demoted', { name, generation, from: 'thread', to: 'process', reason })
   }
 
   async #restart(instance: PluginInstance): Promise<void> {

@@ -85,6 +85,8 @@ export interface GuestNotices {
   failure: [subscription: number, topic: string, event: string]
   /** The guest refused by itself what its plugin has no permission for: `[resource, action, times]`. */
   denied: [resource: string, action: string, times: number]
+  /** While permissions are learnt: the plugin used what the kernel does not see, told once: `[resource, action]`. */
+  used: [resource: string, action: string]
   /** `[level, message]`, the fields. */
   log: [level: LogLevel, message: string]
 }

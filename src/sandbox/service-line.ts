@@ -139,20 +139,23 @@ export class ServiceClient {
   readonly proxy: ServiceProxy
   readonly #methods: readonly string[]
   readonly #denied: ReadonlyMap<string, () => PlugbayError>
+  readonly #record: ((method: string) => void) | undefined
   #line: ConsumerLine | undefined
   #gone: PlugbayError
 
-  /** `denied`: the methods that its user may not call, with what each call is answered. */
+  /** `denied`: the methods that its user may not call, with what each call is answered; `record`: takes each method that is called. */
   constructor(
     name: string,
     methods: readonly string[],
     port: MessagePort,
     options: CallOptions,
     denied: ReadonlyMap<string, () => PlugbayError> = new Map(),
+    record?: (method: string) => void,
   ) {
     this.name = name
     this.#methods = methods.filter((method) => !denied.has(method))
     this.#denied = denied
+    this.#record = record
     this.#gone = new PlugbayError('SERVICE_GONE', `Service '${name}' was released: use it again to call it.`)
     this.#line = new ConsumerLine(port, name)
     this.proxy = this.#makeProxy(options)
@@ -170,8 +173,14 @@ export class ServiceClient {
     })
     const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }
     const proxy = Object.create(unknown) as ServiceProxy
+    const record = this.#record
     for (const method of this.#methods) {
       proxy[method] = (...args) => this.#call(method, args, made)
+      if (record === undefined) continue
+      proxy[method] = (...args) => {
+        record(method)
+        return this.#call(method, args, made)
+      }
     }
     Object.defineProperty(proxy, '$with', { value: (more: CallOptions) => this.#makeProxy({ ...options, ...more }) })
     return proxy

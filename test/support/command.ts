@@ -1,10 +1,10 @@
 /** Runs the built command as a real process, and makes folders for it to run in. */
-import { execFile } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished, vi } from 'vitest'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 export const bin = join(root, 'dist/cli/plugbay.js')
@@ -28,6 +28,38 @@ export const node = (args: string[], cwd: string, env: NodeJS.ProcessEnv = {}): 
 
 /** Runs `plugbay <args>` to its end. */
 export const plugbay = (args: string[], cwd: string, env?: NodeJS.ProcessEnv): Promise<Outcome> => node([bin, ...args], cwd, env)
+
+/** The command while it runs. */
+export interface RunningCommand {
+  child: ChildProcess
+  /** All it wrote so far, to either stream. */
+  output(): string
+  /** Resolves when the output fits. */
+  says(what: string | RegExp): Promise<void>
+  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+}
+
+/** Starts `plugbay <args>`; what still runs when the test ends is killed. */
+export const run = (args: string[], cwd: string): RunningCommand => {
+  const child = spawn(process.execPath, [bin, ...args], {
+    cwd,
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let text = ''
+  child.stdout.on('data', (chunk) => (text += String(chunk)))
+  child.stderr.on('data', (chunk) => (text += String(chunk)))
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal }))
+  })
+  const says = (what: string | RegExp) =>
+    vi.waitFor(() => (typeof what === 'string' ? expect(text).toContain(what) : expect(text).toMatch(what)), {
+      timeout: 15_000,
+      interval: 20,
+    })
+  return { child, output: () => text, says, ended }
+}
 
 /** A folder with these files, removed after the test. Objects are written as JSON. */
 export const folderWith = (files: Record<string, string | object> = {}): string => {

@@ -8,11 +8,13 @@ export class GuestPermissions {
   readonly #plugin: string
   readonly #set: PermissionSet
   readonly #denials: Denials
+  readonly #tellUsed: ((resource: string, action: string) => void) | undefined
 
   constructor(conversation: Conversation, plugin: string, granted: Granted) {
     this.#plugin = plugin
     this.#set = new PermissionSet(granted)
     this.#denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
+    this.#tellUsed = granted.learning ? (resource, action) => conversation.notify('used', [resource, action]) : undefined
   }
 
   has(resource: string, action: string): boolean {
@@ -32,6 +34,18 @@ export class GuestPermissions {
   /** Throws PERMISSION_DENIED. */
   assertSubscribe(pattern: string): void {
     if (!this.#set.maySubscribe(pattern)) throw this.#denied(`bus:${pattern}`, 'subscribe')
+  }
+
+  /** While permissions are learnt: takes each method of the service that is called, and tells the kernel of it once. */
+  recordCalls(service: string): ((method: string) => void) | undefined {
+    const tell = this.#tellUsed
+    if (tell === undefined) return undefined
+    const told = new Set<string>()
+    return (method) => {
+      if (told.has(method)) return
+      told.add(method)
+      tell(`service:${service}`, `call:${method}`)
+    }
   }
 
   /** The methods of a service that the plugin may not call, with what each call is answered. */

@@ -80,7 +80,7 @@ export class GuestServices {
   async use(name: string, { range = '*', wait = USE_WAIT, ...options }: UseOptions = {}): Promise<ServiceProxy> {
     const found = await this.#ask('use', { name, range, wait }, options.signal)
     const denied = this.#permissions.deniedMethods(name, found.methods)
-    const client = new ServiceClient(name, found.methods, found.port as MessagePort, options, denied)
+    const client = new ServiceClient(name, found.methods, found.port as MessagePort, options, denied, this.#permissions.recordCalls(name))
     this.#used.set(found.use, client)
     return client.proxy
   }

@@ -102,6 +102,7 @@ const sandboxFlags = (place: Place): string[] => {
   const net = grants.net.length > 0
   const read = readable(place)
   const write = writable(place)
+  const whole = read.includes('*') || write.includes('*')
   const bind = (flag: string, paths: readonly string[]): string[] => paths.flatMap((path) => [flag, path, path])
   return [
     ...ALONE,
@@ -109,12 +110,9 @@ const sandboxFlags = (place: Place): string[] => {
     ...(read.includes('*') ? ['--ro-bind', '/', '/'] : bind('--ro-bind-try', [...SYSTEM, ...(net ? SYSTEM_NET : [])])),
     ...(write.includes('*') ? ['--bind', '/', '/'] : []),
     ...['--dev', '/dev', '--proc', '/proc'],
-    ...(read.includes('*') || write.includes('*') ? [] : ['--tmpfs', '/tmp']),
-    ...bind('--ro-bind-try', [realpathSync(process.execPath), process.execPath, ...read.filter((path) => path !== '*')]),
-    ...bind(
-      '--bind',
-      write.filter((path) => path !== '*'),
-    ),
+    // Where all is there already, nothing is put over it: a link in the way could not be.
+    ...(whole ? [] : ['--tmpfs', '/tmp', ...bind('--ro-bind-try', [realpathSync(process.execPath), process.execPath, ...read])]),
+    ...(write.includes('*') ? [] : bind('--bind', write)),
     '--chdir',
     root,
   ]

@@ -35,10 +35,10 @@ describe('plugbay check', () => {
     expect(await plugbay(['check'], folder)).toEqual({
       code: 0,
       stdout: [
-        'database  may publish all; subscribe all; provide database; read data; write data; connect db.example.com',
-        'free      may publish all; subscribe all; provide all; call all',
-        'guest     may nothing',
-        'users     may publish all; subscribe all; call database.get, database.all',
+        'database  in thread (default)  may publish all; subscribe all; provide database; read data; write data; connect db.example.com',
+        'free      in thread (default)  may publish all; subscribe all; provide all; call all',
+        'guest     in thread (default)  may nothing',
+        'users     in thread (default)  may publish all; subscribe all; call database.get, database.all',
         '',
         "! grants has 'gest', but there is no plugin of that name. Did you mean 'guest'?",
         '✓ 4 plugins in 1 wave would start; nothing to mend.',
@@ -151,6 +151,39 @@ describe('plugbay check', () => {
     expect(await plugbay(['check'], folder, { PLUGBAY_TEST_UNSET: 'x' })).toMatchObject({
       stdout: expect.stringContaining('1 problem; 1 plugin in 1 wave'),
     })
+  })
+
+  test('shows where each plugin runs and who chose that, once one has a place of its own', async () => {
+    const folder = folderWith({
+      ...pluginsWith({
+        moved: { isolation: 'thread' },
+        own: { isolation: 'inline' },
+        weak: { restart: { demote: { after: 3 } } },
+        free: {},
+      }),
+      'plugbay.config.json': { plugins: './plugins', isolation: { moved: 'inline', movd: 'thread' } },
+    })
+    const { code, stdout } = await plugbay(['check'], folder)
+    const may = 'may publish all; subscribe all; provide all; call all'
+    expect(stdout.split('\n').slice(0, 6)).toEqual([
+      `free   in thread (default)                          ${may}`,
+      `moved  in inline (operator)                         ${may}`,
+      `own    in inline (manifest)                         ${may}`,
+      `weak   in thread (default, process after 3 faults)  ${may}`,
+      '',
+      "! isolation has 'movd', but there is no plugin of that name. Did you mean 'moved'?",
+    ])
+    expect(code).toBe(0)
+  })
+
+  test('refuses a kind of place that there is not, with its nearest', async () => {
+    const folder = folderWith({
+      ...pluginsWith({ free: {} }),
+      'plugbay.config.json': { plugins: './plugins', isolation: { free: 'proces' } },
+    })
+    const { code, stdout } = await plugbay(['check'], folder)
+    expect(stdout).toMatch(/OPTIONS_INVALID.*isolation\.free.*Did you mean 'process'/s)
+    expect(code).toBe(1)
   })
 
   test('says which kind of isolation is not there yet', async () => {

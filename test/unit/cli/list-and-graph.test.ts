@@ -16,11 +16,11 @@ describe('plugbay list', () => {
   test('shows where each runs, when it starts, what it needs, and why one does not', async () => {
     const { code, stdout } = await plugbay(['list'], folder())
     expect(stdout.split('\n').slice(0, 5)).toEqual([
-      'name      version  runs    starts              needs',
-      'database  1.2.0    inline  wave 1',
-      'lost      1.0.0    thread  DEPENDENCY_MISSING  billing ^3.0.0',
-      'off       1.0.0    thread  disabled',
-      'users     1.0.0    thread  wave 2              database ^1.0.0, logger * (optional)',
+      'name      version  runs    chosen by  starts              needs',
+      'database  1.2.0    inline  manifest   wave 1',
+      'lost      1.0.0    thread  default    DEPENDENCY_MISSING  billing ^3.0.0',
+      'off       1.0.0    thread  default    disabled',
+      'users     1.0.0    thread  default    wave 2              database ^1.0.0, logger * (optional)',
     ])
     expect(stdout).toContain("'billing' (^3.0.0) is not there")
     expect(code).toBe(0)
@@ -29,7 +29,7 @@ describe('plugbay list', () => {
   test('gives the same as JSON', async () => {
     const { stdout } = await plugbay(['list', '--json'], folder())
     expect(JSON.parse(stdout)).toMatchObject([
-      { name: 'database', version: '1.2.0', isolation: 'inline', wave: 0, enabled: true },
+      { name: 'database', version: '1.2.0', isolation: 'inline', isolationFrom: 'manifest', demote: null, wave: 0, enabled: true },
       { name: 'lost', wave: null, error: { code: 'DEPENDENCY_MISSING' } },
       { name: 'off', wave: null, enabled: false, conflicts: { database: '*' } },
       { name: 'users', wave: 1, dependencies: { database: '^1.0.0' } },

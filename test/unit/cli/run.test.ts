@@ -1,39 +1,8 @@
 /** `plugbay dev` and `plugbay start` as real processes: boot, run, replace, stop. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { bin, folderWith, plugbay, pluginsWith } from '../../support/command.js'
-
-interface Running {
-  child: ChildProcess
-  /** All it wrote so far, to either stream. */
-  output(): string
-  /** Resolves when the output fits. */
-  says(what: string | RegExp): Promise<void>
-  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
-}
-
-const run = (args: string[], cwd: string): Running => {
-  const child = spawn(process.execPath, [bin, ...args], {
-    cwd,
-    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  let text = ''
-  child.stdout.on('data', (chunk) => (text += String(chunk)))
-  child.stderr.on('data', (chunk) => (text += String(chunk)))
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
-    child.on('close', (code, signal) => resolve({ code, signal }))
-  })
-  const says = (what: string | RegExp) =>
-    vi.waitFor(() => (typeof what === 'string' ? expect(text).toContain(what) : expect(text).toMatch(what)), {
-      timeout: 15_000,
-      interval: 20,
-    })
-  return { child, output: () => text, says, ended }
-}
+import { describe, expect, test } from 'vitest'
+import { folderWith, plugbay, pluginsWith, run } from '../../support/command.js'
 
 const plugin = (body: string): string => `export default { ${body} }`
 

@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest'
 import {
   DEFAULT_LIMITS,
   DEFAULT_RESTART,
-  effectiveIsolation,
   effectiveLimits,
   effectiveRestart,
   type KernelOptions,
@@ -53,6 +52,7 @@ describe('resolved options', () => {
           backoff: { initial: 100, max: 30000, factor: 2 },
           strategy: 'one-for-one',
           onGiveUp: 'stop',
+          demote: undefined,
         },
       },
       maxConcurrency: Math.max(2, availableParallelism()),
@@ -62,6 +62,8 @@ describe('resolved options', () => {
       env: process.env,
       roles: {},
       grants: {},
+      isolation: {},
+      learn: false,
     })
   })
 
@@ -152,8 +154,13 @@ describe('what holds for one plugin', () => {
       max: 2,
       backoff: { initial: 5, max: 30000, factor: 3 },
     })
-    expect(effectiveIsolation({}, defaults)).toBe('inline')
-    expect(effectiveIsolation({ isolation: 'thread' }, defaults)).toBe('thread')
+  })
+
+  test('demotes after three faults in a minute, where it does at all and nothing else is said', () => {
+    expect(effectiveRestart({ restart: { demote: {} } }, defaults).demote).toEqual({ after: 3, within: 60_000 })
+    const demoting = resolveOptions({ defaults: { restart: { demote: { after: 2, within: 5 } } } }).defaults
+    expect(effectiveRestart({ restart: { max: 1 } }, demoting).demote).toEqual({ after: 2, within: 5 })
+    expect(effectiveRestart({}, defaults).demote).toBeUndefined()
   })
 
   test('is the defaults where the manifest says nothing', () => {

@@ -1,0 +1,216 @@
+/** Learning: what real plugins use is recorded instead of refused, and the least permissions that follow are enough for them, and no more. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import type { Kernel, KernelOptions, Permission } from 'plugbay'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { emptyFolder, kernelWith, pluginCode, startedWith } from '../support/plugin-folder.js'
+
+/** A server that answers, and its port. */
+const listening = async (): Promise<number> => {
+  const server = createServer((_request, response) => response.end('here'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+const learnedOf = async (kernel: Kernel, name: string) => {
+  const found = (await kernel.learned()).find(({ plugin }) => plugin === name)
+  if (found === undefined) throw new Error(`nothing was learnt of '${name}'`)
+  return found
+}
+
+/** Uses some of everything. */
+const greedy = (file: string, port: number): string =>
+  pluginCode(
+    {
+      start: `
+        const users = await ctx.services.use('users')
+        ctx.bus.subscribe('user.*', () => {})
+        ctx.bus.subscribe('user.login', () => {})
+        await ctx.services.provide('greeter', { greet: () => 'hello' })
+        for (const id of [1, 2, 3, 4, 5]) await ctx.bus.publish('order.' + id + '.paid')
+        await ctx.bus.publish('user.welcome', { mode: process.env.GREETER_MODE, cpus: cpus().length })
+        await users.find('1')
+        await users.find('2')
+        await ctx.fs.readFile(${JSON.stringify(file)}, 'utf8')
+        await ctx.fs.writeFile('own.txt', 'of its own folder')
+        await (await ctx.fetch('http://127.0.0.1:${port}/')).text()
+      `,
+    },
+    "import { cpus } from 'node:os'",
+  )
+
+describe.each(['thread', 'inline', 'process'] as const)('what a plugin in a place of kind %s used', (isolation) => {
+  const started = async (options: KernelOptions, permissions: readonly Permission[] | undefined, file: string, port: number) => {
+    const manifest = { isolation, ...(permissions ? { permissions } : {}) }
+    const running = await kernelWith({ greeter: { manifest, code: greedy(file, port) } }, options)
+    running.kernel.services.provide('users', { find: (id: string) => id, remove: () => {} })
+    await running.kernel.start()
+    return running
+  }
+
+  test('is learnt, and is enough for it', async () => {
+    const file = join(emptyFolder(), 'notes.txt')
+    writeFileSync(file, 'hello')
+    const port = await listening()
+    const learning = await started({ learn: true }, [{ resource: 'bus:nothing.else', actions: ['publish'] }], file, port)
+    expect(learning.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+    const learned = await learnedOf(learning.kernel, 'greeter')
+    expect(learned).toEqual({
+      plugin: 'greeter',
+      manifestPath: join(learning.folder, 'greeter/plugin.json'),
+      asked: [{ resource: 'bus:nothing.else', actions: ['publish'] }],
+      least: [
+        { resource: 'bus:order.*.paid', actions: ['publish'] },
+        { resource: 'bus:user.*', actions: ['subscribe'] },
+        { resource: 'bus:user.welcome', actions: ['publish'] },
+        { resource: 'service:greeter', actions: ['provide'] },
+        { resource: 'service:users', actions: ['call:find'] },
+        { resource: `fs:${file}`, actions: ['read'] },
+        { resource: `net:127.0.0.1:${port}`, actions: ['connect'] },
+        { resource: 'env:GREETER_MODE', actions: ['read'] },
+        { resource: 'builtin:os', actions: ['import'] },
+      ],
+      notes: [],
+    })
+    await learning.kernel.stop()
+    expect(await learnedOf(learning.kernel, 'greeter')).toEqual(learned)
+
+    const held = await started({}, learned.least, file, port)
+    expect(held.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+    expect(held.faults).toEqual([])
+  })
+})
+
+describe('learning', () => {
+  test('leaves what the operator grants as it is', async () => {
+    const { kernel, faults } = await startedWith(
+      {
+        held: pluginCode({ start: "await ctx.bus.publish('secret')" }),
+        free: {
+          manifest: { permissions: [{ resource: 'bus:free', actions: ['publish'] }] },
+          code: pluginCode({ start: "await ctx.bus.publish('secret')" }),
+        },
+      },
+      { learn: true, grants: { held: {} } },
+    )
+    expect(kernel.plugins()).toMatchObject([
+      { name: 'free', state: 'running' },
+      { name: 'held', state: 'failed', permissions: [] },
+    ])
+    expect(faults.map(({ name }) => name)).toContain('held')
+    expect((await kernel.learned()).map(({ plugin }) => plugin)).toEqual(['free'])
+  })
+
+  test('adds nothing that a role of the plugin allows', async () => {
+    const { kernel } = await startedWith(
+      {
+        shop: {
+          manifest: { roles: ['talks'] },
+          code: pluginCode({ start: "await ctx.bus.publish('user.login'); await ctx.bus.publish('order.paid')" }),
+        },
+      },
+      { learn: true, roles: { talks: [{ resource: 'bus:user.*', actions: ['*'] }] } },
+    )
+    expect((await learnedOf(kernel, 'shop')).least).toEqual([{ resource: 'bus:order.paid', actions: ['publish'] }])
+  })
+
+  test('names files within the project by their way from the plugin, and the folder for many of one', async () => {
+    const { kernel, folder } = await kernelWith(
+      {
+        reader: pluginCode({
+          start: `
+            for (const name of ['a', 'b', 'c', 'd']) await ctx.fs.readFile(ctx.dataDir + '/../../shared/many/' + name, 'utf8')
+            await ctx.fs.writeFile(ctx.dataDir + '/../../shared/one.txt', '')
+          `,
+        }),
+      },
+      { learn: true },
+    )
+    mkdirSync(join(folder, 'shared/many'), { recursive: true })
+    for (const name of ['a', 'b', 'c', 'd']) writeFileSync(join(folder, 'shared/many', name), name)
+    await kernel.start()
+    expect((await learnedOf(kernel, 'reader')).least).toEqual([
+      { resource: 'fs:../shared/many', actions: ['read'] },
+      { resource: 'fs:../shared/one.txt', actions: ['write'] },
+    ])
+  })
+
+  test('says what it cannot see: files and hosts that are reached through modules of Node', async () => {
+    const code = pluginCode({ start: 'void [fs, net]' }, "import fs from 'node:fs'\nimport net from 'net'\nimport 'node:child_process'")
+    const files = { resource: 'fs:data', actions: ['read', 'write'] }
+    const permissions = [files, { resource: 'env:HOME', actions: ['read'] }]
+    const { kernel } = await startedWith({ raw: { manifest: { permissions }, code } }, { learn: true })
+    const { least, notes } = await learnedOf(kernel, 'raw')
+    expect(least).toEqual([files, { resource: 'child', actions: ['use'] }])
+    expect(notes).toEqual(expect.arrayContaining([expect.stringContaining('node:net'), expect.stringContaining('node:fs')]))
+  })
+
+  test('keeps what packages may use that a plugin imports', async () => {
+    const permissions = [
+      { resource: 'env:*', actions: ['read'] },
+      { resource: 'addons', actions: ['use'] },
+    ]
+    const { kernel } = await startedWith(
+      {
+        user: {
+          manifest: { permissions },
+          code: pluginCode({ start: "if (process.env.NEVER) await import('a-package')" }),
+        },
+      },
+      { learn: true },
+    )
+    const { least, notes } = await learnedOf(kernel, 'user')
+    expect(least).toEqual(permissions)
+    expect(notes).toContainEqual(expect.stringContaining('(a-package)'))
+  })
+
+  test('opens nothing: what is said of a kind that would be free without it stays, where none of it was used', async () => {
+    const permissions = [
+      { resource: 'bus:a', actions: ['publish'] },
+      { resource: 'net:b', actions: ['connect'] },
+    ]
+    const { kernel } = await startedWith({ still: { manifest: { permissions }, code: pluginCode({ start: '' }) } }, { learn: true })
+    const { least, notes } = await learnedOf(kernel, 'still')
+    expect(least).toEqual([{ resource: 'bus:a', actions: ['publish'] }])
+    expect(notes).toEqual([
+      expect.stringMatching(/nothing on the bus: .* kept/) as string,
+      expect.stringMatching(/no service: all is free/) as string,
+    ])
+  })
+
+  test('gives no more methods of a service that was found and not called than there were', async () => {
+    const permissions = [
+      { resource: 'service:users', actions: ['call:find', 'provide'] },
+      { resource: 'service:others', actions: ['call'] },
+    ]
+    const { kernel } = await kernelWith(
+      {
+        finder: {
+          manifest: { permissions },
+          code: pluginCode({ start: "await ctx.services.use('users'); await ctx.services.use('more')" }),
+        },
+      },
+      { learn: true },
+    )
+    for (const name of ['users', 'more']) kernel.services.provide(name, { find: () => 1, remove: () => 2 })
+    await kernel.start()
+    expect((await learnedOf(kernel, 'finder')).least).toEqual([
+      { resource: 'service:more', actions: ['call'] },
+      { resource: 'service:users', actions: ['call:find'] },
+    ])
+  })
+
+  test('is told of in the log, and is off unless it is asked for', async () => {
+    const { kernel, lines } = await startedWith({ quiet: pluginCode({ start: "await ctx.bus.publish('a')" }) }, { learn: true })
+    expect(lines).toContainEqual(expect.objectContaining({ level: 'warn', message: expect.stringContaining('not enforced') as string }))
+    expect(await kernel.learned()).toHaveLength(1)
+    const other = await startedWith({ quiet: pluginCode({ start: "await ctx.bus.publish('a')" }) })
+    expect(await other.kernel.learned()).toEqual([])
+  })
+})
