@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
 import type { PermissionSet } from '../permission-set.js'
+import type { CpuProfile } from '../sandbox/cpu-profile.js'
 import type { Grants } from '../sandbox/grants.js'
 import { LogBudget } from '../sandbox/log-budget.js'
 import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
@@ -11,6 +12,7 @@ import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protoc
 import { Conversation } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
 import { Gateway, type Plane } from './gateway.js'
+import type { Guilt } from './guilt.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import { limitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
@@ -24,6 +26,8 @@ export interface GenerationOptions {
   config: object
   limits: EffectiveLimits
   dataDir: string
+  /** Where profiles of plugins that break a limit are kept. */
+  profiles: string
   permissions: PermissionSet
   host: PluginHost
   plane: Plane
@@ -236,10 +240,24 @@ export class Generation {
     void this.host.kill(reason.message)
   }
 
-  /** Where it comes up, the limits of its phases say how long that may take. */
   #breached(breach: Breach): void {
-    if (this.#ending || this.#dead || (breach.limit !== 'memory' && (this.state === 'initializing' || this.state === 'starting'))) return
-    const error = limitError(this.name, this.number, breach)
+    if (!this.#minds(breach)) return
+    if (breach.profile === undefined) this.#condemn(breach)
+    else void this.#blame(breach.profile).then((guilt) => this.#minds(breach) && this.#condemn(breach, guilt))
+  }
+
+  /** Where it comes up, the limits of its phases say how long that may take. */
+  #minds({ limit }: Breach): boolean {
+    return !this.#ending && !this.#dead && (limit === 'memory' || (this.state !== 'initializing' && this.state !== 'starting'))
+  }
+
+  async #blame(profile: CpuProfile): Promise<Guilt> {
+    const { guiltOf } = await import('./guilt.js')
+    return guiltOf(profile, this.source, this.number, this.#options.profiles)
+  }
+
+  #condemn(breach: Breach, guilt?: Guilt): void {
+    const error = limitError(this.name, this.number, breach, guilt)
     this.#quarantine(error, { expected: false, error })
     void this.host.kill(error.message)
   }

@@ -487,6 +487,8 @@ export class Kernel implements AsyncDisposable {
       config,
       limits,
       dataDir,
+      // No plugin can be named so.
+      profiles: join(this.#options.dataDir, '.profiles'),
       permissions,
       host,
       plane: this.#plane,

@@ -1,6 +1,7 @@
 /** The error of a plugin that went past a limit: which, by how much, and what mends it. */
 import { PlugbayError } from '../errors.js'
 import type { Breach } from '../sandbox/plugin-host.js'
+import type { Guilt } from './guilt.js'
 
 const HELD: Record<NonNullable<Breach['how']>, string> = {
   spinning:
@@ -32,5 +33,20 @@ const text = ({ limit, allowed, observed, how = 'unknown' }: Breach): string => 
   }
 }
 
-export const limitError = (plugin: string, generation: number, breach: Breach): PlugbayError =>
-  new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}`, { plugin, details: { ...breach, generation } })
+/** Of a thread that computes: in which function. */
+const where = ({ limit, how = 'unknown' }: Breach, guilt: Guilt | undefined): string => {
+  const hottest = guilt?.frames[0]
+  const file = guilt?.profile === undefined ? '' : ` The whole CPU profile, for DevTools: ${guilt.profile}`
+  if (hottest !== undefined)
+    return ` Before that, ${Math.round(hottest.share * 100)} % of the time in its code went into '${hottest.function}' (${hottest.file}:${hottest.line}).${file}`
+  if (file !== '') return file
+  return limit === 'hang' && (how === 'spinning' || how === 'computing')
+    ? ' In which function cannot be told: it did not answer the profiler.'
+    : ''
+}
+
+export const limitError = (plugin: string, generation: number, { profile: _, ...breach }: Breach, guilt?: Guilt): PlugbayError =>
+  new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}${where(breach, guilt)}`, {
+    plugin,
+    details: { ...breach, generation, ...guilt },
+  })

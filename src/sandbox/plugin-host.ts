@@ -1,5 +1,6 @@
 /** The place where one generation of a plugin runs: the one interface that inline, thread, process and remote implement. */
 import type { Channel } from './channel.js'
+import type { CpuProfile } from './cpu-profile.js'
 
 export type HostKind = 'inline' | 'thread' | 'process' | 'grpc'
 
@@ -37,6 +38,8 @@ export interface Breach {
   observed: number
   /** Of a hang: what holds the thread, as far as this Node and this system tell. */
   how?: 'spinning' | 'native computation' | 'blocked' | 'waiting' | 'computing' | 'blocked or waiting' | 'unknown'
+  /** Of one that computes: what it did before the limit, where that can be seen. */
+  profile?: CpuProfile
 }
 
 /**

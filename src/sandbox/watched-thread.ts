@@ -3,6 +3,7 @@ import { setPriority } from 'node:os'
 import type { MessagePort, Worker } from 'node:worker_threads'
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { type Ask, CELL } from './pulse.js'
+import { SUSPECT_FOR, Suspicion } from './suspicion.js'
 import { threadCpu } from './thread-cpu.js'
 
 /** The kernel's end of a thread's signs of life. */
@@ -36,6 +37,9 @@ const CPU_WINDOW = 5_000
 /** The priority of a thread that takes more than its share. */
 const LOW_PRIORITY = 10
 
+/** What a profile can tell more of. */
+const COMPUTES = new Set<Breach['how']>(['spinning', 'computing', 'unknown'])
+
 export class WatchedThread {
   readonly limits: PlaceLimits
   /** MB of heap and external memory, as last told. */
@@ -59,6 +63,10 @@ export class WatchedThread {
   #cpuAtDoubt: { ms: number; at: number } | undefined
   #window: { since: number; active: number; cpu: number | undefined }
   #lowered = false
+  readonly #hangs: Suspicion
+  /** Why it was suspected. */
+  #how: NonNullable<Breach['how']> = 'unknown'
+  readonly #takesMore: Suspicion
 
   constructor(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number) {
     this.#subject = subject
@@ -66,6 +74,8 @@ export class WatchedThread {
     this.#breached = breached
     this.#movedAt = at
     this.#window = { since: at, active: 0, cpu: undefined }
+    this.#hangs = new Suspicion(subject.worker)
+    this.#takesMore = new Suspicion(subject.worker)
   }
 
   /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
@@ -89,6 +99,7 @@ export class WatchedThread {
       this.#told = false
       this.#cpuAtDoubt = undefined
       this.#processAtDoubt = undefined
+      if (this.#hangs.raised) this.#hangs.drop()
     } else this.#doubt(at, memory)
     this.#remember(at, active, memory)
     if (this.limits.cpu < 1) this.#share(at, active)
@@ -106,9 +117,24 @@ export class WatchedThread {
       const cpu = threadCpu(cells[CELL.tid] as number)
       this.#cpuAtDoubt = cpu && { ms: cpu.ms, at: performance.now() }
     }
-    if (still < this.limits.hang || this.#told) return
+    const { hang } = this.limits
+    if (this.#told || still < hang - Math.min(SUSPECT_FOR, hang / 2)) return
+    if (still < hang) {
+      if (this.#hangs.raised) return
+      this.#how = this.#diagnosis(at)
+      if (COMPUTES.has(this.#how)) this.#hangs.raise()
+      return
+    }
     this.#told = true
-    this.#breached({ limit: 'hang', allowed: this.limits.hang, observed: Math.round(still), how: this.#diagnosis(at) })
+    // Being recorded, it takes its time to answer.
+    const how = this.#hangs.raised ? this.#how : this.#diagnosis(at)
+    this.#tell({ limit: 'hang', allowed: hang, observed: Math.round(still), how }, this.#hangs)
+  }
+
+  /** At once, or when the thread has handed over what was recorded of it. */
+  #tell(breach: Breach, suspicion: Suspicion): void {
+    if (suspicion.raised) void suspicion.take().then((profile) => this.#breached(profile === undefined ? breach : { ...breach, profile }))
+    else this.#breached(breach)
   }
 
   /** What keeps it. It differs in what the thread takes of a processor, and in whether V8 can still interrupt it. */
@@ -195,7 +221,11 @@ export class WatchedThread {
   /** Who takes more than its share over a window gets a lower priority, if the system has one for threads; who does so again has broken the limit. */
   #share(at: number, active: number): void {
     const elapsed = at - this.#window.since
-    if (elapsed < CPU_WINDOW && this.#window.active > 0) return
+    if (elapsed < CPU_WINDOW && this.#window.active > 0) {
+      const suspect = this.#lowered && elapsed >= CPU_WINDOW - SUSPECT_FOR && active - this.#window.active > this.limits.cpu * elapsed
+      if (suspect) this.#takesMore.raise()
+      return
+    }
     const tid = this.#subject.cells[CELL.tid] as number
     const cpu = threadCpu(tid)?.ms
     // Being busy is an upper bound of what was computed.
@@ -203,11 +233,14 @@ export class WatchedThread {
     const first = this.#window.active === 0
     this.#window = { since: at, active, cpu }
     const share = ms / elapsed
-    if (first || share <= this.limits.cpu) return
+    if (first || share <= this.limits.cpu) {
+      if (this.#takesMore.raised) this.#takesMore.drop()
+      return
+    }
     if (!this.#lowered && tid !== 0) {
       this.#lowered = true
       setPriority(tid, LOW_PRIORITY)
-    } else this.#breached({ limit: 'cpu', allowed: this.limits.cpu, observed: Math.round(share * 100) / 100 })
+    } else this.#tell({ limit: 'cpu', allowed: this.limits.cpu, observed: Math.round(share * 100) / 100 }, this.#takesMore)
   }
 }
 
