@@ -1,5 +1,6 @@
 /** The error of a plugin that went past a limit: which, by how much, and what mends it. */
 import { PlugbayError } from '../errors.js'
+import type { HeapReport } from '../sandbox/heap-report.js'
 import type { Breach } from '../sandbox/plugin-host.js'
 import type { Guilt } from './guilt.js'
 
@@ -16,11 +17,22 @@ const HELD: Record<NonNullable<Breach['how']>, string> = {
   unknown: 'its thread does not come back to its event loop. Look for a loop that never ends, or a call that blocks',
 }
 
-const text = ({ limit, allowed, observed, how = 'unknown' }: Breach): string => {
+/** What its memory is: objects or buffers, and what gives a leak away. */
+const madeOf = (report: HeapReport | undefined): string => {
+  if (report === undefined) return ''
+  const { heap, external, arrayBuffers, spaces, detachedContexts } = report
+  const largest = Object.entries(spaces ?? {}).slice(0, 2)
+  const inSpaces = largest.length > 0 ? ` (${largest.map(([name, size]) => `${name} ${size} MB`).join(', ')})` : ''
+  const buffers = arrayBuffers === undefined ? '' : ` (array buffers ${arrayBuffers} MB)`
+  const detached = detachedContexts > 0 ? ` ${detachedContexts} contexts of node:vm are detached and still held.` : ''
+  return `${heap} MB are in its heap${inSpaces}, ${external} MB outside of it${buffers}.${detached} `
+}
+
+const text = ({ limit, allowed, observed, how = 'unknown', heap }: Breach): string => {
   switch (limit) {
     case 'memory':
       return (
-        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory). ` +
+        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory). ${madeOf(heap)}` +
         'Look for what keeps growing in it, such as a cache or a queue without an end, or raise the limit.'
       )
     case 'hang':
@@ -45,8 +57,10 @@ const where = ({ limit, how = 'unknown' }: Breach, guilt: Guilt | undefined): st
     : ''
 }
 
-export const limitError = (plugin: string, generation: number, { profile: _, ...breach }: Breach, guilt?: Guilt): PlugbayError =>
-  new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}${where(breach, guilt)}`, {
+export const limitError = (plugin: string, generation: number, breach: Breach, guilt?: Guilt): PlugbayError => {
+  const { profile: _, ...observed } = breach
+  return new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}${where(breach, guilt)}`, {
     plugin,
-    details: { ...breach, generation, ...guilt },
+    details: { ...observed, generation, ...guilt },
   })
+}

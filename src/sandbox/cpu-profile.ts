@@ -26,14 +26,12 @@ export interface ProfileNode {
 
 /** Ends by itself after a while. */
 export interface Recording {
-  /** The profile so far; undefined where the thread cannot be reached, or does not answer, as in a native call. */
-  stop(): Promise<CpuProfile | undefined>
+  /** The profile so far; undefined where the thread cannot be reached, or does not hand it over within `patience` ms, as in a native call. */
+  stop(patience: number): Promise<CpuProfile | undefined>
 }
 
 /** Microseconds between two samples. */
 const INTERVAL = 500
-/** Milliseconds that the thread has to hand over its profile: a limit is broken, and must be told of. */
-const HAND_OVER = 80
 /** Samples that tell something. */
 const ENOUGH = 20
 /** Milliseconds after which a recording that nobody stopped ends. */
@@ -86,19 +84,19 @@ export const recordCpu = (worker: Worker): Recording => {
   let sureFrom: number | undefined
   void session.ask('Profiler.stopPreciseCoverage').then(() => (sureFrom = performance.now()))
   let ended: Promise<CpuProfile | undefined> | undefined
-  const end = async (): Promise<CpuProfile | undefined> => {
+  const end = async (patience: number): Promise<CpuProfile | undefined> => {
     clearTimeout(longest)
     const sureFor = sureFrom === undefined ? 0 : performance.now() - sureFrom
     let late: NodeJS.Timeout | undefined
-    const patience = new Promise<void>((resolve) => (late = setTimeout(resolve, HAND_OVER)))
-    const answer = await Promise.race([session.ask('Profiler.stop'), patience])
+    const tooLate = new Promise<void>((resolve) => (late = setTimeout(resolve, patience)))
+    const answer = await Promise.race([session.ask('Profiler.stop'), tooLate])
     clearTimeout(late)
     session.close()
     const { profile } = (answer ?? {}) as { profile?: CpuProfile }
     return profile && endOf(profile, sureFor)
   }
-  const stop = (): Promise<CpuProfile | undefined> => (ended ??= end())
-  const longest = setTimeout(() => void stop(), LONGEST).unref()
+  const stop = (patience: number): Promise<CpuProfile | undefined> => (ended ??= end(patience))
+  const longest = setTimeout(() => void stop(0), LONGEST).unref()
   return { stop }
 }
 

@@ -23,14 +23,14 @@ export class Suspicion {
 
   /** It was without a reason. */
   drop(): void {
-    void this.take()
+    void this.take(0)
   }
 
-  /** What was recorded, if anything was; ends the recording. */
-  async take(): Promise<CpuProfile | undefined> {
+  /** What was recorded, if the thread hands it over within so many milliseconds; ends the recording. */
+  async take(patience: number): Promise<CpuProfile | undefined> {
     const recording = this.#recording
     this.#recording = undefined
-    return (await recording)?.stop()
+    return (await recording)?.stop(patience)
   }
 
   get raised(): boolean {

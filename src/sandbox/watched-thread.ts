@@ -1,6 +1,7 @@
 /** One thread, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
 import { setPriority } from 'node:os'
-import type { MessagePort, Worker } from 'node:worker_threads'
+import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
+import { type HeapReport, reportOf, reportOfTold, type SeenHeap, type ToldHeap } from './heap-report.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { type Ask, CELL } from './pulse.js'
 import { SUSPECT_FOR, Suspicion } from './suspicion.js'
@@ -38,7 +39,10 @@ const CPU_WINDOW = 5_000
 const LOW_PRIORITY = 10
 
 /** What a profile can tell more of. */
-const COMPUTES = new Set<Breach['how']>(['spinning', 'computing', 'unknown'])
+const COMPUTES = new Set<Breach['how']>(['spinning', 'native computation', 'computing', 'unknown'])
+/** Milliseconds that a thread has to hand over its profile: few do not suffice, as long as it is not held by native code. */
+const HAND_OVER = 250
+const HAND_OVER_NATIVE = 50
 
 export class WatchedThread {
   readonly limits: PlaceLimits
@@ -57,6 +61,8 @@ export class WatchedThread {
   #samples = 0
   #sampledActive = 0
   #askedSampleAt: number | undefined
+  /** The newest sample from outside. */
+  #seen: SeenHeap | undefined
   /** The process when the thread stopped moving. */
   #processAtDoubt: ProcessMemory | undefined
   #over: { since: number; collections: number } | undefined
@@ -133,8 +139,13 @@ export class WatchedThread {
 
   /** At once, or when the thread has handed over what was recorded of it. */
   #tell(breach: Breach, suspicion: Suspicion): void {
-    if (suspicion.raised) void suspicion.take().then((profile) => this.#breached(profile === undefined ? breach : { ...breach, profile }))
-    else this.#breached(breach)
+    if (!suspicion.raised) return this.#breached(breach)
+    const native = breach.how === 'native computation'
+    void suspicion.take(native ? HAND_OVER_NATIVE : HAND_OVER).then((profile) => {
+      if (profile === undefined) return this.#breached(breach)
+      // It answered: it is in no single native call.
+      this.#breached({ ...breach, ...(native && { how: 'spinning' }), profile })
+    })
   }
 
   /** What keeps it. It differs in what the thread takes of a processor, and in whether V8 can still interrupt it. */
@@ -190,8 +201,10 @@ export class WatchedThread {
       return
     }
     worker.getHeapStatistics().then(
-      ({ used_heap_size, external_memory }) =>
-        this.#sampled((used_heap_size + external_memory) / MB, worker.performance.eventLoopUtilization().active),
+      (heap) => {
+        this.#seen = heap
+        this.#sampled((heap.used_heap_size + heap.external_memory) / MB, worker.performance.eventLoopUtilization().active)
+      },
       () => {}, // It has ended: nobody looks any more.
     )
   }
@@ -203,7 +216,8 @@ export class WatchedThread {
     if (this.#over !== undefined && collections !== this.#over.collections) {
       this.#over = undefined
       this.used = this.#toldByThread
-      if (this.used > memory) this.#tooLarge(this.used)
+      const heap = this.#toldHeap()
+      if (this.used > memory) this.#tooLarge(this.used, heap)
     } else if (used <= memory) this.#over = undefined
     else if (used > memory + Math.max(memory, GARBAGE)) this.#tooLarge(used)
     else if (this.#over === undefined) {
@@ -212,8 +226,15 @@ export class WatchedThread {
     } else if (at - this.#over.since >= COLLECT_WITHIN) this.#tooLarge(used)
   }
 
-  #tooLarge(used: number): void {
-    this.#breached({ limit: 'memory', allowed: this.limits.memory, observed: Math.round(used) })
+  /** What it said after its newest collection. */
+  #toldHeap(): HeapReport | undefined {
+    let told: ToldHeap | undefined
+    for (let next; (next = receiveMessageOnPort(this.#subject.asks)); ) told = next.message as ToldHeap
+    return told && reportOfTold(told)
+  }
+
+  #tooLarge(used: number, heap: HeapReport | undefined = this.#seen && reportOf(this.#seen)): void {
+    this.#breached({ limit: 'memory', allowed: this.limits.memory, observed: Math.round(used), ...(heap && { heap }) })
   }
 
   // ── processor ────────────────────────────────────────────────────────────────────────────────────────────────────

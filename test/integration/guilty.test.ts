@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
+import type { HeapReport } from '#src/sandbox/heap-report.js'
 import { eventually } from '../support/eventually.js'
 import { pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
 
@@ -119,5 +120,28 @@ describe('a plugin that spins', () => {
     const files = faults.map(({ error }) => (error as unknown as { details: { profile: string } }).details.profile)
     expect(new Set(files).size).toBe(2)
     expect(files.map((file) => file.endsWith('-p-1.cpuprofile') || file.endsWith('-p-2.cpuprofile'))).toEqual([true, true])
+  })
+})
+
+describe('a plugin that grows', () => {
+  const growing = (keep: string): string => onGo(`const grow = () => { ${keep}; setImmediate(grow) }; grow()`, 'const kept = []')
+
+  it('in its heap is told with what the memory is', { timeout: 40_000 }, async () => {
+    const { error, details } = await blamed(growing('for (let i = 0; i < 2e4; i++) kept.push({ i })'), { memory: 64, hang: 10_000 })
+    const heap = details['heap'] as HeapReport
+    expect(details).toMatchObject({ limit: 'memory', heap: { nativeContexts: expect.any(Number) as number, detachedContexts: 0 } })
+    expect(heap.heap).toBeGreaterThan(40)
+    expect(heap.heap).toBeGreaterThan(heap.external)
+    expect(error.message).toContain(`${heap.heap} MB are in its heap`)
+    if (heap.spaces) expect(Object.keys(heap.spaces)[0]).toMatch(/_space$/)
+  })
+
+  it('in buffers is told so', { timeout: 40_000 }, async () => {
+    const { error, details } = await blamed(growing('kept.push(Buffer.alloc(5e5, 1))'), { memory: 64, hang: 10_000 })
+    const heap = details['heap'] as HeapReport
+    expect(heap.external).toBeGreaterThan(40)
+    expect(heap.external).toBeGreaterThan(heap.heap)
+    if (heap.arrayBuffers !== undefined) expect(heap.arrayBuffers).toBeGreaterThan(40)
+    expect(error.message).toContain(`${heap.external} MB outside of it`)
   })
 })
