@@ -1,5 +1,6 @@
 /** Runs a kernel from the command line until it is told to stop. */
 import { duration, renderBootTree } from '../kernel/boot-report.js'
+import type { InspectOptions } from '../kernel/inspection.js'
 import type { KernelOptions } from '../kernel/options.js'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
 import { EXIT } from './usage.js'
@@ -8,9 +9,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
  * Boots a kernel, prints its boot tree and keeps it running. The first SIGINT, SIGTERM or SIGHUP drains and stops it in order, also
- * while it boots; a second one ends the process at once. Resolves when it has stopped; throws what made the boot fail.
+ * while it boots; a second one ends the process at once. `inspect`: a plugin to look into. Resolves when it has stopped; throws what made the boot fail.
  */
-export const runKernel = async (options: KernelOptions): Promise<void> => {
+export const runKernel = async (options: KernelOptions, inspect?: { plugin: string } & InspectOptions): Promise<void> => {
   const { createKernel } = await import('../index.js')
   const style = terminalStyle(wantsColor(process.stdout))
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
@@ -40,6 +41,7 @@ export const runKernel = async (options: KernelOptions): Promise<void> => {
   try {
     const kernel = await createKernel(options)
     try {
+      if (inspect !== undefined) await kernel.inspect(inspect.plugin, inspect)
       const booted = kernel.start({ actor: 'operator' }).then((report) => {
         if (signals === 0) say(renderBootTree(report, { color: wantsColor(process.stdout), width: (process.stdout.columns ?? 100) - 20 }))
       })

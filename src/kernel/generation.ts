@@ -13,6 +13,7 @@ import { Conversation } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
 import { Gateway, type Plane } from './gateway.js'
 import type { Guilt } from './guilt.js'
+import type { Inspection } from './inspection.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import { limitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
@@ -28,6 +29,8 @@ export interface GenerationOptions {
   dataDir: string
   /** Where profiles of plugins that break a limit are kept. */
   profiles: string
+  /** Its author looks into it. */
+  inspection: Inspection | undefined
   permissions: PermissionSet
   host: PluginHost
   plane: Plane
@@ -49,10 +52,12 @@ export interface GenerationOptions {
   stuck(): void
 }
 
-type Phase = keyof GuestVerbs & ('load' | 'initialize' | 'start' | 'stop' | 'drain' | 'health' | 'updateConfig' | 'snapshot' | 'restore')
+type Phase = keyof GuestVerbs &
+  ('inspect' | 'load' | 'initialize' | 'start' | 'stop' | 'drain' | 'health' | 'updateConfig' | 'snapshot' | 'restore')
 
 /** What a phase that throws is reported as, and the limit that holds for it. */
 const PHASES: Record<Phase, { code: ErrorCode; limit: keyof EffectiveLimits }> = {
+  inspect: { code: 'PLUGIN_LOAD', limit: 'loadTimeout' },
   load: { code: 'PLUGIN_LOAD', limit: 'loadTimeout' },
   initialize: { code: 'PLUGIN_INITIALIZE', limit: 'initializeTimeout' },
   start: { code: 'PLUGIN_START', limit: 'startTimeout' },
@@ -134,18 +139,20 @@ export class Generation {
 
   /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects. */
   async start(): Promise<void> {
-    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, grants } = this.#options
+    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, grants, inspection } = this.#options
     try {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
       host.onOutput = (stream, text) => this.#log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
       host.onStuck = () => this.#options.stuck()
-      host.watch?.(this.limits, (breach) => this.#breached(breach))
+      // At a breakpoint it gets nothing done, and a debugger holds on to memory.
+      if (inspection === undefined) host.watch?.(this.limits, (breach) => this.#breached(breach))
       mkdirSync(dataDir, { recursive: true })
       const channel = await host.start(this.scope.signal)
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
+      if (inspection !== undefined) await this.#inspected(inspection)
       const load: GuestVerbs['load']['asks'] = {
         name: this.name,
         version: source.version,
@@ -163,6 +170,7 @@ export class Generation {
         window: this.limits.window,
         message: this.limits.message,
         pluginModule,
+        ...(inspection?.waits && { waitForDebugger: true }),
       }
       const { hooks } = (await this.#run('load', load)) as GuestVerbs['load']['answers']
       this.#hooks = new Set(hooks)
@@ -176,6 +184,18 @@ export class Generation {
       await this.close('it did not start')
       throw error
     }
+  }
+
+  async #inspected(inspection: Inspection): Promise<void> {
+    const own = (await this.#run('inspect')) as GuestVerbs['inspect']['answers']
+    const { url, end } = inspection.lead(own.url)
+    this.scope.own('inspector', end)
+    const waits = inspection.waits ? ' It waits for a debugger before its first line.' : ''
+    this.#options.log(
+      'info',
+      `Its inspector listens at ${url} (chrome://inspect finds it at localhost:${inspection.port}).${waits}`,
+      undefined,
+    )
   }
 
   #log(level: LogLevel, message: string, fields: unknown): void {

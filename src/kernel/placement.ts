@@ -1,7 +1,7 @@
 /** Which kind of place a plugin runs in. */
 import { PlugbayError } from '../errors.js'
 import type { Grants } from '../sandbox/grants.js'
-import { permissionFlags, type Reach } from '../sandbox/host/permission-flags.js'
+import { permissionFlags, QUIET_INSPECTOR, type Reach } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import { ThreadHost } from '../sandbox/host/thread.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
@@ -17,6 +17,8 @@ export interface PlaceNeeds {
   reach: Reach
   limits: EffectiveLimits
   grants: Grants
+  /** An inspector is opened in it: then nothing holds it that would close that. */
+  inspected: boolean
 }
 
 /** A new place of that kind, not started. Rejects with ISOLATION_UNAVAILABLE. */
@@ -24,16 +26,16 @@ export const placeFor = async (
   source: PluginSource,
   isolation: Isolation,
   standby: Standby,
-  { reach, limits: { memory }, grants }: PlaceNeeds,
+  { reach, limits: { memory }, grants, inspected }: PlaceNeeds,
 ): Promise<PluginHost> => {
-  if (isolation === 'thread') return new ThreadHost(standby, GATED ? permissionFlags(grants, reach) : [])
+  if (isolation === 'thread') return new ThreadHost(standby, inspected ? QUIET_INSPECTOR : GATED ? permissionFlags(grants, reach) : [])
   // Loaded when it is needed: the guest's code comes with it.
   if (isolation === 'inline') return new (await import('../sandbox/host/inline.js')).InlineHost()
   const { name, root } = source
   const { dataDir } = reach
   if (isolation === 'process') {
     const [{ ProcessHost }, needsHooks] = await Promise.all([import('../sandbox/host/process.js'), needsModuleHooks(source)])
-    return ProcessHost.make({ name, root, dataDir, grants, memory, needsHooks })
+    return ProcessHost.make({ name, root, dataDir, grants, memory, needsHooks, inspected })
   }
   throw new PlugbayError(
     'ISOLATION_UNAVAILABLE',

@@ -18,6 +18,9 @@ export interface Reach {
 const [MAJOR = 0] = process.versions.node.split('.').map(Number)
 const DIST = fileURLToPath(new URL('../..', import.meta.url))
 
+/** For a place with an inspector: its address is told by the kernel, not by Node. */
+export const QUIET_INSPECTOR: readonly string[] = ['--inspect-publish-uid=http']
+
 /**
  * Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children and the inspector.
  * It also takes the right to workers for the thread of the module hooks; the gate denies workers then.
