@@ -190,6 +190,13 @@ export class Generation {
     const own = (await this.#run('inspect')) as GuestVerbs['inspect']['answers']
     const { url, end } = inspection.lead(own.url)
     this.scope.own('inspector', end)
+    // It may sit at a breakpoint, with no deadline.
+    const abandon = (): void => {
+      if (this.state === 'running') return
+      end()
+      void this.host.kill('the kernel stops')
+    }
+    inspection.ending.signal.addEventListener('abort', abandon)
     const waits = inspection.waits ? ' It waits for a debugger before its first line.' : ''
     this.#options.log(
       'info',

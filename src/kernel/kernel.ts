@@ -197,6 +197,7 @@ export class Kernel implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     this.#move('stopping')
+    for (const { ending } of this.#inspections.values()) ending.abort()
     await this.#watching?.catch(() => {})
     await this.#hotReload?.close()
     const left = await this.#reconciler.stopAll('the kernel stops')

@@ -88,6 +88,24 @@ describe.each(['thread', 'process'])('in a %s', (isolation) => {
     expect(await client.evaluate('answer')).toBe(42)
   })
 
+  it('ends with the kernel while it waits for a debugger, and at its first line', spaciously, async () => {
+    for (const comes of [false, true]) {
+      const running = await kernelWith({ p })
+      const { kernel } = running
+      await kernel.inspect('p', { port: 0, wait: true })
+      const started = kernel.start().catch((error: unknown) => error)
+      const url = await toldUrl(running)
+      if (comes) {
+        const client = await attached(url)
+        await client.ask('Runtime.runIfWaitingForDebugger')
+        await pausedAt(client)
+      }
+      await kernel.stop()
+      expect(await started).toMatchObject({ code: 'KERNEL_STATE' })
+      expect(infoOf(kernel, 'p').stuckThreads).toBe(0)
+    }
+  })
+
   it('nothing ends it while it sits at a breakpoint', spaciously, async () => {
     const running = await kernelWith({ p })
     const { kernel, faults } = running
@@ -119,7 +137,7 @@ describe.each(['thread', 'process'])('in a %s', (isolation) => {
     await kernel.reload('p')
     await first.closed
     const [target] = await targetsAt(port)
-    const second = await attached(target?.webSocketDebuggerUrl as string)
+    const second = await attached(target?.webSocketDebuggerUrl ?? '')
     expect(await second.evaluate('generation')).toBe(2)
     writePlugin(folder, 'p', { ...p, code: pluginCode({ start: "throw new Error('not today')" }) })
     await expect(kernel.reload('p')).rejects.toMatchObject({ code: 'PLUGIN_START' })

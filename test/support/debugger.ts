@@ -1,7 +1,7 @@
 /** A debugger: speaks the inspector's protocol over a WebSocket made by hand, as Node 20 has none of its own. */
 import { randomBytes } from 'node:crypto'
 import { get } from 'node:http'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'
 
 export interface Message {
@@ -27,7 +27,7 @@ const frameOf = (text: string): Buffer => {
   const head =
     data.length < 126 ? Buffer.from([0x81, 0x80 | data.length]) : Buffer.from([0x81, 0x80 | 126, data.length >> 8, data.length & 255])
   const mask = randomBytes(4)
-  return Buffer.concat([head, mask, data.map((byte, at) => byte ^ (mask[at % 4] as number))])
+  return Buffer.concat([head, mask, data.map((byte, at) => byte ^ (mask[at % 4] ?? 0))])
 }
 
 /** Takes whole frames from the front of the bytes; the inspector does not split its messages. */
@@ -36,17 +36,17 @@ const takeFrames = (bytes: Buffer): { texts: string[]; rest: Buffer } => {
   let rest = bytes
   for (;;) {
     if (rest.length < 2) return { texts, rest }
-    const short = (rest[1] as number) & 127
+    const short = (rest[1] ?? 0) & 127
     const head = short === 126 ? 4 : short === 127 ? 10 : 2
     if (rest.length < head) return { texts, rest }
     const length = short === 126 ? rest.readUInt16BE(2) : short === 127 ? Number(rest.readBigUInt64BE(2)) : short
     if (rest.length < head + length) return { texts, rest }
-    if (((rest[0] as number) & 15) === 1) texts.push(rest.subarray(head, head + length).toString())
+    if (((rest[0] ?? 0) & 15) === 1) texts.push(rest.subarray(head, head + length).toString())
     rest = rest.subarray(head + length)
   }
 }
 
-const upgraded = (url: string): Promise<{ socket: Socket; head: Buffer }> =>
+const upgraded = (url: string): Promise<{ socket: Duplex; head: Buffer }> =>
   new Promise((resolve, reject) => {
     const headers = {
       Connection: 'Upgrade',
@@ -55,7 +55,7 @@ const upgraded = (url: string): Promise<{ socket: Socket; head: Buffer }> =>
       'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
     }
     get(url.replace(/^ws:/, 'http:'), { headers, agent: false })
-      .on('upgrade', (_, socket, head) => resolve({ socket: socket as Socket, head }))
+      .on('upgrade', (_, socket, head) => resolve({ socket, head }))
       .on('response', ({ statusCode }) => reject(new Error(`no WebSocket: ${statusCode}`)))
       .on('error', reject)
   })
