@@ -1,18 +1,25 @@
 /** Runs a kernel from the command line until it is told to stop. */
 import { duration, renderBootTree } from '../kernel/boot-report.js'
+import type { InspectOptions } from '../kernel/inspection.js'
 import type { Kernel } from '../kernel/kernel.js'
 import type { KernelOptions } from '../kernel/options.js'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
 import { EXIT } from './usage.js'
+
+export interface RunOptions {
+  /** A plugin to look into. */
+  inspect?: ({ plugin: string } & InspectOptions) | undefined
+  /** Gets the kernel before it boots; what it returns is called when the kernel has stopped. */
+  attend?: ((kernel: Kernel) => () => Promise<void>) | undefined
+}
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
  * Boots a kernel, prints its boot tree and keeps it running. The first SIGINT, SIGTERM or SIGHUP drains and stops it in order, also
  * while it boots; a second one ends the process at once. Resolves when it has stopped; throws what made the boot fail.
- * `attend` gets the kernel before it boots; what it returns is called when the kernel has stopped.
  */
-export const runKernel = async (options: KernelOptions, attend?: (kernel: Kernel) => () => Promise<void>): Promise<void> => {
+export const runKernel = async (options: KernelOptions, { inspect, attend }: RunOptions = {}): Promise<void> => {
   const { createKernel } = await import('../index.js')
   const style = terminalStyle(wantsColor(process.stdout))
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
@@ -43,6 +50,7 @@ export const runKernel = async (options: KernelOptions, attend?: (kernel: Kernel
     const kernel = await createKernel(options)
     const stopped = attend?.(kernel)
     try {
+      if (inspect !== undefined) await kernel.inspect(inspect.plugin, inspect)
       const booted = kernel.start({ actor: 'operator' }).then((report) => {
         if (signals === 0) say(renderBootTree(report, { color: wantsColor(process.stdout), width: (process.stdout.columns ?? 100) - 20 }))
       })

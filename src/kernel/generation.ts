@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
 import type { PermissionSet } from '../permission-set.js'
+import type { CpuProfile } from '../sandbox/cpu-profile.js'
 import type { Grants } from '../sandbox/grants.js'
 import { LogBudget } from '../sandbox/log-budget.js'
 import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
@@ -11,6 +12,8 @@ import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protoc
 import { Conversation } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
 import { Gateway, type Plane } from './gateway.js'
+import type { Guilt } from './guilt.js'
+import type { Inspection } from './inspection.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import { limitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
@@ -25,6 +28,10 @@ export interface GenerationOptions {
   config: object
   limits: EffectiveLimits
   dataDir: string
+  /** Where profiles of plugins that break a limit are kept. */
+  profiles: string
+  /** Its author looks into it. */
+  inspection: Inspection | undefined
   permissions: PermissionSet
   host: PluginHost
   plane: Plane
@@ -48,10 +55,12 @@ export interface GenerationOptions {
   stuck(): void
 }
 
-type Phase = keyof GuestVerbs & ('load' | 'initialize' | 'start' | 'stop' | 'drain' | 'health' | 'updateConfig' | 'snapshot' | 'restore')
+type Phase = keyof GuestVerbs &
+  ('inspect' | 'load' | 'initialize' | 'start' | 'stop' | 'drain' | 'health' | 'updateConfig' | 'snapshot' | 'restore')
 
 /** What a phase that throws is reported as, and the limit that holds for it. */
 const PHASES: Record<Phase, { code: ErrorCode; limit: keyof EffectiveLimits }> = {
+  inspect: { code: 'PLUGIN_LOAD', limit: 'loadTimeout' },
   load: { code: 'PLUGIN_LOAD', limit: 'loadTimeout' },
   initialize: { code: 'PLUGIN_INITIALIZE', limit: 'initializeTimeout' },
   start: { code: 'PLUGIN_START', limit: 'startTimeout' },
@@ -133,18 +142,20 @@ export class Generation {
 
   /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects. */
   async start(): Promise<void> {
-    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, grants } = this.#options
+    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, grants, inspection } = this.#options
     try {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
       host.onOutput = (stream, text) => this.#log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
       host.onStuck = () => this.#options.stuck()
-      host.watch?.(this.limits, (breach) => this.#breached(breach))
+      // At a breakpoint it gets nothing done, and a debugger holds on to memory.
+      if (inspection === undefined) host.watch?.(this.limits, (breach) => this.#breached(breach))
       mkdirSync(dataDir, { recursive: true })
       const channel = await host.start(this.scope.signal)
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
+      if (inspection !== undefined) await this.#inspected(inspection)
       const load: GuestVerbs['load']['asks'] = {
         name: this.name,
         version: source.version,
@@ -163,6 +174,7 @@ export class Generation {
         message: this.limits.message,
         subscriptions: this.limits.subscriptions,
         pluginModule,
+        ...(inspection?.waits && { waitForDebugger: true }),
       }
       const { hooks } = (await this.#run('load', load)) as GuestVerbs['load']['answers']
       this.#hooks = new Set(hooks)
@@ -176,6 +188,25 @@ export class Generation {
       await this.close('it did not start')
       throw error
     }
+  }
+
+  async #inspected(inspection: Inspection): Promise<void> {
+    const own = (await this.#run('inspect')) as GuestVerbs['inspect']['answers']
+    const { url, end } = inspection.lead(own.url)
+    this.scope.own('inspector', end)
+    // It may sit at a breakpoint, with no deadline.
+    const abandon = (): void => {
+      if (this.state === 'running') return
+      end()
+      void this.host.kill('the kernel stops')
+    }
+    inspection.ending.signal.addEventListener('abort', abandon)
+    const waits = inspection.waits ? ' It waits for a debugger before its first line.' : ''
+    this.#options.log(
+      'info',
+      `Its inspector listens at ${url} (chrome://inspect finds it at localhost:${inspection.port}).${waits}`,
+      undefined,
+    )
   }
 
   #log(level: LogLevel, message: string, fields: unknown): void {
@@ -240,11 +271,26 @@ export class Generation {
     void this.host.kill(reason.message)
   }
 
-  /** Where it comes up, the limits of its phases say how long that may take. */
   #breached(breach: Breach | Excess): void {
-    const timed = breach.limit === 'hang' || breach.limit === 'cpu'
-    if (this.#ending || this.#dead || (timed && (this.state === 'initializing' || this.state === 'starting'))) return
-    const error = limitError(this.name, this.number, breach)
+    if (!this.#minds(breach)) return
+    const profile = 'profile' in breach ? breach.profile : undefined
+    if (profile === undefined) this.#condemn(breach)
+    else void this.#blame(profile).then((guilt) => this.#minds(breach) && this.#condemn(breach, guilt))
+  }
+
+  /** Where it comes up, the limits of its phases say how long that may take. */
+  #minds({ limit }: Breach | Excess): boolean {
+    const timed = limit === 'hang' || limit === 'cpu'
+    return !this.#ending && !this.#dead && !(timed && (this.state === 'initializing' || this.state === 'starting'))
+  }
+
+  async #blame(profile: CpuProfile): Promise<Guilt> {
+    const { guiltOf } = await import('./guilt.js')
+    return guiltOf(profile, this.source, this.number, this.#options.profiles)
+  }
+
+  #condemn(breach: Breach | Excess, guilt?: Guilt): void {
+    const error = limitError(this.name, this.number, breach, guilt)
     this.#quarantine(error, { expected: false, error })
     void this.host.kill(error.message)
   }

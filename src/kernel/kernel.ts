@@ -19,6 +19,7 @@ import { type Explanation, explain } from './explain.js'
 import type { Plane } from './gateway.js'
 import { Generation } from './generation.js'
 import type { HotReload } from './hot-reload.js'
+import type { Inspection, InspectOptions } from './inspection.js'
 import { bootReportOf, infoOf, type PluginInfo, type PluginTraffic, trafficOf } from './inventory.js'
 import { placementOf } from './isolation.js'
 import { KernelEmitter, type KernelEvents, type KernelState } from './kernel-events.js'
@@ -79,6 +80,8 @@ export class Kernel implements AsyncDisposable {
   readonly #unloaded = new Set<string>()
   /** Faults that have been told. */
   readonly #told = new WeakSet<Error>()
+  /** Plugins that their authors look into. */
+  readonly #inspections = new Map<string, Inspection>()
   readonly #supervisor: Supervisor
   readonly #reconciler: Reconciler
   #state: KernelState = 'created'
@@ -157,6 +160,7 @@ export class Kernel implements AsyncDisposable {
     this.#assertStarting()
     for (const { path, error } of faults) this.log.error({ err: error, path }, error.message)
     for (const source of found) this.#take(source)
+    for (const name of this.#inspections.keys()) this.#find(name)
     // Watched from before they are loaded: an edit made during the boot is seen.
     this.#watching = this.#options.watch && this.#watch(this.#options.watch.settle, [...found, ...faults])
     // Told below, after the plugins have started.
@@ -205,12 +209,14 @@ export class Kernel implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     this.#move('stopping')
+    for (const { ending } of this.#inspections.values()) ending.abort()
     await this.#watching?.catch(() => {})
     await this.#hotReload?.close()
     const left = await this.#reconciler.stopAll('the kernel stops')
     for (const label of left) this.log.warn({}, `Left behind: ${label}`)
     await this.#scope.close()
     await this.#standby.close()
+    for (const inspection of this.#inspections.values()) inspection.close()
     this.#move('stopped')
     await this.#audit?.close()
   }
@@ -223,6 +229,24 @@ export class Kernel implements AsyncDisposable {
     await this.stop()
     if (this.#stuckThreads > 0) process.kill(process.pid, 'SIGKILL')
     process.exit(code)
+  }
+
+  /**
+   * Opens an inspector for that plugin alone, in each of its generations, before its first line; a debugger finds the newest one at the port that this resolves with.
+   * Called before `start()`, which rejects with PLUGIN_UNKNOWN where no plugin has that name. An inspected plugin has no limits but that of its stop, and is not
+   * confined: for development. Rejects with OPTIONS_INVALID for a port that cannot be had, and with KERNEL_STATE once the kernel was started.
+   */
+  async inspect(plugin: string, options: InspectOptions = {}): Promise<number> {
+    const { Inspection } = await import('./inspection.js')
+    if (this.#state !== 'created' || this.#inspections.has(plugin))
+      throw new PlugbayError(
+        'KERNEL_STATE',
+        `Plugin '${plugin}' cannot be inspected now: inspect() is called once for it, before start().`,
+        { plugin },
+      )
+    const inspection = await Inspection.open(plugin, options)
+    this.#inspections.set(plugin, inspection)
+    return inspection.port
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -489,11 +513,14 @@ export class Kernel implements AsyncDisposable {
     // What it did in a thread says nothing about new code.
     const placement = placementOf(source, this.#options, change.source === undefined && instance.demotion.active)
     const dataDir = join(this.#options.dataDir, source.name)
-    const limits = effectiveLimits(source.manifest, defaults)
+    const inspection = this.#inspections.get(source.name)
+    inspection?.assertOwnPlace(placement.isolation)
+    const manifestLimits = effectiveLimits(source.manifest, defaults)
+    const limits = inspection?.unhurried(manifestLimits) ?? manifestLimits
     const permissions = this.#permissionsOf(source)
     const grants = grantsOf(permissions)
     const reach = { root: source.root, places: this.#options.plugins }
-    const host = await placeFor(source, placement, this.#standby, { reach, dataDir, limits, grants })
+    const host = await placeFor(source, placement, this.#standby, { reach, dataDir, limits, grants, inspected: inspection !== undefined })
     const [config, needsHooks] = await Promise.all([
       this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
       placement.isolation !== 'thread' && needsModuleHooks(source),
@@ -512,6 +539,9 @@ export class Kernel implements AsyncDisposable {
       config,
       limits,
       dataDir,
+      inspection,
+      // No plugin can be named so.
+      profiles: join(this.#options.dataDir, '.profiles'),
       permissions,
       host,
       plane: this.#plane,
@@ -519,7 +549,7 @@ export class Kernel implements AsyncDisposable {
       aside,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
-      grants,
+      grants: inspection === undefined ? grants : undefined,
       moved: (transition) => {
         if (transition.to === 'running') this.#learning?.ran(source)
         this.#tell('plugin:state', { name: source.name, generation: number, ...transition })

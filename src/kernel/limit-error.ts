@@ -1,6 +1,8 @@
 /** The error of a plugin that went past a limit: which, by how much, and what mends it. */
 import { PlugbayError } from '../errors.js'
+import type { HeapReport } from '../sandbox/heap-report.js'
 import type { Breach } from '../sandbox/plugin-host.js'
+import type { Guilt } from './guilt.js'
 import type { Excess } from './quota.js'
 
 const HELD: Record<NonNullable<Breach['how']>, string> = {
@@ -16,12 +18,23 @@ const HELD: Record<NonNullable<Breach['how']>, string> = {
   unknown: 'its thread does not come back to its event loop. Look for a loop that never ends, or a call that blocks',
 }
 
+/** What its memory is: objects or buffers, and what gives a leak away. */
+const madeOf = (report: HeapReport | undefined): string => {
+  if (report === undefined) return ''
+  const { heap, external, arrayBuffers, spaces, detachedContexts } = report
+  const largest = Object.entries(spaces ?? {}).slice(0, 2)
+  const inSpaces = largest.length > 0 ? ` (${largest.map(([name, size]) => `${name} ${size} MB`).join(', ')})` : ''
+  const buffers = arrayBuffers === undefined ? '' : ` (array buffers ${arrayBuffers} MB)`
+  const detached = detachedContexts > 0 ? ` ${detachedContexts} contexts of node:vm are detached and still held.` : ''
+  return `${heap} MB are in its heap${inSpaces}, ${external} MB outside of it${buffers}.${detached} `
+}
+
 const text = (breach: Breach | Excess): string => {
   const { limit, allowed, observed } = breach
   switch (limit) {
     case 'memory':
       return (
-        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory)${breach.margin === undefined ? '' : `, and ${breach.margin} MB more for its process`}. ` +
+        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory)${breach.margin === undefined ? '' : `, and ${breach.margin} MB more for its process`}. ${madeOf(breach.heap)}` +
         'Look for what keeps growing in it, such as a cache or a queue without an end, or raise the limit.'
       )
     case 'hang':
@@ -44,5 +57,22 @@ const text = (breach: Breach | Excess): string => {
   }
 }
 
-export const limitError = (plugin: string, generation: number, breach: Breach | Excess): PlugbayError =>
-  new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}`, { plugin, details: { ...breach, generation } })
+/** Of a thread that computes: in which function. */
+const where = (breach: Breach | Excess, guilt: Guilt | undefined): string => {
+  const hottest = guilt?.frames[0]
+  const file = guilt?.profile === undefined ? '' : ` The whole CPU profile, for DevTools: ${guilt.profile}`
+  if (hottest !== undefined)
+    return ` Before that, ${Math.round(hottest.share * 100)} % of the time in its code went into '${hottest.function}' (${hottest.file}:${hottest.line}).${file}`
+  if (file !== '') return file
+  return breach.limit === 'hang' && (breach.how === 'spinning' || breach.how === 'computing')
+    ? ' In which function cannot be told: it did not answer the profiler.'
+    : ''
+}
+
+export const limitError = (plugin: string, generation: number, breach: Breach | Excess, guilt?: Guilt): PlugbayError => {
+  const { profile: _, ...observed } = { profile: undefined, ...breach }
+  return new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}${where(breach, guilt)}`, {
+    plugin,
+    details: { ...observed, generation, ...guilt },
+  })
+}

@@ -1,6 +1,6 @@
 /** Which kind of place a plugin runs in. */
 import type { Grants } from '../sandbox/grants.js'
-import { permissionFlags, type Reach } from '../sandbox/host/permission-flags.js'
+import { INSPECTED_THREAD, permissionFlags, type Reach } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import { ThreadHost } from '../sandbox/host/thread.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
@@ -16,6 +16,8 @@ export interface PlaceNeeds {
   dataDir: string
   limits: EffectiveLimits
   grants: Grants
+  /** An inspector is opened in it: then nothing holds it that would close that. */
+  inspected: boolean
 }
 
 /** A new place of that kind, not started. Rejects with ISOLATION_UNAVAILABLE. */
@@ -23,16 +25,16 @@ export const placeFor = async (
   source: PluginSource,
   placement: Placement,
   standby: Standby,
-  { reach, dataDir, limits: { memory }, grants }: PlaceNeeds,
+  { reach, dataDir, limits: { memory }, grants, inspected }: PlaceNeeds,
 ): Promise<PluginHost> => {
   const { isolation } = placement
-  if (isolation === 'thread') return new ThreadHost(standby, permissionFlags(grants, reach))
+  if (isolation === 'thread') return new ThreadHost(standby, inspected ? INSPECTED_THREAD : permissionFlags(grants, reach))
   // Loaded when it is needed: the guest's code comes with it.
   if (isolation === 'inline') return new (await import('../sandbox/host/inline.js')).InlineHost()
   const { name, root } = source
   if (isolation === 'process') {
     const [{ ProcessHost }, needsHooks] = await Promise.all([import('../sandbox/host/process.js'), needsModuleHooks(source)])
-    return ProcessHost.make({ name, root, dataDir, grants, memory, needsHooks })
+    return ProcessHost.make({ name, root, dataDir, grants, memory, needsHooks, inspected })
   }
   throw isolationUnavailable(name, placement)
 }

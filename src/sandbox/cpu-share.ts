@@ -1,22 +1,31 @@
 /** The share of a processor that one place takes over seconds: who takes more than it may gets a lower priority, and who does so again has broken the limit. */
+import { SUSPECT_FOR } from './suspicion.js'
 
 /** Over how long a share is taken, in ms. */
 const WINDOW = 5_000
 /** The priority of what takes more than its share. */
 export const LOW_PRIORITY = 10
 
+/** What follows for who takes more than its share. */
+export interface CpuConsequences {
+  /** Gives it a lower priority; false where that cannot be. */
+  lower(): boolean
+  /** It is about to break the limit, or was and did not. */
+  suspect?(suspected: boolean): void
+  breached(share: number): void
+}
+
 export class CpuShare {
   readonly #limit: number
-  readonly #lower: () => boolean
-  readonly #breached: (share: number) => void
+  readonly #consequences: CpuConsequences
   #window: { since: number; busy: number; cpu: number | undefined }
   #lowered = false
+  #suspected = false
 
-  /** `at`: now, by the watchdog's clock. `lower` gives it a lower priority; false where that cannot be. */
-  constructor(limit: number, at: number, lower: () => boolean, breached: (share: number) => void) {
+  /** `at`: now, by the watchdog's clock. */
+  constructor(limit: number, at: number, consequences: CpuConsequences) {
     this.#limit = limit
-    this.#lower = lower
-    this.#breached = breached
+    this.#consequences = consequences
     this.#window = { since: at, busy: 0, cpu: undefined }
   }
 
@@ -24,13 +33,22 @@ export class CpuShare {
   look(at: number, busy: number, cpu: () => number | undefined): void {
     const { since, busy: before, cpu: cpuBefore } = this.#window
     const elapsed = at - since
-    if (elapsed < WINDOW && before > 0) return
+    if (elapsed < WINDOW && before > 0) {
+      if (this.#lowered && elapsed >= WINDOW - SUSPECT_FOR && busy - before > this.#limit * elapsed) this.#suspect(true)
+      return
+    }
     const computed = cpu()
     this.#window = { since: at, busy, cpu: computed }
     const ms = computed === undefined || cpuBefore === undefined ? busy - before : computed - cpuBefore
     const share = ms / elapsed
-    if (before === 0 || share <= this.#limit) return
-    if (!this.#lowered && this.#lower()) this.#lowered = true
-    else this.#breached(Math.round(share * 100) / 100)
+    if (before === 0 || share <= this.#limit) this.#suspect(false)
+    else if (!this.#lowered && this.#consequences.lower()) this.#lowered = true
+    else this.#consequences.breached(Math.round(share * 100) / 100)
+  }
+
+  #suspect(suspected: boolean): void {
+    if (suspected === this.#suspected) return
+    this.#suspected = suspected
+    this.#consequences.suspect?.(suspected)
   }
 }

@@ -1,5 +1,7 @@
 /** The place where one generation of a plugin runs: the one interface that inline, thread, process and remote implement. */
 import type { Channel } from './channel.js'
+import type { CpuProfile } from './cpu-profile.js'
+import type { HeapReport } from './heap-report.js'
 
 export type HostKind = 'inline' | 'thread' | 'process' | 'grpc'
 
@@ -39,6 +41,10 @@ export interface Breach {
   margin?: number
   /** Of a hang: what holds the thread, as far as this Node and this system tell. */
   how?: 'spinning' | 'native computation' | 'blocked' | 'waiting' | 'computing' | 'blocked or waiting' | 'unknown'
+  /** Of one that computes: what it did before the limit, where that can be seen. */
+  profile?: CpuProfile
+  /** Of memory: what it is made of, where that is known. */
+  heap?: HeapReport
 }
 
 /**

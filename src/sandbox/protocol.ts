@@ -59,6 +59,8 @@ export interface UseRequest {
 
 /** What the kernel may ask of a guest. */
 export interface GuestVerbs {
+  /** Opens the inspector of its place. */
+  inspect: { asks: undefined; answers: { url: string } }
   /** Imports the plugin's module and makes its context. */
   load: { asks: LoadRequest; answers: { hooks: Hook[] } }
   initialize: { asks: undefined; answers: undefined }
@@ -132,6 +134,8 @@ export interface LoadRequest {
   needsHooks: boolean
   /** What its gate opens; undefined: it has none. */
   grants?: Grants | undefined
+  /** It stops at its first line, once a debugger is there. */
+  waitForDebugger?: boolean
   config: unknown
   dataDir: string
   /** All that the plugin may do. */

@@ -59,12 +59,10 @@ export class WatchedProcess implements Watched {
     this.#breached = breached
     this.#family = [subject.pid]
     this.#movedAt = at
-    this.#cpu = new CpuShare(
-      limits.cpu,
-      at,
-      () => this.#lower(),
-      (observed) => breached({ limit: 'cpu', allowed: limits.cpu, observed }),
-    )
+    this.#cpu = new CpuShare(limits.cpu, at, {
+      lower: () => this.#lower(),
+      breached: (observed) => breached({ limit: 'cpu', allowed: limits.cpu, observed }),
+    })
   }
 
   /** A sign of life has come: of the number it was asked for, or of 0, which it gives by itself while it works. */

@@ -1,9 +1,11 @@
 /** One thread, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
 import { setPriority } from 'node:os'
-import type { MessagePort, Worker } from 'node:worker_threads'
+import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
 import { CpuShare, LOW_PRIORITY } from './cpu-share.js'
+import { type HeapReport, reportOf, reportOfTold, type SeenHeap, type ToldHeap } from './heap-report.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { type Ask, CELL } from './pulse.js'
+import { SUSPECT_FOR, Suspicion } from './suspicion.js'
 import { threadCpu } from './thread-cpu.js'
 import type { ProcessMemory, Watched } from './watchdog.js'
 
@@ -27,6 +29,12 @@ const COLLECT_WITHIN = 250
 /** … as long as there is not more of it than this, in MB, or than the limit once more. */
 const GARBAGE = 64
 
+/** What a profile can tell more of. */
+const COMPUTES = new Set<Breach['how']>(['spinning', 'native computation', 'computing', 'unknown'])
+/** Milliseconds that a thread has to hand over its profile: few do not suffice, as long as it is not held by native code. */
+const HAND_OVER = 250
+const HAND_OVER_NATIVE = 50
+
 export class WatchedThread implements Watched {
   readonly limits: PlaceLimits
   /** MB of heap and external memory, as last told. */
@@ -44,23 +52,30 @@ export class WatchedThread implements Watched {
   #samples = 0
   #sampledActive = 0
   #askedSampleAt: number | undefined
+  /** The newest sample from outside. */
+  #seen: SeenHeap | undefined
   /** The process when the thread stopped moving. */
   #processAtDoubt: ProcessMemory | undefined
   #over: { since: number; collections: number } | undefined
   #cpuAtDoubt: { ms: number; at: number } | undefined
   readonly #cpu: CpuShare
+  readonly #hangs: Suspicion
+  /** Why it was suspected. */
+  #how: NonNullable<Breach['how']> = 'unknown'
+  readonly #takesMore: Suspicion
 
   constructor(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number) {
     this.#subject = subject
     this.limits = limits
     this.#breached = breached
     this.#movedAt = at
-    this.#cpu = new CpuShare(
-      limits.cpu,
-      at,
-      () => this.#lower(),
-      (observed) => breached({ limit: 'cpu', allowed: limits.cpu, observed }),
-    )
+    this.#hangs = new Suspicion(subject.worker)
+    this.#takesMore = new Suspicion(subject.worker)
+    this.#cpu = new CpuShare(limits.cpu, at, {
+      lower: () => this.#lower(),
+      suspect: (suspected) => (suspected ? this.#takesMore.raise() : this.#takesMore.drop()),
+      breached: (observed) => this.#tell({ limit: 'cpu', allowed: limits.cpu, observed }, this.#takesMore),
+    })
   }
 
   /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
@@ -84,6 +99,7 @@ export class WatchedThread implements Watched {
       this.#told = false
       this.#cpuAtDoubt = undefined
       this.#processAtDoubt = undefined
+      if (this.#hangs.raised) this.#hangs.drop()
     } else this.#doubt(at, memory)
     this.#remember(at, active, memory)
     if (this.limits.cpu < 1) this.#cpu.look(at, active, () => threadCpu(this.#tid)?.ms)
@@ -100,9 +116,30 @@ export class WatchedThread implements Watched {
       const cpu = threadCpu(this.#tid)
       this.#cpuAtDoubt = cpu && { ms: cpu.ms, at: performance.now() }
     }
-    if (still < this.limits.hang || this.#told || this.#starved) return
+    const { hang } = this.limits
+    if (this.#told || still < hang - Math.min(SUSPECT_FOR, hang / 2)) return
+    if (still < hang) {
+      if (this.#hangs.raised) return
+      this.#how = this.#diagnosis(at)
+      if (COMPUTES.has(this.#how)) this.#hangs.raise()
+      return
+    }
+    if (this.#starved) return
     this.#told = true
-    this.#breached({ limit: 'hang', allowed: this.limits.hang, observed: Math.round(still), how: this.#diagnosis(at) })
+    // Being recorded, it takes its time to answer.
+    const how = this.#hangs.raised ? this.#how : this.#diagnosis(at)
+    this.#tell({ limit: 'hang', allowed: hang, observed: Math.round(still), how }, this.#hangs)
+  }
+
+  /** At once, or when the thread has handed over what was recorded of it. */
+  #tell(breach: Breach, suspicion: Suspicion): void {
+    if (!suspicion.raised) return this.#breached(breach)
+    const native = breach.how === 'native computation'
+    void suspicion.take(native ? HAND_OVER_NATIVE : HAND_OVER).then((profile) => {
+      if (profile === undefined) return this.#breached(breach)
+      // It answered: it is in no single native call.
+      this.#breached({ ...breach, ...(native && { how: 'spinning' }), profile })
+    })
   }
 
   /** It would get on if it were given a processor: where the system tells, a thread that computes has the limit as processor time. */
@@ -166,8 +203,10 @@ export class WatchedThread implements Watched {
       return
     }
     worker.getHeapStatistics().then(
-      ({ used_heap_size, external_memory }) =>
-        this.#sampled((used_heap_size + external_memory) / MB, worker.performance.eventLoopUtilization().active),
+      (heap) => {
+        this.#seen = heap
+        this.#sampled((heap.used_heap_size + heap.external_memory) / MB, worker.performance.eventLoopUtilization().active)
+      },
       () => {}, // It has ended: nobody looks any more.
     )
   }
@@ -179,7 +218,8 @@ export class WatchedThread implements Watched {
     if (this.#over !== undefined && collections !== this.#over.collections) {
       this.#over = undefined
       this.used = this.#toldByThread
-      if (this.used > memory) this.#tooLarge(this.used)
+      const heap = this.#toldHeap()
+      if (this.used > memory) this.#tooLarge(this.used, heap)
     } else if (used <= memory) this.#over = undefined
     else if (used > memory + Math.max(memory, GARBAGE)) this.#tooLarge(used)
     else if (this.#over === undefined) {
@@ -188,8 +228,15 @@ export class WatchedThread implements Watched {
     } else if (at - this.#over.since >= COLLECT_WITHIN) this.#tooLarge(used)
   }
 
-  #tooLarge(used: number): void {
-    this.#breached({ limit: 'memory', allowed: this.limits.memory, observed: Math.round(used) })
+  /** What it said after its newest collection. */
+  #toldHeap(): HeapReport | undefined {
+    let told: ToldHeap | undefined
+    for (let next; (next = receiveMessageOnPort(this.#subject.asks)); ) told = next.message as ToldHeap
+    return told && reportOfTold(told)
+  }
+
+  #tooLarge(used: number, heap: HeapReport | undefined = this.#seen && reportOf(this.#seen)): void {
+    this.#breached({ limit: 'memory', allowed: this.limits.memory, observed: Math.round(used), ...(heap && { heap }) })
   }
 
   // ── processor ────────────────────────────────────────────────────────────────────────────────────────────────────

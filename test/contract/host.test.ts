@@ -38,7 +38,15 @@ const HOSTS: Record<string, HostKind> = {
   'thread from standby': { make: () => threadHost(1), cannot: {} },
   process: {
     make: (folder) =>
-      ProcessHost.make({ name: 'guest', root: folder, dataDir: join(folder, 'data'), grants: NO_GRANTS, memory: 256, needsHooks: false }),
+      ProcessHost.make({
+        name: 'guest',
+        root: folder,
+        dataDir: join(folder, 'data'),
+        grants: NO_GRANTS,
+        memory: 256,
+        needsHooks: false,
+        inspected: false,
+      }),
     cannot: {},
   },
 }

@@ -1,5 +1,6 @@
 /** Answers the watchdog. It asks only where it has a doubt, so that a plugin that is idle wakes for nothing. */
 import { readFileSync } from 'node:fs'
+import type { ToldHeap } from '../heap-report.js'
 import { type Ask, beat, beatIn, CELL, type Pulse } from '../pulse.js'
 
 /** Most threads never need what it gives. Taken now: what a plugin does to `process` later does not matter. */
@@ -12,7 +13,8 @@ export const startHeart = ({ cells, port }: Pulse): void => {
   port.on('message', (ask: Ask) => {
     if (ask !== 'beat') {
       if (ask === 'collect') collect()
-      const { heapUsed, external } = memoryUsage()
+      const { heapUsed, external, arrayBuffers } = memoryUsage()
+      if (ask === 'collect') port.postMessage(told(arrayBuffers))
       cells[CELL.used] = (heapUsed + external) / 1024
       Atomics.add(cells, ask === 'collect' ? CELL.collections : CELL.samples, 1)
     }
@@ -32,6 +34,11 @@ const threadNumber = (): number => {
   } catch {
     return 0
   }
+}
+
+const told = (arrayBuffers: number): ToldHeap => {
+  const { getHeapStatistics, getHeapSpaceStatistics } = builtin('node:v8')
+  return { heap: getHeapStatistics(), spaces: getHeapSpaceStatistics(), arrayBuffers }
 }
 
 let gc: (() => void) | undefined

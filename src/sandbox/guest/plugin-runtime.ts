@@ -10,6 +10,7 @@ import type { Body, Call, Conversation, Meta, Party, RequestOptions } from '../r
 import { GuestBus } from './guest-bus.js'
 import { GuestPermissions } from './guest-permissions.js'
 import { GuestServices } from './guest-services.js'
+import { openInspector, waitForDebugger } from './inspector.js'
 import { mediatedFetch, mediatedFiles } from './mediated.js'
 
 type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
@@ -45,6 +46,8 @@ export class PluginRuntime implements Party {
 
   request(call: Call, body: unknown): unknown {
     switch (call.verb as keyof GuestVerbs) {
+      case 'inspect':
+        return openInspector()
       case 'load':
         return this.#load(body as LoadRequest)
       case 'initialize':
@@ -105,11 +108,14 @@ export class PluginRuntime implements Party {
     this.plugin = name
     await this.#prepare(request)
     let module: Record<string, unknown>
+    const stopWaiting = request.waitForDebugger ? waitForDebugger(entry) : undefined
     try {
       // An inline plugin shares the module cache of the process: a new generation asks for its entry under a new name.
       module = (await import(request.inline ? `${entry}?generation=${generation}` : entry)) as Record<string, unknown>
     } catch (error) {
       throw new PlugbayError('PLUGIN_LOAD', `Plugin '${name}' could not be loaded: ${reasonOf(error)}`, { plugin: name, cause: error })
+    } finally {
+      stopWaiting?.()
     }
     this.#hooks = await hooksOf(name, module)
     this.#context = this.#makeContext(request)

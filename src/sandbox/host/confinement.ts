@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import type { Grants } from '../grants.js'
 import type { Tier } from '../plugin-host.js'
 import { heapOf } from '../watched-process.js'
+import { QUIET_INSPECTOR } from './permission-flags.js'
 
 /** Commands of the system that take something away from what they start; undefined: not there, or not working here. */
 interface Confiners {
@@ -133,6 +134,8 @@ export interface Place {
   memory: number
   /** See `LoadRequest`. */
   needsHooks: boolean
+  /** An inspector is opened in it, which neither the permission model nor a network of its own would let pass. */
+  inspected: boolean
 }
 
 /** What a program needs to find others and to speak the user's language, and nothing that could be a secret. */
@@ -156,14 +159,15 @@ export const processTier = async (needsHooks: boolean): Promise<Tier> => {
 }
 
 export const commandFor = async (place: Place): Promise<Command> => {
-  const { prlimit, setpriv, bwrap } = await confiners()
+  const { prlimit, setpriv, bwrap: sandbox } = await confiners()
+  const bwrap = sandbox && !place.inspected
   const words = [
     ...(prlimit ? ['prlimit', ...LIMITS] : []),
     ...(bwrap ? ['bwrap', ...sandboxFlags(place)] : setpriv ? ['setpriv', ...WITH_PARENT] : []),
     process.execPath,
     `--max-old-space-size=${heapOf(place.memory)}`,
     '--disable-warning=ExperimentalWarning',
-    ...(permitted(place.needsHooks) ? permissionFlags(place) : []),
+    ...(place.inspected ? QUIET_INSPECTOR : permitted(place.needsHooks) ? permissionFlags(place) : []),
     GUEST,
   ]
   const [file = '', ...args] = words

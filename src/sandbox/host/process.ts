@@ -39,7 +39,7 @@ export class ProcessHost implements PluginHost {
 
   /** Not started: that is when the process is made. */
   static async make(place: Place): Promise<ProcessHost> {
-    return new ProcessHost(place, await processTier(place.needsHooks))
+    return new ProcessHost(place, place.inspected ? 'process' : await processTier(place.needsHooks))
   }
 
   async start(signal: AbortSignal): Promise<Channel> {

@@ -133,4 +133,43 @@ describe('plugbay dev', () => {
     child.kill('SIGINT')
     expect(await ended).toMatchObject({ code: 0 })
   })
+
+  test('opens an inspector for one plugin, and for the next generation of it at the same port', async () => {
+    const folder = folderWith({
+      ...pluginsWith({ one: {}, two: {} }),
+      'plugins/one/index.js': noisy('one'),
+      'plugins/two/index.js': noisy('two'),
+    })
+    const { child, says, output, ended } = run(['dev', '--inspect=one:0'], folder)
+    await says('plugbay 2 plugins running')
+    await says(/one.* listens at ws:\/\/127\.0\.0\.1:\d+\//)
+    await writeFile(join(folder, 'plugins/one/index.js'), plugin(`start() { console.log('saved') }`))
+    await says(/Replaced generation 1 by 2/)
+    const ports = [...output().matchAll(/listens at ws:\/\/127\.0\.0\.1:(\d+)\//g)].map(([, port]) => port)
+    expect(ports).toHaveLength(2)
+    expect(new Set(ports).size).toBe(1)
+    child.kill('SIGINT')
+    expect(await ended).toEqual({ code: 0, signal: null })
+  })
+
+  test('waits for a debugger where it is told to, and still stops when it is told to', async () => {
+    const folder = folderWith({ ...pluginsWith({ one: {} }), 'plugins/one/index.js': noisy('one') })
+    const { child, says, output, ended } = run(['dev', '--inspect-brk=one:0'], folder)
+    await says('It waits for a debugger before its first line.')
+    child.kill('SIGINT')
+    await ended
+    expect(output()).not.toContain('one is up')
+    expect(output()).toContain('stopped in')
+  })
+
+  test.each([
+    [['dev', '--inspect=onne'], 1, /PLUGIN_UNKNOWN .*'onne'.*Did you mean 'one'/],
+    [['dev', '--inspect=one:99999'], 2, /USAGE .*--inspect=orders:9230.*'one:99999'/],
+    [['dev', '--inspect=one', '--inspect-brk=one'], 2, /USAGE/],
+    [['start', '--inspect=one'], 2, /USAGE Unknown option/],
+  ])('refuses %j', async (args, exit, text) => {
+    const { code, stderr } = await plugbay(args, folderWith({ ...pluginsWith({ one: {} }), 'plugins/one/index.js': noisy('one') }))
+    expect(stderr).toMatch(text)
+    expect(code).toBe(exit)
+  })
 })

@@ -1,0 +1,79 @@
+/** Which of a plugin's functions a CPU profile blames. */
+
+import { relative, sep } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { CpuProfile, ProfileNode } from '../sandbox/cpu-profile.js'
+import { within } from '../within.js'
+import { writtenAt } from './source-position.js'
+
+export interface HotSpot {
+  function: string
+  /** Relative to the plugin's folder where it lies in it. */
+  file: string
+  /** From 1: where most of the time went, as far as the function itself took it. */
+  line: number
+  /** Of the time in which the thread ran code, from 0 to 1. */
+  share: number
+}
+
+/** So many are told of. */
+const MOST = 5
+
+/** V8's own entries: time that is no function's. */
+const NO_CODE = new Set(['(root)', '(program)', '(idle)', '(garbage collector)'])
+
+interface Blamed {
+  node: ProfileNode
+  ticks: number
+  lines: Map<number, number>
+}
+
+/**
+ * The plugin's functions by the time that went into them, the longest first. Time in Node's own code, in a package or in a regular expression counts as
+ * that of the function of the plugin that called for it.
+ */
+export const hotSpots = async (profile: CpuProfile, root: string): Promise<HotSpot[]> => {
+  const folder = pathToFileURL(root + sep).href
+  const own = ({ callFrame: { url } }: ProfileNode): boolean => url.startsWith(folder) && !url.includes('/node_modules/')
+  const callers = new Map<number, ProfileNode>()
+  for (const node of profile.nodes) for (const child of node.children ?? []) callers.set(child, node)
+
+  const blamed = new Map<string, Blamed>()
+  let total = 0
+  for (const node of profile.nodes) {
+    const ticks = node.hitCount ?? 0
+    if (ticks === 0 || NO_CODE.has(node.callFrame.functionName)) continue
+    total += ticks
+    let owner: ProfileNode | undefined = node
+    while (owner !== undefined && !own(owner)) owner = callers.get(owner.id)
+    if (owner === undefined && node.callFrame.url === '') continue
+    const { callFrame } = owner ?? node
+    const key = `${callFrame.functionName} ${callFrame.url}:${callFrame.lineNumber}:${callFrame.columnNumber}`
+    const blame = blamed.get(key) ?? { node: owner ?? node, ticks: 0, lines: new Map<number, number>() }
+    blamed.set(key, blame)
+    blame.ticks += ticks
+    if (owner === undefined || owner === node)
+      for (const { line, ticks: at } of node.positionTicks ?? []) blame.lines.set(line, (blame.lines.get(line) ?? 0) + at)
+  }
+  const hottest = [...blamed.values()].sort((a, b) => b.ticks - a.ticks).slice(0, MOST)
+  return Promise.all(hottest.map(async (blame) => spotOf(blame, total, root)))
+}
+
+const spotOf = async ({ node: { callFrame }, ticks, lines }: Blamed, total: number, root: string): Promise<HotSpot> => {
+  const [hottest] = [...lines].sort(([, a], [, b]) => b - a)
+  const head = callFrame.lineNumber + 1
+  const line = hottest?.[0] ?? head
+  const { url, line: written } = await writtenAt(callFrame.url, line - 1, line === head ? callFrame.columnNumber : undefined)
+  return {
+    function: callFrame.functionName || '(anonymous)',
+    file: fileOf(url, root),
+    line: written,
+    share: Math.round((ticks / total) * 100) / 100,
+  }
+}
+
+const fileOf = (url: string, root: string): string => {
+  if (!url.startsWith('file:')) return url
+  const path = fileURLToPath(url)
+  return within(root, path) ? relative(root, path) : path
+}

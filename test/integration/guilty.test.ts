@@ -1,0 +1,147 @@
+/** Who in a plugin is to blame for a limit that it broke: the function that spins, and what the memory is. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
+import type { HeapReport } from '#src/sandbox/heap-report.js'
+import { eventually } from '../support/eventually.js'
+import { pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
+
+const linux = process.platform === 'linux'
+
+interface Frame {
+  function: string
+  file: string
+  line: number
+  share: number
+}
+
+const SPINNING = `
+let x = 0
+const small = (n) => { for (let i = 0; i < n; i++) x += Math.sqrt(x + i) }
+export function spinsForEver() {
+  for (;;) {
+    small(1000)
+    for (let i = 0; i < 1e6; i++) x += Math.sqrt(i)
+  }
+}
+`
+
+const onGo = (act: string, before = ''): string =>
+  pluginCode({ start: `ctx.bus.subscribe('go', () => { setImmediate(() => { ${act} }) })` }, before)
+
+const temporary = { restart: { policy: 'temporary' } }
+
+/** Starts the plugin `p`, tells it to go, and waits for what it is blamed for. */
+const blamed = async (code: string, limits: Record<string, number>, files: Record<string, string> = {}, timeout = 15_000) => {
+  const running = await startedWith({}, { audit: true })
+  const { kernel, faults, folder } = running
+  const path = writePlugin(folder, 'p', { code, manifest: { limits, ...temporary } })
+  for (const [main, text] of Object.entries(files))
+    writePlugin(folder, 'p', { code: text, main, manifest: { main: 'index.js', limits, ...temporary } })
+  await kernel.load(path)
+  await kernel.bus.publish('go')
+  await vi.waitFor(() => expect(faults).toHaveLength(1), { timeout, interval: 10 })
+  const error = faults[0]?.error as Error & { code: string; details: Record<string, unknown> & { frames: Frame[]; profile: string } }
+  return { ...running, error, details: error.details }
+}
+
+describe('a plugin that spins', () => {
+  it('is told with the function, the file and the line, and a profile that DevTools open', { timeout: 40_000 }, async () => {
+    const code = onGo('spinsForEver()', "import { spinsForEver } from './lib/spinning.js'")
+    const { kernel, folder, error, details } = await blamed(code, { hang: 1_000 }, { 'lib/spinning.js': SPINNING })
+    expect(error).toMatchObject({ code: 'PLUGIN_LIMIT', details: { limit: 'hang', allowed: 1_000 } })
+    expect(details.frames[0]).toMatchObject({
+      function: 'spinsForEver',
+      file: join('lib', 'spinning.js'),
+      share: expect.any(Number) as number,
+    })
+    expect(details.frames[0]?.line).toBeGreaterThanOrEqual(3)
+    expect(details.frames[0]?.line).toBeLessThanOrEqual(7)
+    expect(error.message).toMatch(
+      /\d+ % of the time in its code went into 'spinsForEver' \(lib.spinning\.js:\d\)\. The whole CPU profile, for DevTools: /,
+    )
+    expect(error.message).toContain(details.profile)
+    expect(details).not.toHaveProperty('nodes')
+
+    const profile = JSON.parse(readFileSync(details.profile, 'utf8')) as { nodes: unknown[]; samples: unknown[]; timeDeltas: unknown[] }
+    expect(profile.nodes.length).toBeGreaterThan(1)
+    expect(profile.samples.length).toBeGreaterThan(5)
+    expect(profile.timeDeltas).toHaveLength(profile.samples.length)
+    await kernel.stop()
+    const audit = join(folder, '.data', '.audit')
+    const written = readdirSync(audit)
+      .filter((name) => name.endsWith('.jsonl'))
+      .map((name) => readFileSync(join(audit, name), 'utf8'))
+    expect(written.join('')).toContain(details.profile)
+  })
+
+  it('is told by its source where it has a source map', { timeout: 40_000 }, async () => {
+    // Line 4 of what runs is line 12 of what was written; VLQ: one segment a line, each a line further, but the fourth eight more.
+    const mappings = 'AAAA;AACA;AACA;AASA;AACA'
+    const map = Buffer.from(JSON.stringify({ version: 3, sources: ['../src/origin.ts'], names: [], mappings })).toString('base64')
+    const built = `let x = 0\nexport function spins() {\n  for (;;)\n    for (let i = 0; i < 1e6; i++) x += Math.sqrt(i + x)\n}\n//# sourceMappingURL=data:application/json;base64,${map}\n`
+    const code = onGo('spins()', "import { spins } from './dist/built.js'")
+    const { details } = await blamed(code, { hang: 1_000 }, { 'dist/built.js': built })
+    expect(details.frames[0]).toMatchObject({ function: 'spins', file: join('src', 'origin.ts'), line: 12 })
+  })
+
+  it('is told with the function that calls for what Node does', { timeout: 40_000 }, async () => {
+    const code = onGo('searches()', "\nfunction searches() { for (;;) 'x'.repeat(1e4).split('').sort().join('') }")
+    const { details } = await blamed(code, { hang: 1_000 })
+    expect(details.frames[0]).toMatchObject({ function: 'searches', file: 'index.js', line: 2 })
+  })
+
+  it('by taking more than its share is told the same way', { timeout: 90_000 }, async () => {
+    const act = 'const busy = () => { const end = performance.now() + 20; while (performance.now() < end); setImmediate(busy) }; busy()'
+    const { error, details } = await blamed(onGo(act), { cpu: 0.05 }, {}, 60_000)
+    expect(details).toMatchObject({ limit: 'cpu', allowed: 0.05 })
+    // Where threads have no priorities of their own, it may be found at its first window.
+    if (!linux) return
+    expect(details.frames[0]).toMatchObject({ function: 'busy', file: 'index.js' })
+    expect(error.message).toContain("went into 'busy' (index.js:")
+  })
+
+  it('in one native call is told without a function: nothing can look into it', { timeout: 60_000 }, async () => {
+    const act =
+      "const text = '[' + '[1,2,3],'.repeat(3e6) + '1]'; for (const end = Date.now() + 5_000; Date.now() < end; ) JSON.parse(text)"
+    const { error, details } = await blamed(onGo(act), { hang: 400, memory: 4_000 })
+    expect(details).toMatchObject({ limit: 'hang' })
+    if (details.frames === undefined) expect(error.message).not.toContain('went into')
+    else expect(details.frames[0]?.file ?? 'index.js').toBe('index.js')
+  })
+
+  it('twice leaves a profile each time, under names that tell them apart', { timeout: 60_000 }, async () => {
+    const { kernel, faults } = await startedWith({ p: { code: onGo('for (;;);'), manifest: { limits: { hang: 500 } } } })
+    for (const count of [1, 2]) {
+      await eventually(() => expect(kernel.plugins()[0]?.state).toBe('running'))
+      await kernel.bus.publish('go')
+      await vi.waitFor(() => expect(faults).toHaveLength(count), { timeout: 15_000, interval: 10 })
+    }
+    const files = faults.map(({ error }) => (error as unknown as { details: { profile: string } }).details.profile)
+    expect(new Set(files).size).toBe(2)
+    expect(files.map((file) => file.endsWith('-p-1.cpuprofile') || file.endsWith('-p-2.cpuprofile'))).toEqual([true, true])
+  })
+})
+
+describe('a plugin that grows', () => {
+  const growing = (keep: string): string => onGo(`const grow = () => { ${keep}; setImmediate(grow) }; grow()`, 'const kept = []')
+
+  it('in its heap is told with what the memory is', { timeout: 40_000 }, async () => {
+    const { error, details } = await blamed(growing('for (let i = 0; i < 2e4; i++) kept.push({ i })'), { memory: 64, hang: 10_000 })
+    const heap = details['heap'] as HeapReport
+    expect(details).toMatchObject({ limit: 'memory', heap: { nativeContexts: expect.any(Number) as number, detachedContexts: 0 } })
+    expect(heap.heap).toBeGreaterThan(40)
+    expect(heap.heap).toBeGreaterThan(heap.external)
+    expect(error.message).toContain(`${heap.heap} MB are in its heap`)
+    if (heap.spaces) expect(Object.keys(heap.spaces)[0]).toMatch(/_space$/)
+  })
+
+  it('in buffers is told so', { timeout: 40_000 }, async () => {
+    const { error, details } = await blamed(growing('kept.push(Buffer.alloc(5e5, 1))'), { memory: 64, hang: 10_000 })
+    const heap = details['heap'] as HeapReport
+    expect(heap.external).toBeGreaterThan(40)
+    expect(heap.external).toBeGreaterThan(heap.heap)
+    if (heap.arrayBuffers !== undefined) expect(heap.arrayBuffers).toBeGreaterThan(40)
+    expect(error.message).toContain(`${heap.external} MB outside of it`)
+  })
+})
