@@ -33,7 +33,7 @@ export const placeFor = async (
   const { dataDir } = reach
   if (isolation === 'process') {
     const [{ ProcessHost }, needsHooks] = await Promise.all([import('../sandbox/host/process.js'), needsModuleHooks(source)])
-    return ProcessHost.make({ name, root, dataDir, grants, memory, needsHooks })
+    return ProcessHost.make({ root, dataDir, grants, memory, needsHooks })
   }
   throw new PlugbayError(
     'ISOLATION_UNAVAILABLE',

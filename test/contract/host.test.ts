@@ -37,8 +37,7 @@ const HOSTS: Record<string, HostKind> = {
   thread: { make: () => threadHost(0), cannot: {} },
   'thread from standby': { make: () => threadHost(1), cannot: {} },
   process: {
-    make: (folder) =>
-      ProcessHost.make({ name: 'guest', root: folder, dataDir: join(folder, 'data'), grants: NO_GRANTS, memory: 256, needsHooks: false }),
+    make: (folder) => ProcessHost.make({ root: folder, dataDir: join(folder, 'data'), grants: NO_GRANTS, memory: 256, needsHooks: false }),
     cannot: {},
   },
 }
