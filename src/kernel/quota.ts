@@ -4,8 +4,8 @@ import { overLimit } from '../sandbox/over-limit.js'
 import { TokenBucket } from '../sandbox/token-bucket.js'
 import type { EffectiveLimits } from './options.js'
 
-/** For how long a plugin that asked for nothing may ask at its rate at once: much is asked in a start. */
-const SECONDS = 2
+/** For how long a plugin that asked for nothing may ask at its rate at once: in its start it may take all that its other limits let it have. */
+const SECONDS = 4
 /** What a request costs beside a notice: an answer, and mostly a line or an error. */
 export const REQUEST = 10
 /** It is warned when so much of that is left. */

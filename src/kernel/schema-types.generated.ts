@@ -82,7 +82,7 @@ export interface Limits {
   subscriptions?: number | undefined
   /** Services the plugin may provide at a time, lines to services it may have, and services it may watch: so many of each. Default: 1000. */
   services?: number | undefined
-  /** What the plugin may ask of the kernel's thread in a second, and twice as much at once: subscribing and unsubscribing, providing, using and watching services. Events, calls and lines of the log do not count. Default: 10000. */
+  /** What the plugin may ask of the kernel's thread in a second, and four times as much at once: subscribing and unsubscribing, providing, using and watching services. Events, calls and lines of the log do not count. Default: 10000. */
   requests?: number | undefined
 }
 

@@ -39,7 +39,6 @@ const HOSTS: Record<string, HostKind> = {
   process: {
     make: (folder) =>
       ProcessHost.make({
-        name: 'guest',
         root: folder,
         dataDir: join(folder, 'data'),
         grants: NO_GRANTS,

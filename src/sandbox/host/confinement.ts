@@ -123,8 +123,6 @@ const sandboxFlags = (place: Place): string[] => {
 
 /** What a process is made for. Paths are absolute and real. */
 export interface Place {
-  /** The plugin's. */
-  name: string
   /** The plugin's folder. */
   root: string
   /** Must exist. */
