@@ -3,7 +3,7 @@ import type { Worker } from 'node:worker_threads'
 import type { CpuProfile, Recording } from './cpu-profile.js'
 
 /** Milliseconds before the end of a limit from which a thread is suspected: enough samples to tell where it is, and little of the limit. */
-export const SUSPECT_FOR = 300
+export const SUSPECT_FOR = 500
 
 export class Suspicion {
   readonly #worker: Worker

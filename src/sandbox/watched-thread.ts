@@ -32,7 +32,7 @@ const GARBAGE = 64
 /** What a profile can tell more of. */
 const COMPUTES = new Set<Breach['how']>(['spinning', 'native computation', 'computing', 'unknown'])
 /** Milliseconds that a thread has to hand over its profile: few do not suffice, as long as it is not held by native code. */
-const HAND_OVER = 250
+const HAND_OVER = 500
 const HAND_OVER_NATIVE = 50
 
 export class WatchedThread implements Watched {
