@@ -25,7 +25,11 @@ describe('a plugin that hangs', () => {
     ['in a loop', 'for (;;);', linux ? (observesFromOutside ? /computes.*loop, a regular/ : /computes/) : /does not come back/],
     ['in promises', 'const f = () => Promise.resolve().then(f); f()', /does not come back/],
     ['in a regular expression', "/^(a+)+$/.test('a'.repeat(50) + '!')", /does not come back/],
-    ['in Atomics.wait', 'Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 0)', linux ? /Atomics\.wait/ : /does not come back/],
+    [
+      'in Atomics.wait',
+      'Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 0)',
+      linux ? /Atomics\.wait/ : /does not come back/,
+    ],
   ])('%s is found, named, and replaced', async (_, act, text) => {
     const { kernel, faults, replaced } = await startedWith(limited(act, { hang: 300 }))
     await kernel.bus.publish('go')
