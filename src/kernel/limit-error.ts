@@ -65,7 +65,7 @@ const where = (breach: Breach | Excess, guilt: Guilt | undefined): string => {
     return ` Before that, ${Math.round(hottest.share * 100)} % of the time in its code went into '${hottest.function}' (${hottest.file}:${hottest.line}).${file}`
   if (file !== '') return file
   return breach.limit === 'hang' && (breach.how === 'spinning' || breach.how === 'computing')
-    ? ' In which function cannot be told: it did not answer the profiler.'
+    ? ' In which function cannot be told: it did not answer the profiler, which Node opens to the kernel from version 24 on.'
     : ''
 }
 

@@ -1,5 +1,6 @@
 /** A CPU profile of one thread, taken from outside: it needs nothing of the thread, which may run in a loop without an end. */
 import { Session } from 'node:inspector'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 
 /** As V8 writes it, and as DevTools open it. */
@@ -57,6 +58,10 @@ class ThreadSession {
     this.#session.post('NodeWorker.enable', { waitForDebuggerOnStart: false })
   }
 
+  get reaches(): boolean {
+    return this.#thread !== undefined
+  }
+
   /** What is asked is done in order. Never resolves for a thread that does not answer. */
   ask(method: string, params: object = {}): Promise<unknown> {
     const id = ++this.#asked
@@ -72,9 +77,13 @@ class ThreadSession {
   }
 }
 
-/** Begins at once. */
-export const recordCpu = (worker: Worker): Recording => {
+/** Begins at once. Undefined where the thread cannot be looked into. */
+export const recordCpu = (worker: Worker): Recording | undefined => {
   const session = new ThreadSession(worker)
+  if (!session.reaches) {
+    session.close()
+    return recordThroughWorker(worker)
+  }
   void session.ask('Profiler.enable')
   void session.ask('Profiler.setSamplingInterval', { interval: INTERVAL })
   void session.ask('Profiler.start')
@@ -98,6 +107,22 @@ export const recordCpu = (worker: Worker): Recording => {
   const stop = (patience: number): Promise<CpuProfile | undefined> => (ended ??= end(patience))
   const longest = setTimeout(() => void stop(0), LONGEST).unref()
   return { stop }
+}
+
+interface Profiled {
+  startCpuProfile?(name: string): Promise<{ stop(): Promise<string> }>
+}
+
+/** A thread under Node 22's permission model has no inspector, but a profiler. It does not know the code of a loop that was hot before it came. */
+const recordThroughWorker = (worker: Worker & Profiled): Recording | undefined => {
+  const begun = worker.startCpuProfile?.('plugbay').catch(() => undefined)
+  if (begun === undefined) return undefined
+  const end = async (patience: number): Promise<CpuProfile | undefined> => {
+    const text = await Promise.race([begun.then((profile) => profile?.stop()), delay(patience, undefined, { ref: false })])
+    return text === undefined ? undefined : (JSON.parse(text) as CpuProfile)
+  }
+  let ended: Promise<CpuProfile | undefined> | undefined
+  return { stop: (patience) => (ended ??= end(patience)) }
 }
 
 /** Its last milliseconds; all of it where too little would be left. */

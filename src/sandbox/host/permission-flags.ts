@@ -28,6 +28,9 @@ export const INSPECTED_THREAD: readonly string[] = [...HOOKS, ...QUIET_INSPECTOR
 const KNOWS_PATHS = MAJOR >= 22
 const MODEL = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
 
+/** From Node 24 on the kernel can still look into a thread that spins; the gate keeps the plugin from the inspector's module. */
+const INSPECTABLE = process.allowedNodeEnvironmentFlags.has('--allow-inspector') ? ['--allow-inspector'] : []
+
 /** Plugins with the same flags may run in each other's waiting threads. */
 export const permissionFlags = (grants: Grants, { root, places }: Reach): string[] => {
   const { read, write } = grants.fs
@@ -48,6 +51,7 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
     // Node 20 denies addons under the model always, and has no flag to allow them.
     ...(grants.addons && KNOWS_PATHS ? ['--allow-addons'] : addons),
     ...(grants.net.length > 0 && MAJOR >= 25 ? ['--allow-net'] : []),
+    ...INSPECTABLE,
     // That a permission was given is no news: the manifest says so.
     '--disable-warning=SecurityWarning',
   ]
