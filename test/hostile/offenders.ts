@@ -8,9 +8,6 @@ import type { Offender } from './arena.js'
  */
 
 const WORKER_THREADS = "const { workerData, parentPort } = process.getBuiltinModule('node:worker_threads');"
-/** Notices past its own end of the conversation. */
-const floods = (notice: string): string =>
-  `${WORKER_THREADS} const f = () => { for (let i = 0; i < 100; i++) workerData.port.postMessage(Array.from({ length: 100 }, () => [4, ${notice}, '0', null]).flat()); setImmediate(f) }; f()`
 /** Less than a machine that is busy can still ask for. */
 const FEW_REQUESTS = { limits: { memory: 64, hang: 500, requests: 1_000, services: 100 } }
 const grows = (step: string): string => `globalThis.kept = []; const f = () => { ${step}; setImmediate(f) }; f()`
@@ -157,14 +154,6 @@ export const OFFENDERS: Offender[] = [
     act: "const f = () => { for (let i = 0; i < 100; i++) ctx.services.provide('mine' + i, { f() {} }).then((mine) => mine.withdraw()).catch(() => {}); setImmediate(f) }; f()",
     end: 'requests or memory or hang',
   },
-  { does: 'tells of denials without an end', act: floods("'denied', 3, 'bus:x', 'publish', 1"), manifest: FEW_REQUESTS, end: 'requests' },
-  {
-    does: 'tells of failures of events it never got',
-    act: floods("'failure', 3, 1, 'go', 'none'"),
-    manifest: FEW_REQUESTS,
-    end: 'requests',
-  },
-  { does: 'tells of events handled that it never got', act: floods("'handled', 3, 1, 1, 0"), manifest: FEW_REQUESTS, end: 'requests' },
   {
     does: 'asks for a thousand files without waiting',
     act: "for (let i = 0; i < 1e3; i++) ctx.fs.writeFile('f' + i, 'x').catch(() => {})",

@@ -32,7 +32,12 @@ const tell = (resource: string, action: string): void => {
   }
 }
 const prepare = async (request: LoadRequest): Promise<void> => {
-  await rehearsed
+  // Of what is handed over, all must have been compiled before the plugin can have a hand in it.
+  if (compiled) await rehearsal
+  close(request)
+  compiled?.()
+}
+const close = (request: LoadRequest): void => {
   const { name, grants, root, pluginModule } = request
   if (grants === undefined) return prepareModules(request)
   const deny = denyFor(name, tell)
@@ -49,5 +54,3 @@ process.setSourceMapsEnabled(true)
 startHeart(pulse)
 captureConsole(output)
 const rehearsal = waits || compiled ? rehearse() : undefined
-// What is handed over must have been compiled before the plugin can have a hand in it.
-const rehearsed = compiled && rehearsal?.then(compiled)

@@ -39,9 +39,11 @@ const idle = async (): Promise<number> => {
 
 /** A process of Node's that runs this code. */
 const running = (code: string): number => {
-  const child = spawn(process.execPath, ['-e', code], { stdio: 'ignore' })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  return child.pid as number
+  // A group of its own, so that what it has started ends with it.
+  const child = spawn(process.execPath, ['-e', code], { stdio: 'ignore', detached: true })
+  const pid = child.pid as number
+  onTestFinished(() => void process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL'))
+  return pid
 }
 
 describe('a process that is watched', () => {
