@@ -21,7 +21,7 @@ import { Generation } from './generation.js'
 import type { HotReload } from './hot-reload.js'
 import type { Inspection, InspectOptions } from './inspection.js'
 import { bootReportOf, infoOf, type PluginInfo, type PluginTraffic, trafficOf } from './inventory.js'
-import { placementOf } from './isolation.js'
+import { type Placement, placementOf } from './isolation.js'
 import { KernelEmitter, type KernelEvents, type KernelState } from './kernel-events.js'
 import { KernelServices } from './kernel-services.js'
 import type { Learning } from './learning.js'
@@ -511,10 +511,12 @@ export class Kernel implements AsyncDisposable {
     assertRoles(source, this.#options)
     const { defaults } = this.#options
     // What it did in a thread says nothing about new code.
-    const placement = placementOf(source, this.#options, change.source === undefined && instance.demotion.active)
+    const chosen = placementOf(source, this.#options, change.source === undefined && instance.demotion.active)
     const dataDir = join(this.#options.dataDir, source.name)
     const inspection = this.#inspections.get(source.name)
-    inspection?.assertOwnPlace(placement.isolation)
+    inspection?.assertOwnPlace(chosen.isolation)
+    // To end a thread that has an inspector crashes Node now and then, and does not end it while a debugger is on it.
+    const placement: Placement = inspection ? { ...chosen, isolation: 'process' } : chosen
     const manifestLimits = effectiveLimits(source.manifest, defaults)
     const limits = inspection?.unhurried(manifestLimits) ?? manifestLimits
     const permissions = this.#permissionsOf(source)

@@ -1,6 +1,6 @@
 /** Which kind of place a plugin runs in. */
 import type { Grants } from '../sandbox/grants.js'
-import { INSPECTED_THREAD, permissionFlags, type Reach } from '../sandbox/host/permission-flags.js'
+import { permissionFlags, type Reach } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import { ThreadHost } from '../sandbox/host/thread.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
@@ -28,7 +28,7 @@ export const placeFor = async (
   { reach, dataDir, limits: { memory }, grants, inspected }: PlaceNeeds,
 ): Promise<PluginHost> => {
   const { isolation } = placement
-  if (isolation === 'thread') return new ThreadHost(standby, inspected ? INSPECTED_THREAD : permissionFlags(grants, reach))
+  if (isolation === 'thread') return new ThreadHost(standby, permissionFlags(grants, reach))
   // Loaded when it is needed: the guest's code comes with it.
   if (isolation === 'inline') return new (await import('../sandbox/host/inline.js')).InlineHost()
   const { name, root } = source

@@ -21,8 +21,6 @@ const DIST = fileURLToPath(new URL('../..', import.meta.url))
 
 /** For a place with an inspector: its address is told by the kernel, not by Node. */
 export const QUIET_INSPECTOR: readonly string[] = ['--inspect-publish-uid=http']
-/** A thread with an inspector is not held: what it needs of Node is closed under the model. */
-export const INSPECTED_THREAD: readonly string[] = [...HOOKS, ...QUIET_INSPECTOR]
 
 /** Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the inspector. */
 const KNOWS_PATHS = MAJOR >= 22
