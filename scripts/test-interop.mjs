@@ -15,7 +15,7 @@ const missing = () => NEEDS.filter(({ command }) => !there(command))
 
 if (process.argv.includes('--install') && missing().length > 0 && there('apt-get')) {
   // A machine without a network, or without the rights, runs what it can.
-  const patience = { stdio: 'inherit', timeout: 180_000 }
+  const patience = { stdio: 'inherit', timeout: 90_000 }
   spawnSync('apt-get', ['update', '-qq'], patience)
   spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing().map((need) => need.package)], patience)
 }
