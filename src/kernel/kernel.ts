@@ -551,7 +551,7 @@ export class Kernel implements AsyncDisposable {
       aside,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
-      grants: inspection === undefined ? grants : undefined,
+      grants,
       moved: (transition) => {
         if (transition.to === 'running') this.#learning?.ran(source)
         this.#tell('plugin:state', { name: source.name, generation: number, ...transition })

@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url'
 import type { Grants } from '../grants.js'
 import type { Tier } from '../plugin-host.js'
 import { heapOf } from '../watched-process.js'
-import { QUIET_INSPECTOR } from './permission-flags.js'
 
 /** Commands of the system that take something away from what they start; undefined: not there, or not working here. */
 interface Confiners {
@@ -16,6 +15,8 @@ interface Confiners {
   bwrap: boolean
 }
 
+/** For a process with an inspector: its address is told by the kernel, not by Node. */
+const QUIET_INSPECTOR = ['--inspect-publish-uid=http']
 /** Milliseconds that a command may take to show that it works. */
 const PROBE_TIMEOUT = 2_000
 /** Descriptors a plugin's process may have open. */

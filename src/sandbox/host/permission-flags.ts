@@ -19,9 +19,6 @@ const [MAJOR = 0] = process.versions.node.split('.').map(Number)
 const HOOKS = typeof nodeModule.registerHooks === 'function' ? [] : ['--expose-internals']
 const DIST = fileURLToPath(new URL('../..', import.meta.url))
 
-/** For a place with an inspector: its address is told by the kernel, not by Node. */
-export const QUIET_INSPECTOR: readonly string[] = ['--inspect-publish-uid=http']
-
 /** Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the inspector. */
 const KNOWS_PATHS = MAJOR >= 22
 const MODEL = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
