@@ -74,7 +74,11 @@ export const OFFENDERS: Offender[] = [
     end: 'memory or hang',
   },
   { does: 'sets two million timers', act: 'for (let i = 0; i < 2e6; i++) setTimeout(() => {}, 1e9)', end: 'memory or hang' },
-  { does: 'keeps closures', act: grows('for (let i = 0; i < 2e4; i++) { const big = [i, i, i, i]; kept.push(() => big) }'), end: 'memory or hang' },
+  {
+    does: 'keeps closures',
+    act: grows('for (let i = 0; i < 2e4; i++) { const big = [i, i, i, i]; kept.push(() => big) }'),
+    end: 'memory or hang',
+  },
   { does: 'keeps promises', act: grows('for (let i = 0; i < 2e4; i++) kept.push(new Promise(() => {}))'), end: 'memory or hang' },
   { does: 'keeps buffers', act: grows('kept.push(Buffer.alloc(2e6, 1))'), end: 'memory or hang' },
   {
