@@ -32,7 +32,8 @@ function words(text: string): string[] {
 
 // The plugin shares this realm and may change all it finds: what a check needs is taken now.
 const { apply } = Reflect
-const { realpathSync } = fs
+// Several times as fast as the one in JavaScript.
+const realPath = fs.realpathSync.native
 const { dirname, relative, resolve, sep } = path
 const { startsWith, includes } = String.prototype
 const { toString: textOf } = Buffer.prototype
@@ -136,7 +137,7 @@ const pathOf = (given: unknown): string | undefined => {
 const realOf = (wanted: string): string => {
   for (let at = wanted; ; at = dirname(at)) {
     try {
-      return resolve(realpathSync(at), relative(at, wanted))
+      return resolve(realPath(at), relative(at, wanted))
     } catch {
       if (at === dirname(at)) return wanted
     }

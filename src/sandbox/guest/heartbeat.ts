@@ -1,5 +1,5 @@
 /** Answers the watchdog. It asks only where it has a doubt, so that a plugin that is idle wakes for nothing. */
-import { readFileSync } from 'node:fs'
+import { readlinkSync } from 'node:fs'
 import type { ToldHeap } from '../heap-report.js'
 import { type Ask, beat, beatIn, CELL, type Pulse } from '../pulse.js'
 
@@ -29,8 +29,8 @@ export const startHeart = ({ cells, port }: Pulse): void => {
 const threadNumber = (): number => {
   if (process.platform !== 'linux') return 0
   try {
-    // The one file there that a thread under Node's permission model may read.
-    return Number.parseInt(readFileSync('/proc/thread-self/stat', 'latin1'), 10)
+    // The one path there that a thread under Node's permission model may read. It leads to `<process>/task/<thread>`.
+    return Number(readlinkSync('/proc/thread-self').split('/').at(-1))
   } catch {
     return 0
   }

@@ -8,6 +8,9 @@ import type { CheckImport } from '../builtin-modules.js'
 import type { LoadRequest } from '../protocol.js'
 import { loaderHooks } from './loader-hooks.js'
 
+/** The URL of a module that is stripped here. */
+const TYPESCRIPT = /\.m?ts(?:[?#]|$)/
+
 let pluginModule = ''
 let hooked = false
 
@@ -21,14 +24,12 @@ export const prepareModules = (request: LoadRequest, check?: CheckImport): void 
     hook({
       resolve: (specifier, context, next) => {
         if (specifier === 'plugbay/plugin') return { url: pluginModule, format: 'module', shortCircuit: true }
-        check?.(specifier)
         const resolved = next(specifier, context)
-        // An import map or another name may lead to a closed module too.
         check?.(resolved.url)
         return resolved
       },
       load: (url, context, next) => {
-        if (runsTypeScript || !/\.m?ts$/.test(new URL(url).pathname)) return next(url, context)
+        if (runsTypeScript || !TYPESCRIPT.test(url)) return next(url, context)
         const path = fileURLToPath(url)
         return { format: 'module', source: stripTypes(readFileSync(path, 'utf8'), path), shortCircuit: true }
       },

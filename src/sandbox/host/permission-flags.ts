@@ -40,7 +40,7 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
     MODEL,
     ...allow(KNOWS_PATHS ? readable : ['*']),
     // By its number the system tells what processor time the thread takes.
-    ...(KNOWS_PATHS ? ['--allow-fs-read=/proc/thread-self/stat'] : []),
+    ...(KNOWS_PATHS ? ['--allow-fs-read=/proc/thread-self'] : []),
     ...(grants.child ? ['--allow-child-process'] : []),
     ...(grants.worker ? ['--allow-worker'] : []),
     // Node 20 denies addons under the model always, and has no flag to allow them.
@@ -70,8 +70,22 @@ const real = (path: string): string => {
   }
 }
 
+/** Plugins start in great numbers at once, and packages are not installed in between. */
+const LOOK_AGAIN_AFTER = 500
+const looked = new Map<string, { at: number; paths: string[] }>()
+
 /** Where Node looks for packages from these folders: every `node_modules` on the way up, and what is linked from there. */
 const modulesOf = (folders: readonly string[]): string[] => {
+  const key = folders.join('\0')
+  const at = performance.now()
+  const known = looked.get(key)
+  if (known !== undefined && at - known.at < LOOK_AGAIN_AFTER) return known.paths
+  const paths = modulesNow(folders)
+  looked.set(key, { at, paths })
+  return paths
+}
+
+const modulesNow = (folders: readonly string[]): string[] => {
   const found = new Set<string>()
   for (const folder of folders) {
     for (let at = folder; ; at = dirname(at)) {
