@@ -22,7 +22,7 @@ const MB = 2 ** 20
 const SAMPLE_AFTER = 2
 /** A thread that has not moved for so long is asked for a beat, in ms. */
 const DOUBT = 40
-/** The part of the limit for a hang that a thread must have had of a processor to be blamed, if it asks for one. */
+/** The part of a time that a thread must have had of a processor to be suspected or blamed for it, if it asks for one. */
 const HAD = 0.6
 /** Memory past the limit that may be garbage: the thread has so long to collect it, in ms … */
 const COLLECT_WITHIN = 250
@@ -117,14 +117,14 @@ export class WatchedThread implements Watched {
       this.#cpuAtDoubt = cpu && { ms: cpu.ms, at: performance.now() }
     }
     const { hang } = this.limits
-    if (this.#told || still < hang - Math.min(SUSPECT_FOR, hang / 2)) return
-    if (still < hang) {
+    const suspicious = hang - Math.min(SUSPECT_FOR, hang / 2)
+    if (this.#told || still < suspicious || this.#starvedOf(suspicious)) return
+    if (still < hang || this.#starvedOf(hang)) {
       if (this.#hangs.raised) return
       this.#how = this.#diagnosis(at)
       if (COMPUTES.has(this.#how)) this.#hangs.raise()
       return
     }
-    if (this.#starved) return
     this.#told = true
     // Being recorded, it takes its time to answer.
     const how = this.#hangs.raised ? this.#how : this.#diagnosis(at)
@@ -142,11 +142,11 @@ export class WatchedThread implements Watched {
     })
   }
 
-  /** It would get on if it were given a processor: where the system tells, a thread that computes has the limit as processor time. */
-  get #starved(): boolean {
-    const cpu = threadCpu(this.#subject.cells[CELL.tid] as number)
+  /** It would get on if it were given a processor: where the system tells, so many milliseconds count for a thread that computes when it has had most of them. */
+  #starvedOf(ms: number): boolean {
+    const cpu = threadCpu(this.#tid)
     if (cpu === undefined || this.#cpuAtDoubt === undefined) return false
-    return cpu.runnable && cpu.ms - this.#cpuAtDoubt.ms < HAD * (this.limits.hang - DOUBT)
+    return cpu.runnable && cpu.ms - this.#cpuAtDoubt.ms < HAD * (ms - DOUBT)
   }
 
   /** What keeps it. It differs in what the thread takes of a processor, and in whether V8 can still interrupt it. */
