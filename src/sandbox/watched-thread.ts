@@ -56,7 +56,7 @@ export class WatchedThread implements Watched {
   #seen: SeenHeap | undefined
   /** The process when the thread stopped moving. */
   #processAtDoubt: ProcessMemory | undefined
-  #over: { since: number; collections: number } | undefined
+  #over: { since: number; collections: number; cpu: { ms: number } | undefined } | undefined
   #cpuAtDoubt: { ms: number; at: number } | undefined
   readonly #cpu: CpuShare
   readonly #hangs: Suspicion
@@ -118,8 +118,8 @@ export class WatchedThread implements Watched {
     }
     const { hang } = this.limits
     const suspicious = hang - Math.min(SUSPECT_FOR, hang / 2)
-    if (this.#told || still < suspicious || this.#starvedOf(suspicious)) return
-    if (still < hang || this.#starvedOf(hang)) {
+    if (this.#told || still < suspicious || this.#starvedOf(suspicious - DOUBT, this.#cpuAtDoubt)) return
+    if (still < hang || this.#starvedOf(hang - DOUBT, this.#cpuAtDoubt)) {
       if (this.#hangs.raised) return
       this.#how = this.#diagnosis(at)
       if (COMPUTES.has(this.#how)) this.#hangs.raise()
@@ -143,10 +143,10 @@ export class WatchedThread implements Watched {
   }
 
   /** It would get on if it were given a processor: where the system tells, so many milliseconds count for a thread that computes when it has had most of them. */
-  #starvedOf(ms: number): boolean {
+  #starvedOf(ms: number, before: { ms: number } | undefined): boolean {
     const cpu = threadCpu(this.#tid)
-    if (cpu === undefined || this.#cpuAtDoubt === undefined) return false
-    return cpu.runnable && cpu.ms - this.#cpuAtDoubt.ms < HAD * (ms - DOUBT)
+    if (cpu === undefined || before === undefined) return false
+    return cpu.runnable && cpu.ms - before.ms < HAD * ms
   }
 
   /** What keeps it. It differs in what the thread takes of a processor, and in whether V8 can still interrupt it. */
@@ -223,9 +223,9 @@ export class WatchedThread implements Watched {
     } else if (used <= memory) this.#over = undefined
     else if (used > memory + Math.max(memory, GARBAGE)) this.#tooLarge(used)
     else if (this.#over === undefined) {
-      this.#over = { since: at, collections }
+      this.#over = { since: at, collections, cpu: threadCpu(this.#tid) }
       this.#ask('collect')
-    } else if (at - this.#over.since >= COLLECT_WITHIN) this.#tooLarge(used)
+    } else if (at - this.#over.since >= COLLECT_WITHIN && !this.#starvedOf(COLLECT_WITHIN, this.#over.cpu)) this.#tooLarge(used)
   }
 
   /** What it said after its newest collection. */
