@@ -256,7 +256,7 @@ const collector = (lines: LoggedLine[]): Logger => {
 
 /** Empty plugins for those that the ones under test depend on, where a stubbed service has that name. Returns where they are. */
 const standIns = async (folder: string, places: readonly string[], base: string, stubs: ReadonlySet<string>): Promise<string[]> => {
-  const { found } = await discover(places, base)
+  const { found } = discover(places, base)
   const wanted = new Map<string, string>()
   for (const { manifest } of found) for (const [name, range] of Object.entries(manifest.dependencies)) wanted.set(name, range)
   for (const { name } of found) wanted.delete(name)

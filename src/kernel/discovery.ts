@@ -1,9 +1,9 @@
 /** Finds the plugins in the places the options name. */
-import { lstat, readdir, stat } from 'node:fs/promises'
+import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { PlugbayError, reasonOf } from '../errors.js'
 import { didYouMean } from '../nearest.js'
-import { entryAmong, isPluginModule, type PluginSource, readPlugin } from './manifest.js'
+import { entryAmong, isPluginModule, namesIn, type PluginSource, readPlugin } from './manifest.js'
 
 /** Something in a plugin place that is no usable plugin, and why. `path` is absolute. */
 export interface DiscoveryFault {
@@ -21,41 +21,44 @@ export interface Discovery {
 
 const NOT_PLUGINS = new Set(['node_modules'])
 
-const namesIn = (folder: string): Promise<string[]> => readdir(folder).catch(() => [])
+/** Undefined for what is not there, or may not be looked at. */
+const statsOf = (path: string): Stats | undefined => {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}
+
+const isLink = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
 
 /** Whether a direct child of a plugin folder is a plugin: a folder with a manifest or an entry module, or a single module. */
-export const looksLikePlugin = async (path: string): Promise<boolean> => {
+export const looksLikePlugin = (path: string): boolean => {
   const name = basename(path)
   if (name.startsWith('.') || NOT_PLUGINS.has(name)) return false
-  const stats = await stat(path).catch(() => undefined)
+  const stats = statsOf(path)
   if (stats?.isFile()) return isPluginModule(path)
   if (!stats?.isDirectory()) return false
-  const names = await namesIn(path)
+  const names = namesIn(path)
   return names.includes('plugin.json') || entryAmong(names) !== undefined
 }
 
 /** Children of a folder, of which each is a plugin or a link that leads nowhere. */
-const pluginsIn = async (folder: string): Promise<string[]> => {
-  const names = (await readdir(folder)).sort()
-  const fit = await Promise.all(
-    names.map(async (name) => {
+const pluginsIn = (folder: string): string[] =>
+  readdirSync(folder)
+    .sort()
+    .filter((name) => {
       const path = join(folder, name)
-      if (await looksLikePlugin(path)) return true
-      if (name.startsWith('.')) return false
-      const link = await lstat(path).catch(() => undefined)
-      return link?.isSymbolicLink() === true && (await stat(path).catch(() => undefined)) === undefined
-    }),
-  )
-  return names.filter((_, index) => fit[index]).map((name) => join(folder, name))
-}
+      return looksLikePlugin(path) || (!name.startsWith('.') && isLink(path) && statsOf(path) === undefined)
+    })
+    .map((name) => join(folder, name))
 
 /** Whether a folder without a manifest is one plugin rather than a folder of plugins: it has an entry, and no child with a manifest. */
-const isOnePlugin = async (folder: string): Promise<boolean> => {
-  const names = await namesIn(folder)
+const isOnePlugin = (folder: string): boolean => {
+  const names = namesIn(folder)
   if (names.includes('plugin.json')) return true
   if (entryAmong(names) === undefined) return false
-  const inner = await Promise.all(names.map((name) => stat(join(folder, name, 'plugin.json')).catch(() => undefined)))
-  return inner.every((stats) => stats === undefined)
+  return names.every((name) => statsOf(join(folder, name, 'plugin.json')) === undefined)
 }
 
 const asFault = (path: string, error: unknown): DiscoveryFault => ({
@@ -70,30 +73,31 @@ const asFault = (path: string, error: unknown): DiscoveryFault => ({
  * `base` is what relative places are relative to. Never throws: a bad plugin is a fault beside the good ones, a place that
  * is not there one of code OPTIONS_INVALID, and the second plugin of one name one of code PLUGIN_DUPLICATE.
  */
-export const discover = async (places: string | readonly string[], base: string): Promise<Discovery> => {
+export const discover = (places: string | readonly string[], base: string): Discovery => {
   const faults: DiscoveryFault[] = []
   const folders = new Set<string>()
   const paths = new Set<string>()
   for (const place of [places].flat()) {
     const path = resolve(base, place)
     try {
-      const stats = await stat(path)
-      if (!stats.isDirectory() || (await isOnePlugin(path))) paths.add(path)
+      if (!statSync(path).isDirectory() || isOnePlugin(path)) paths.add(path)
       else {
         folders.add(path)
-        for (const child of await pluginsIn(path)) paths.add(child)
+        for (const child of pluginsIn(path)) paths.add(child)
       }
     } catch (error) {
-      const mend = didYouMean(basename(path), await namesIn(dirname(path)))
+      const mend = didYouMean(basename(path), namesIn(dirname(path)))
       const message = `plugins names '${place}', but ${path} cannot be read: ${reasonOf(error)}.${mend}`
       faults.push({ path, error: new PlugbayError('OPTIONS_INVALID', message, { cause: error, details: { path } }) })
     }
   }
-  const read = await Promise.all(Array.from(paths, (path) => readPlugin(path).catch((error: unknown) => asFault(path, error))))
   const found = new Map<string, PluginSource>()
-  for (const each of read) {
-    if ('error' in each) {
-      faults.push(each)
+  for (const path of paths) {
+    let each: PluginSource
+    try {
+      each = readPlugin(path)
+    } catch (error) {
+      faults.push(asFault(path, error))
       continue
     }
     const first = found.get(each.name)

@@ -156,8 +156,7 @@ export class Kernel implements AsyncDisposable {
     if (this.#learning)
       this.log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
-    const { found, faults } = await discover(this.#options.plugins, this.#options.base)
-    this.#assertStarting()
+    const { found, faults } = discover(this.#options.plugins, this.#options.base)
     for (const { path, error } of faults) this.log.error({ err: error, path }, error.message)
     for (const source of found) this.#take(source)
     for (const name of this.#inspections.keys()) this.#find(name)
@@ -278,8 +277,7 @@ export class Kernel implements AsyncDisposable {
   /** Takes in the plugin at `path`, whether it comes to run or not. */
   async #enter(path: string): Promise<PluginInstance> {
     this.#assertRunning('load')
-    const source = await readPlugin(resolve(this.#options.base, path))
-    this.#assertRunning('load')
+    const source = readPlugin(resolve(this.#options.base, path))
     const there = this.#instances.get(source.name)
     if (there) {
       throw new PlugbayError(
@@ -597,7 +595,7 @@ export class Kernel implements AsyncDisposable {
 
   /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it. */
   async #renew(instance: PluginInstance, reason: ReplaceReason): Promise<Replacement | undefined> {
-    const source = await readPlugin(instance.source.path)
+    const source = readPlugin(instance.source.path)
     if (source.name !== instance.name) {
       throw new PlugbayError(
         'MANIFEST_INVALID',

@@ -1,5 +1,6 @@
 /** Reads one plugin from its place on disk: its manifest, checked and completed, and the module to run. */
-import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+// For a few small files, what a promise of each costs is several times the work itself.
+import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { PlugbayError, reasonOf } from '../errors.js'
 import { didYouMean } from '../nearest.js'
@@ -121,10 +122,21 @@ export const checkManifest = (value: unknown, file: string): Manifest => {
   return complete(value as ManifestFile) // oxlint-disable-line typescript/no-unsafe-type-assertion
 }
 
-const readManifest = async (file: string): Promise<Manifest> => {
+const realPath = realpathSync.native
+
+/** None for what is no folder. */
+export const namesIn = (folder: string): string[] => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+const readManifest = (file: string): Manifest => {
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = readFileSync(file, 'utf8')
   } catch (error) {
     throw new PlugbayError('MANIFEST_INVALID', `${file} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { file } })
   }
@@ -135,7 +147,7 @@ const readManifest = async (file: string): Promise<Manifest> => {
 }
 
 /** The real path of a file a manifest names, once it is sure that it lies in the plugin's folder. */
-const fileInside = async (root: string, path: string, field: string, manifest: Manifest, manifestPath: string): Promise<string> => {
+const fileInside = (root: string, path: string, field: string, manifest: Manifest, manifestPath: string): string => {
   const told = { plugin: manifest.name, details: { file: manifestPath, field, value: path } }
   const outside = (target: string): PlugbayError =>
     new PlugbayError(
@@ -147,10 +159,10 @@ const fileInside = async (root: string, path: string, field: string, manifest: M
   if (!within(root, written)) throw outside(written)
   let real: string
   try {
-    real = await realpath(written)
-    if ((await stat(real)).isDirectory()) throw new Error('it is a folder')
+    real = realPath(written)
+    if (statSync(real).isDirectory()) throw new Error('it is a folder')
   } catch (error) {
-    const siblings = await readdir(dirname(written)).catch(() => [])
+    const siblings = namesIn(dirname(written))
     const mend = didYouMean(
       basename(written),
       siblings.filter((name) => MAIN_ENDINGS.has(extname(name))),
@@ -169,14 +181,14 @@ const fileInside = async (root: string, path: string, field: string, manifest: M
   return real
 }
 
-const taskSources = async (root: string, manifest: Manifest, manifestPath: string): Promise<Record<string, TaskSource>> => {
+const taskSources = (root: string, manifest: Manifest, manifestPath: string): Record<string, TaskSource> => {
   const declared: [string, TaskDeclaration][] = Object.entries(manifest.tasks ?? {})
-  const sources = declared.map(async ([name, task]): Promise<[string, TaskSource]> => {
+  const sources = declared.map(([name, task]): [string, TaskSource] => {
     const { file, concurrency } = typeof task === 'string' ? { file: task, concurrency: undefined } : task
-    const real = await fileInside(root, file, fieldPath(['tasks', name]), manifest, manifestPath)
+    const real = fileInside(root, file, fieldPath(['tasks', name]), manifest, manifestPath)
     return [name, { file: real, ...(concurrency === undefined ? {} : { concurrency }) }]
   })
-  return Object.fromEntries(await Promise.all(sources))
+  return Object.fromEntries(sources)
 }
 
 /** A manifest for a plugin that has none; its name is that of its file or folder, so that must be a fit one. */
@@ -198,9 +210,9 @@ const impliedManifest = (name: string, path: string): Manifest => {
   }
 }
 
-const readFolder = async (path: string): Promise<PluginSource> => {
-  const root = await realpath(path)
-  const names = await readdir(root)
+const readFolder = (path: string): PluginSource => {
+  const root = realPath(path)
+  const names = readdirSync(root)
   const hasManifest = names.includes('plugin.json')
   const entryName = entryAmong(names)
   if (!hasManifest && entryName === undefined) {
@@ -213,8 +225,8 @@ const readFolder = async (path: string): Promise<PluginSource> => {
     )
   }
   const written = join(root, 'plugin.json')
-  const manifest = hasManifest ? await readManifest(written) : impliedManifest(basename(path), path)
-  const manifestPath = hasManifest ? await realpath(written) : undefined
+  const manifest = hasManifest ? readManifest(written) : impliedManifest(basename(path), path)
+  const manifestPath = hasManifest ? realPath(written) : undefined
   const main = manifest.main ?? entryName
   if (main === undefined && manifest.isolation !== 'grpc') {
     throw new PlugbayError(
@@ -223,7 +235,7 @@ const readFolder = async (path: string): Promise<PluginSource> => {
       { plugin: manifest.name, details: { path: root } },
     )
   }
-  const entry = main === undefined ? written : await fileInside(root, main, 'main', manifest, written)
+  const entry = main === undefined ? written : fileInside(root, main, 'main', manifest, written)
   const tracked = [
     ...(manifestPath === undefined ? [] : [manifestPath, written, join(path, 'plugin.json')]),
     entry,
@@ -237,7 +249,7 @@ const readFolder = async (path: string): Promise<PluginSource> => {
     entry,
     manifest,
     ...(manifestPath === undefined ? {} : { manifestPath }),
-    tasks: await taskSources(root, manifest, written),
+    tasks: taskSources(root, manifest, written),
     singleFile: false,
     tracked: [...new Set(tracked)],
   }
@@ -249,19 +261,22 @@ const readFolder = async (path: string): Promise<PluginSource> => {
  * Throws MANIFEST_MISSING when there is no plugin, MANIFEST_INVALID for a manifest that is not JSON or breaks the schema,
  * PATH_OUTSIDE_PLUGIN for a file outside the folder (also through a link), PLUGIN_LOAD for a module that is not there.
  */
-export const readPlugin = async (place: string): Promise<PluginSource> => {
+export const readPlugin = (place: string): PluginSource => {
   const given = resolve(place)
   const path = basename(given) === 'plugin.json' ? dirname(given) : given
-  const stats = await stat(path).catch((error: unknown) => {
+  let stats: Stats
+  try {
+    stats = statSync(path)
+  } catch (error) {
     throw new PlugbayError('MANIFEST_MISSING', `There is no plugin at ${path}: ${reasonOf(error)}.`, { cause: error, details: { path } })
-  })
+  }
   if (stats.isDirectory()) return readFolder(path)
   if (!stats.isFile() || !isPluginModule(path)) {
     throw new PlugbayError('MANIFEST_MISSING', `${path} is no plugin: a single-file plugin is a module (${ENTRY_ENDINGS.join(', ')}).`, {
       details: { path },
     })
   }
-  const entry = await realpath(path)
+  const entry = realPath(path)
   const manifest = impliedManifest(basename(path, extname(path)), path)
   return {
     name: manifest.name,

@@ -41,7 +41,8 @@ export const departed = (): number => (departedAt = now())
 /** Callbacks run when this turn and all promises it resolved are done; later than a microtask, sooner than any I/O. */
 const endOfTurn = (callback: () => void): void => queueMicrotask(() => process.nextTick(callback))
 
-const flushAll = (): void => {
+/** Everything leaves at once: for a place that ends. */
+export const departAll = (): void => {
   planned = false
   const writers = waiting
   waiting = []
@@ -56,7 +57,7 @@ const turnEnded = (): void => {
   }
   const pause = Math.min(LONGEST, GATHER * waiting.length)
   if (!written || now() - departedAt >= pause) {
-    flushAll()
+    departAll()
     return
   }
   written = false

@@ -40,6 +40,21 @@ it.each([
   await expect(alive?.()).resolves.toBe(true)
 })
 
+it('what a plugin published before its end arrives', async () => {
+  const code = pluginCode({
+    start: `
+      const publish = (from, to) => { for (let n = from; n < to; n++) void ctx.bus.publish('n', n) }
+      ctx.bus.subscribe('go', () => { publish(0, 50); setImmediate(() => { publish(50, 60); process.exit(3) }) })`,
+  })
+  const { kernel, faults } = await startedWith({ p: { code, manifest: { restart: { policy: 'temporary' } } } })
+  const arrived: unknown[] = []
+  kernel.bus.subscribe('n', ({ data }) => void arrived.push(data))
+  await kernel.bus.publish('go')
+  await eventually(() => expect(faults).toHaveLength(1))
+  await kernel.bus.drain()
+  expect(arrived).toEqual(Array.from({ length: 60 }, (_, n) => n))
+})
+
 describe('a policy', () => {
   it.each([
     ['permanent', 0, true],

@@ -50,7 +50,7 @@ export class WatchedPlace {
         if (known && !known.has(path)) return this.#stir(path)
         const seen = await this.#describe(path)
         if (seen === undefined) return
-        const child: Child = { path, seen, reported: seen, wasPlugin: await looksLikePlugin(path), unwatch: undefined, timer: undefined }
+        const child: Child = { path, seen, reported: seen, wasPlugin: looksLikePlugin(path), unwatch: undefined, timer: undefined }
         this.#children.set(path, child)
         await this.#watchUnlessTracked(child)
       }),
@@ -148,7 +148,7 @@ export class WatchedPlace {
       await this.#watchUnlessTracked(child)
       return this.#lookLater(child, this.#options.settle)
     }
-    if (!(await looksLikePlugin(child.path)) || this.#closed || now === child.reported) return
+    if (!looksLikePlugin(child.path) || now === child.reported) return
     child.wasPlugin = true
     child.reported = now
     if (!this.#options.tracked().has(child.path)) this.#options.onAppear(child.path)

@@ -2,6 +2,7 @@
 import { Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import { toWire } from '../../errors.js'
+import { departAll } from '../departures.js'
 import { FramedChannel } from '../framed-channel.js'
 import { beatBy } from '../pulse.js'
 import { Conversation } from '../rpc.js'
@@ -28,5 +29,7 @@ const runtime = new PluginRuntime(prepareModules, () => process.exit(0))
 runtime.conversation = new Conversation(channel, runtime, 'the kernel')
 // What ends the process is told before it does.
 process.on('uncaughtExceptionMonitor', (error) => channel.tell(toWire(error)))
+// What was said before an end is heard, whoever brings it about.
+process.once('exit', departAll)
 process.setSourceMapsEnabled(true)
 captureConsole((level, message) => runtime.log(level, message))

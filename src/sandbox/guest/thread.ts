@@ -6,6 +6,7 @@ import { Denials } from '../../denials.js'
 import { importable, importCheck } from '../builtin-modules.js'
 import { portChannel } from '../channel.js'
 import { denyFor } from '../denial.js'
+import { departAll } from '../departures.js'
 import type { LoadRequest, LogLevel } from '../protocol.js'
 import type { Pulse } from '../pulse.js'
 import { Conversation } from '../rpc.js'
@@ -52,5 +53,7 @@ const conversation = (runtime.conversation = new Conversation(portChannel(port),
 // Of a flag at its start a thread would take twice the time, and what is loaded so far needs no maps.
 process.setSourceMapsEnabled(true)
 startHeart(pulse)
+// What was said before an end is heard, whoever brings it about.
+process.once('exit', departAll)
 captureConsole(output)
 const rehearsal = waits || compiled ? rehearse() : undefined

@@ -1,4 +1,5 @@
 /** A plugin's place in a worker thread of its own. */
+import { receiveMessageOnPort } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
 import type { Channel } from '../channel.js'
 import { portChannel } from '../channel.js'
@@ -30,6 +31,8 @@ export class ThreadHost implements PluginHost {
     this.exited = new Promise((resolve) =>
       worker.once('exit', (code) => {
         this.#unwatch()
+        // Its end may be told before what it said last.
+        for (let last; (last = receiveMessageOnPort(port)); ) port.emit('message', last.message)
         port.close()
         asks.close()
         standby.ended(flags)

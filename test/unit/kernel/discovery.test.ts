@@ -14,7 +14,7 @@ describe('discovery', () => {
       'plugins/bee/index.mjs': module,
       'plugins/cat.ts': module,
     })
-    const { found, faults, folders } = await discover('./plugins', root)
+    const { found, faults, folders } = discover('./plugins', root)
     expect(found.map(({ name }) => name)).toEqual(['ant', 'bee', 'cat'])
     expect(faults).toEqual([])
     expect(folders).toEqual([join(root, 'plugins')])
@@ -33,21 +33,21 @@ describe('discovery', () => {
       'p/assets/logo.svg': '',
       'p/hello.js': module,
     })
-    const { found, faults } = await discover('p', root)
+    const { found, faults } = discover('p', root)
     expect(found.map(({ name }) => name)).toEqual(['hello'])
     expect(faults).toEqual([])
   })
 
   test('takes the path of one plugin for what it is', async () => {
     const root = tree({ 'a/plugin.json': { name: 'a' }, 'a/index.js': module, 'b.js': module, 'c/main.js': module })
-    const { found, folders } = await discover(['a', './b.js', join(root, 'c')], root)
+    const { found, folders } = discover(['a', './b.js', join(root, 'c')], root)
     expect(found.map(({ name }) => name)).toEqual(['a', 'b', 'c'])
     expect(folders).toEqual([])
   })
 
   test('a folder of plugins may hold a module named like an entry', async () => {
     const root = tree({ 'p/main.js': module, 'p/other/plugin.json': { name: 'other' }, 'p/other/index.js': module })
-    expect((await discover('p', root)).found.map(({ name }) => name)).toEqual(['main', 'other'])
+    expect(discover('p', root).found.map(({ name }) => name)).toEqual(['main', 'other'])
   })
 
   test('one bad plugin hides no other', async () => {
@@ -57,7 +57,7 @@ describe('discovery', () => {
       'p/good/plugin.json': { name: 'good' },
       'p/good/index.js': module,
     })
-    const { found, faults } = await discover('p', root)
+    const { found, faults } = discover('p', root)
     expect(found.map(({ name }) => name)).toEqual(['good'])
     expect(faults.map(({ path, error }) => [path, error.code])).toEqual([
       [join(root, 'p/bad'), 'MANIFEST_INVALID'],
@@ -72,7 +72,7 @@ describe('discovery', () => {
       'p/b/plugin.json': { name: 'same' },
       'p/b/index.js': module,
     })
-    const { found, faults } = await discover('p', root)
+    const { found, faults } = discover('p', root)
     expect(found.map(({ path }) => path)).toEqual([join(root, 'p/a')])
     expect(faults).toHaveLength(1)
     expect(faults[0]).toMatchObject({ path: join(root, 'p/b'), error: { code: 'PLUGIN_DUPLICATE', plugin: 'same' } })
@@ -82,14 +82,14 @@ describe('discovery', () => {
 
   test('a plugin named by two places is found once', async () => {
     const root = tree({ 'p/a/index.js': module })
-    const { found, faults } = await discover(['p', 'p/a', 'p'], root)
+    const { found, faults } = discover(['p', 'p/a', 'p'], root)
     expect(found).toHaveLength(1)
     expect(faults).toEqual([])
   })
 
   test('a place that is not there is a fault that suggests its neighbour', async () => {
     const root = tree({ 'plugins/a.js': module })
-    const { found, faults } = await discover('./plguins', root)
+    const { found, faults } = discover('./plguins', root)
     expect(found).toEqual([])
     expect(faults[0]).toMatchObject({ path: join(root, 'plguins'), error: { code: 'OPTIONS_INVALID' } })
     expect(faults[0]?.error.message).toContain("Did you mean 'plugins'?")
@@ -99,7 +99,7 @@ describe('discovery', () => {
     const root = tree({ 'elsewhere/real/plugin.json': { name: 'linked' }, 'elsewhere/real/index.js': module, 'p/ok.js': module })
     symlinkSync(join(root, 'gone'), join(root, 'p/broken'))
     symlinkSync(join(root, 'elsewhere/real'), join(root, 'p/link'))
-    const { found, faults } = await discover('p', root)
+    const { found, faults } = discover('p', root)
     expect(found.map(({ name }) => name)).toEqual(['linked', 'ok'])
     expect(faults.map(({ path, error }) => [path, error.code])).toEqual([[join(root, 'p/broken'), 'MANIFEST_MISSING']])
   })

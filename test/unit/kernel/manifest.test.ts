@@ -12,7 +12,7 @@ const withManifest = (manifest: object | string, files: Record<string, string> =
 describe('a folder with a manifest', () => {
   test('is read with its schema defaults filled in, and nothing of the kernel options', async () => {
     const root = withManifest({ name: 'hello', version: '1.2.3', limits: { memory: 64 } })
-    const source = await readPlugin(root)
+    const source = readPlugin(root)
     expect(source).toMatchObject({
       name: 'hello',
       version: '1.2.3',
@@ -38,7 +38,7 @@ describe('a folder with a manifest', () => {
 
   test('may be named by its plugin.json', async () => {
     const root = withManifest({ name: 'hello' })
-    expect(await readPlugin(join(root, 'plugin.json'))).toMatchObject({ name: 'hello', path: root })
+    expect(readPlugin(join(root, 'plugin.json'))).toMatchObject({ name: 'hello', path: root })
   })
 
   test.each([
@@ -47,7 +47,7 @@ describe('a folder with a manifest', () => {
     [['plugin.mjs', 'main.ts', 'helper.js'], 'plugin.mjs'],
   ])('with %j and no main runs %s', async (names, expected) => {
     const root = withManifest({ name: 'hello' }, Object.fromEntries(names.map((name) => [name, module])))
-    expect((await readPlugin(root)).entry).toBe(join(root, expected))
+    expect(readPlugin(root).entry).toBe(join(root, expected))
   })
 
   test('finds its task modules', async () => {
@@ -56,7 +56,7 @@ describe('a folder with a manifest', () => {
       { name: 'hello', tasks: { resize: 'tasks/resize.js', crop: { file: './tasks/crop.js', concurrency: 2 } } },
       files,
     )
-    expect((await readPlugin(root)).tasks).toEqual({
+    expect(readPlugin(root).tasks).toEqual({
       resize: { file: join(root, 'tasks/resize.js') },
       crop: { file: join(root, 'tasks/crop.js'), concurrency: 2 },
     })
@@ -66,7 +66,7 @@ describe('a folder with a manifest', () => {
     const root = withManifest({ name: 'hello' })
     const link = join(tree(), 'current')
     symlinkSync(root, link)
-    const source = await readPlugin(link)
+    const source = readPlugin(link)
     expect(source).toMatchObject({ path: link, root, entry: join(root, 'index.js') })
     expect(source.tracked.sort()).toEqual(
       [join(link, 'index.js'), join(link, 'plugin.json'), join(root, 'index.js'), join(root, 'plugin.json')].sort(),
@@ -77,14 +77,14 @@ describe('a folder with a manifest', () => {
 describe('a plugin without a manifest', () => {
   test('is a folder with an entry module, named after the folder', async () => {
     const root = tree({ 'price-watch/plugin.ts': module })
-    const source = await readPlugin(join(root, 'price-watch'))
+    const source = readPlugin(join(root, 'price-watch'))
     expect(source).toMatchObject({ name: 'price-watch', version: '0.0.0', entry: join(root, 'price-watch/plugin.ts'), singleFile: false })
     expect(source).not.toHaveProperty('manifestPath')
   })
 
   test.each(['.js', '.mjs', '.ts', '.mts'])('is one %s file, named after the file', async (ending) => {
     const root = tree({ [`price.watch${ending}`]: module })
-    const source = await readPlugin(join(root, `price.watch${ending}`))
+    const source = readPlugin(join(root, `price.watch${ending}`))
     expect(source).toMatchObject({ name: 'price.watch', root, entry: join(root, `price.watch${ending}`), singleFile: true })
   })
 
@@ -192,7 +192,7 @@ describe('the files a manifest names', () => {
 
   test('a file whose name begins with two dots is inside', async () => {
     const root = withManifest({ name: 'hello', main: '..index.js' }, { '..index.js': module })
-    expect((await readPlugin(root)).entry).toBe(join(root, '..index.js'))
+    expect(readPlugin(root).entry).toBe(join(root, '..index.js'))
   })
 
   test('a task outside is refused too', async () => {
