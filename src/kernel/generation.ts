@@ -222,7 +222,10 @@ export class Generation {
       if (this.#dead) throw this.#dead
       if (this.#conversation === undefined)
         throw new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' has no place to run '${phase}' in.`, { plugin: this.name })
-      return await this.#conversation.request(phase, body, { timeout })
+      const answer = await this.#conversation.request(phase, body, { timeout })
+      // It may have died as soon as it had answered.
+      if (this.#dead) throw this.#dead
+      return answer
     } catch (error) {
       throw await this.#phaseError(phase, code, limit, performance.now() - began, error)
     } finally {

@@ -39,7 +39,8 @@ export class ThreadHost implements PluginHost {
         const exit: Exit = { expected: this.#killed !== undefined, code }
         if (error !== undefined) exit.error = error
         if (this.#killed !== undefined) exit.reason = this.#killed
-        resolve(exit)
+        // What it said last takes effect first.
+        setImmediate(resolve, exit)
       }),
     )
     for (const stream of ['stdout', 'stderr'] as const) {
