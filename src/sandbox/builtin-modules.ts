@@ -1,7 +1,7 @@
 /** Which of Node's own modules a plugin may import: every one of them is judged here, and one that nobody judged is closed. */
 import nodeModule from 'node:module'
 import type { Deny } from './denial.js'
-import type { Grants } from './grants.js'
+import { type Grants, hasNet } from './grants.js'
 
 /** They reach nothing beyond the thread. Members of `async_hooks`, `module` and `process` that do are closed one by one. */
 export const OPEN = words(`
@@ -37,7 +37,7 @@ function words(text: string): readonly string[] {
 export const importable = (grants: Grants): string[] => [
   ...OPEN,
   ...(grants.fs.read.length > 0 || grants.fs.write.length > 0 ? BY_GRANT.fs : []),
-  ...(grants.net.length > 0 ? BY_GRANT.net : []),
+  ...(hasNet(grants) ? BY_GRANT.net : []),
   ...(grants.child ? BY_GRANT.child : []),
   ...(grants.worker ? BY_GRANT.worker : []),
   ...grants.builtins,

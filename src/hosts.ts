@@ -1,0 +1,57 @@
+/** Hosts and their ports, as permissions and connections write them: one way to write each, and which of them a permission covers. */
+
+// A guest holds its plugin to this in the plugin's own realm, where all of it may be changed: taken now.
+const { apply, getOwnPropertyDescriptor } = Reflect
+const { charCodeAt, endsWith, indexOf, lastIndexOf, slice, startsWith, toLowerCase } = String.prototype
+const Url = URL
+const hostnameOf = getOwnPropertyDescriptor(URL.prototype, 'hostname')?.get as (this: URL) => string
+
+const lower = (text: string): string => apply<string, [], string>(toLowerCase, text, [])
+const part = (text: string, from: number, to = text.length): string => apply<string, [number, number], string>(slice, text, [from, to])
+const first = (text: string, sign: string): number => apply<string, [string], number>(indexOf, text, [sign])
+const last = (text: string, sign: string): number => apply<string, [string], number>(lastIndexOf, text, [sign])
+const begins = (text: string, start: string): boolean => apply<string, [string], boolean>(startsWith, text, [start])
+const ends = (text: string, end: string): boolean => apply<string, [string], boolean>(endsWith, text, [end])
+const isPort = (text: string): boolean => {
+  for (let at = 0; at < text.length; at++) {
+    const sign = apply<string, [number], number>(charCodeAt, text, [at])
+    if (sign < ZERO || sign > NINE) return false
+  }
+  return text !== ''
+}
+const ZERO = 48
+const NINE = 57
+
+/** As all others that mean the same are written: in small letters, without the dot of the root, an IPv6 address in brackets, in its shortest form and without a zone. */
+export const hostAs = (given: string): string => {
+  const host = lower(given)
+  if (first(host, ':') < 0) return ends(host, '.') ? part(host, 0, host.length - 1) : host
+  const bare = begins(host, '[') ? part(host, 1, host.length - 1) : host
+  const zone = first(bare, '%')
+  const address = zone < 0 ? bare : part(bare, 0, zone)
+  try {
+    return apply(hostnameOf, new Url(`http://[${address}]/`), [])
+  } catch {
+    return `[${address}]`
+  }
+}
+
+/** Host and port of `host`, `host:port`, `[::1]:port` or `::1`. */
+const partsOf = (address: string): { host: string; port: string | undefined } => {
+  const colon = last(address, ':')
+  const port = part(address, colon + 1)
+  const named = colon >= 0 && (begins(address, '[') || first(address, ':') === colon) && isPort(port)
+  return named ? { host: hostAs(part(address, 0, colon)), port } : { host: hostAs(address), port: undefined }
+}
+
+/** The host alone of what a permission names. */
+export const hostOf = (address: string): string => partsOf(address).host
+
+/** `api.example.com` allows each of its ports, `*.example.com` every host below it. */
+export const reaches = (allowed: string, wanted: string): boolean => {
+  if (allowed === '*' || allowed === wanted) return true
+  const { host, port } = partsOf(allowed)
+  const target = partsOf(wanted)
+  if (port !== undefined && port !== target.port) return false
+  return host === target.host || (begins(host, '*.') && ends(target.host, part(host, 1)))
+}

@@ -1,0 +1,94 @@
+/** The doors of `node:dns`: names that were not granted are not looked up, and the addresses of those that were are kept. */
+import type { LookupAddress } from 'node:dns'
+import type { NetModules } from './net-handles.js'
+import type { NetRules } from './net-rules.js'
+
+type Answer = (error: Error | null, address?: string | LookupAddress[], ...more: unknown[]) => void
+type Function = (...args: unknown[]) => unknown
+
+/** The system's own, of a name that may be looked up: for a connection, whatever the plugin has put in its place. */
+export type Lookup = (name: string, options: object, answer: Answer) => void
+
+// The plugin shares this realm and may change all it finds: what a check needs is taken now.
+const { apply, defineProperty, ownKeys } = Reflect
+const { isArray } = Array
+const { nextTick } = process
+
+export const closeLookups = ({ net, dns }: NetModules, rules: NetRules): Lookup => {
+  const { lookup, promises } = dns
+  const { isIP } = net
+
+  const keep = (name: string, found: unknown, told: boolean): void => {
+    const each = (address: unknown): void => {
+      if (typeof address === 'string') rules.leads(name, address, told)
+    }
+    if (!isArray(found)) return each(typeof found === 'object' ? (found as LookupAddress | null)?.address : found)
+    for (let at = 0; at < found.length; at++) each((found[at] as LookupAddress).address)
+  }
+  const ask = (name: string, args: unknown[], answer: Answer, told: boolean): unknown =>
+    apply(lookup as Function, dns, [
+      ...args,
+      (...answered: Parameters<Answer>) => {
+        if (!answered[0]) keep(name, answered[1], told)
+        apply(answer, undefined, answered)
+      },
+    ])
+  /** Of what is no name nothing is asked of anybody; Node says what is wrong with it. */
+  const isName = (given: unknown): given is string => typeof given === 'string' && given !== '' && isIP(given) === 0
+
+  const guarded = (...args: unknown[]): unknown => {
+    const name = args[0]
+    const answer = args[args.length - 1]
+    if (!isName(name) || typeof answer !== 'function') return apply(lookup as Function, dns, args)
+    try {
+      rules.resolve(name)
+    } catch (error) {
+      nextTick(answer as Function, error)
+      return {}
+    }
+    args.length -= 1
+    ask(name, args, answer as Answer, true)
+    // Node returns the request, which whoever holds it could answer.
+    return {}
+  }
+  replace(dns, 'lookup', guarded)
+  guard(dns, 'lookupService', (address) => rules.resolve(address))
+
+  const { lookup: promised } = promises
+  replace(promises, 'lookup', async (...args: unknown[]) => {
+    const name = args[0]
+    if (!isName(name)) return apply(promised as Function, promises, args)
+    rules.resolve(name)
+    const found = await apply(promised as Function, promises, args)
+    keep(name, found, true)
+    return found
+  })
+  guard(promises, 'lookupService', (address) => rules.resolve(address), true)
+
+  return (name, options, answer) => void ask(name, [name, options], answer, false)
+}
+
+/** With what else Node keeps at it, such as what `util.promisify` goes by. Not locked: libraries put theirs in the place of these, and get no other by it. */
+const replace = (target: object, name: string, value: Function): void => {
+  const found = (target as Record<string, object>)[name] as Function
+  for (const key of ownKeys(found)) {
+    if (typeof key === 'symbol') defineProperty(value, key, { value: (found as unknown as Record<symbol, unknown>)[key] })
+  }
+  ;(target as Record<string, Function>)[name] = value
+}
+
+/** `promised`: it tells of a refusal by its promise, else by its callback. */
+const guard = (target: object, name: string, check: (address: string) => void, promised = false): void => {
+  const found = (target as Record<string, Function>)[name] as Function
+  const guarded = (...args: unknown[]): unknown => {
+    const answer = args[args.length - 1]
+    try {
+      if (typeof args[0] === 'string') check(args[0])
+    } catch (error) {
+      if (promised || typeof answer !== 'function') throw error
+      return nextTick(answer as Function, error)
+    }
+    return apply(found, target, args)
+  }
+  replace(target, name, promised ? async (...args: unknown[]) => guarded(...args) : guarded)
+}
