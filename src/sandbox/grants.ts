@@ -22,4 +22,13 @@ export interface Grants {
 export const hasNet = ({ net, listen }: Grants): boolean => net.length > 0 || listen.length > 0
 
 /** Nothing beyond the plugin itself. */
-export const NO_GRANTS: Grants = { fs: { read: [], write: [] }, net: [], listen: [], env: [], child: false, worker: false, addons: false, builtins: [] }
+export const NO_GRANTS: Grants = {
+  fs: { read: [], write: [] },
+  net: [],
+  listen: [],
+  env: [],
+  child: false,
+  worker: false,
+  addons: false,
+  builtins: [],
+}

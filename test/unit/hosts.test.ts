@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { hostAs, hostOf, reaches } from '#src/hosts.js'
+import { hostAs, hostOf, isAddress, reaches } from '#src/hosts.js'
 
 describe('a host', () => {
   it.each([
@@ -10,7 +10,7 @@ describe('a host', () => {
     ['[::1]', '[::1]'],
     ['0:0:0:0:0:0:0:1', '[::1]'],
     ['FE80::1%eth0', '[fe80::1]'],
-    ['no:address', '[no:address]'],
+    ['No:address', 'no:address'],
   ])('%s is written %s', (given, written) => {
     expect(hostAs(given)).toBe(written)
   })
@@ -22,6 +22,16 @@ describe('a host', () => {
     ['*', '*'],
   ])('is the part before the port: %s', (address, host) => {
     expect(hostOf(address)).toBe(host)
+  })
+})
+
+describe('an address', () => {
+  it.each(['127.0.0.1', '127.1', '::1', '[::1]', 'fe80::1%eth0'])('is %s', (host) => {
+    expect(isAddress(host)).toBe(true)
+  })
+
+  it.each(['', 'localhost', '1.example.com', 'secret:data', 'a::b::c', '0x7f.1'])('is not %j', (host) => {
+    expect(isAddress(host)).toBe(false)
   })
 })
 

@@ -31,7 +31,7 @@ export const closeDatagrams = ({ dgram }: NetModules, rules: NetRules): void => 
       } catch (error) {
         if (name.endsWith('Sync')) throw error
         const callback = args[args.length - 1]
-        if (calledBack && typeof callback === 'function') nextTick(callback as Function, error)
+        if (calledBack && typeof callback === 'function') nextTick(callback, error)
         else nextTick(() => this.emit('error', error))
         return name === 'bind' ? this : undefined
       }
@@ -45,13 +45,12 @@ export const closeDatagrams = ({ dgram }: NetModules, rules: NetRules): void => 
     if (typeof host === 'string') rules.connect(host, +port)
   }
   const bind = (address: unknown, port: unknown): void => {
-    const number = +((port ?? 0) as number)
+    const number = typeof port === 'function' ? 0 : +((port ?? 0) as number)
     if (!rules.mayBind(typeof address === 'string' && address !== '' ? address : '::', number))
       rules.listen(typeof address === 'string' && address !== '' ? address : undefined, number)
   }
 
-  for (const name of ['connect', 'connectSync'])
-    guard(name, (socket, { 0: port, 1: address }) => connect(socket, port, address), true)
+  for (const name of ['connect', 'connectSync']) guard(name, (socket, { 0: port, 1: address }) => connect(socket, port, address), true)
   guard(
     'send',
     (socket, { 1: offset, 2: length, 3: port, 4: address }) => {
@@ -68,14 +67,19 @@ export const closeDatagrams = ({ dgram }: NetModules, rules: NetRules): void => 
   guard(
     'bind',
     (_socket, { 0: given, 1: address }) => {
-      if (typeof given !== 'object' || given === null) return bind(address, typeof given === 'function' ? 0 : given)
+      if (typeof given !== 'object' || given === null) return bind(address, given)
       const { address: its, port, fd, recvStart } = given as Record<string, unknown>
       // What is bound already says by its native handle to what.
       if (fd === undefined && recvStart === undefined) bind(its, port)
     },
     false,
   )
-  guard('bindSync', (_socket, { 0: given }) => bind((given as Record<string, unknown> | undefined)?.['address'], (given as Record<string, unknown> | undefined)?.['port']), false)
+  guard(
+    'bindSync',
+    (_socket, { 0: given }) =>
+      bind((given as Record<string, unknown> | undefined)?.['address'], (given as Record<string, unknown> | undefined)?.['port']),
+    false,
+  )
 }
 
 const socketType = (socket: Socket): unknown => (socket as unknown as { type: unknown }).type

@@ -1,5 +1,6 @@
 /** The doors of `node:dns`: names that were not granted are not looked up, and the addresses of those that were are kept. */
 import type { LookupAddress } from 'node:dns'
+import { isAddress } from '../../hosts.js'
 import type { NetModules } from './net-handles.js'
 import type { NetRules } from './net-rules.js'
 
@@ -14,9 +15,8 @@ const { apply, defineProperty, ownKeys } = Reflect
 const { isArray } = Array
 const { nextTick } = process
 
-export const closeLookups = ({ net, dns }: NetModules, rules: NetRules): Lookup => {
+export const closeLookups = ({ dns }: NetModules, rules: NetRules): Lookup => {
   const { lookup, promises } = dns
-  const { isIP } = net
 
   const keep = (name: string, found: unknown, told: boolean): void => {
     const each = (address: unknown): void => {
@@ -34,7 +34,7 @@ export const closeLookups = ({ net, dns }: NetModules, rules: NetRules): Lookup 
       },
     ])
   /** Of what is no name nothing is asked of anybody; Node says what is wrong with it. */
-  const isName = (given: unknown): given is string => typeof given === 'string' && given !== '' && isIP(given) === 0
+  const isName = (given: unknown): given is string => typeof given === 'string' && given !== '' && !isAddress(given)
 
   const guarded = (...args: unknown[]): unknown => {
     const name = args[0]
@@ -43,7 +43,7 @@ export const closeLookups = ({ net, dns }: NetModules, rules: NetRules): Lookup 
     try {
       rules.resolve(name)
     } catch (error) {
-      nextTick(answer as Function, error)
+      nextTick(answer, error)
       return {}
     }
     args.length -= 1
@@ -86,7 +86,7 @@ const guard = (target: object, name: string, check: (address: string) => void, p
       if (typeof args[0] === 'string') check(args[0])
     } catch (error) {
       if (promised || typeof answer !== 'function') throw error
-      return nextTick(answer as Function, error)
+      return nextTick(answer, error)
     }
     return apply(found, target, args)
   }

@@ -38,7 +38,7 @@ export const lockHandles = (modules: NetModules, { rules, checkPath, mayOpen }: 
   const { getsockname } = tcp
 
   /** What is not allowed is told, and answered as the system would. */
-  const hold = (handle: Handle, name: string, allows: (args: readonly unknown[], self: unknown) => boolean): void => {
+  const hold = (handle: Handle, name: string, allows: (args: unknown[], self: unknown) => boolean): void => {
     const native = handle[name]
     if (native === undefined) return
     handle[name] = function (this: unknown, ...args: unknown[]) {
@@ -73,14 +73,13 @@ export const lockHandles = (modules: NetModules, { rules, checkPath, mayOpen }: 
   hold(pipe, 'connect', ({ 1: path }) => files(path))
   hold(pipe, 'bind', ({ 0: path }) => files(path))
   for (const name of ['bind', 'bind6']) {
-    hold(
-      udp,
-      name,
-      ({ 0: address, 1: port }) =>
-        typeof address === 'string' &&
-        typeof port === 'number' &&
-        (rules.mayBind(address, port) || passes(() => rules.listen(address, port))),
-    )
+    hold(udp, name, (args) => {
+      const address = args[0]
+      // Node hands on what it was given, a function too.
+      const port = typeof args[1] === 'function' ? 0 : +(args[1] as number) >>> 0
+      args[1] = port
+      return typeof address === 'string' && (rules.mayBind(address, port) || passes(() => rules.listen(address, port)))
+    })
   }
   // Where the socket is connected, neither port nor address are given.
   for (const name of ['send', 'send6']) hold(udp, name, ({ length, 3: port, 4: address }) => length < 6 || reaches(address, port))
@@ -151,7 +150,7 @@ const prototypeOfSocket = ({ net }: NetModules, options: { port: number } | { pa
     },
   })
   try {
-    socket.connect(options as Net.SocketConnectOpts)
+    socket.connect(options)
   } catch {
     // It has been made.
   }

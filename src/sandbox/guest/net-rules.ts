@@ -60,7 +60,8 @@ export const netRules = ({ net, listen }: Grants, deny: Deny, used?: Used): NetR
   }
   const mayListen = (address: string, port: number): boolean => {
     const at = hostAs(address)
-    if (covers(serves, `${at}:${port}`) || nameOf(led, at, port, serves) !== undefined || nameOf(told, at, port, serves) !== undefined) return true
+    if (covers(serves, `${at}:${port}`) || nameOf(led, at, port, serves) !== undefined || nameOf(told, at, port, serves) !== undefined)
+      return true
     return (at === ALL_4 || at === ALL_6) && (covers(serves, `${ALL_4}:${port}`) || covers(serves, `${ALL_6}:${port}`))
   }
 

@@ -46,7 +46,8 @@ export const closeSockets = (
     return options
   }
   sockets.connect = function (this: Socket, ...args: unknown[]) {
-    const [given, listener] = isArray(args[0]) && normalized in args[0] ? (args[0] as unknown as ReturnType<Normalize>) : normalize(args)
+    const { 0: given, 1: listener } =
+      isArray(args[0]) && normalized in args[0] ? (args[0] as unknown as ReturnType<Normalize>) : normalize(args)
     let options: Options
     try {
       options = held(given)
