@@ -1,6 +1,7 @@
 /** The doors of `node:dns`: names that were not granted are not looked up, and the addresses of those that were are kept. */
 import type { LookupAddress } from 'node:dns'
 import { isAddress } from '../../hosts.js'
+import type { Deny } from '../denial.js'
 import type { NetModules } from './net-handles.js'
 import type { NetRules } from './net-rules.js'
 
@@ -11,12 +12,19 @@ type Function = (...args: unknown[]) => unknown
 export type Lookup = (name: string, options: object, answer: Answer) => void
 
 // The plugin shares this realm and may change all it finds: what a check needs is taken now.
-const { apply, defineProperty, ownKeys } = Reflect
+const { apply, defineProperty, deleteProperty, getPrototypeOf, ownKeys } = Reflect
+const { prototype: ofAll } = Object
 const { isArray } = Array
 const { nextTick } = process
 
-export const closeLookups = ({ dns }: NetModules, rules: NetRules): Lookup => {
+export const closeLookups = ({ dns }: NetModules, rules: NetRules, deny: Deny): Lookup => {
   const { lookup, promises } = dns
+  let locked = false
+  /** Before the first request: to find one out takes milliseconds, which those that ask for nothing need not pay. */
+  const lockOnce = (): void => {
+    locked ||= lockRequests(lookup as Function)
+    if (!locked) deny("look up a name with a 'callback' in every object", 'net:*', 'connect')
+  }
 
   const keep = (name: string, found: unknown, told: boolean): void => {
     const each = (address: unknown): void => {
@@ -25,7 +33,8 @@ export const closeLookups = ({ dns }: NetModules, rules: NetRules): Lookup => {
     if (!isArray(found)) return each(typeof found === 'object' ? (found as LookupAddress | null)?.address : found)
     for (let at = 0; at < found.length; at++) each((found[at] as LookupAddress).address)
   }
-  const ask = (name: string, args: unknown[], answer: Answer, told: boolean): unknown =>
+  const ask = (name: string, args: unknown[], answer: Answer, told: boolean): void => {
+    lockOnce()
     apply(lookup as Function, dns, [
       ...args,
       (...answered: Parameters<Answer>) => {
@@ -33,6 +42,7 @@ export const closeLookups = ({ dns }: NetModules, rules: NetRules): Lookup => {
         apply(answer, undefined, answered)
       },
     ])
+  }
   /** Of what is no name nothing is asked of anybody; Node says what is wrong with it. */
   const isName = (given: unknown): given is string => typeof given === 'string' && given !== '' && !isAddress(given)
 
@@ -59,14 +69,40 @@ export const closeLookups = ({ dns }: NetModules, rules: NetRules): Lookup => {
     const name = args[0]
     if (!isName(name)) return apply(promised as Function, promises, args)
     rules.resolve(name)
+    lockOnce()
     const found = await apply(promised as Function, promises, args)
     keep(name, found, true)
     return found
   })
   guard(promises, 'lookupService', (address) => rules.resolve(address), true)
 
-  return (name, options, answer) => void ask(name, [name, options], answer, false)
+  return (name, options, answer) => ask(name, [name, options], answer, false)
 }
+
+/**
+ * A request to the system is given its callbacks by assignment. A setter on a prototype of it would be handed the request, and whoever has that could answer
+ * for the system: so its own prototype gets what is assigned. False where that could not be done.
+ */
+const lockRequests = (lookup: Function): boolean => {
+  let prototype: object | undefined
+  // As such a setter would: no other way leads to it without a request.
+  const set = function (this: object): never {
+    prototype = getPrototypeOf(this) ?? undefined
+    throw new Error('There is no need to ask.')
+  }
+  if ('callback' in ofAll || !defineProperty(ofAll, 'callback', { set, configurable: true })) return false
+  try {
+    lookup('localhost', () => {})
+  } catch {
+    // It has been found.
+  }
+  deleteProperty(ofAll, 'callback')
+  if (prototype === undefined) return false
+  for (let at = 0; at < ASSIGNED.length; at++)
+    if (!defineProperty(prototype, ASSIGNED[at] as string, { value: undefined, writable: true, configurable: false })) return false
+  return true
+}
+const ASSIGNED = ['callback', 'family', 'hostname', 'oncomplete', 'resolve', 'reject']
 
 /** With what else Node keeps at it, such as what `util.promisify` goes by. Not locked: libraries put theirs in the place of these, and get no other by it. */
 const replace = (target: object, name: string, value: Function): void => {

@@ -32,6 +32,6 @@ export const closeNet = ({ grants, deny, checkFile, used, ownStreams = false }: 
   }
   const mayOpen = (descriptor: unknown): boolean => ownStreams && (descriptor === 0 || descriptor === 1 || descriptor === 2)
   if (!used) lockHandles(modules, { rules, checkPath, mayOpen })
-  closeSockets(modules, rules, closeLookups(modules, rules), checkPath)
+  closeSockets(modules, rules, closeLookups(modules, rules, deny), checkPath)
   closeDatagrams(modules, rules)
 }

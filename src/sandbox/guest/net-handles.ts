@@ -2,7 +2,6 @@
 import type Dgram from 'node:dgram'
 import type Dns from 'node:dns'
 import type Net from 'node:net'
-import { getSystemErrorMap } from 'node:util'
 import { protect } from './lock.js'
 import type { NetRules } from './net-rules.js'
 
@@ -24,11 +23,11 @@ export interface HandleRules {
 }
 
 // The plugin shares this realm and may change all it finds: what a check needs is taken now, and arrays are read by index, not by their iterator.
-const { apply, defineProperty, deleteProperty, getPrototypeOf, ownKeys } = Reflect
+const { apply, defineProperty, getPrototypeOf, ownKeys } = Reflect
 const { create } = Object
 
-/** As libuv has it: negative. */
-const EACCES = [...getSystemErrorMap()].find(([, [name]]) => name === 'EACCES')?.[0] ?? -13
+/** As libuv has it. */
+const EACCES = process.platform === 'win32' ? -4_092 : -13
 
 export const lockHandles = (modules: NetModules, { rules, checkPath, mayOpen }: HandleRules): void => {
   const tcp = prototypeOfSocket(modules, { port: 1 })
@@ -86,7 +85,6 @@ export const lockHandles = (modules: NetModules, { rules, checkPath, mayOpen }: 
   for (const handle of [tcp, pipe, udp]) hold(handle, 'open', ({ 0: descriptor }) => mayOpen(descriptor))
   holdQueries(dns, rules)
   for (const handle of [tcp, pipe, udp, dns]) protect(handle)
-  lockAnswers(modules)
 }
 
 /** What a resolver asks of servers, and which these are. It throws: its callers hand that on. */
@@ -112,29 +110,6 @@ const holdQueries = (dns: Handle, rules: NetRules): void => {
     }
     return apply(setServers as Native, this, [servers])
   }
-}
-
-/** A request to the system for addresses is given its callbacks by assignment, which a setter on a prototype of it would be handed, and could answer itself. */
-const lockAnswers = ({ dns }: NetModules): void => {
-  let prototype: object | undefined
-  // As such a setter would: there is no other way to it without a request.
-  defineProperty(Object.prototype, 'callback', {
-    set(this: object) {
-      prototype = getPrototypeOf(this) ?? undefined
-      throw new Error('There is no need to ask.')
-    },
-    configurable: true,
-  })
-  try {
-    dns.lookup('localhost', () => {})
-  } catch {
-    // It has been found.
-  } finally {
-    deleteProperty(Object.prototype, 'callback')
-  }
-  if (prototype === undefined) return
-  for (const name of ['callback', 'family', 'hostname', 'oncomplete', 'resolve', 'reject'])
-    defineProperty(prototype, name, { value: undefined, writable: true, configurable: false })
 }
 
 /** Of the handle that a socket makes itself to connect so; it goes no further. */
