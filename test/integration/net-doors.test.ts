@@ -83,7 +83,8 @@ const started = async (permissions: Permission[], isolation: string, methods?: s
   return { ...running, ways: (await running.kernel.services.use('net')) as unknown as Ways }
 }
 
-const told = (running: Running): unknown[] => running.faults.map(({ error }) => ((error as PlugbayError).details as { resource?: unknown }).resource)
+const told = (running: Running): unknown[] =>
+  running.faults.map(({ error }) => ((error as PlugbayError).details as { resource?: unknown }).resource)
 
 const KINDS: readonly (readonly [string, (host: string) => Promise<number>, readonly string[]])[] = [
   ['net', (host) => tcpServer({ host }), ['net', 'listOfArguments', 'oneFamily']],
@@ -304,6 +305,32 @@ describe.each(['thread', 'process'])('a plugin in a %s that was granted some hos
     expect(await ways['write']?.()).toBe('reached')
     expect(await ways['handles']?.()).toMatch(/may not use process\._getActiveHandles/)
   })
+})
+
+test('a module that was granted by its name opens no host', async () => {
+  const modules = ['dgram', 'dns', 'http', 'http2', 'net', 'tls'].map(
+    (name): Permission => ({ resource: `builtin:${name}`, actions: ['import'] }),
+  )
+  const port = await httpServer('127.0.0.1')
+  const { ways } = await started(modules, 'thread')
+  for (const way of ['net', 'http', 'http2', 'tls', 'udp'])
+    expect(await ways[way]?.('127.0.0.1', port), way).toBe(refusedTo(`127.0.0.1:${port}`))
+})
+
+test('a socket that is found among what a module shows is held too', async () => {
+  const port = await tcpServer({ host: '127.0.0.1' })
+  const code = `
+import tty from 'node:tty'
+export default {
+  async start(ctx) {
+    const Socket = Object.getPrototypeOf(tty.ReadStream)
+    const reach = (port) => new Promise((resolve) => new Socket().on('error', ({ message }) => resolve(message)).connect(port, '127.0.0.1', () => resolve('reached')))
+    await ctx.services.provide('net', { reach })
+  },
+}`
+  const { kernel } = await startedWith({ reacher: { manifest: { permissions: [{ resource: 'builtin:tty', actions: ['import'] }] }, code } })
+  const ways = (await kernel.services.use('net')) as unknown as Ways
+  expect(await ways['reach']?.(port)).toBe(refusedTo(`127.0.0.1:${port}`))
 })
 
 describe('a plugin in a process that no sandbox holds', () => {

@@ -2,9 +2,9 @@
 import asyncHooks from 'node:async_hooks'
 import nodeModule from 'node:module'
 import workerThreads from 'node:worker_threads'
-import type { CheckImport } from '../builtin-modules.js'
+import { type CheckImport, hasSockets } from '../builtin-modules.js'
 import type { Deny } from '../denial.js'
-import { type Grants, hasNet } from '../grants.js'
+import type { Grants } from '../grants.js'
 import type { LogLevel } from '../protocol.js'
 import { type CheckFile, closeFiles } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
@@ -20,7 +20,7 @@ export interface Gate {
   checkImport: CheckImport
   checkFile: CheckFile
   /** While permissions are learnt: takes what the plugin used. */
-  used?: Used | false | undefined
+  used?: Used | undefined
   /** Takes what the plugin writes to its standard streams. */
   output(level: LogLevel, text: string): void
 }
@@ -28,7 +28,7 @@ export interface Gate {
 /** For all time: a thread has one plugin. The module hooks, which hold to the same check, have to be there already. */
 export const closeGate = ({ grants, deny, checkImport, checkFile, used, output }: Gate): void => {
   replaceStdio(output)
-  if (hasNet(grants)) closeNet({ grants, deny, checkFile, used })
+  if (hasSockets(grants)) closeNet({ grants, deny, checkFile, used })
   closeProcess(grants, deny, checkImport)
   closeFiles(grants, checkFile)
   closeGlobals(grants, deny)

@@ -5,7 +5,9 @@ import type { Deny } from '../denial.js'
 import type { NetModules } from './net-handles.js'
 import type { NetRules } from './net-rules.js'
 
-type Answer = (error: Error | null, address?: string | LookupAddress[], ...more: unknown[]) => void
+type Answer = (error: Error | null, address?: string | LookupAddress[], family?: number) => void
+/** `told`: the plugin is. */
+type Ask = (name: string, options: unknown, told: boolean, answer: Answer) => void
 type Function = (...args: unknown[]) => unknown
 
 /** The system's own, of a name that may be looked up: for a connection, whatever the plugin has put in its place. */
@@ -15,6 +17,7 @@ export type Lookup = (name: string, options: object, answer: Answer) => void
 const { apply, defineProperty, deleteProperty, getPrototypeOf, ownKeys } = Reflect
 const { prototype: ofAll } = Object
 const { isArray } = Array
+const Later = Promise
 const { nextTick } = process
 
 export const closeLookups = ({ dns }: NetModules, rules: NetRules, deny: Deny): Lookup => {
@@ -33,22 +36,21 @@ export const closeLookups = ({ dns }: NetModules, rules: NetRules, deny: Deny): 
     if (!isArray(found)) return each(typeof found === 'object' ? (found as LookupAddress | null)?.address : found)
     for (let at = 0; at < found.length; at++) each((found[at] as LookupAddress).address)
   }
-  const ask = (name: string, args: unknown[], answer: Answer, told: boolean): void => {
+  const ask: Ask = (name, options, told, answer) => {
     lockOnce()
-    apply(lookup as Function, dns, [
-      ...args,
-      (...answered: Parameters<Answer>) => {
-        if (!answered[0]) keep(name, answered[1], told)
-        apply(answer, undefined, answered)
-      },
-    ])
+    // Neither spread nor awaited, which the plugin could do in its own way.
+    const kept: Answer = (error, found, family) => {
+      if (!error) keep(name, found, told)
+      answer(error, found, family)
+    }
+    apply(lookup as Function, dns, [name, options, kept])
   }
   /** Of what is no name nothing is asked of anybody; Node says what is wrong with it. */
   const isName = (given: unknown): given is string => typeof given === 'string' && given !== '' && !isAddress(given)
 
-  const guarded = (...args: unknown[]): unknown => {
-    const name = args[0]
-    const answer = args[args.length - 1]
+  replace(dns, 'lookup', (...args: unknown[]) => {
+    const { 0: name, 1: second, 2: third } = args
+    const answer = typeof second === 'function' ? second : third
     if (!isName(name) || typeof answer !== 'function') return apply(lookup as Function, dns, args)
     try {
       rules.resolve(name)
@@ -56,27 +58,27 @@ export const closeLookups = ({ dns }: NetModules, rules: NetRules, deny: Deny): 
       nextTick(answer, error)
       return {}
     }
-    args.length -= 1
-    ask(name, args, answer as Answer, true)
+    ask(name, second === answer ? {} : second, true, answer as Answer)
     // Node returns the request, which whoever holds it could answer.
     return {}
-  }
-  replace(dns, 'lookup', guarded)
+  })
   guard(dns, 'lookupService', (address) => rules.resolve(address))
 
   const { lookup: promised } = promises
   replace(promises, 'lookup', async (...args: unknown[]) => {
-    const name = args[0]
+    const { 0: name, 1: options = {} } = args
     if (!isName(name)) return apply(promised as Function, promises, args)
     rules.resolve(name)
-    lockOnce()
-    const found = await apply(promised as Function, promises, args)
-    keep(name, found, true)
-    return found
+    return new Later((resolve, reject) =>
+      ask(name, options, true, (error, address, family) => {
+        if (error) reject(error)
+        else resolve(isArray(address) ? address : { address, family })
+      }),
+    )
   })
   guard(promises, 'lookupService', (address) => rules.resolve(address), true)
 
-  return (name, options, answer) => ask(name, [name, options], answer, false)
+  return (name, options, answer) => ask(name, options, false, answer)
 }
 
 /**
@@ -102,7 +104,7 @@ const lockRequests = (lookup: Function): boolean => {
     if (!defineProperty(prototype, ASSIGNED[at] as string, { value: undefined, writable: true, configurable: false })) return false
   return true
 }
-const ASSIGNED = ['callback', 'family', 'hostname', 'oncomplete', 'resolve', 'reject']
+const ASSIGNED = ['callback', 'family', 'hostname', 'oncomplete']
 
 /** With what else Node keeps at it, such as what `util.promisify` goes by. Not locked: libraries put theirs in the place of these, and get no other by it. */
 const replace = (target: object, name: string, value: Function): void => {

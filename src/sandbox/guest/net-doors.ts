@@ -13,7 +13,7 @@ export interface NetDoors {
   deny: Deny
   checkFile: CheckFile
   /** While permissions are learnt: takes what the plugin used of the network. */
-  used?: Used | false | undefined
+  used?: Used | undefined
   /** Its standard streams are its own, and may be sockets. */
   ownStreams?: boolean
 }
@@ -22,16 +22,16 @@ const builtin = process.getBuiltinModule.bind(process)
 
 /** For all time. The modules are loaded here: a plugin without a network pays for none. */
 export const closeNet = ({ grants, deny, checkFile, used, ownStreams = false }: NetDoors): void => {
-  if (grants.net.includes('*') && !used) return
+  if (grants.net.includes('*') && used === undefined) return
   const modules: NetModules = { net: builtin('node:net'), dns: builtin('node:dns'), dgram: builtin('node:dgram') }
-  const rules = netRules(grants, deny, used || undefined)
+  const rules = netRules(grants, deny, used)
   /** A socket that is a file is held to the files that may be written. One that is none, as Linux has them, is nobody's to grant by its name. */
   const checkPath = (path: string): void => {
     if (path[0] === '\0') deny('connect to an abstract socket', 'net:*', 'connect')
     checkFile('write', path)
   }
   const mayOpen = (descriptor: unknown): boolean => ownStreams && (descriptor === 0 || descriptor === 1 || descriptor === 2)
-  if (!used) lockHandles(modules, { rules, checkPath, mayOpen })
+  if (used === undefined) lockHandles(modules, { rules, checkPath, mayOpen })
   closeSockets(modules, rules, closeLookups(modules, rules, deny), checkPath)
   closeDatagrams(modules, rules)
 }

@@ -104,9 +104,12 @@ const holdQueries = (dns: Handle, rules: NetRules): void => {
     const given = args[0] as [family: number, address: string, port: number][]
     const servers: typeof given = []
     for (let at = 0; at < given.length; at++) {
-      const { 0: family, 1: address, 2: port } = given[at] as (typeof given)[number]
+      const server = given[at] as (typeof given)[number]
+      // Looked at once: it could say something else the next time.
+      const address = `${server[1]}`
+      const port = +server[2]
       rules.connect(address, port)
-      defineProperty(servers, at, { value: [family, address, port], enumerable: true })
+      defineProperty(servers, at, { value: [server[0], address, port], enumerable: true })
     }
     return apply(setServers as Native, this, [servers])
   }

@@ -38,11 +38,13 @@ const close = ({ name, grants, root, dataDir, permissions, offline }: LoadReques
   const deny = denyFor(name, (resource, action) => denials.add(resource, action))
   const { read, write } = grants.fs
   const checkFile = fileCheck({ ...grants, fs: { read, write: [dataDir, ...write] } }, [root], deny)
-  const used = permissions.learning && ((resource: string, action: string) => conversation.notify('used', [resource, action]))
+  const used = permissions.learning ? (resource: string, action: string) => conversation.notify('used', [resource, action]) : undefined
   closeNet({ grants, deny, checkFile, used, ownStreams: true })
-  if (grants.net.includes('*')) return
-  // Among them is the channel.
-  for (const member of ['_getActiveHandles', '_getActiveRequests']) lock(process, member, () => deny(`use process.${member}()`))
+  if (!grants.net.includes('*')) {
+    // Among them is the channel.
+    for (const member of ['_getActiveHandles', '_getActiveRequests'])
+      lock(process, member, () => deny(`use process.${member}()`, 'net:*', 'connect'))
+  }
   nodeModule.syncBuiltinESMExports()
 }
 const prepare = (request: LoadRequest): void => {

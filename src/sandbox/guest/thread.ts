@@ -44,7 +44,7 @@ const close = (request: LoadRequest): void => {
   const checkFile = fileCheck(grants, [root, dirname(fileURLToPath(pluginModule))], deny)
   const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
   prepareModules(request, checkImport)
-  const used = permissions.learning && ((resource: string, action: string) => conversation.notify('used', [resource, action]))
+  const used = permissions.learning ? (resource: string, action: string) => conversation.notify('used', [resource, action]) : undefined
   closeGate({ grants, deny, checkImport, checkFile, used, output })
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the thread.
