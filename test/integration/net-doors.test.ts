@@ -1,4 +1,6 @@
 /** What a plugin that was granted some hosts reaches of the network: real plugins in threads and processes, and real servers, of which one is granted and one is not. */
+import { createSocket } from 'node:dgram'
+import { Resolver } from 'node:dns'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -331,6 +333,39 @@ export default {
   const { kernel } = await startedWith({ reacher: { manifest: { permissions: [{ resource: 'builtin:tty', actions: ['import'] }] }, code } })
   const ways = (await kernel.services.use('net')) as unknown as Ways
   expect(await ways['reach']?.(port)).toBe(refusedTo(`127.0.0.1:${port}`))
+})
+
+describe('no new door', () => {
+  /** Held, or harmless: they tell, close, or set what a socket that is allowed does. */
+  const JUDGED: Record<string, string> = {
+    TCP: 'open listen connect connect6 bind bind6 getsockname getpeername setNoDelay setKeepAlive setTypeOfService getTypeOfService reset setSimultaneousAccepts',
+    Pipe: 'open listen connect bind fchmod setPendingInstances',
+    UDP: `open bind bind6 connect connect6 send send6 fd recvStart recvStop disconnect getpeername getsockname addMembership dropMembership
+      addSourceSpecificMembership dropSourceSpecificMembership setMulticastInterface setMulticastTTL setMulticastLoopback setBroadcast setTTL bufferSize getSendQueueSize getSendQueueCount`,
+    ChannelWrap: `queryAny queryA queryAaaa queryCaa queryCname queryMx queryNs queryTlsa queryTxt querySrv queryPtr queryNaptr querySoa getHostByAddr
+      getServers setServers setLocalAddress cancel`,
+  }
+
+  test('at the native handles of sockets', async () => {
+    const port = await tcpServer({ host: '127.0.0.1' })
+    const path = join(emptyFolder(), 'a.sock')
+    await tcpServer(path)
+    const [tcp, pipe, udp] = [connect(port, '127.0.0.1'), connect(path), createSocket('udp4')]
+    onTestFinished(() => {
+      tcp.destroy()
+      pipe.destroy()
+      udp.close()
+    })
+    const state = Object.getOwnPropertySymbols(udp).find(({ description }) => description === 'state symbol') as symbol
+    const handles = [tcp, pipe, new Resolver()].map((each) => (each as unknown as { _handle: object })._handle)
+    handles.push((udp as unknown as Record<symbol, { handle: object }>)[state].handle)
+    const found = handles.map((handle) => {
+      const prototype = Object.getPrototypeOf(handle) as object
+      const judged = `${JUDGED[prototype.constructor.name] ?? ''} constructor owner`.split(/\s+/)
+      return [prototype.constructor.name, Object.getOwnPropertyNames(prototype).filter((name) => !judged.includes(name))]
+    })
+    expect(Object.fromEntries(found)).toEqual({ TCP: [], Pipe: [], UDP: [], ChannelWrap: [] })
+  })
 })
 
 describe('a plugin in a process that no sandbox holds', () => {
