@@ -287,6 +287,38 @@ describe.each(['thread', 'process'])('a plugin in a %s that was granted some hos
     expect(reachedServers).toEqual([])
   })
 
+  test('shows none of its own functions on the stack', async () => {
+    const [granted, other] = [await tcpServer({ host: '127.0.0.1' }), await tcpServer({ host: '127.0.0.1' })]
+    const { ways } = await started(
+      connectTo(`localhost:${granted}`),
+      isolation,
+      `
+      stacks: async (granted, other) => {
+        const found = []
+        // Not strict, or nothing of those beneath would be shown.
+        const look = new Function('found', 'resolve', \`return function (...told) {
+          const { prepareStackTrace, stackTraceLimit } = Error
+          Error.prepareStackTrace = (_error, frames) => { for (const frame of frames) found.push(frame.getFunction(), frame.getThis()) }
+          Error.stackTraceLimit = 100
+          void new Error().stack
+          Object.assign(Error, { prepareStackTrace, stackTraceLimit })
+          try { for (let at = arguments.callee.caller; at; at = at.caller) found.push(at) } catch {}
+          resolve?.()
+          return '127.0.0.1'
+        }\`)
+        const own = new Set()
+        const looking = (resolve) => { const looks = look(found, resolve); own.add(looks); return looks }
+        await new Promise((resolve) => net.connect(granted, 'localhost').on('lookup', looking()).on('error', resolve).on('close', resolve).resume())
+        await new Promise((resolve) => dns.lookup('localhost', looking(resolve)))
+        net.connect(Object.defineProperty({ port: other }, 'host', { get: looking(), enumerable: true })).on('error', () => {})
+        for (const each of own) if (!found.includes(each)) found.push(function lookedInVain() {})
+        return found.filter((each) => typeof each === 'function' && !own.has(each)).map(String)
+      },
+      `,
+    )
+    expect(await ways['stacks']?.(granted, other)).toEqual([])
+  })
+
   test('does not get at sockets that are open already', async () => {
     const port = await tcpServer({ host: '127.0.0.1' })
     const socket = connect(port, '127.0.0.1')
