@@ -16,10 +16,12 @@ import { http2Server, httpServer, SHARED_KEY, tcpServer, tlsServer, udpServer } 
 const WAYS = `
 import { createSocket } from 'node:dgram'
 import dns from 'node:dns'
+import { lookup as promised } from 'node:dns/promises'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import tls from 'node:tls'
+import { promisify } from 'node:util'
 
 const told = (error) => error.code === 'PERMISSION_DENIED' ? error.message : error.cause ? told(error.cause) : error.code + ' ' + error.message
 const attempt = (act) => new Promise((resolve, reject) => {
@@ -149,6 +151,13 @@ describe.each(['thread', 'process'])('a plugin in a %s that was granted some hos
       ownServers: (server) => attempt((reached) => { new dns.Resolver().setServers([server]); reached() }),
       reversed: (address) => attempt(() => dns.promises.reverse(address)),
       service: (address) => attempt((_, failed) => dns.lookupService(address, 80, failed)),
+      granted: async () => [
+        await promisify(dns.lookup)('localhost', { family: 4 }),
+        await promisify(dns.lookup)('localhost', { family: 4, all: true }),
+        await dns.promises.lookup('localhost', 4),
+        await dns.promises.lookup('localhost', { family: 4, all: true }),
+        await promised('localhost').then(({ address }) => typeof address),
+      ],
       address: (address) => new Promise((resolve) => dns.lookup(address, (error, found) => resolve(found))),
       `,
     )
@@ -160,6 +169,10 @@ describe.each(['thread', 'process'])('a plugin in a %s that was granted some hos
       expect(await ways[way]?.('10.0.0.1'), way).toBe(refusedTo('10.0.0.1:53'))
       expect(await ways[way]?.('127.0.0.1:5353'), way).toBe('reached')
     }
+    const found = { address: '127.0.0.1', family: 4 }
+    // As many as the system has lines for it.
+    const all = expect.arrayContaining([found]) as unknown
+    expect(await ways['granted']?.()).toEqual([found, all, found, all, 'string'])
     expect(await ways['address']?.('10.0.0.1'), 'which is none').toBe('10.0.0.1')
     await eventually(() => expect(told(running)).toContain('net:secret.example.com'))
   })

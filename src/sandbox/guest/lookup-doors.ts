@@ -40,8 +40,10 @@ export const closeLookups = ({ dns }: NetModules, rules: NetRules, deny: Deny): 
     lockOnce()
     // Neither spread nor awaited, which the plugin could do in its own way.
     const kept: Answer = (error, found, family) => {
-      if (!error) keep(name, found, told)
-      answer(error, found, family)
+      if (error) return answer(error)
+      keep(name, found, told)
+      // As many as Node gives: `util.promisify` counts them.
+      return isArray(found) ? answer(error, found) : answer(error, found, family)
     }
     apply(lookup as Function, dns, [name, options, kept])
   }
