@@ -355,7 +355,7 @@ describe.each(['thread', 'process'])('a plugin in a %s that was granted some hos
 })
 
 test('a module that was granted by its name opens no host', async () => {
-  const modules = ['dgram', 'dns', 'http', 'http2', 'net', 'tls'].map(
+  const modules = ['dgram', 'dns', 'dns/promises', 'http', 'http2', 'net', 'tls'].map(
     (name): Permission => ({ resource: `builtin:${name}`, actions: ['import'] }),
   )
   const port = await httpServer('127.0.0.1')
