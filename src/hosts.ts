@@ -36,7 +36,9 @@ const ipv6 = (given: string): string | undefined => {
 
 /** As all others that mean the same are written: in small letters, without the dot of the root, an IPv6 address in brackets, in its shortest form and without a zone. */
 export const hostAs = (given: string): string => {
-  const host = lower(given)
+  // Where a system that is handed it stops to read.
+  const end = first(given, '\0')
+  const host = lower(end < 0 ? given : part(given, 0, end))
   if (first(host, ':') >= 0) return ipv6(host) ?? host
   return ends(host, '.') ? part(host, 0, host.length - 1) : host
 }

@@ -4,7 +4,7 @@ import { Resolver } from 'node:dns'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Permission, PlugbayError } from 'plugbay'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { node } from '../support/command.js'
@@ -233,6 +233,8 @@ describe.each(['thread', 'process'])('a plugin in a %s that was granted some hos
     expect(await ways['serve']?.(join(folder, 'own.sock'))).toBe('reached')
     for (const way of ['unix', 'unixByHttp', 'serve'])
       expect(await ways[way]?.('/run/other.sock'), way).toBe(refusedFile('/run/other.sock'))
+    const past = `${folder}/no.sock\0/../${basename(folder)}/granted.sock`
+    expect(await ways['unix']?.(past), 'a path of which the system reads a part').toContain('may not')
     expect(await ways['unix']?.('\0abstract')).toBe(refusedTo('*').replace("connect to '*'", 'connect to an abstract socket'))
   })
 

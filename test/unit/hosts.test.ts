@@ -11,6 +11,7 @@ describe('a host', () => {
     ['0:0:0:0:0:0:0:1', '[::1]'],
     ['FE80::1%eth0', '[fe80::1]'],
     ['No:address', 'no:address'],
+    ['evil.example\0.example.com', 'evil.example'],
   ])('%s is written %s', (given, written) => {
     expect(hostAs(given)).toBe(written)
   })
@@ -60,6 +61,7 @@ describe('a permission', () => {
     ['[::1]', '[::2]:80'],
     ['[::1]:80', '[::1]:81'],
     ['127.0.0.1', '127.0.0.10:80'],
+    ['*.example.com', 'evil.example\0.example.com:80'],
   ])('of %s does not reach %s', (allowed, wanted) => {
     expect(reaches(allowed, wanted)).toBe(false)
   })

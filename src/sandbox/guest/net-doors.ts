@@ -18,6 +18,9 @@ export interface NetDoors {
   ownStreams?: boolean
 }
 
+// The plugin shares this realm and may change all it finds: what a check needs is taken now.
+const { apply } = Reflect
+const { includes } = String.prototype
 const builtin = process.getBuiltinModule.bind(process)
 
 /** For all time. The modules are loaded here: a plugin without a network pays for none. */
@@ -25,9 +28,9 @@ export const closeNet = ({ grants, deny, checkFile, used, ownStreams = false }: 
   if (grants.net.includes('*') && used === undefined) return
   const modules: NetModules = { net: builtin('node:net'), dns: builtin('node:dns'), dgram: builtin('node:dgram') }
   const rules = netRules(grants, deny, used)
-  /** A socket that is a file is held to the files that may be written. One that is none, as Linux has them, is nobody's to grant by its name. */
+  /** A socket that is a file is held to the files that may be written. One whose name is no path, as Linux has them, is nobody's to grant. */
   const checkPath = (path: string): void => {
-    if (path[0] === '\0') deny('connect to an abstract socket', 'net:*', 'connect')
+    if (apply<string, [string], boolean>(includes, path, ['\0'])) deny('connect to an abstract socket', 'net:*', 'connect')
     checkFile('write', path)
   }
   const mayOpen = (descriptor: unknown): boolean => ownStreams && (descriptor === 0 || descriptor === 1 || descriptor === 2)
