@@ -209,10 +209,16 @@ describe.each(['thread', 'process'])('a plugin in a %s that was granted some hos
   })
 
   test('listens everywhere, where all addresses were granted, or the whole network', async () => {
-    const serve = `serve: () => attempt((reached, failed) => net.createServer().on('error', failed).listen(0, reached)),`
-    for (const permissions of [listenOn('0.0.0.0:0'), listenOn('[::]'), listenOn('*'), connectTo('*')]) {
+    const serve = `
+      serve: () => attempt((reached, failed) => net.createServer().on('error', failed).listen(0, reached)),
+      lookUp: (name) => attempt(() => dns.promises.lookup(name)),
+    `
+    const whole = connectTo('*')
+    for (const permissions of [listenOn('0.0.0.0:0'), listenOn('[::]'), listenOn('*'), whole]) {
       const { ways, kernel } = await started(permissions, isolation, serve)
       expect(await ways['serve']?.(), JSON.stringify(permissions)).toBe('reached')
+      if (permissions !== whole)
+        expect(await ways['lookUp']?.('secret.example.com'), JSON.stringify(permissions)).toContain('may not look up')
       await kernel.stop()
     }
   })

@@ -39,7 +39,8 @@ const ALL_6 = '[::]'
 export const netRules = ({ net, listen }: Grants, deny: Deny, used?: Used): NetRules => {
   const whole = net.includes('*')
   const serves = whole ? ['*'] : [...listen]
-  const hosts = [...net, ...listen].map((each) => hostOf(each))
+  // To listen on every address is no leave to ask for every name.
+  const hosts = [...net, ...listen.map((each) => (each === '*' ? 'localhost' : each))].map((each) => hostOf(each))
   const told: Known = table()
   const led: Known = table()
   const noted = table<true>()
