@@ -44,6 +44,9 @@ export const netRules = ({ net, listen }: Grants, deny: Deny, used?: Used): NetR
   const told: Known = table()
   const led: Known = table()
   const noted = table<true>()
+  /** What was decided for hosts as they were written: a datagram takes no time to think. */
+  const connects = table<true>()
+  const goes = table<true>()
 
   const covers = (granted: readonly string[], wanted: string): boolean => {
     for (let at = 0; at < granted.length; at++) if (reaches(granted[at] as string, wanted)) return true
@@ -74,10 +77,12 @@ export const netRules = ({ net, listen }: Grants, deny: Deny, used?: Used): NetR
 
   return {
     connect: (host, port) => {
+      if (connects[`${host}:${port}`]) return
       const wanted = hostAs(host)
       const name = nameOf(told, wanted, port, net) ?? wanted
       if (!covers(net, `${name}:${port}`)) deny(`connect to '${wanted}:${port}'`, `net:${wanted}:${port}`, 'connect')
       note(`${name}:${port}`, 'connect')
+      connects[`${host}:${port}`] = true
     },
     listen: (host = ALL_4, port) => {
       const wanted = `${hostAs(host)}:${port}`
@@ -96,8 +101,11 @@ export const netRules = ({ net, listen }: Grants, deny: Deny, used?: Used): NetR
       known[at][hostAs(name)] = true
     },
     mayConnect: (address, port) => {
+      if (goes[`${address}:${port}`]) return true
       const at = hostAs(address)
-      return covers(net, `${at}:${port}`) || nameOf(led, at, port, net) !== undefined || nameOf(told, at, port, net) !== undefined
+      const may = covers(net, `${at}:${port}`) || nameOf(led, at, port, net) !== undefined || nameOf(told, at, port, net) !== undefined
+      if (may) goes[`${address}:${port}`] = true
+      return may
     },
     // Which port it has been given nobody knew before.
     mayListen: (address, port) => mayListen(address, port) || mayListen(address, 0),
