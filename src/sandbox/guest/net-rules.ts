@@ -82,7 +82,8 @@ export const netRules = ({ net, listen }: Grants, deny: Deny, used?: Used): NetR
       const name = nameOf(told, wanted, port, net) ?? wanted
       if (!covers(net, `${name}:${port}`)) deny(`connect to '${wanted}:${port}'`, `net:${wanted}:${port}`, 'connect')
       note(`${name}:${port}`, 'connect')
-      connects[`${host}:${port}`] = true
+      // While it learns, a name may yet be told for the address.
+      if (used === undefined) connects[`${host}:${port}`] = true
     },
     listen: (host = ALL_4, port) => {
       const wanted = `${hostAs(host)}:${port}`
