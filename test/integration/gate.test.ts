@@ -492,6 +492,7 @@ describe('files', () => {
     "fs.readFileSync(folder + '/given/link/../other/a.json')",
     "fs.writeFileSync(folder + '/given/link/../b', 'b')",
     "fs.mkdirSync(folder + '/given/new/../../other/new', { recursive: true })",
+    "fs.mkdirSync(folder + '/given/new/../link/../made', { recursive: true })",
     "fsp.readFile(folder + '/other/a.json')",
     'fsp.readdir(folder + "/other")',
     "fs.writeFileSync(folder + '/other/b', 'b')",

@@ -32,8 +32,8 @@ function words(text: string): string[] {
 
 // The plugin shares this realm and may change all it finds: what a check needs is taken now.
 const { apply } = Reflect
-/** As the system follows links, to which `..` is what lies above where a link leads. */
-const { native: realpath } = fs.realpathSync
+// As the system follows links, to which `..` is what lies above where a link leads; and several times as fast as the one in JavaScript.
+const realPath = fs.realpathSync.native
 const { basename, dirname, isAbsolute, resolve, sep } = path
 const { cwd } = process
 const { startsWith, includes } = String.prototype
@@ -141,10 +141,13 @@ const pathOf = (given: unknown): string | undefined => {
 /** Links followed, as far as the path is there. */
 const realOf = (wanted: string): string => {
   try {
-    return realpath(wanted)
+    return realPath(wanted)
   } catch {
     const above = dirname(wanted)
-    return above === wanted ? wanted : resolve(realOf(above), basename(wanted))
+    if (above === wanted) return wanted
+    const there = resolve(realOf(above), basename(wanted))
+    // Behind what is not there yet there may be links again: `new/../link`.
+    return there === wanted ? wanted : realOf(there)
   }
 }
 
