@@ -30,6 +30,8 @@ const write = async (root, name, plugins = []) => {
     file: join(root, `dist/sandbox/guest/${name}.cjs`),
     // A worker starts a CommonJS file some 5 % sooner; what it imports are ES modules all the same.
     format: 'cjs',
+    // As the modules are that it is made of. A stack would show a plugin the guest's own functions else, with what they hold.
+    strict: true,
     // A process that ends by an error prints the line it was thrown in, which is the whole of a minified file.
     minify: name !== 'process',
     sourcemap: true,

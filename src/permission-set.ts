@@ -1,6 +1,7 @@
 /** What one plugin may do, and the decisions that follow from it. Kernel and guest hold the same set: the guest refuses early, the kernel decides. */
 import { resolve } from 'node:path'
 import { PlugbayError } from './errors.js'
+import { reaches } from './hosts.js'
 import { covers } from './pattern-cover.js'
 import { isPattern, matchesSegments } from './topic.js'
 import { within } from './within.js'
@@ -27,7 +28,7 @@ export const ACTIONS = {
   bus: ['publish', 'subscribe'],
   service: ['provide', 'call'],
   fs: ['read', 'write'],
-  net: ['connect'],
+  net: ['connect', 'listen'],
   env: ['read'],
   builtin: ['import'],
   child: ['use'],
@@ -57,7 +58,7 @@ const act = (resource: string, action: string): string => {
     case 'fs':
       return `${action} '${name}'`
     case 'net':
-      return `connect to '${name}'`
+      return `${action === 'listen' ? 'listen on' : 'connect to'} '${name}'`
     default:
       return `${action} '${resource}'`
   }
@@ -89,17 +90,6 @@ export const pathOf = (name: string, root: string, dataDir: string): string =>
 /** A `*` at the end stands for the rest of a name. */
 const fits = (pattern: string, name: string): boolean =>
   pattern === name || (pattern.endsWith('*') && name.startsWith(pattern.slice(0, -1)))
-
-/** `api.example.com` allows each of its ports, `*.example.com` every host below it. */
-export const reaches = (allowed: string, wanted: string): boolean => {
-  if (allowed === '*' || allowed === wanted) return true
-  const [host = '', port] = splitPort(allowed)
-  const [wantedHost = '', wantedPort] = splitPort(wanted)
-  if (port !== undefined && port !== wantedPort) return false
-  return host === wantedHost || (host.startsWith('*.') && wantedHost.endsWith(host.slice(1)))
-}
-
-const splitPort = (address: string): string[] => address.toLowerCase().split(/:(?=\d+$)/)
 
 /** Decisions about so many topics are remembered. */
 const REMEMBERED = 1_024
@@ -156,7 +146,8 @@ export class PermissionSet {
         return [...names, ...(action === 'read' ? [root] : [])].some((folder) => folder === '*' || within(folder, path))
       }
       case 'net':
-        return names.some((each) => reaches(each, name))
+        // Who is granted the whole network may listen too.
+        return [...names, ...this.names('net', 'connect').filter((each) => each === '*')].some((each) => reaches(each, name))
       case 'builtin':
         return names.includes(name.replace(/^node:/, ''))
       default:

@@ -36,6 +36,7 @@ const rowsOf = (granted: Granted): [string, string][] => {
     ['read', shortPaths(granted, set.names('fs', 'read'))],
     ['write', shortPaths(granted, set.names('fs', 'write'))],
     ['connect', set.names('net', 'connect')],
+    ['listen', set.names('net', 'listen')],
     ['env', set.names('env', 'read')],
     ['import', set.names('builtin', 'import')],
     ['use', uses],

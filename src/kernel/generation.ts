@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
 import type { PermissionSet } from '../permission-set.js'
 import type { CpuProfile } from '../sandbox/cpu-profile.js'
-import type { Grants } from '../sandbox/grants.js'
+import { type Grants, hasNet } from '../sandbox/grants.js'
 import { LogBudget } from '../sandbox/log-budget.js'
 import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
@@ -166,6 +166,7 @@ export class Generation {
         needsHooks,
         // Inline there is no gate: it would close the kernel's own doors.
         grants: host.kind === 'inline' ? undefined : grants,
+        offline: host.tier === 'process+sandbox' && grants !== undefined && !hasNet(grants),
         config,
         dataDir,
         permissions: permissions.granted,

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { type Kind, type Permission, PermissionSet, partsOf } from '../permission-set.js'
 import { CLOSED } from '../sandbox/builtin-modules.js'
+import { placementOf } from './isolation.js'
 import { type Learned, leastOf, type Used, usedByCode } from './least-permissions.js'
 import type { PluginSource } from './manifest.js'
 import type { ResolvedOptions } from './options.js'
@@ -12,7 +13,7 @@ const OPEN: readonly Permission[] = [
   { resource: 'bus:**', actions: ['publish', 'subscribe'] },
   { resource: 'service:*', actions: ['provide', 'call'] },
   { resource: 'fs:*', actions: ['read', 'write'] },
-  { resource: 'net:*', actions: ['connect'] },
+  { resource: 'net:*', actions: ['connect', 'listen'] },
   { resource: 'env:*', actions: ['read'] },
   ...CLOSED.map((name) => ({ resource: `builtin:${name}`, actions: ['import'] })),
   { resource: 'child', actions: ['use'] },
@@ -72,7 +73,9 @@ export class Learning {
     const asked = manifest.permissions ?? []
     const told = { plugin, manifestPath, asked }
     if (!this.#teaches(plugin)) return { ...told, least: asked, notes: ["The operator's grants hold for it: nothing was learnt."] }
-    const code = await usedByCode(source)
+    // In a plugin's own thread or process the doors of the network see every host.
+    const hostsSeen = placementOf(source, this.#options).isolation !== 'inline'
+    const code = await usedByCode(source, hostsSeen)
     const used = new Map([...(this.#used.get(plugin) ?? []), ...code.used])
     const idle = FREE_KINDS.filter((kind) => ![...used.keys()].some((resource) => resource.startsWith(`${kind}:`)))
     const kept = asked.filter(({ resource }) => {

@@ -132,11 +132,11 @@ const OUT_OF_SIGHT: readonly Kind[] = ['fs', 'net', 'env', 'builtin', 'child', '
  * What the code of the plugin and its tasks names: built-in modules that it imports, and variables of the environment. `unseen`: the kinds of which it may use
  * more than anybody can tell.
  */
-export const usedByCode = async ({
-  entry,
-  root,
-  tasks,
-}: PluginSource): Promise<{ used: Map<string, Set<string>>; notes: string[]; unseen: Set<Kind> }> => {
+export const usedByCode = async (
+  { entry, root, tasks }: PluginSource,
+  /** The hosts that it reaches by modules of Node are seen where it runs. */
+  hostsSeen: boolean,
+): Promise<{ used: Map<string, Set<string>>; notes: string[]; unseen: Set<Kind> }> => {
   const entries = [entry, ...Object.values(tasks).map(({ file }) => file)]
   const graphs = await Promise.all(entries.map((file) => moduleGraph(file, root)))
   const bare = new Set(graphs.flatMap((graph) => graph.bare))
@@ -152,7 +152,7 @@ export const usedByCode = async ({
       notes.push(
         `It imports node:${module}: which files it reaches by that is not learnt. What its manifest says of files is kept, and yours to complete.`,
       )
-    } else if (BY_GRANT.net.includes(module)) {
+    } else if (BY_GRANT.net.includes(module) && !hostsSeen) {
       unseen.add('net')
       notes.push(
         `It imports node:${module}: which hosts it reaches by that is not learnt. What its manifest says of hosts is kept, and yours to complete.`,
@@ -161,9 +161,9 @@ export const usedByCode = async ({
   }
   const packages = [...bare].filter((name) => !isBuiltin(name) && !/^plugbay(?:\/|$)/.test(name))
   if (packages.length > 0) {
-    for (const kind of OUT_OF_SIGHT) unseen.add(kind)
+    for (const kind of OUT_OF_SIGHT) if (kind !== 'net' || !hostsSeen) unseen.add(kind)
     notes.push(
-      `It uses packages (${packages.join(', ')}): what they reach by modules of Node is not learnt. What its manifest says of that is kept.`,
+      `It uses packages (${packages.join(', ')}): what they reach by modules of Node${hostsSeen ? ', hosts aside,' : ''} is not learnt. What its manifest says of that is kept.`,
     )
   }
   for (const file of new Set(graphs.flatMap(({ files }) => files))) {

@@ -1,6 +1,7 @@
 /** Requests over HTTP on a plugin's behalf: the kernel makes them, to hosts the plugin may reach, redirects included. */
 import { PlugbayError } from '../errors.js'
-import { entryFor, reaches, toAllow } from '../permission-set.js'
+import { reaches } from '../hosts.js'
+import { entryFor, toAllow } from '../permission-set.js'
 import type { KernelVerbs } from '../sandbox/protocol.js'
 
 type FetchRequest = KernelVerbs['fetch']['asks']

@@ -71,6 +71,7 @@ export const grantsOf = (permissions: PermissionSet): Grants => {
   return {
     fs: { read: [...permissions.names('fs', 'read')], write: [...permissions.names('fs', 'write')] },
     net: [...permissions.names('net', 'connect')],
+    listen: [...permissions.names('net', 'listen')],
     env: [...permissions.names('env', 'read')],
     child: use('child'),
     worker: use('worker'),

@@ -126,7 +126,7 @@ export interface Demote {
 export interface Permission {
   /** What may be acted on: bus:<pattern>, service:<name>, fs:<path> (relative to the plugin's folder; data: its data folder; *: all), net:<host[:port]>, env:<NAME>, builtin:<module>, child, worker or addons. A * at the end of a service or variable stands for the rest of the name. */
   resource: string
-  /** What may be done with it. bus: publish, subscribe. service: provide, call, or call:<method> for one method. fs: read, write. net: connect. env: read. builtin: import. child, worker, addons: use. *: all of these. */
+  /** What may be done with it. bus: publish, subscribe. service: provide, call, or call:<method> for one method. fs: read, write. net: connect, listen. env: read. builtin: import. child, worker, addons: use. *: all of these. */
   actions: string[]
 }
 

@@ -1,7 +1,7 @@
 /** Which of Node's own modules a plugin may import: every one of them is judged here, and one that nobody judged is closed. */
 import nodeModule from 'node:module'
 import type { Deny } from './denial.js'
-import type { Grants } from './grants.js'
+import { type Grants, hasNet } from './grants.js'
 
 /** They reach nothing beyond the thread. Members of `async_hooks`, `module` and `process` that do are closed one by one. */
 export const OPEN = words(`
@@ -29,6 +29,10 @@ export const CLOSED = words(`
   cluster crypto domain ffi inspector inspector/promises os repl sea sqlite test test/reporters trace_events tty v8 vm wasi zlib
 `)
 
+/** Whether a module that it may import leads to sockets, by whichever grant. */
+export const hasSockets = (grants: Grants): boolean =>
+  hasNet(grants) || grants.builtins.some((name) => BY_GRANT.net.includes(name) || name === 'tty' || name === 'cluster')
+
 function words(text: string): readonly string[] {
   return text.trim().split(/\s+/)
 }
@@ -37,7 +41,7 @@ function words(text: string): readonly string[] {
 export const importable = (grants: Grants): string[] => [
   ...OPEN,
   ...(grants.fs.read.length > 0 || grants.fs.write.length > 0 ? BY_GRANT.fs : []),
-  ...(grants.net.length > 0 ? BY_GRANT.net : []),
+  ...(hasNet(grants) ? BY_GRANT.net : []),
   ...(grants.child ? BY_GRANT.child : []),
   ...(grants.worker ? BY_GRANT.worker : []),
   ...grants.builtins,

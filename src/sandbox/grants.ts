@@ -7,6 +7,8 @@ export interface Grants {
   }
   /** `host`, `host:port` or `*.host`, as given to a connection; `*`: all. */
   net: string[]
+  /** As `net`, given to a server; who has all in `net` needs none. */
+  listen: string[]
   /** Names of environment variables; a `*` at the end stands for the rest of a name. */
   env: string[]
   child: boolean
@@ -16,5 +18,17 @@ export interface Grants {
   builtins: string[]
 }
 
+/** Whether any of the network is open. */
+export const hasNet = ({ net, listen }: Grants): boolean => net.length > 0 || listen.length > 0
+
 /** Nothing beyond the plugin itself. */
-export const NO_GRANTS: Grants = { fs: { read: [], write: [] }, net: [], env: [], child: false, worker: false, addons: false, builtins: [] }
+export const NO_GRANTS: Grants = {
+  fs: { read: [], write: [] },
+  net: [],
+  listen: [],
+  env: [],
+  child: false,
+  worker: false,
+  addons: false,
+  builtins: [],
+}

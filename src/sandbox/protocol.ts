@@ -134,6 +134,8 @@ export interface LoadRequest {
   needsHooks: boolean
   /** What its gate opens; undefined: it has none. */
   grants?: Grants | undefined
+  /** It has no network, whatever it tries. */
+  offline?: boolean
   /** It stops at its first line, once a debugger is there. */
   waitForDebugger?: boolean
   config: unknown

@@ -87,6 +87,39 @@ describe.each(['thread', 'inline', 'process'] as const)('what a plugin in a plac
   })
 })
 
+describe.each(['thread', 'process'] as const)('the hosts that a plugin in a place of kind %s reaches by itself', (isolation) => {
+  test('are learnt, and are enough for it', async () => {
+    const [one, other] = [await listening(), await listening()]
+    const code = pluginCode(
+      {
+        start: `
+          await (await fetch('http://127.0.0.1:${one}/')).text()
+          await new Promise((resolve, reject) => get('http://localhost:${other}/', (response) => response.resume().on('end', resolve)).on('error', reject))
+          const { address } = await lookup('localhost', 4)
+          await new Promise((resolve, reject) => connect(${one}, address, resolve).on('error', reject))
+          await new Promise((resolve, reject) => createServer().on('error', reject).listen(0, '127.0.0.1', resolve))
+        `,
+      },
+      "import { lookup } from 'node:dns/promises'\nimport { get } from 'node:http'\nimport { connect, createServer } from 'node:net'",
+    )
+    const needed = [
+      { resource: 'net:127.0.0.1:0', actions: ['listen'] },
+      { resource: `net:127.0.0.1:${one}`, actions: ['connect'] },
+      { resource: `net:localhost:${one}`, actions: ['connect'] },
+      { resource: `net:localhost:${other}`, actions: ['connect'] },
+    ].sort((a, b) => (a.resource < b.resource ? -1 : 1))
+    const learning = await startedWith({ far: { manifest: { isolation }, code } }, { learn: true })
+    expect(learning.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+    const { least, notes } = await learnedOf(learning.kernel, 'far')
+    expect(least).toEqual(needed)
+    expect(notes).not.toContainEqual(expect.stringContaining('hosts'))
+    await learning.kernel.stop()
+    const held = await startedWith({ far: { manifest: { isolation, permissions: least }, code } })
+    expect(held.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+    expect(held.faults).toEqual([])
+  })
+})
+
 describe('learning', () => {
   test('leaves what the operator grants as it is', async () => {
     const { kernel, faults } = await startedWith(
@@ -141,14 +174,22 @@ describe('learning', () => {
     ])
   })
 
-  test('says what it cannot see: files and hosts that are reached through modules of Node', async () => {
+  test('says what it cannot see: files that are reached through modules of Node, and hosts where the plugin runs inline', async () => {
     const code = pluginCode({ start: 'void [fs, net]' }, "import fs from 'node:fs'\nimport net from 'net'\nimport 'node:child_process'")
     const files = { resource: 'fs:data', actions: ['read', 'write'] }
-    const permissions = [files, { resource: 'env:HOME', actions: ['read'] }]
-    const { kernel } = await startedWith({ raw: { manifest: { permissions }, code } }, { learn: true })
-    const { least, notes } = await learnedOf(kernel, 'raw')
-    expect(least).toEqual([files, { resource: 'child', actions: ['use'] }])
-    expect(notes).toEqual(expect.arrayContaining([expect.stringContaining('node:net'), expect.stringContaining('node:fs')]))
+    const host = { resource: 'net:api.example.com', actions: ['connect'] }
+    const permissions = [files, host, { resource: 'env:HOME', actions: ['read'] }]
+    const { kernel } = await startedWith(
+      { raw: { manifest: { permissions }, code }, inline: { manifest: { permissions, isolation: 'inline' }, code } },
+      { learn: true },
+    )
+    const raw = await learnedOf(kernel, 'raw')
+    expect(raw.least).toEqual([files, { resource: 'child', actions: ['use'] }])
+    expect(raw.notes).toContainEqual(expect.stringContaining('node:fs'))
+    expect(raw.notes).not.toContainEqual(expect.stringContaining('node:net'))
+    const inline = await learnedOf(kernel, 'inline')
+    expect(inline.least).toEqual([files, host, { resource: 'child', actions: ['use'] }])
+    expect(inline.notes).toContainEqual(expect.stringContaining('node:net'))
   })
 
   test('keeps what packages may use that a plugin imports', async () => {

@@ -25,6 +25,7 @@ const ROWS = [
         'passing.ts',
         'pattern-cover.ts',
         'permission-set.ts',
+        'hosts.ts',
         'denials.ts',
         'strip-types.ts',
         'subscribe-options.ts',

@@ -2,13 +2,15 @@
 import asyncHooks from 'node:async_hooks'
 import nodeModule from 'node:module'
 import workerThreads from 'node:worker_threads'
-import type { CheckImport } from '../builtin-modules.js'
+import { type CheckImport, hasSockets } from '../builtin-modules.js'
 import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import type { LogLevel } from '../protocol.js'
 import { type CheckFile, closeFiles } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
+import { closeNet } from './net-doors.js'
+import type { Used } from './net-rules.js'
 import { closeProcess } from './process-doors.js'
 import { replaceStdio } from './stdio.js'
 
@@ -17,13 +19,16 @@ export interface Gate {
   deny: Deny
   checkImport: CheckImport
   checkFile: CheckFile
+  /** While permissions are learnt: takes what the plugin used. */
+  used?: Used | undefined
   /** Takes what the plugin writes to its standard streams. */
   output(level: LogLevel, text: string): void
 }
 
 /** For all time: a thread has one plugin. The module hooks, which hold to the same check, have to be there already. */
-export const closeGate = ({ grants, deny, checkImport, checkFile, output }: Gate): void => {
+export const closeGate = ({ grants, deny, checkImport, checkFile, used, output }: Gate): void => {
   replaceStdio(output)
+  if (hasSockets(grants)) closeNet({ grants, deny, checkFile, used })
   closeProcess(grants, deny, checkImport)
   closeFiles(grants, checkFile)
   closeGlobals(grants, deny)

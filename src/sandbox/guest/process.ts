@@ -1,13 +1,20 @@
 /** The guest's end of a process: what a plugin's process runs from its first line until its channel closes. */
+import nodeModule from 'node:module'
 import { Socket } from 'node:net'
 import { setPriority } from 'node:os'
+import { Denials } from '../../denials.js'
 import { toWire } from '../../errors.js'
+import { denyFor } from '../denial.js'
 import { departAll } from '../departures.js'
 import { FramedChannel } from '../framed-channel.js'
+import type { LoadRequest } from '../protocol.js'
 import { beatBy } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
+import { fileCheck } from './file-doors.js'
+import { lock } from './lock.js'
 import { prepareModules } from './module-hooks.js'
+import { closeNet } from './net-doors.js'
 import { PluginRuntime } from './plugin-runtime.js'
 
 /** The descriptor that the kernel talks on. */
@@ -24,9 +31,30 @@ const channel = new FramedChannel(new Socket({ fd: CHANNEL, readable: true, writ
 // The answer to a question for a beat is its number.
 channel.besides((asked) => channel.tell(asked))
 beatBy(() => channel.tell(0))
+const denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
+
+/** The system and Node hold the rest of what a plugin may do in its process. The network neither knows by its hosts, and Node not at all before 25. */
+const close = ({ name, grants, root, dataDir, permissions, offline }: LoadRequest): void => {
+  if (grants === undefined || offline) return
+  const deny = denyFor(name, (resource, action) => denials.add(resource, action))
+  const { read, write } = grants.fs
+  const checkFile = fileCheck({ ...grants, fs: { read, write: [dataDir, ...write] } }, [root], deny)
+  const used = permissions.learning ? (resource: string, action: string) => conversation.notify('used', [resource, action]) : undefined
+  closeNet({ grants, deny, checkFile, used, ownStreams: true })
+  if (!grants.net.includes('*')) {
+    // Among them is the channel.
+    for (const member of ['_getActiveHandles', '_getActiveRequests'])
+      lock(process, member, () => deny(`use process.${member}()`, 'net:*', 'connect'))
+  }
+  nodeModule.syncBuiltinESMExports()
+}
+const prepare = (request: LoadRequest): void => {
+  close(request)
+  prepareModules(request)
+}
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the process.
-const runtime = new PluginRuntime(prepareModules, () => process.exit(0))
-runtime.conversation = new Conversation(channel, runtime, 'the kernel')
+const runtime = new PluginRuntime(prepare, () => process.exit(0))
+const conversation = (runtime.conversation = new Conversation(channel, runtime, 'the kernel'))
 // What ends the process is told before it does.
 process.on('uncaughtExceptionMonitor', (error) => channel.tell(toWire(error)))
 // What was said before an end is heard, whoever brings it about.

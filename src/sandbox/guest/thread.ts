@@ -39,13 +39,14 @@ const prepare = async (request: LoadRequest): Promise<void> => {
   compiled?.()
 }
 const close = (request: LoadRequest): void => {
-  const { name, grants, root, pluginModule } = request
+  const { name, grants, root, pluginModule, permissions } = request
   if (grants === undefined) return prepareModules(request)
   const deny = denyFor(name, tell)
   const checkFile = fileCheck(grants, [root, dirname(fileURLToPath(pluginModule))], deny)
   const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
   prepareModules(request, checkImport)
-  closeGate({ grants, deny, checkImport, checkFile, output })
+  const used = permissions.learning ? (resource: string, action: string) => conversation.notify('used', [resource, action]) : undefined
+  closeGate({ grants, deny, checkImport, checkFile, used, output })
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the thread.
 const runtime = new PluginRuntime(prepare, () => process.exit(0))

@@ -4,7 +4,7 @@ import { existsSync, realpathSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Grants } from '../grants.js'
+import { type Grants, hasNet } from '../grants.js'
 import type { Tier } from '../plugin-host.js'
 import { heapOf } from '../watched-process.js'
 
@@ -90,7 +90,7 @@ const permissionFlags = (place: Place): string[] => {
     ...(grants.child ? ['--allow-child-process'] : []),
     ...(grants.worker ? ['--allow-worker'] : []),
     ...(grants.addons ? ['--allow-addons'] : []),
-    ...(grants.net.length > 0 && KNOWS_NET ? ['--allow-net'] : []),
+    ...(hasNet(grants) && KNOWS_NET ? ['--allow-net'] : []),
   ]
 }
 
@@ -101,7 +101,7 @@ const SYSTEM_NET = ['/etc/resolv.conf', '/etc/hosts', '/etc/nsswitch.conf', '/et
 
 const sandboxFlags = (place: Place): string[] => {
   const { grants, root } = place
-  const net = grants.net.length > 0
+  const net = hasNet(grants)
   const read = readable(place)
   const write = writable(place)
   const whole = read.includes('*') || write.includes('*')

@@ -4,7 +4,7 @@ import * as nodeModule from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { within } from '../../within.js'
-import { type Grants, NO_GRANTS } from '../grants.js'
+import { type Grants, hasNet, NO_GRANTS } from '../grants.js'
 
 /** The files a thread has to do with. */
 export interface Reach {
@@ -45,7 +45,7 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
     ...(grants.worker ? ['--allow-worker'] : []),
     // Node 20 denies addons under the model always, and has no flag to allow them.
     ...(grants.addons && KNOWS_PATHS ? ['--allow-addons'] : addons),
-    ...(grants.net.length > 0 && MAJOR >= 25 ? ['--allow-net'] : []),
+    ...(hasNet(grants) && MAJOR >= 25 ? ['--allow-net'] : []),
     ...INSPECTABLE,
     // That a permission was given is no news: the manifest says so.
     '--disable-warning=SecurityWarning',

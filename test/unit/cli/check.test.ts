@@ -20,6 +20,7 @@ describe('plugbay check', () => {
           permissions: [
             { resource: 'service:database', actions: ['provide'] },
             { resource: 'net:db.example.com', actions: ['connect'] },
+            { resource: 'net:0.0.0.0:8080', actions: ['listen'] },
           ],
         },
         users: { permissions: [{ resource: 'service:database', actions: ['call:get', 'call:all'] }] },
@@ -35,7 +36,7 @@ describe('plugbay check', () => {
     expect(await plugbay(['check'], folder)).toEqual({
       code: 0,
       stdout: [
-        'database  in thread (default)  may publish all; subscribe all; provide database; read data; write data; connect db.example.com',
+        'database  in thread (default)  may publish all; subscribe all; provide database; read data; write data; connect db.example.com; listen 0.0.0.0:8080',
         'free      in thread (default)  may publish all; subscribe all; provide all; call all',
         'guest     in thread (default)  may nothing',
         'users     in thread (default)  may publish all; subscribe all; call database.get, database.all',

@@ -166,6 +166,7 @@ describe('decisions', () => {
       { resource: 'fs:../shared', actions: ['read'] },
       { resource: 'net:api.example.com', actions: ['connect'] },
       { resource: 'net:*.example.org:443', actions: ['connect'] },
+      { resource: 'net:[::1]:80', actions: ['listen'] },
       { resource: 'env:APP_*', actions: ['read'] },
       { resource: 'builtin:node:dns', actions: ['import'] },
       { resource: 'worker', actions: ['use'] },
@@ -176,6 +177,8 @@ describe('decisions', () => {
       ['fs:../shared/x', 'read'],
       ['net:api.example.com:8080', 'connect'],
       ['net:a.b.example.org:443', 'connect'],
+      ['net:A.Example.org.:443', 'connect'],
+      ['net:[0:0::1]:80', 'listen'],
       ['env:APP_MODE', 'read'],
       ['builtin:dns', 'import'],
       ['builtin:node:dns', 'import'],
@@ -189,6 +192,8 @@ describe('decisions', () => {
       ['fs:*', 'read'],
       [`fs:${join(dataDir, 'hello2')}`, 'read'],
       ['net:example.com', 'connect'],
+      ['net:api.example.com', 'listen'],
+      ['net:[::1]:80', 'connect'],
       ['net:a.example.org', 'connect'],
       ['net:example.org:443', 'connect'],
       ['net:evil-example.org:443', 'connect'],
@@ -202,11 +207,19 @@ describe('decisions', () => {
     expect(no.filter(([resource, action]) => set.has(resource, action))).toEqual([])
   })
 
+  test('who may connect to all hosts may listen on all addresses', () => {
+    const set = allowed({ resource: 'net:*', actions: ['connect'] })
+    expect(set.has('net:0.0.0.0:80', 'listen')).toBe(true)
+    expect(set.has('net:*', '*')).toBe(true)
+    expect(allowed({ resource: 'net:*', actions: ['listen'] }).has('net:example.com', 'connect')).toBe(false)
+  })
+
   test('what the place enforces is plain data with absolute paths', () => {
     const set = allowed(
       { resource: 'fs:data', actions: ['*'] },
       { resource: 'fs:./templates', actions: ['read'] },
       { resource: 'net:api.example.com:443', actions: ['connect'] },
+      { resource: 'net:0.0.0.0:8080', actions: ['listen'] },
       { resource: 'env:HOME', actions: ['read'] },
       { resource: 'builtin:node:dns', actions: ['import'] },
       { resource: 'child', actions: ['*'] },
@@ -214,6 +227,7 @@ describe('decisions', () => {
     expect(grantsOf(set)).toEqual({
       fs: { read: [join(dataDir, 'hello'), join(root, 'templates')], write: [join(dataDir, 'hello')] },
       net: ['api.example.com:443'],
+      listen: ['0.0.0.0:8080'],
       env: ['HOME'],
       child: true,
       worker: false,
