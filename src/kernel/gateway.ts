@@ -1,8 +1,6 @@
 /** What one generation of a plugin may do: the one place where the bus and the sandbox meet. All it acquires is in its scope. */
 import type { MessagePort } from 'node:worker_threads'
-import type { Stamp } from '../bus/event.js'
-import type { EventBus } from '../bus/event-bus.js'
-import type { ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
+import type { ServiceRecord } from '../bus/service-registry.js'
 import { PENDING, Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
 import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
@@ -19,16 +17,9 @@ import { NetAccess } from './net-access.js'
 import type { EffectiveLimits } from './options.js'
 import { PackedEvent, packedEvent } from './packed-event.js'
 import { grantsOf } from './permissions.js'
+import type { Plane } from './plane.js'
 import { type Excess, Quota, REQUEST } from './quota.js'
-import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
-
-/** What the gateways of one kernel share. */
-export interface Plane {
-  bus: EventBus
-  stamp: Stamp
-  registry: ServiceRegistry
-  broker: ServiceBroker
-}
+import type { ServiceConsumer, ServiceProvider } from './service-broker.js'
 
 /** Bytes of events that may be under way to one subscription of the plugin, however few they are. */
 const IN_FLIGHT_BYTES = 4 * 1_024 * 1_024

@@ -1,8 +1,6 @@
 /** The kernel: which plugins live, and the door to all they share. */
 import { join, resolve } from 'node:path'
-import { Stamp } from '../bus/event.js'
-import { EventBus, type EventBusStats } from '../bus/event-bus.js'
-import { ServiceRegistry } from '../bus/service-registry.js'
+import type { EventBus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError, toWire } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import type { PermissionSet } from '../permission-set.js'
@@ -16,7 +14,6 @@ import { type Attribution, Audit } from './audit.js'
 import type { BootReport } from './boot-report.js'
 import { discover } from './discovery.js'
 import { type Explanation, explain } from './explain.js'
-import type { Plane } from './gateway.js'
 import { Generation } from './generation.js'
 import type { HotReload } from './hot-reload.js'
 import type { Inspection, InspectOptions } from './inspection.js'
@@ -30,13 +27,12 @@ import { readableLogger } from './log.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
 import { effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
-import { packedEvent } from './packed-event.js'
 import { assertRoles, grantsOf, permissionsOf } from './permissions.js'
 import { placeFor } from './placement.js'
+import { leftOf, makePlane, type Plane } from './plane.js'
 import { resolvePluginConfig } from './plugin-config.js'
 import { PluginInstance } from './plugin-instance.js'
 import { Reconciler } from './reconciler.js'
-import { ServiceBroker } from './service-broker.js'
 import { type Change, type Replacement, type ReplaceReason, Supervisor } from './supervisor.js'
 import { TaskPools } from './task-pools.js'
 
@@ -95,21 +91,11 @@ export class Kernel implements AsyncDisposable {
     this.#options = options
     this.#learning = learning
     this.log = options.logger ?? readableLogger(options.logLevel)
-    const stamp = new Stamp()
-    const registry = new ServiceRegistry()
-    const broker = new ServiceBroker(registry)
-    this.bus = new EventBus({
-      source: options.name,
-      stamp,
-      seal: (event) => packedEvent(event, stamp.ids),
-      onFailure: (subscription, event, error) =>
-        this.log.error(
-          { plugin: subscription.owner, topic: event.type, pattern: subscription.pattern, err: error },
-          `A handler of '${subscription.owner}' failed.`,
-        ),
-    })
-    this.services = new KernelServices(options.name, registry, broker, this.#scope)
-    this.#plane = { bus: this.bus, stamp, registry, broker }
+    this.#plane = makePlane(options.name, ({ owner, pattern }, { type }, error) =>
+      this.log.error({ plugin: owner, topic: type, pattern, err: error }, `A handler of '${owner}' failed.`),
+    )
+    this.bus = this.#plane.bus
+    this.services = new KernelServices(options.name, this.#plane, this.#scope)
     this.#standby = new Standby(options.standby)
     this.#tasks = new TaskPools(options.maxConcurrency)
     this.#emitter = new KernelEmitter((event, error) => this.log.error({ err: error }, `A listener of '${event}' threw.`))
@@ -314,7 +300,7 @@ export class Kernel implements AsyncDisposable {
   async #remove({ name }: PluginInstance): Promise<UnloadReport> {
     this.#hotReload?.untrack(name)
     const left = await this.#reconciler.remove(name, `'${name}' was unloaded`, () => this.#instances.delete(name))
-    return { name, left: [...left, ...this.#leftOf(name)] }
+    return { name, left: [...left, ...leftOf(name, this.#plane)] }
   }
 
   /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. */
@@ -353,7 +339,7 @@ export class Kernel implements AsyncDisposable {
     await this.#reconciler.reconcile(`'${name}' was disabled`)
     this.#assertStill(instance)
     if (!instance.enabled) instance.rest('disabled', 'it was disabled')
-    return { name, left: this.#leftOf(name) }
+    return { name, left: leftOf(name, this.#plane) }
   }
 
   /**
@@ -645,19 +631,6 @@ export class Kernel implements AsyncDisposable {
     const instance = await this.#enter(path)
     await this.#hotReload?.track(instance.source)
     if (instance.enabled && !instance.running && instance.error) throw instance.error
-  }
-
-  /** What is still registered under a plugin's name. */
-  #leftOf(name: string): string[] {
-    const { registry, broker } = this.#plane
-    const services = registry.list().filter(({ provider }) => provider === name)
-    const subscriptions = this.bus.subscriptionsOf(name)
-    const uses = broker.usesOf(name)
-    return [
-      ...services.map((record) => `service ${record.name}@${record.version}`),
-      ...subscriptions.map(({ pattern }) => `subscription to ${pattern}`),
-      ...(uses > 0 ? [`${uses} used services`] : []),
-    ]
   }
 
   #permissionsOf(source: PluginSource): PermissionSet {
