@@ -3,7 +3,6 @@ import { join, resolve } from 'node:path'
 import type { EventBus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError, toWire } from '../errors.js'
 import { didYouMean } from '../nearest.js'
-import type { PermissionSet } from '../permission-set.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
 import { Standby } from '../sandbox/host/standby.js'
 import type { Exit } from '../sandbox/plugin-host.js'
@@ -27,11 +26,12 @@ import { readableLogger } from './log.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
 import { effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
-import { assertRoles, grantsOf, permissionsOf } from './permissions.js'
+import { assertRoles, grantsOf } from './permissions.js'
 import { placeFor } from './placement.js'
 import { leftOf, makePlane, type Plane } from './plane.js'
 import { resolvePluginConfig } from './plugin-config.js'
 import { PluginInstance } from './plugin-instance.js'
+import { PluginPermissions } from './plugin-permissions.js'
 import { Reconciler } from './reconciler.js'
 import { type Change, type Replacement, type ReplaceReason, Supervisor } from './supervisor.js'
 import { TaskPools } from './task-pools.js'
@@ -64,6 +64,7 @@ export class Kernel implements AsyncDisposable {
   readonly log: Logger
   readonly #options: ResolvedOptions
   readonly #learning: Learning | undefined
+  readonly #permissions: PluginPermissions
   readonly #scope = new Scope('kernel')
   readonly #plane: Plane
   readonly #standby: Standby
@@ -90,6 +91,7 @@ export class Kernel implements AsyncDisposable {
   constructor(options: ResolvedOptions, learning?: Learning) {
     this.#options = options
     this.#learning = learning
+    this.#permissions = new PluginPermissions(options, learning)
     this.log = options.logger ?? readableLogger(options.logLevel)
     this.#plane = makePlane(options.name, ({ owner, pattern }, { type }, error) =>
       this.log.error({ plugin: owner, topic: type, pattern, err: error }, `A handler of '${owner}' failed.`),
@@ -505,7 +507,7 @@ export class Kernel implements AsyncDisposable {
     const placement: Placement = inspection ? { ...chosen, isolation: 'process' } : chosen
     const manifestLimits = effectiveLimits(source.manifest, defaults)
     const limits = inspection?.unhurried(manifestLimits) ?? manifestLimits
-    const permissions = this.#permissionsOf(source)
+    const permissions = this.#permissions.of(source)
     const grants = grantsOf(permissions)
     const reach = { root: source.root, places: this.#options.plugins }
     const host = await placeFor(source, placement, this.#standby, { reach, dataDir, limits, grants, inspected: inspection !== undefined })
@@ -633,13 +635,9 @@ export class Kernel implements AsyncDisposable {
     if (instance.enabled && !instance.running && instance.error) throw instance.error
   }
 
-  #permissionsOf(source: PluginSource): PermissionSet {
-    return this.#learning?.permissionsOf(source) ?? permissionsOf(source, this.#options)
-  }
-
   #info(instance: PluginInstance): PluginInfo {
     const { source } = instance
-    const { granted } = this.#permissionsOf(source)
+    const { granted } = this.#permissions.of(source)
     return infoOf(instance, placementOf(source, this.#options, instance.demotion.active), granted.permissions)
   }
 }
