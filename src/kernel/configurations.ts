@@ -1,7 +1,7 @@
 /** The configurations that a kernel was given, by plugin, and what comes of each with the plugin's manifest and its file. */
 import type { PluginSource } from './manifest.js'
 import type { ResolvedOptions } from './options.js'
-import { resolvePluginConfig } from './plugin-config.js'
+import { type PluginConfig, resolvePluginConfig } from './plugin-config.js'
 
 export class Configurations {
   readonly #options: Pick<ResolvedOptions, 'config' | 'configDir' | 'env'>
@@ -21,9 +21,9 @@ export class Configurations {
     this.#given.set(plugin, config)
   }
 
-  /** What the plugin gets. Rejects as {@link resolvePluginConfig} throws. */
-  resolve({ name, manifest, manifestPath }: PluginSource, override = this.given(name)): Promise<Record<string, unknown>> {
+  /** What the plugin gets when it is given that. Rejects as {@link resolvePluginConfig} throws. */
+  resolve({ name, manifest, manifestPath }: PluginSource, given: object | undefined): Promise<PluginConfig> {
     const { configDir, env } = this.#options
-    return resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override, env })
+    return resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: given, env })
   }
 }

@@ -11,6 +11,7 @@ import { Scope } from '../scope.js'
 import { AuditLog } from './audit/audit-log.js'
 import { type Attribution, Audit } from './audit.js'
 import type { BootReport } from './boot-report.js'
+import { Configurations } from './configurations.js'
 import { discover } from './discovery.js'
 import { type Explanation, explain } from './explain.js'
 import { Generation } from './generation.js'
@@ -29,7 +30,6 @@ import { effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } 
 import { assertRoles, grantsOf } from './permissions.js'
 import { placeFor } from './placement.js'
 import { leftOf, makePlane, type Plane } from './plane.js'
-import { resolvePluginConfig } from './plugin-config.js'
 import { PluginInstance } from './plugin-instance.js'
 import { PluginPermissions } from './plugin-permissions.js'
 import { Reconciler } from './reconciler.js'
@@ -72,7 +72,7 @@ export class Kernel implements AsyncDisposable {
   readonly #emitter: KernelEmitter
   readonly #audit: Audit | undefined
   readonly #instances = new Map<string, PluginInstance>()
-  readonly #config = new Map<string, object>()
+  readonly #configurations: Configurations
   /** Where plugins lie that the embedder unloaded. */
   readonly #unloaded = new Set<string>()
   /** Faults that have been told. */
@@ -92,6 +92,7 @@ export class Kernel implements AsyncDisposable {
     this.#options = options
     this.#learning = learning
     this.#permissions = new PluginPermissions(options, learning)
+    this.#configurations = new Configurations(options)
     this.log = options.logger ?? readableLogger(options.logLevel)
     this.#plane = makePlane(options.name, ({ owner, pattern }, { type }, error) =>
       this.log.error({ plugin: owner, topic: type, pattern, err: error }, `A handler of '${owner}' failed.`),
@@ -119,7 +120,6 @@ export class Kernel implements AsyncDisposable {
       givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && this.#reconciler.stopDependents(name)),
     })
     this.#reconciler = new Reconciler(this.#instances, this.#supervisor, options.maxConcurrency)
-    for (const [name, config] of Object.entries(options.config)) this.#config.set(name, config)
   }
 
   get state(): KernelState {
@@ -355,7 +355,7 @@ export class Kernel implements AsyncDisposable {
 
   async #updateConfig(instance: PluginInstance, config: object): Promise<void> {
     const { name } = instance
-    const resolved = await this.#resolveConfig(instance.source, config)
+    const resolved = await this.#configurations.resolve(instance.source, config)
     const live = await instance.inTurn(async () => {
       const { generation } = instance
       if (!generation?.alive || !generation.has('updateConfig')) return false
@@ -364,7 +364,7 @@ export class Kernel implements AsyncDisposable {
       this.#audit?.configured(name, generation.number, before, resolved)
       return true
     })
-    if (live || !instance.running) this.#config.set(name, config)
+    if (live || !instance.running) this.#configurations.give(name, config)
     else await this.#supervisor.replace(instance, 'configuration', { config })
     // It may have been its configuration that kept it from running.
     if (instance.generation !== undefined || !instance.enabled || this.#state !== 'running') return
@@ -478,17 +478,6 @@ export class Kernel implements AsyncDisposable {
     void this.bus.publish(`kernel.${event.replace(':', '.')}`, data as never).catch(() => {})
   }
 
-  #resolveConfig(source: PluginSource, override: object | undefined): Promise<Record<string, unknown>> {
-    return resolvePluginConfig({
-      name: source.name,
-      declaration: source.manifest.config,
-      manifestPath: source.manifestPath,
-      configDir: this.#options.configDir,
-      override,
-      env: this.#options.env,
-    })
-  }
-
   async #make(
     instance: PluginInstance,
     change: Change,
@@ -512,7 +501,7 @@ export class Kernel implements AsyncDisposable {
     const reach = { root: source.root, places: this.#options.plugins }
     const host = await placeFor(source, placement, this.#standby, { reach, dataDir, limits, grants, inspected: inspection !== undefined })
     const [config, needsHooks] = await Promise.all([
-      this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
+      this.#configurations.resolve(source, change.config ?? this.#configurations.given(source.name)),
       placement.isolation !== 'thread' && needsModuleHooks(source),
       // What it is now is known before its code is read: a save made meanwhile is seen.
       this.#hotReload?.track(source),
@@ -580,7 +569,7 @@ export class Kernel implements AsyncDisposable {
       instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
       instance.demotion.lift()
     }
-    if (config) this.#config.set(instance.name, config)
+    if (config) this.#configurations.give(instance.name, config)
   }
 
   /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it. */
@@ -618,7 +607,7 @@ export class Kernel implements AsyncDisposable {
       log: this.log,
       order: () => this.#reconciler.plan.order,
       changed: (instance) => this.#act('reload', instance, BY_WATCHER, () => this.#renew(instance, 'file change')),
-      configured: (instance) => this.updateConfig(instance.name, this.#config.get(instance.name) ?? {}, BY_WATCHER),
+      configured: (instance) => this.updateConfig(instance.name, this.#configurations.given(instance.name) ?? {}, BY_WATCHER),
       appeared: (path) => this.#act('load', undefined, { actor: 'watcher', reason: path }, () => this.#dropIn(path)),
       vanished: (name) => this.#act('unload', this.#find(name), BY_WATCHER, () => this.#remove(this.#find(name))),
       fault: (name, error) => this.#tell('plugin:fault', { name, generation: this.#instances.get(name)?.newest ?? 0, error }),
