@@ -2,6 +2,7 @@
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { assertSubscribeOptions } from '../subscribe-options.js'
+import { isThenable } from '../thenable.js'
 import { assertPattern } from '../topic.js'
 import type { Envelope, Event, EventHead } from './event.js'
 import { Ring } from './ring.js'
@@ -118,9 +119,6 @@ const WATCHED = 512
 /** What is in flight is too large together. */
 const THROTTLED = 4096
 const BLOCKING = ACTIVE | PAUSED | GATED | FULL | THROTTLED | NO_DEMAND | ABANDONED | CLOSED
-
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 
 /**
  * All of a subscription that a delivery on the fast path does not touch. It stands apart so that the subscriptions themselves are
