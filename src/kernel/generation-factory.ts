@@ -87,7 +87,7 @@ export class GenerationFactory {
       grants,
       ...this.#reports(source, number),
       crashed: (exit, lost) => crashed(generation, exit, lost),
-      stuck: () => this.#stuck(instance, generation),
+      stuck: () => this.#stuck(instance, number, host.exited),
     })
     return generation
   }
@@ -128,9 +128,9 @@ export class GenerationFactory {
     }
   }
 
-  #stuck(instance: PluginInstance, generation: Generation): void {
-    this.#parts.stuckThreads.add(instance, generation)
-    this.#parts.announcer.tell('plugin:stuck', { name: instance.name, generation: generation.number })
+  #stuck(instance: PluginInstance, generation: number, gone: Promise<unknown>): void {
+    this.#parts.stuckThreads.add(instance, gone)
+    this.#parts.announcer.tell('plugin:stuck', { name: instance.name, generation })
   }
 }
 

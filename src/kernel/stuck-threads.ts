@@ -1,5 +1,4 @@
 /** Threads that were to end and are held by native code. Node waits for them at the end of the process, so they are counted. */
-import type { Generation } from './generation.js'
 import type { PluginInstance } from './plugin-instance.js'
 
 export class StuckThreads {
@@ -9,11 +8,11 @@ export class StuckThreads {
     return this.#count
   }
 
-  /** One may end after all: then it counts no longer. */
-  add(instance: PluginInstance, { host }: Generation): void {
+  /** `gone`: one may end after all, and counts no longer then. */
+  add(instance: PluginInstance, gone: Promise<unknown>): void {
     instance.stuckThreads++
     this.#count++
-    void host.exited.then(() => {
+    void gone.then(() => {
       instance.stuckThreads--
       this.#count--
     })
