@@ -226,7 +226,7 @@ export class Supervisor {
       await generation.close('it is not restarted')
       instance.leave()
       instance.error = error
-      instance.stuck = true
+      instance.shelved = true
       // A crash that is not answered by a restart has been told as such.
       if (PlugbayError.is(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
       if (faulty) this.#options.givenUp(instance)
