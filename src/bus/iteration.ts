@@ -4,14 +4,14 @@
 export type Give<E> = (result: IteratorResult<E, undefined>) => void
 
 /** What is iterated. */
-export interface EventSource<E> {
+export interface Iterated<E> {
   ask(give: Give<E>): void
   /** The event that was given last is handled. */
   done(): void
   end(): void
 }
 
-export const iterationOf = <E>(source: EventSource<E>): AsyncIterableIterator<E, undefined> => {
+export const iterationOf = <E>(source: Iterated<E>): AsyncIterableIterator<E, undefined> => {
   let holding = false
   const putBack = (): void => {
     if (holding) source.done()
