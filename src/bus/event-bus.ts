@@ -1,7 +1,8 @@
 /** The event bus: who publishes on a topic reaches whoever subscribed to a pattern that matches it. */
 import { PlugbayError, toWire } from '../errors.js'
+import { MAX_WAITING } from './bounded-queue.js'
 import { type Envelope, Event, type EventHead, Stamp } from './event.js'
-import { type FailureListener, MAX_WAITING, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'
+import { type FailureListener, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'
 import { TopicTrie } from './topic-trie.js'
 import type { EventOf, PublishArguments } from './typed-events.js'
 

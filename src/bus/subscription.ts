@@ -2,8 +2,11 @@
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { assertSubscribeOptions } from '../subscribe-options.js'
+import { isThenable } from '../thenable.js'
 import { assertPattern } from '../topic.js'
+import { BoundedQueue } from './bounded-queue.js'
 import type { Envelope, Event, EventHead } from './event.js'
+import { type Give, iterationOf } from './iteration.js'
 import { Ring } from './ring.js'
 
 /** What `consume` returns to say: in flight until somebody calls `settle`. */
@@ -14,9 +17,6 @@ export const PENDING: unique symbol = Symbol('plugbay.pending')
  * moved inside the capacity).
  */
 export type OverflowPolicy = 'block'
-
-/** How many events may wait beyond the capacity of one queue before a publish is refused. */
-export const MAX_WAITING = 65_536
 
 export const DEFAULT_CAPACITY = 1024
 
@@ -78,20 +78,6 @@ export interface SubscriptionHome {
   failed(subscription: Subscription, event: EventHead, error: unknown): void
 }
 
-/** An envelope beyond the capacity, and the publisher that waits for it. */
-class Parked {
-  readonly envelope: Envelope
-  readonly promise: Promise<void>
-  release: () => void = () => {}
-
-  constructor(envelope: Envelope) {
-    this.envelope = envelope
-    this.promise = new Promise((resolve) => {
-      this.release = resolve
-    })
-  }
-}
-
 // Why an event that arrives cannot simply be run. No flag at all is the fast path: idle, with an empty queue.
 /** consume is on the stack. */
 const ACTIVE = 1
@@ -119,9 +105,6 @@ const WATCHED = 512
 const THROTTLED = 4096
 const BLOCKING = ACTIVE | PAUSED | GATED | FULL | THROTTLED | NO_DEMAND | ABANDONED | CLOSED
 
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
-
 /**
  * All of a subscription that a delivery on the fast path does not touch. It stands apart so that the subscriptions themselves are
  * small: thousands of them then stay in the processor's cache.
@@ -130,7 +113,6 @@ class Ledger {
   readonly id: string
   readonly pattern: string
   readonly owner: string
-  readonly capacity: number
   readonly concurrency: number
   readonly policy: OverflowPolicy
   readonly once: boolean
@@ -141,7 +123,8 @@ class Ledger {
   readonly iterated: boolean
   aborted: (() => void) | undefined
 
-  readonly queue = new Ring<Envelope | Parked>()
+  readonly queue: BoundedQueue
+  /** What the bus was told of it last. */
   overrun = false
   inFlight = 0
   /** Of these, how many wait for credit rather than for a promise. */
@@ -157,8 +140,8 @@ class Ledger {
   ended = false
   /** Who waits for it to be drained. */
   drained: (() => void)[] = []
-  /** Readers that wait in `next`. */
-  readonly pulls = new Ring<(result: IteratorResult<never, undefined>) => void>()
+  /** Who waits for the next event of one that is iterated. */
+  readonly readers = new Ring<Give<never>>()
 
   failed = 0
   filtered = 0
@@ -169,7 +152,7 @@ class Ledger {
     this.id = options.id
     this.pattern = options.pattern
     this.owner = options.owner
-    this.capacity = options.capacity ?? DEFAULT_CAPACITY
+    this.queue = new BoundedQueue(options.capacity ?? DEFAULT_CAPACITY)
     this.policy = options.policy ?? 'block'
     this.once = options.once ?? false
     this.iterated = options.consume === undefined && options.handler === undefined
@@ -235,7 +218,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   }
 
   get capacity(): number {
-    return this.#ledger.capacity
+    return this.#ledger.queue.capacity
   }
 
   get concurrency(): number {
@@ -359,9 +342,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     if ((this.#flags & CLOSED) !== 0) return
     this.#flags |= CLOSED
     this.#depart()
-    this.#ledger.dropped += this.#ledger.queue.size
-    for (let entry = this.#ledger.queue.shift(); entry !== undefined; entry = this.#ledger.queue.shift())
-      if (entry instanceof Parked) entry.release()
+    this.#ledger.dropped += this.#ledger.queue.cut(0)
     this.#measure()
     this.#endReaders()
     this.#rest()
@@ -404,12 +385,8 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     }
     this.#flags |= CLOSED
     this.#depart()
-    for (let i = this.#ledger.queue.size - 1; i >= 0; i--) {
-      const entry = this.#ledger.queue.at(i)
-      if (entry !== undefined) heir.#ledger.queue.unshift(entry)
-    }
     if (this.#ledger.queue.size > 0) heir.#flags |= QUEUED
-    this.#ledger.queue.clear()
+    heir.#ledger.queue.takeOver(this.#ledger.queue)
     this.#measure()
     this.#endReaders()
     if (!this.#idle) {
@@ -432,32 +409,11 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
         },
       )
     }
-    let holding = false
-    const putBack = (): void => {
-      if (holding) this.settle(1)
-      holding = false
-    }
-    const iterator: AsyncIterableIterator<E, undefined> = {
-      next: () => {
-        putBack()
-        if ((this.#flags & CLOSED) !== 0) return Promise.resolve({ value: undefined, done: true })
-        return new Promise((resolve) => {
-          this.#ledger.pulls.push((result) => {
-            holding = result.done !== true
-            resolve(result)
-          })
-          this.#flags &= ~NO_DEMAND
-          this.#pump()
-        })
-      },
-      return: () => {
-        this.unsubscribe()
-        putBack()
-        return Promise.resolve({ value: undefined, done: true })
-      },
-      [Symbol.asyncIterator]: () => iterator,
-    }
-    return iterator
+    return iterationOf<E>({
+      ask: (give) => this.#ask(give),
+      done: () => void this.settle(1),
+      end: () => this.unsubscribe(),
+    })
   }
 
   /** Nothing in flight, nothing on the stack, no predecessor to wait for. */
@@ -481,14 +437,9 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     const kept = this.#kept(envelope)
     if (kept === undefined) return undefined
     this.#flags |= QUEUED
-    if (this.#ledger.queue.size < this.capacity) {
-      this.#ledger.queue.push(kept)
-      return undefined
-    }
-    const parked = new Parked(kept)
-    this.#ledger.queue.push(parked)
-    this.#measure()
-    return parked.promise
+    const room = this.#ledger.queue.push(kept)
+    if (room !== undefined) this.#measure()
+    return room
   }
 
   #kept(envelope: Envelope): Envelope | undefined {
@@ -575,22 +526,12 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
 
   #take(): Envelope {
     const front = this.#ledger.queue.shift()
-    this.#admitParked(this.capacity - 1)
     if (this.#ledger.overrun) this.#measure()
-    // The front is always inside the capacity, so nobody is parked there.
-    return front as Envelope
-  }
-
-  /** The publisher of the event at `index`, which is inside the capacity, need not wait any more. */
-  #admitParked(index: number): void {
-    const entry = this.#ledger.queue.at(index)
-    if (!(entry instanceof Parked)) return
-    this.#ledger.queue.set(index, entry.envelope)
-    entry.release()
+    return front
   }
 
   #measure(): void {
-    const overrun = this.#ledger.queue.size >= this.capacity + MAX_WAITING
+    const { overrun } = this.#ledger.queue
     if (overrun === this.#ledger.overrun) return
     this.#ledger.overrun = overrun
     this.#ledger.home?.overran(this, overrun)
@@ -599,14 +540,10 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   /** Settles down after a predecessor's events came in at the front. */
   #adopted(): void {
     if (this.once && this.#ledger.queue.size > 0) {
-      while (this.#ledger.queue.size > 1) {
-        const surplus = this.#ledger.queue.pop()
-        if (surplus instanceof Parked) surplus.release()
-        this.#ledger.dropped++
-      }
+      this.#ledger.dropped += this.#ledger.queue.cut(1)
       this.#shut()
     }
-    for (let i = Math.min(this.capacity, this.#ledger.queue.size) - 1; i >= 0; i--) this.#admitParked(i)
+    this.#ledger.queue.admit()
     this.#measure()
     this.#pump()
   }
@@ -653,17 +590,28 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     this.#pump()
   }
 
+  /** Has a reader wait for the next event. */
+  #ask(give: Give<E>): void {
+    if ((this.#flags & CLOSED) !== 0) {
+      give({ value: undefined, done: true })
+      return
+    }
+    this.#ledger.readers.push(give)
+    this.#flags &= ~NO_DEMAND
+    this.#pump()
+  }
+
   /** The consumer of an iterated subscription: gives the event to the reader that waits longest. */
   #hand(event: never): unknown {
-    const pull = this.#ledger.pulls.shift()
-    if (this.#ledger.pulls.size === 0) this.#flags |= NO_DEMAND
-    pull?.({ value: event, done: false })
+    const give = this.#ledger.readers.shift()
+    if (this.#ledger.readers.size === 0) this.#flags |= NO_DEMAND
+    give?.({ value: event, done: false })
     return PENDING
   }
 
   #endReaders(): void {
-    for (let pull = this.#ledger.pulls.shift(); pull !== undefined; pull = this.#ledger.pulls.shift())
-      pull({ value: undefined, done: true })
+    for (let give = this.#ledger.readers.shift(); give !== undefined; give = this.#ledger.readers.shift())
+      give({ value: undefined, done: true })
     if (this.#ledger.iterated) this.#flags |= NO_DEMAND
   }
 }

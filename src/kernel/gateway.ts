@@ -1,37 +1,28 @@
 /** What one generation of a plugin may do: the one place where the bus and the sandbox meet. All it acquires is in its scope. */
 import type { MessagePort } from 'node:worker_threads'
-import type { Stamp } from '../bus/event.js'
-import type { EventBus } from '../bus/event-bus.js'
-import type { ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
-import { PENDING, Subscription } from '../bus/subscription.js'
+import type { Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
-import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
+import { PlugbayError, reasonOf, toWire } from '../errors.js'
 import { type PermissionSet, permissionDenied } from '../permission-set.js'
+import type { Call } from '../sandbox/call.js'
 import type { Packed } from '../sandbox/codec.js'
-import type { Connection, KernelNotices, KernelVerbs, LogLevel } from '../sandbox/protocol.js'
-import { type Body, Boxed, type Call, type Conversation, type Meta, type Party } from '../sandbox/rpc.js'
-import { Sizes } from '../sandbox/sizes.js'
+import type { Body, Meta } from '../sandbox/frames.js'
+import { Boxed, type Party } from '../sandbox/party.js'
+import type { Connection, KernelVerbs, LogLevel } from '../sandbox/protocol.js'
+import type { Conversation } from '../sandbox/rpc.js'
 import { tooLarge } from '../sandbox/unsendable.js'
 import type { Scope } from '../scope.js'
 import { assertPattern, assertTopic } from '../topic.js'
 import { FileAccess } from './file-access.js'
 import { NetAccess } from './net-access.js'
+import { Offers } from './offers.js'
 import type { EffectiveLimits } from './options.js'
-import { PackedEvent, packedEvent } from './packed-event.js'
+import { PackedEvent } from './packed-event.js'
 import { grantsOf } from './permissions.js'
+import type { Plane } from './plane.js'
+import { PluginSubscription } from './plugin-subscription.js'
 import { type Excess, Quota, REQUEST } from './quota.js'
-import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
-
-/** What the gateways of one kernel share. */
-export interface Plane {
-  bus: EventBus
-  stamp: Stamp
-  registry: ServiceRegistry
-  broker: ServiceBroker
-}
-
-/** Bytes of events that may be under way to one subscription of the plugin, however few they are. */
-const IN_FLIGHT_BYTES = 4 * 1_024 * 1_024
+import type { ServiceConsumer, ServiceProvider } from './service-broker.js'
 
 /** How a gateway reaches the rest of its generation. */
 export interface GatewayOptions {
@@ -58,20 +49,8 @@ export interface GatewayOptions {
   ended(reason: PlugbayError): void
 }
 
-type EventMetas = KernelNotices['event']
-
 /** Longer names of resources and actions are no guest's of ours. */
 const MAX_TOLD = 4_096
-
-/** One service of the plugin. */
-interface Offer extends ServiceProvider {
-  name: string
-  version: string
-  methods: string[]
-  record: ServiceRecord | undefined
-  /** Withdraws it, and has the scope forget it. */
-  release: () => unknown
-}
 
 export class Gateway implements Party, ServiceConsumer {
   readonly name: string
@@ -83,16 +62,13 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #files: FileAccess
   readonly #net: NetAccess
   readonly #quota: Quota
-  readonly #subscriptions = new Map<number, Subscription>()
-  /** What is in flight to each of them. */
-  readonly #sizes = new Map<number, Sizes>()
-  readonly #forget = new Map<number, () => unknown>()
-  readonly #offers = new Map<number, Offer>()
+  readonly #subscriptions = new Map<number, PluginSubscription>()
+  readonly #offers: Offers
+  /** What withdraws each service, and has the scope forget it. */
+  readonly #releases = new Map<number, () => unknown>()
   readonly #watches = new Map<number, () => unknown>()
   /** Lines to services, with those that are waited for. */
   #uses = 0
-  /** Failures told of events that are still under way, by subscription. */
-  readonly #failures = new Map<number, number>()
   #conversation: Conversation | undefined
   #aside: boolean
   /** The topic it published on last, and may. */
@@ -115,6 +91,7 @@ export class Gateway implements Party, ServiceConsumer {
     this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied, used })
     this.#net = new NetAccess({ plugin: this.name, hosts: net, denied, used })
     this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
+    this.#offers = new Offers(this.name, this.#plane)
     this.#aside = options.aside
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
@@ -125,11 +102,11 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   get subscriptions(): readonly Subscription[] {
-    return [...this.#subscriptions.values()]
+    return Array.from(this.#subscriptions.values(), ({ subscription }) => subscription)
   }
 
   get provides(): string[] {
-    return Array.from(this.#offers.values(), ({ name, version }) => `${name}@${version}`)
+    return this.#offers.names
   }
 
   // ── what the guest says ──────────────────────────────────────────────────────────────────────────────────────────
@@ -163,8 +140,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.#subscribe(metas[0] as number, metas[1] as string, metas[2] as number | null)
         break
       case 'unsubscribe':
-        this.#subscriptions.get(metas[0] as number)?.unsubscribe()
-        this.#forgetEnded(metas[0] as number)
+        this.#unsubscribe(metas[0] as number)
         break
       case 'denied':
         this.#deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
@@ -197,7 +173,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.#provide(body as KernelVerbs['provide']['asks'])
         return
       case 'withdraw':
-        this.#offers.get((body as KernelVerbs['withdraw']['asks']).service)?.release()
+        this.#releases.get((body as KernelVerbs['withdraw']['asks']).service)?.()
         return
       case 'use':
         return this.#use(body as KernelVerbs['use']['asks'], call.signal)
@@ -276,126 +252,58 @@ export class Gateway implements Party, ServiceConsumer {
     if (!this.#quota.holdsSubscription(this.#subscriptions.size)) return
     this.#options.used?.(`bus:${pattern}`, 'subscribe')
     const conversation = this.#conversation as Conversation
-    const { ids } = this.#plane.stamp
-    const sizes = new Sizes()
-    let metas: EventMetas = [number, ids.prefix, '', '', '']
-    const subscription: Subscription = new Subscription({
-      id: `${this.name}/${number}`,
+    const own = new PluginSubscription({
+      plugin: this.name,
+      number,
       pattern,
-      owner: this.name,
       capacity: capacity ?? this.#options.limits.queue,
-      concurrency: this.#options.inFlight,
-      consume: (envelope) => {
-        const { serial, type, source, time, packed } = packedEvent(envelope, ids)
-        // As long as nothing changes the writer knows it by this being the same array.
-        if (time !== metas[4] || type !== metas[2] || source !== metas[3]) metas = [number, ids.prefix, type, source, time]
-        conversation.forward('event', metas, packed, serial)
-        sizes.add(packed.size)
-        if (sizes.sum >= IN_FLIGHT_BYTES) subscription.throttle(true)
-        return PENDING
-      },
-      keep: (envelope) => packedEvent(envelope, ids),
+      inFlight: this.#options.inFlight,
+      conversation,
+      ids: this.#plane.stamp.ids,
     })
-    this.#subscriptions.set(number, subscription)
-    this.#sizes.set(number, sizes)
-    const forget = this.#scope.own(`subscription to ${pattern}`, () => {
+    this.#subscriptions.set(number, own)
+    own.release = this.#scope.own(`subscription to ${pattern}`, () => {
       this.#subscriptions.delete(number)
-      this.#sizes.delete(number)
-      this.#forget.delete(number)
-      this.#failures.delete(number)
-      subscription.unsubscribe()
-      // Whoever waits for what was in flight waits no longer: nobody will settle it.
-      subscription.abandon()
+      own.end()
     })
-    this.#forget.set(number, forget)
-    if (!this.#aside) this.#plane.bus.attach(subscription)
+    if (!this.#aside) this.#plane.bus.attach(own.subscription)
+  }
+
+  /** It is forgotten when the last event that was under way to it is handled: until then it may still fail. */
+  #unsubscribe(number: number): void {
+    const own = this.#subscriptions.get(number)
+    own?.subscription.unsubscribe()
+    if (own?.over) own.release()
   }
 
   #handled(number: number, count: number, failed: number): void {
-    const subscription = this.#subscriptions.get(number)
-    const sizes = this.#sizes.get(number)
-    sizes?.take(count)
-    if (sizes !== undefined && sizes.sum < IN_FLIGHT_BYTES) subscription?.throttle(false)
+    const own = this.#subscriptions.get(number)
     // There are as many of these as events, and no more: one that settles nothing is counted.
-    if (!(count > 0 && subscription?.settle(count)) && !this.#quota.spend()) return
-    if (failed > 0) this.#failures.set(number, Math.max(0, (this.#failures.get(number) ?? 0) - Math.min(failed, count)))
-    if (subscription?.closed) this.#forgetEnded(number)
+    if (!own?.handled(count, failed) && !this.#quota.spend()) return
+    if (own?.over) own.release()
   }
 
-  /** An unsubscribed one is forgotten when the last event that was under way to it is handled: until then it may still fail. */
-  #forgetEnded(number: number): void {
-    const subscription = this.#subscriptions.get(number)
-    if (subscription?.closed && subscription.stats.inFlight === 0) this.#forget.get(number)?.()
-  }
-
-  /** One for each event that is under way is an answer to it. Of what is more nobody is told, and it is counted. */
-  #failed(number: number, type: string, id: string, body: Body): void {
-    const subscription = this.#subscriptions.get(number)
-    const failures = (this.#failures.get(number) ?? 0) + 1
-    if (subscription === undefined || failures > subscription.stats.inFlight) {
-      this.#quota.spend()
-      return
-    }
-    this.#failures.set(number, failures)
-    subscription.fail({ type, id, source: '', time: '' }, fromWire(body.open() as WireError))
+  /** One that answers to nothing is counted. */
+  #failed(number: number, type: string, id: string, error: Body): void {
+    if (!this.#subscriptions.get(number)?.failed(type, id, error)) this.#quota.spend()
   }
 
   // ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #provide({ service, name, version, methods }: KernelVerbs['provide']['asks']): void {
+  #provide(asked: KernelVerbs['provide']['asks']): void {
+    const { service, name } = asked
     if (!this.#permissions.mayProvide(name)) throw this.#denied(`service:${name}`, 'provide')
     this.#quota.assertService(this.#offers.size, `provide the service '${name}'`, 'provides', 'Withdraw what nobody needs')
     this.#options.used?.(`service:${name}`, 'provide')
     const conversation = this.#conversation as Conversation
-    const offer: Offer = {
-      name,
-      version,
-      methods,
-      record: undefined,
-      release: () => {},
-      connect: (consumer, port, allowed) =>
-        conversation.notify('connect', [service, consumer], { port, methods: allowed } satisfies Connection, [port]),
-    }
-    if (this.#aside) this.#assertFree(offer)
-    else this.#announce(offer)
-    this.#offers.set(service, offer)
-    offer.release = this.#scope.own(`service ${name}`, () => this.#withdraw(service))
-  }
-
-  /** What providing it now would say, for one that stands aside: the take-over must not fail half way. */
-  #assertFree(offer: Offer): void {
-    const { name, version, methods } = offer
-    this.#plane.registry.check({ name, version, methods, provider: this.name, handle: offer })
-    if (![...this.#offers.values()].some((other) => other.name === name && other.version === version)) return
-    throw new PlugbayError(
-      'SERVICE_DUPLICATE',
-      `The plugin '${this.name}' cannot provide the service '${name}' ${version}: it already provides that version itself. Withdraw one, or give it another version.`,
-      { plugin: this.name, details: { name, version, provider: this.name } },
-    )
-  }
-
-  #announce(offer: Offer): void {
-    const { registry, broker } = this.#plane
-    const { name, version, methods } = offer
-    offer.record = registry.provide({ name, version, methods, provider: this.name, handle: offer })
-    broker.provided(offer.record)
-  }
-
-  /** `why`: the provider died of it. */
-  #withdraw(service: number, why?: PlugbayError): void {
-    const offer = this.#offers.get(service)
-    if (offer === undefined) return
-    this.#offers.delete(service)
-    const { record, name } = offer
-    if (record === undefined) return
-    offer.record = undefined
-    record.withdraw()
-    const reason = why === undefined ? `plugin '${this.name}' no longer provides it.` : why.message
-    const gone = new PlugbayError('SERVICE_GONE', `Service '${name}' is gone: ${reason}`, {
-      plugin: this.name,
-      ...(why === undefined ? {} : { cause: why }),
+    const connect: ServiceProvider['connect'] = (consumer, port, methods) =>
+      conversation.notify('connect', [service, consumer], { port, methods } satisfies Connection, [port])
+    this.#offers.add(asked, connect, this.#aside)
+    const release = this.#scope.own(`service ${name}`, () => {
+      this.#releases.delete(service)
+      this.#offers.withdraw(service)
     })
-    this.#plane.broker.withdrawn(record, why !== undefined, gone)
+    this.#releases.set(service, release)
   }
 
   async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
@@ -464,11 +372,17 @@ export class Gateway implements Party, ServiceConsumer {
 
   /** Steps in for `predecessor`, in one turn: its subscriptions' queues and its users' lines move here. Returns how many events moved. */
   takeOver(predecessor: Gateway): number {
-    const { bus, registry, broker } = this.#plane
     this.#aside = false
+    const moved = this.#takeSubscriptions(predecessor)
+    this.#offers.takeOver(predecessor.#offers)
+    return moved
+  }
+
+  #takeSubscriptions(predecessor: Gateway): number {
+    const { bus } = this.#plane
     let moved = 0
     const theirs = predecessor.subscriptions.filter((subscription) => !subscription.closed)
-    for (const subscription of this.#subscriptions.values()) {
+    for (const { subscription } of this.#subscriptions.values()) {
       const at = theirs.findIndex(({ pattern }) => pattern === subscription.pattern)
       const old = at >= 0 ? theirs.splice(at, 1)[0] : undefined
       bus.attach(subscription)
@@ -482,46 +396,31 @@ export class Gateway implements Party, ServiceConsumer {
       bus.detach(old)
       if (!predecessor.#closed) old.resume()
     }
-    const offers = [...predecessor.#offers.values()]
-    for (const offer of this.#offers.values()) {
-      const old =
-        offers.find(({ name, version, record }) => record !== undefined && name === offer.name && version === offer.version) ??
-        offers.find(({ name, record }) => record !== undefined && name === offer.name)
-      if (old?.record === undefined) {
-        this.#announce(offer)
-        continue
-      }
-      const { name, version, methods } = offer
-      const before = old.record
-      old.record = undefined
-      offer.record = registry.replace(before, { name, version, methods, provider: this.name, handle: offer })
-      broker.replaced(before, offer.record)
-    }
     return moved
   }
 
   /** Holds the events back: they queue. */
   pause(): void {
-    for (const subscription of this.#subscriptions.values()) subscription.pause()
+    for (const subscription of this.subscriptions) subscription.pause()
   }
 
   resume(): void {
-    for (const subscription of this.#subscriptions.values()) subscription.resume()
+    for (const subscription of this.subscriptions) subscription.resume()
   }
 
   /** No new event and no new call comes in. Resolves when the events that had been accepted for it are handled. */
   async detach(): Promise<void> {
-    for (const subscription of this.#subscriptions.values()) this.#plane.bus.detach(subscription)
-    for (const service of [...this.#offers.keys()]) this.#withdraw(service)
-    await Promise.all(Array.from(this.#subscriptions.values(), (subscription) => subscription.drain()))
+    for (const subscription of this.subscriptions) this.#plane.bus.detach(subscription)
+    this.#offers.withdrawAll()
+    await Promise.all(this.subscriptions.map((subscription) => subscription.drain()))
   }
 
   /** The place is dead: calls to it fail now, its events wait for a successor. Returns how many it had taken and not handled. */
   bury(why: PlugbayError): number {
     this.#closed = true
     let lost = 0
-    for (const service of [...this.#offers.keys()]) this.#withdraw(service, why)
-    for (const subscription of this.#subscriptions.values()) {
+    this.#offers.withdrawAll(why)
+    for (const subscription of this.subscriptions) {
       subscription.pause()
       lost += subscription.stats.inFlight
       subscription.abandon()

@@ -11,13 +11,15 @@ import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
-import { Gateway, type Plane } from './gateway.js'
+import { crashError } from './crash-error.js'
+import { Gateway } from './gateway.js'
 import type { Guilt } from './guilt.js'
 import type { Inspection } from './inspection.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import { limitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
+import type { Plane } from './plane.js'
 import type { Excess } from './quota.js'
 import { locateSyntaxFault } from './syntax-fault.js'
 import type { TaskPools } from './task-pools.js'
@@ -142,7 +144,7 @@ export class Generation {
 
   /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects. */
   async start(): Promise<void> {
-    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, grants, inspection } = this.#options
+    const { dataDir, host, inspection } = this.#options
     try {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
@@ -156,28 +158,7 @@ export class Generation {
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
       if (inspection !== undefined) await this.#inspected(inspection)
-      const load: GuestVerbs['load']['asks'] = {
-        name: this.name,
-        version: source.version,
-        generation: number,
-        entry: pathToFileURL(source.entry).href,
-        root: source.root,
-        inline: host.kind === 'inline',
-        needsHooks,
-        // Inline there is no gate: it would close the kernel's own doors.
-        grants: host.kind === 'inline' ? undefined : grants,
-        offline: host.tier === 'process+sandbox' && grants !== undefined && !hasNet(grants),
-        config,
-        dataDir,
-        permissions: permissions.granted,
-        tasks: Object.keys(source.tasks),
-        window: this.limits.window,
-        message: this.limits.message,
-        subscriptions: this.limits.subscriptions,
-        pluginModule,
-        ...(inspection?.waits && { waitForDebugger: true }),
-      }
-      const { hooks } = (await this.#run('load', load)) as GuestVerbs['load']['answers']
+      const { hooks } = (await this.#run('load', this.#loadRequest())) as GuestVerbs['load']['answers']
       this.#hooks = new Set(hooks)
       if (this.has('initialize')) await this.#run('initialize')
       this.lifecycle.move('starting', 'start')
@@ -188,6 +169,31 @@ export class Generation {
       this.lifecycle.moveIfPossible('failed', reasonOf(error))
       await this.close('it did not start')
       throw error
+    }
+  }
+
+  #loadRequest(): GuestVerbs['load']['asks'] {
+    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, grants, inspection } = this.#options
+    return {
+      name: this.name,
+      version: source.version,
+      generation: number,
+      entry: pathToFileURL(source.entry).href,
+      root: source.root,
+      inline: host.kind === 'inline',
+      needsHooks,
+      // Inline there is no gate: it would close the kernel's own doors.
+      grants: host.kind === 'inline' ? undefined : grants,
+      offline: host.tier === 'process+sandbox' && grants !== undefined && !hasNet(grants),
+      config,
+      dataDir,
+      permissions: permissions.granted,
+      tasks: Object.keys(source.tasks),
+      window: this.limits.window,
+      message: this.limits.message,
+      subscriptions: this.limits.subscriptions,
+      pluginModule,
+      ...(inspection?.waits && { waitForDebugger: true }),
     }
   }
 
@@ -216,8 +222,7 @@ export class Generation {
 
   /** One phase: asked of the guest, timed, limited, its failure told as the plugin's. */
   async #run(phase: Phase, body?: unknown): Promise<unknown> {
-    const { code, limit } = PHASES[phase]
-    const timeout = this.limits[limit]
+    const timeout = this.limits[PHASES[phase].limit]
     const began = performance.now()
     try {
       if (this.#dead) throw this.#dead
@@ -228,13 +233,14 @@ export class Generation {
       if (this.#dead) throw this.#dead
       return answer
     } catch (error) {
-      throw await this.#phaseError(phase, code, limit, performance.now() - began, error)
+      throw await this.#phaseError(phase, performance.now() - began, error)
     } finally {
       this.phases[phase] = performance.now() - began
     }
   }
 
-  async #phaseError(phase: Phase, code: ErrorCode, limit: keyof EffectiveLimits, elapsed: number, error: unknown): Promise<PlugbayError> {
+  async #phaseError(phase: Phase, elapsed: number, error: unknown): Promise<PlugbayError> {
+    const { code, limit } = PHASES[phase]
     const options = { plugin: this.name, cause: error, details: { phase, generation: this.number, elapsed: Math.round(elapsed) } }
     // It is dead: that is why the phase failed, whatever the phase says.
     if (this.#dead) return this.#dead
@@ -401,19 +407,4 @@ const sizeOf = (fields: unknown): number => {
   } catch {
     return 0
   }
-}
-
-const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
-  const how =
-    exit.error === undefined
-      ? exit.signal === undefined
-        ? `its place exited with code ${exit.code ?? 'unknown'}`
-        : `its process was ended by ${exit.signal}`
-      : `an uncaught error ended it: ${reasonOf(exit.error).replace(/\.$/, '')}`
-  const mend = exit.error === undefined ? 'Look for process.exit() in it.' : 'Catch the error where it happens; see its stack in the cause.'
-  return new PlugbayError('PLUGIN_CRASHED', `Plugin '${plugin}' crashed ${when}: ${how}. ${mend}`, {
-    plugin,
-    cause: exit.error,
-    details: { exitCode: exit.code },
-  })
 }

@@ -72,7 +72,8 @@ export const infoOf = (instance: PluginInstance, { isolation, from }: Placement,
     stuckThreads: instance.stuckThreads,
     history: [...instance.history],
     provides: generation?.gateway.provides ?? [],
-    permissions,
+    // The kernel decides by its own.
+    permissions: permissions.map(({ resource, actions }) => ({ resource, actions: [...actions] })),
     subscriptions: (generation?.gateway.subscriptions ?? []).map(({ pattern, stats: { queued, inFlight, delivered, failed } }) => ({
       pattern,
       queued,

@@ -5,6 +5,7 @@ import type { RemoteOf, Services, ServiceUseOptions } from '../bus/typed-service
 import { PlugbayError } from '../errors.js'
 import { assertService, methodsOf, ProviderLine, ServiceClient, USE_WAIT } from '../sandbox/service-line.js'
 import type { Scope } from '../scope.js'
+import type { Plane } from './plane.js'
 import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
 export class KernelServices implements ServiceConsumer {
@@ -14,7 +15,7 @@ export class KernelServices implements ServiceConsumer {
   readonly #scope: Scope
   readonly #clients = new Map<number, ServiceClient>()
 
-  constructor(name: string, registry: ServiceRegistry, broker: ServiceBroker, scope: Scope) {
+  constructor(name: string, { registry, broker }: Plane, scope: Scope) {
     this.name = name
     this.#registry = registry
     this.#broker = broker

@@ -1,52 +1,42 @@
 /** The kernel: which plugins live, and the door to all they share. */
-import { join, resolve } from 'node:path'
-import { Stamp } from '../bus/event.js'
-import { EventBus, type EventBusStats } from '../bus/event-bus.js'
-import { ServiceRegistry } from '../bus/service-registry.js'
-import { PlugbayError, toWire } from '../errors.js'
-import { didYouMean } from '../nearest.js'
-import type { PermissionSet } from '../permission-set.js'
+import { resolve } from 'node:path'
+import type { EventBus, EventBusStats } from '../bus/event-bus.js'
+import { PlugbayError } from '../errors.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
 import { Standby } from '../sandbox/host/standby.js'
-import type { Exit } from '../sandbox/plugin-host.js'
-import type { HealthReport, LogLevel } from '../sandbox/protocol.js'
+import type { HealthReport } from '../sandbox/protocol.js'
 import { Scope } from '../scope.js'
+import { Announcer } from './announcer.js'
 import { AuditLog } from './audit/audit-log.js'
 import { type Attribution, Audit } from './audit.js'
 import type { BootReport } from './boot-report.js'
+import { Configurations } from './configurations.js'
 import { discover } from './discovery.js'
 import { type Explanation, explain } from './explain.js'
-import type { Plane } from './gateway.js'
-import { Generation } from './generation.js'
+import { GenerationFactory } from './generation-factory.js'
 import type { HotReload } from './hot-reload.js'
 import type { Inspection, InspectOptions } from './inspection.js'
 import { bootReportOf, infoOf, type PluginInfo, type PluginTraffic, trafficOf } from './inventory.js'
-import { type Placement, placementOf } from './isolation.js'
-import { KernelEmitter, type KernelEvents, type KernelState } from './kernel-events.js'
+import { placementOf } from './isolation.js'
+import type { KernelEvents, KernelState } from './kernel-events.js'
+import { KernelLifecycle } from './kernel-lifecycle.js'
 import { KernelServices } from './kernel-services.js'
 import type { Learning } from './learning.js'
 import type { Learned } from './least-permissions.js'
 import { readableLogger } from './log.js'
-import { type PluginSource, readPlugin } from './manifest.js'
-import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
-import { effectiveLimits, effectiveRestart, type Logger, type ResolvedOptions } from './options.js'
-import { packedEvent } from './packed-event.js'
-import { assertRoles, grantsOf, permissionsOf } from './permissions.js'
-import { placeFor } from './placement.js'
-import { resolvePluginConfig } from './plugin-config.js'
-import { PluginInstance } from './plugin-instance.js'
+import type { PluginSource } from './manifest.js'
+import type { Logger, ResolvedOptions } from './options.js'
+import { makePlane } from './plane.js'
+import type { PluginInstance } from './plugin-instance.js'
+import { PluginOperations, type UnloadReport } from './plugin-operations.js'
+import { PluginPermissions } from './plugin-permissions.js'
 import { Reconciler } from './reconciler.js'
-import { ServiceBroker } from './service-broker.js'
-import { type Change, type Replacement, type ReplaceReason, Supervisor } from './supervisor.js'
+import { Roster } from './roster.js'
+import { StuckThreads } from './stuck-threads.js'
+import { type Change, type Replacement, Supervisor } from './supervisor.js'
 import { TaskPools } from './task-pools.js'
 
 const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' }
-
-/** What an unloaded plugin left behind: nothing, if all is well. */
-export interface UnloadReport {
-  name: string
-  left: string[]
-}
 
 export interface KernelMetrics {
   state: KernelState
@@ -69,23 +59,18 @@ export class Kernel implements AsyncDisposable {
   readonly #options: ResolvedOptions
   readonly #learning: Learning | undefined
   readonly #scope = new Scope('kernel')
-  readonly #plane: Plane
   readonly #standby: Standby
-  readonly #tasks: TaskPools
-  readonly #emitter: KernelEmitter
+  readonly #stuckThreads = new StuckThreads()
   readonly #audit: Audit | undefined
-  readonly #instances = new Map<string, PluginInstance>()
-  readonly #config = new Map<string, object>()
-  /** Where plugins lie that the embedder unloaded. */
-  readonly #unloaded = new Set<string>()
-  /** Faults that have been told. */
-  readonly #told = new WeakSet<Error>()
+  readonly #announcer: Announcer
+  readonly #lifecycle: KernelLifecycle
+  readonly #permissions: PluginPermissions
+  readonly #configurations: Configurations
+  readonly #roster: Roster
   /** Plugins that their authors look into. */
   readonly #inspections = new Map<string, Inspection>()
-  readonly #supervisor: Supervisor
   readonly #reconciler: Reconciler
-  #state: KernelState = 'created'
-  #stuckThreads = 0
+  readonly #operations: PluginOperations
   #hotReload: HotReload | undefined
   #watching: Promise<void> | undefined
   #stopped: Promise<void> | undefined
@@ -95,47 +80,65 @@ export class Kernel implements AsyncDisposable {
     this.#options = options
     this.#learning = learning
     this.log = options.logger ?? readableLogger(options.logLevel)
-    const stamp = new Stamp()
-    const registry = new ServiceRegistry()
-    const broker = new ServiceBroker(registry)
-    this.bus = new EventBus({
-      source: options.name,
-      stamp,
-      seal: (event) => packedEvent(event, stamp.ids),
-      onFailure: (subscription, event, error) =>
-        this.log.error(
-          { plugin: subscription.owner, topic: event.type, pattern: subscription.pattern, err: error },
-          `A handler of '${subscription.owner}' failed.`,
-        ),
-    })
-    this.services = new KernelServices(options.name, registry, broker, this.#scope)
-    this.#plane = { bus: this.bus, stamp, registry, broker }
-    this.#standby = new Standby(options.standby)
-    this.#tasks = new TaskPools(options.maxConcurrency)
-    this.#emitter = new KernelEmitter((event, error) => this.log.error({ err: error }, `A listener of '${event}' threw.`))
+    const plane = makePlane(options.name, ({ owner, pattern }, { type }, error) =>
+      this.log.error({ plugin: owner, topic: type, pattern, err: error }, `A handler of '${owner}' failed.`),
+    )
+    this.bus = plane.bus
+    this.services = new KernelServices(options.name, plane, this.#scope)
+    this.#roster = new Roster(options.defaults, (name, generation, transition) =>
+      this.#announcer.tell('plugin:state', { name, generation, ...transition }),
+    )
     this.#audit =
       options.audit &&
-      new Audit({
-        log: new AuditLog({ ...options.audit, log: this.log }),
-        errorOf: (name) => this.#instances.get(name)?.error,
-      })
-    this.#supervisor = new Supervisor({
-      make: (instance, change, aside, crashed) => this.#make(instance, change, aside, crashed),
-      emit: (event, payload) => this.#tell(event, payload),
+      new Audit({ log: new AuditLog({ ...options.audit, log: this.log }), errorOf: (name) => this.#roster.byName.get(name)?.error })
+    this.#announcer = new Announcer(this.log, this.#audit, plane.bus)
+    this.#lifecycle = new KernelLifecycle((transition) => this.#announcer.tell('kernel:state', transition))
+    this.#permissions = new PluginPermissions(options, learning)
+    this.#configurations = new Configurations(options)
+    this.#standby = new Standby(options.standby)
+    const shared = {
+      plane,
+      configurations: this.#configurations,
+      audit: this.#audit,
+      track: (source: PluginSource): Promise<void> | undefined => this.#hotReload?.track(source),
+    }
+    const generations = new GenerationFactory({
+      ...shared,
+      options,
+      standby: this.#standby,
+      tasks: new TaskPools(options.maxConcurrency),
+      permissions: this.#permissions,
+      inspections: this.#inspections,
+      learning,
+      log: this.log,
+      announcer: this.#announcer,
+      stuckThreads: this.#stuckThreads,
+    })
+    const supervisor = new Supervisor({
+      make: (instance, change, aside, crashed) => generations.make(instance, change, aside, crashed),
+      emit: (event, payload) => this.#announcer.tell(event, payload),
       adopt: (instance, change) => this.#adopt(instance, change),
       cameBack: ({ name, restart }) => void (restart.strategy === 'rest-for-one' && this.#reconciler.replaceDependents(name)),
       demotable: ({ source }) => {
-        const { isolation, from } = placementOf(source, this.#options)
+        const { isolation, from } = placementOf(source, options)
         return isolation === 'thread' && from !== 'operator'
       },
       givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && this.#reconciler.stopDependents(name)),
     })
-    this.#reconciler = new Reconciler(this.#instances, this.#supervisor, options.maxConcurrency)
-    for (const [name, config] of Object.entries(options.config)) this.#config.set(name, config)
+    this.#reconciler = new Reconciler(this.#roster.byName, supervisor, options.maxConcurrency)
+    this.#operations = new PluginOperations({
+      ...shared,
+      base: options.base,
+      lifecycle: this.#lifecycle,
+      roster: this.#roster,
+      reconciler: this.#reconciler,
+      supervisor,
+      untrack: (plugin) => this.#hotReload?.untrack(plugin),
+    })
   }
 
   get state(): KernelState {
-    return this.#state
+    return this.#lifecycle.state
   }
 
   // ── start and stop ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,34 +153,29 @@ export class Kernel implements AsyncDisposable {
   }
 
   async #start(): Promise<BootReport> {
-    if (this.#state !== 'created')
-      throw new PlugbayError('KERNEL_STATE', `The kernel is ${this.#state}: it is started once. Make a new one with createKernel().`)
-    this.#move('starting')
+    this.#lifecycle.assertCreated()
+    this.#lifecycle.move('starting')
     if (this.#learning)
       this.log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
     const { found, faults } = discover(this.#options.plugins, this.#options.base)
     for (const { path, error } of faults) this.log.error({ err: error, path }, error.message)
-    for (const source of found) this.#take(source)
-    for (const name of this.#inspections.keys()) this.#find(name)
+    for (const source of found) this.#roster.add(source)
+    for (const name of this.#inspections.keys()) this.#roster.find(name)
     // Watched from before they are loaded: an edit made during the boot is seen.
     this.#watching = this.#options.watch && this.#watch(this.#options.watch.settle, [...found, ...faults])
     // Told below, after the plugins have started.
     this.#watching?.catch(() => {})
     await this.#reconciler.reconcile('the kernel starts')
-    this.#assertStarting()
+    this.#lifecycle.assertStarting()
     this.#logExcluded()
     await this.#abortIfAsked()
     await this.#watching
-    this.#assertStarting()
+    this.#lifecycle.assertStarting()
     this.#standby.open(commonFlags(this.#options.plugins))
-    this.#move('running')
-    const infos = [...this.#instances.values()].map((instance) => ({ instance, info: this.#info(instance) }))
+    this.#lifecycle.move('running')
+    const infos = this.#roster.all.map((instance) => ({ instance, info: this.#info(instance) }))
     return bootReportOf(performance.now() - began, this.#reconciler.plan, infos, faults)
-  }
-
-  #assertStarting(): void {
-    if (this.#state !== 'starting') throw new PlugbayError('KERNEL_STATE', 'The kernel was stopped while it was starting.')
   }
 
   /** What failed to start was told as a fault; what may not even start is told here, each root cause once. */
@@ -188,7 +186,7 @@ export class Kernel implements AsyncDisposable {
   }
 
   async #abortIfAsked(): Promise<void> {
-    const culprit = [...this.#instances.values()].find(
+    const culprit = this.#roster.all.find(
       ({ enabled, running, source, error }) => enabled && !running && error !== undefined && source.manifest.onFailure === 'abort',
     )
     if (culprit === undefined) return
@@ -207,7 +205,7 @@ export class Kernel implements AsyncDisposable {
   }
 
   async #stop(): Promise<void> {
-    this.#move('stopping')
+    this.#lifecycle.move('stopping')
     for (const { ending } of this.#inspections.values()) ending.abort()
     await this.#watching?.catch(() => {})
     await this.#hotReload?.close()
@@ -216,7 +214,7 @@ export class Kernel implements AsyncDisposable {
     await this.#scope.close()
     await this.#standby.close()
     for (const inspection of this.#inspections.values()) inspection.close()
-    this.#move('stopped')
+    this.#lifecycle.move('stopped')
     await this.#audit?.close()
   }
 
@@ -226,7 +224,7 @@ export class Kernel implements AsyncDisposable {
    */
   async exit(code = 0): Promise<never> {
     await this.stop()
-    if (this.#stuckThreads > 0) process.kill(process.pid, 'SIGKILL')
+    if (this.#stuckThreads.count > 0) process.kill(process.pid, 'SIGKILL')
     process.exit(code)
   }
 
@@ -237,7 +235,7 @@ export class Kernel implements AsyncDisposable {
    */
   async inspect(plugin: string, options: InspectOptions = {}): Promise<number> {
     const { Inspection } = await import('./inspection.js')
-    if (this.#state !== 'created' || this.#inspections.has(plugin))
+    if (this.state !== 'created' || this.#inspections.has(plugin))
       throw new PlugbayError(
         'KERNEL_STATE',
         `Plugin '${plugin}' cannot be inspected now: inspect() is called once for it, before start().`,
@@ -256,102 +254,40 @@ export class Kernel implements AsyncDisposable {
 
   /** All plugins the kernel knows, running or not, by name. */
   plugins(): PluginInfo[] {
-    return [...this.#instances.values()].map((instance) => this.#info(instance)).sort((a, b) => (a.name < b.name ? -1 : 1))
+    return this.#roster.all.map((instance) => this.#info(instance)).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running. */
   load(path: string, by?: Attribution): Promise<PluginInfo> {
-    return this.#act('load', undefined, { reason: resolve(this.#options.base, path), ...by }, () => this.#load(path))
-  }
-
-  async #load(path: string): Promise<PluginInfo> {
-    const instance = await this.#enter(path)
-    if (instance.enabled && !instance.running) {
-      const { name, state, error } = instance
-      this.#forget(instance)
-      throw error ?? new PlugbayError('PLUGIN_STATE', `Plugin '${name}' was loaded and is ${state}.`, { plugin: name })
-    }
-    return this.#info(instance)
-  }
-
-  /** Takes in the plugin at `path`, whether it comes to run or not. */
-  async #enter(path: string): Promise<PluginInstance> {
-    this.#assertRunning('load')
-    const source = readPlugin(resolve(this.#options.base, path))
-    const there = this.#instances.get(source.name)
-    if (there) {
-      throw new PlugbayError(
-        'PLUGIN_DUPLICATE',
-        `A plugin named '${source.name}' is already loaded from ${there.source.path}; the one at ${source.path} was left out. Rename one, or unload the other first.`,
-        { plugin: source.name, details: { paths: [there.source.path, source.path] } },
-      )
-    }
-    this.#unloaded.delete(source.path)
-    const instance = this.#take(source)
-    await this.#reconciler.reconcile(`'${source.name}' was loaded`).catch((error: unknown) => {
-      this.#forget(instance)
-      throw error
-    })
-    return instance
-  }
-
-  /** One that does not run and is still the one of its name. */
-  #forget(instance: PluginInstance): void {
-    if (instance.generation === undefined && this.#instances.get(instance.name) === instance) this.#instances.delete(instance.name)
+    const attribution = { reason: resolve(this.#options.base, path), ...by }
+    return this.#act('load', undefined, attribution, async () => this.#info(await this.#operations.load(path)))
   }
 
   /** Stops the plugin, and first those that depend on it, and forgets it. The report says what it left behind. Rejects with PLUGIN_UNKNOWN. */
   async unload(name: string, by?: Attribution): Promise<UnloadReport> {
-    const instance = this.#find(name)
-    return this.#act('unload', instance, by, () => {
-      this.#unloaded.add(instance.source.path)
-      return this.#remove(instance)
-    })
-  }
-
-  async #remove({ name }: PluginInstance): Promise<UnloadReport> {
-    this.#hotReload?.untrack(name)
-    const left = await this.#reconciler.remove(name, `'${name}' was unloaded`, () => this.#instances.delete(name))
-    return { name, left: [...left, ...this.#leftOf(name)] }
+    const instance = this.#roster.find(name)
+    return this.#act('unload', instance, by, () => this.#operations.unload(instance))
   }
 
   /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. */
   async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
-    this.#assertRunning('reload')
-    const instance = this.#find(name)
-    return this.#act('reload', instance, by, () => this.#renew(instance, 'reload'))
+    this.#lifecycle.assertRunning('reload')
+    const instance = this.#roster.find(name)
+    return this.#act('reload', instance, by, () => this.#operations.reload(instance, 'reload'))
   }
 
   /** Lets a disabled plugin run. Rejects with what keeps it from running. */
   async enable(name: string, by?: Attribution): Promise<void> {
-    const instance = this.#find(name)
-    this.#assertRunning('enable')
-    return this.#act('enable', instance, by, () => this.#enable(instance))
-  }
-
-  async #enable(instance: PluginInstance): Promise<void> {
-    const { name } = instance
-    instance.enabled = true
-    instance.rest('resolved', 'it was enabled')
-    await this.#reconciler.reconcile(`'${name}' was enabled`, instance)
-    this.#assertStill(instance)
-    if (instance.enabled && !instance.running && instance.error) throw instance.error
+    const instance = this.#roster.find(name)
+    this.#lifecycle.assertRunning('enable')
+    return this.#act('enable', instance, by, () => this.#operations.enable(instance))
   }
 
   /** Stops the plugin, and those that depend on it, and keeps it from running until it is enabled. */
   async disable(name: string, by?: Attribution): Promise<UnloadReport> {
-    const instance = this.#find(name)
-    this.#assertRunning('disable')
-    return this.#act('disable', instance, by, () => this.#disable(instance))
-  }
-
-  async #disable(instance: PluginInstance): Promise<UnloadReport> {
-    const { name } = instance
-    instance.enabled = false
-    await this.#reconciler.reconcile(`'${name}' was disabled`)
-    this.#assertStill(instance)
-    if (!instance.enabled) instance.rest('disabled', 'it was disabled')
-    return { name, left: this.#leftOf(name) }
+    const instance = this.#roster.find(name)
+    this.#lifecycle.assertRunning('disable')
+    return this.#act('disable', instance, by, () => this.#operations.disable(instance))
   }
 
   /**
@@ -359,31 +295,13 @@ export class Kernel implements AsyncDisposable {
    * the old one in force. A plugin with `updateConfig` gets it live; another is replaced.
    */
   async updateConfig(name: string, config: object, by?: Attribution): Promise<void> {
-    const instance = this.#find(name)
-    return this.#act('updateConfig', instance, by, () => this.#updateConfig(instance, config))
-  }
-
-  async #updateConfig(instance: PluginInstance, config: object): Promise<void> {
-    const { name } = instance
-    const resolved = await this.#resolveConfig(instance.source, config)
-    const live = await instance.inTurn(async () => {
-      const { generation } = instance
-      if (!generation?.alive || !generation.has('updateConfig')) return false
-      const { config: before } = generation
-      await generation.updateConfig(resolved)
-      this.#audit?.configured(name, generation.number, before, resolved)
-      return true
-    })
-    if (live || !instance.running) this.#config.set(name, config)
-    else await this.#supervisor.replace(instance, 'configuration', { config })
-    // It may have been its configuration that kept it from running.
-    if (instance.generation !== undefined || !instance.enabled || this.#state !== 'running') return
-    await this.#reconciler.reconcile(`'${name}' was configured`, instance)
+    const instance = this.#roster.find(name)
+    return this.#act('updateConfig', instance, by, () => this.#operations.configure(instance, config))
   }
 
   /** Asks the plugin how it is. A plugin that does not answer within `limits.healthTimeout` is not healthy. */
   async health(name: string): Promise<HealthReport> {
-    const instance = this.#find(name)
+    const instance = this.#roster.find(name)
     if (!instance.generation?.alive || !instance.running) return { healthy: false, state: instance.state, reason: instance.error?.message }
     try {
       return await instance.generation.health()
@@ -394,7 +312,7 @@ export class Kernel implements AsyncDisposable {
 
   /** Why the plugin does not run, or that it does. Rejects with PLUGIN_UNKNOWN. */
   explain(name: string): Explanation {
-    return explain(this.#find(name), this.#instances, this.#reconciler.plan)
+    return explain(this.#roster.find(name), this.#roster.byName, this.#reconciler.plan)
   }
 
   /**
@@ -408,18 +326,18 @@ export class Kernel implements AsyncDisposable {
   metrics(): KernelMetrics {
     const plugins = this.plugins().map(trafficOf)
     return {
-      state: this.#state,
+      state: this.state,
       bus: this.bus.stats(),
       services: this.services.list().length,
       standby: this.#standby.waiting,
-      stuckThreads: this.#stuckThreads,
+      stuckThreads: this.#stuckThreads.count,
       plugins,
     }
   }
 
   /** Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. */
   on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown): () => void {
-    return this.#emitter.on(event, listener)
+    return this.#announcer.on(event, listener)
   }
 
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -429,191 +347,10 @@ export class Kernel implements AsyncDisposable {
     return this.#audit ? this.#audit.act(action, plugin, by ?? {}, run) : run()
   }
 
-  #move(to: KernelState): void {
-    const from = this.#state
-    this.#state = to
-    this.#audit?.told('kernel:state', { from, to })
-    this.#emitter.emit('kernel:state', { from, to })
-  }
-
-  #assertRunning(act: string): void {
-    if (this.#state !== 'running' && this.#state !== 'starting') {
-      throw new PlugbayError('KERNEL_STATE', `The kernel is ${this.#state}: it cannot ${act} a plugin now. Start it first.`)
-    }
-  }
-
-  /** It was not unloaded while something was done to it: another plugin may have its name by now. */
-  #assertStill(instance: PluginInstance): void {
-    if (this.#instances.get(instance.name) !== instance) {
-      throw new PlugbayError('PLUGIN_UNKNOWN', `Plugin '${instance.name}' was unloaded meanwhile.`, { plugin: instance.name })
-    }
-  }
-
-  #find(name: string): PluginInstance {
-    const instance = this.#instances.get(name)
-    if (instance) return instance
-    throw new PlugbayError('PLUGIN_UNKNOWN', `There is no plugin '${name}'.${didYouMean(name, this.#instances.keys())}`, { plugin: name })
-  }
-
-  #take(source: PluginSource): PluginInstance {
-    const restart = effectiveRestart(source.manifest, this.#options.defaults)
-    const instance: PluginInstance = new PluginInstance(source, restart, (generation, transition) =>
-      this.#tell('plugin:state', { name: source.name, generation, ...transition }),
-    )
-    if (!instance.enabled) instance.rest('disabled', 'its manifest says so')
-    this.#instances.set(source.name, instance)
-    return instance
-  }
-
-  /** Lifecycle events are told to the embedder and, under `kernel.`, to whoever listens on the bus. */
-  #tell<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
-    if (event === 'plugin:fault') {
-      const { name, generation, error } = payload as KernelEvents['plugin:fault']
-      // Whoever meets a failure on its way up may tell it: it is told once.
-      if (this.#told.has(error)) return
-      this.#told.add(error)
-      this.log.error({ plugin: name, generation, err: error }, error.message)
-    }
-    if (event === 'plugin:replaced') {
-      const { name, from, to, reason, ms } = payload as KernelEvents['plugin:replaced']
-      this.log.info({ plugin: name, generation: to }, `Replaced generation ${from} by ${to} in ${ms.toFixed(1)} ms: ${reason}.`)
-    }
-    if (event === 'plugin:demoted') {
-      const { name, generation, reason } = payload as KernelEvents['plugin:demoted']
-      this.log.warn({ plugin: name, generation }, reason)
-    }
-    this.#audit?.told(event, payload)
-    this.#emitter.emit(event, payload)
-    const data = 'error' in payload ? { ...payload, error: toWire(payload.error) } : payload
-    void this.bus.publish(`kernel.${event.replace(':', '.')}`, data as never).catch(() => {})
-  }
-
-  #resolveConfig(source: PluginSource, override: object | undefined): Promise<Record<string, unknown>> {
-    return resolvePluginConfig({
-      name: source.name,
-      declaration: source.manifest.config,
-      manifestPath: source.manifestPath,
-      configDir: this.#options.configDir,
-      override,
-      env: this.#options.env,
-    })
-  }
-
-  async #make(
-    instance: PluginInstance,
-    change: Change,
-    aside: boolean,
-    crashed: (generation: Generation, exit: Exit, lost: number) => void,
-  ): Promise<Generation> {
-    const source = change.source ?? instance.source
-    assertRoles(source, this.#options)
-    const { defaults } = this.#options
-    // What it did in a thread says nothing about new code.
-    const chosen = placementOf(source, this.#options, change.source === undefined && instance.demotion.active)
-    const dataDir = join(this.#options.dataDir, source.name)
-    const inspection = this.#inspections.get(source.name)
-    inspection?.assertOwnPlace(chosen.isolation)
-    // To end a thread that has an inspector crashes Node now and then, and does not end it while a debugger is on it.
-    const placement: Placement = inspection ? { ...chosen, isolation: 'process' } : chosen
-    const manifestLimits = effectiveLimits(source.manifest, defaults)
-    const limits = inspection?.unhurried(manifestLimits) ?? manifestLimits
-    const permissions = this.#permissionsOf(source)
-    const grants = grantsOf(permissions)
-    const reach = { root: source.root, places: this.#options.plugins }
-    const host = await placeFor(source, placement, this.#standby, { reach, dataDir, limits, grants, inspected: inspection !== undefined })
-    const [config, needsHooks] = await Promise.all([
-      this.#resolveConfig(source, change.config ?? this.#config.get(source.name)),
-      placement.isolation !== 'thread' && needsModuleHooks(source),
-      // What it is now is known before its code is read: a save made meanwhile is seen.
-      this.#hotReload?.track(source),
-    ]).catch(async (error: unknown) => {
-      await host.kill('its generation was not made')
-      throw error
-    })
-    const number = ++instance.newest
-    this.#audit?.granted(source, number, placement, permissions.granted.permissions)
-    this.#audit?.configured(source.name, number, instance.generation?.config, config)
-    const generation: Generation = new Generation({
-      source,
-      number,
-      config,
-      limits,
-      dataDir,
-      inspection,
-      // No plugin can be named so.
-      profiles: join(this.#options.dataDir, '.profiles'),
-      permissions,
-      host,
-      plane: this.#plane,
-      tasks: this.#tasks,
-      aside,
-      pluginModule: PLUGIN_MODULE,
-      needsHooks,
-      grants,
-      moved: (transition) => {
-        if (transition.to === 'running') this.#learning?.ran(source)
-        this.#tell('plugin:state', { name: source.name, generation: number, ...transition })
-      },
-      used: this.#learning?.recorderFor(source.name),
-      log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
-      denied: (error) => this.#tell('plugin:fault', { name: source.name, generation: number, error }),
-      crashed: (exit, lost) => crashed(generation, exit, lost),
-      stuck: () => this.#stuck(instance, generation),
-    })
-    return generation
-  }
-
-  /** Node waits for such a thread at the end of the process, so the application must know: see {@link Kernel.exit}. */
-  #stuck(instance: PluginInstance, { number, host }: Generation): void {
-    const { name } = instance
-    instance.stuckThreads++
-    this.#stuckThreads++
-    void host.exited.then(() => {
-      instance.stuckThreads--
-      this.#stuckThreads--
-    })
-    this.log.error(
-      { plugin: name, generation: number },
-      `The thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,
-    )
-    this.#tell('plugin:stuck', { name, generation: number })
-  }
-
-  #logFor(plugin: string, generation: number, level: LogLevel, message: string, fields: unknown): void {
-    const extra = typeof fields === 'object' && fields !== null ? fields : fields === undefined ? {} : { value: fields }
-    this.log[level]({ ...extra, plugin, generation }, message)
-  }
-
+  /** A change was carried out: it holds for later generations too. */
   #adopt(instance: PluginInstance, { source, config }: Change): void {
-    if (source) {
-      instance.source = source
-      instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
-      instance.demotion.lift()
-    }
-    if (config) this.#config.set(instance.name, config)
-  }
-
-  /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it. */
-  async #renew(instance: PluginInstance, reason: ReplaceReason): Promise<Replacement | undefined> {
-    const source = readPlugin(instance.source.path)
-    if (source.name !== instance.name) {
-      throw new PlugbayError(
-        'MANIFEST_INVALID',
-        `The plugin at ${source.path} is now named '${source.name}' instead of '${instance.name}'. Unload it and load it again.`,
-        {
-          plugin: instance.name,
-        },
-      )
-    }
-    const excluded = this.#reconciler
-      .planWith({ ...source.manifest, name: source.name, version: source.version, enabled: instance.enabled })
-      .excluded.get(source.name)
-    if (excluded && instance.running) throw excluded
-    const replacement = await this.#supervisor.replace(instance, reason, { source })
-    // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
-    await this.#reconciler.reconcile(reason, instance)
-    if (replacement === undefined && !instance.running && instance.enabled && instance.error) throw instance.error
-    return replacement
+    if (source) this.#roster.adopt(instance, source)
+    if (config) this.#configurations.give(instance.name, config)
   }
 
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
@@ -624,47 +361,24 @@ export class Kernel implements AsyncDisposable {
       ignore: [this.#options.dataDir, ...(this.#options.audit ? [this.#options.audit.dir] : [])],
       places: this.#options.plugins,
       configDir: this.#options.configDir,
-      instances: this.#instances,
+      instances: this.#roster.byName,
       log: this.log,
       order: () => this.#reconciler.plan.order,
-      changed: (instance) => this.#act('reload', instance, BY_WATCHER, () => this.#renew(instance, 'file change')),
-      configured: (instance) => this.updateConfig(instance.name, this.#config.get(instance.name) ?? {}, BY_WATCHER),
-      appeared: (path) => this.#act('load', undefined, { actor: 'watcher', reason: path }, () => this.#dropIn(path)),
-      vanished: (name) => this.#act('unload', this.#find(name), BY_WATCHER, () => this.#remove(this.#find(name))),
-      fault: (name, error) => this.#tell('plugin:fault', { name, generation: this.#instances.get(name)?.newest ?? 0, error }),
+      changed: (instance) => this.#act('reload', instance, BY_WATCHER, () => this.#operations.reload(instance, 'file change')),
+      configured: ({ name }) => this.updateConfig(name, this.#configurations.given(name) ?? {}, BY_WATCHER),
+      appeared: (path) => this.#act('load', undefined, { actor: 'watcher', reason: path }, () => this.#operations.dropIn(path)),
+      vanished: (name) => {
+        const instance = this.#roster.find(name)
+        return this.#act('unload', instance, BY_WATCHER, () => this.#operations.remove(instance))
+      },
+      fault: (name, error) => this.#announcer.tell('plugin:fault', { name, generation: this.#roster.byName.get(name)?.newest ?? 0, error }),
     })
     await this.#hotReload.open()
   }
 
-  /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
-  async #dropIn(path: string): Promise<void> {
-    // A save of a plugin that was unloaded on purpose does not bring it back.
-    if (this.#unloaded.has(path)) return
-    const instance = await this.#enter(path)
-    await this.#hotReload?.track(instance.source)
-    if (instance.enabled && !instance.running && instance.error) throw instance.error
-  }
-
-  /** What is still registered under a plugin's name. */
-  #leftOf(name: string): string[] {
-    const { registry, broker } = this.#plane
-    const services = registry.list().filter(({ provider }) => provider === name)
-    const subscriptions = this.bus.subscriptionsOf(name)
-    const uses = broker.usesOf(name)
-    return [
-      ...services.map((record) => `service ${record.name}@${record.version}`),
-      ...subscriptions.map(({ pattern }) => `subscription to ${pattern}`),
-      ...(uses > 0 ? [`${uses} used services`] : []),
-    ]
-  }
-
-  #permissionsOf(source: PluginSource): PermissionSet {
-    return this.#learning?.permissionsOf(source) ?? permissionsOf(source, this.#options)
-  }
-
   #info(instance: PluginInstance): PluginInfo {
     const { source } = instance
-    const { granted } = this.#permissionsOf(source)
+    const { granted } = this.#permissions.of(source)
     return infoOf(instance, placementOf(source, this.#options, instance.demotion.active), granted.permissions)
   }
 }

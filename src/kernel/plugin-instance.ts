@@ -42,7 +42,7 @@ export class PluginInstance {
   /** Milliseconds from the first to the last phase of the newest start. */
   startMs: number | undefined
   /** Its start failed, or it was given up: it waits for a change, not for the next round. */
-  stuck = false
+  shelved = false
   /** A restart that waits for its time. */
   retry: NodeJS.Timeout | undefined
   #idle: Lifecycle
@@ -86,10 +86,5 @@ export class PluginInstance {
     const done = this.#turn.then(act, act)
     this.#turn = done.catch(() => {})
     return done
-  }
-
-  /** Resolves when nothing is being done to the plugin. */
-  get settled(): Promise<unknown> {
-    return this.#turn
   }
 }

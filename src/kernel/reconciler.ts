@@ -42,7 +42,7 @@ export class Reconciler {
    */
   reconcile(reason: string, again?: PluginInstance): Promise<void> {
     return this.#inRound(async () => {
-      if (again) again.stuck = false
+      if (again) again.shelved = false
       if (this.#closed) throw new PlugbayError('KERNEL_STATE', `The kernel is stopping: it starts nothing any more (${reason}).`)
       await this.#run(reason)
     })
@@ -105,7 +105,7 @@ export class Reconciler {
 
   async #startOne(instance: PluginInstance, limit: <T>(act: () => Promise<T>) => Promise<T>): Promise<void> {
     const { name } = instance
-    if (instance.generation !== undefined || instance.stuck || this.#closed) return
+    if (instance.generation !== undefined || instance.shelved || this.#closed) return
     const required = Object.keys(instance.source.manifest.dependencies)
     const failed = required.map((dependency) => this.#instances.get(dependency)).find((dependency) => !dependency?.running)
     if (failed) {
@@ -118,7 +118,7 @@ export class Reconciler {
       await limit(() => this.#supervisor.start(instance))
     } catch {
       // The instance keeps the error; explain and the boot report tell it.
-      instance.stuck = true
+      instance.shelved = true
     }
   }
 

@@ -22,14 +22,12 @@ export interface Change {
 
 export type Replacement = KernelEvents['plugin:replaced']
 
+/** Told of a generation whose place ended by itself, or broke a limit; `lost`: events it had taken and not handled. */
+export type Crashed = (generation: Generation, exit: Exit, lost: number) => void
+
 export interface SupervisorOptions {
   /** Makes the next generation, not started. Rejects when its configuration or its place is not to be had. */
-  make(
-    instance: PluginInstance,
-    change: Change,
-    aside: boolean,
-    crashed: (generation: Generation, exit: Exit, lost: number) => void,
-  ): Promise<Generation>
+  make(instance: PluginInstance, change: Change, aside: boolean, crashed: Crashed): Promise<Generation>
   emit<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void
   /** The change has been carried out: it holds for later generations too. */
   adopt(instance: PluginInstance, change: Change): void
@@ -156,8 +154,8 @@ export class Supervisor {
 
   // ── crashes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #crashed(instance: PluginInstance) {
-    return (generation: Generation, exit: Exit, lost: number): void => {
+  #crashed(instance: PluginInstance): Crashed {
+    return (generation, exit, lost) => {
       const error = generation.fault ?? new PlugbayError('PLUGIN_CRASHED', `Plugin '${instance.name}' crashed.`, { plugin: instance.name })
       instance.error = error
       instance.lastExit = { at: Date.now(), ...(exit.code === undefined ? {} : { code: exit.code }), reason: error.message }
@@ -228,7 +226,7 @@ export class Supervisor {
       await generation.close('it is not restarted')
       instance.leave()
       instance.error = error
-      instance.stuck = true
+      instance.shelved = true
       // A crash that is not answered by a restart has been told as such.
       if (PlugbayError.is(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
       if (faulty) this.#options.givenUp(instance)

@@ -3,7 +3,8 @@ import { MessageChannel, type MessagePort, type Transferable } from 'node:worker
 import { fromWire, PlugbayError, toWire, type WireError } from '../errors.js'
 import { markOf, type ReferenceMark, type TransferMark } from '../passing.js'
 import { portChannel } from './channel.js'
-import { Conversation, type Party } from './rpc.js'
+import type { Party } from './party.js'
+import { Conversation } from './rpc.js'
 import { notCloneable } from './unsendable.js'
 
 /** How a boxed value is to be made again at the other end. */

@@ -1,7 +1,7 @@
 /** The wire between a host and its guest, or between two guests: it carries batches and knows nothing of what they say. */
 import type { MessagePort, Transferable } from 'node:worker_threads'
 
-/** Frames laid one after the other; `rpc.ts` says how. */
+/** Frames laid one after the other; `frames.ts` says how. */
 export type Batch = unknown[]
 
 /**

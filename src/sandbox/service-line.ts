@@ -3,8 +3,10 @@ import type { MessagePort, Transferable } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
 import { permissionDenied } from '../permission-set.js'
 import { type Box, box, Holdings, needsBox, unbox } from './boxing.js'
+import type { Call } from './call.js'
 import { portChannel } from './channel.js'
-import { Boxed, type Call, Conversation, type Party, type RequestOptions } from './rpc.js'
+import { Boxed, type Party } from './party.js'
+import { Conversation, type RequestOptions } from './rpc.js'
 
 /** Milliseconds a call may take unless its caller says otherwise. */
 export const CALL_TIMEOUT = 5_000

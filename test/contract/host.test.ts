@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Channel } from '#src/sandbox/channel.js'
 import { NO_GRANTS } from '#src/sandbox/grants.js'
@@ -8,9 +7,9 @@ import { ProcessHost } from '#src/sandbox/host/process.js'
 import { Standby } from '#src/sandbox/host/standby.js'
 import { ThreadHost } from '#src/sandbox/host/thread.js'
 import type { Exit, PluginHost } from '#src/sandbox/plugin-host.js'
-import type { LoadRequest } from '#src/sandbox/protocol.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 import { eventually } from '../support/eventually.js'
+import { loadRequest } from '../support/load-request.js'
 import { emptyFolder, pluginCode, writePlugin } from '../support/plugin-folder.js'
 
 interface HostKind {
@@ -62,16 +61,9 @@ const inhabit = async (make: HostKind['make'], code: string) => {
     { request: () => undefined, notice: (verb, metas) => void notices.push([verb, metas]) },
     "plugin 'guest'",
   )
-  const load: LoadRequest = {
-    name: 'guest',
-    version: '1.0.0',
-    generation: 1,
-    entry: pathToFileURL(`${path}/index.js`).href,
-    root: path,
+  const load = loadRequest('guest', path, {
     inline: host.kind === 'inline',
-    needsHooks: false,
     config: { greeting: 'hello' },
-    dataDir: path,
     permissions: {
       root: path,
       dataDir: path,
@@ -80,12 +72,7 @@ const inhabit = async (make: HostKind['make'], code: string) => {
         { resource: 'service:*', actions: ['provide', 'call'] },
       ],
     },
-    tasks: [],
-    message: 1_048_576,
-    subscriptions: 100,
-    window: 8,
-    pluginModule: import.meta.resolve('#src/plugin.js'),
-  }
+  })
   return { host, talk, notices, loaded: await talk.request('load', load) }
 }
 

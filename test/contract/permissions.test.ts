@@ -1,54 +1,19 @@
 /** The ends that decide hold against a guest that went round its own refusals: it speaks the protocol, and asks for what it may not. */
 import { MessageChannel } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { Stamp } from '#src/bus/event.js'
-import { EventBus } from '#src/bus/event-bus.js'
-import { ServiceRegistry } from '#src/bus/service-registry.js'
 import type { PlugbayError } from '#src/errors.js'
-import { Gateway } from '#src/kernel/gateway.js'
-import { packedEvent } from '#src/kernel/packed-event.js'
-import { ServiceBroker } from '#src/kernel/service-broker.js'
-import { type Permission, PermissionSet } from '#src/permission-set.js'
-import { channelPair, portChannel } from '#src/sandbox/channel.js'
+import type { Permission } from '#src/permission-set.js'
+import { portChannel } from '#src/sandbox/channel.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 import { ProviderLine } from '#src/sandbox/service-line.js'
-import { Scope } from '#src/scope.js'
 import { eventually } from '../support/eventually.js'
+import { gatewayLine } from '../support/gateway-line.js'
 
-/** A gateway with these permissions, and a guest's end of its line that refuses nothing by itself. */
 const lineOf = (...permissions: Permission[]) => {
-  const stamp = new Stamp()
-  const registry = new ServiceRegistry()
-  const bus = new EventBus({ source: 'kernel', stamp, seal: (event) => packedEvent(event, stamp.ids) })
-  const denied: PlugbayError[] = []
-  const scope = new Scope('hostile#1')
-  const gateway = new Gateway({
-    plugin: 'hostile',
-    plane: { bus, stamp, registry, broker: new ServiceBroker(registry) },
-    scope,
-    permissions: new PermissionSet({ root: '/', dataDir: '/', permissions }),
-    inFlight: 8,
-    limits: { queue: 8, message: 1_048_576, window: 8, subscriptions: 8, services: 8, requests: 1_000 },
-    aside: false,
-    log: () => {},
-    runTask: () => Promise.resolve(),
-    denied: (error) => void denied.push(error),
-    breached: () => {},
-    ended: () => {},
-  })
-  const [kernelEnd, guestEnd] = channelPair()
-  gateway.conversation = new Conversation(kernelEnd, gateway, 'the guest')
-  let accepted = 0
-  const guest = new Conversation(
-    guestEnd,
-    { request: () => undefined, notice: (verb, [count]) => void (verb === 'accepted' && (accepted += count as number)) },
-    'the kernel',
-  )
-  onTestFinished(async () => {
-    guest.close()
-    await scope.close()
-  })
-  return { bus, registry, denied, guest, gateway, accepted: () => accepted }
+  const line = gatewayLine(permissions)
+  /** How many of its events the guest was told of as taken. */
+  const accepted = (): number => line.told.reduce((sum, { verb, metas: [count] }) => sum + (verb === 'accepted' ? (count as number) : 0), 0)
+  return { ...line, accepted }
 }
 
 const acts = (denied: readonly PlugbayError[]) =>

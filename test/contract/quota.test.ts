@@ -1,63 +1,19 @@
 /** What the kernel's end counts, whatever the guest's end says: told over a real line by a guest that refuses nothing by itself. */
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { Stamp } from '#src/bus/event.js'
-import { EventBus } from '#src/bus/event-bus.js'
-import { ServiceRegistry } from '#src/bus/service-registry.js'
-import { Gateway } from '#src/kernel/gateway.js'
-import { packedEvent } from '#src/kernel/packed-event.js'
-import type { Excess } from '#src/kernel/quota.js'
-import { ServiceBroker } from '#src/kernel/service-broker.js'
-import { PermissionSet } from '#src/permission-set.js'
+import { describe, expect, test } from 'vitest'
 import { AT_ONCE } from '#src/sandbox/at-once.js'
-import { channelPair } from '#src/sandbox/channel.js'
-import { Conversation } from '#src/sandbox/rpc.js'
-import { Scope } from '#src/scope.js'
 import { eventually } from '../support/eventually.js'
+import { gatewayLine } from '../support/gateway-line.js'
 
 const ALL = [
   { resource: 'bus:**', actions: ['publish', 'subscribe'] },
   { resource: 'service:*', actions: ['provide', 'call'] },
 ]
 
-const lineOf = (limits: { requests?: number; subscriptions?: number; services?: number } = {}) => {
-  const stamp = new Stamp()
-  const registry = new ServiceRegistry()
-  const bus = new EventBus({ source: 'kernel', stamp, seal: (event) => packedEvent(event, stamp.ids) })
-  const breaches: Excess[] = []
-  const warnings: string[] = []
-  const failures: unknown[] = []
-  const tasks: (() => void)[] = []
-  const scope = new Scope('hostile#1')
-  bus.subscribe('kernel.handler.failed', (event) => failures.push(event))
-  const gateway = new Gateway({
-    plugin: 'hostile',
-    plane: { bus, stamp, registry, broker: new ServiceBroker(registry) },
-    scope,
-    permissions: new PermissionSet({ root: '/', dataDir: '/', permissions: ALL }),
-    inFlight: 8,
-    limits: { queue: 8, message: 1_048_576, window: 8, subscriptions: 4, services: 4, requests: 100, ...limits },
-    aside: false,
-    log: (level, message) => void (level === 'warn' && warnings.push(message)),
-    runTask: () => new Promise<void>((resolve) => tasks.push(resolve)),
-    denied: () => {},
-    breached: (excess) => void breaches.push(excess),
-    ended: () => {},
-  })
-  const [kernelEnd, guestEnd] = channelPair()
-  gateway.conversation = new Conversation(kernelEnd, gateway, 'the guest')
-  const events: string[] = []
-  const guest = new Conversation(
-    guestEnd,
-    { request: () => undefined, notice: (verb, metas) => void (verb === 'event' && events.push(String(metas[2]))) },
-    'the kernel',
-  )
-  onTestFinished(async () => {
-    guest.close()
-    await scope.close()
-  })
+const lineOf = (limits: { requests?: number } = {}) => {
+  const line = gatewayLine(ALL, { subscriptions: 4, services: 4, requests: 100, ...limits })
   /** Everything said so far has been heard. */
-  const heard = (): Promise<unknown> => guest.request('unwatch', { watch: 0 }).catch(() => {})
-  return { bus, guest, gateway, breaches, warnings, events, tasks, heard }
+  const heard = (): Promise<unknown> => line.guest.request('unwatch', { watch: 0 }).catch(() => {})
+  return { ...line, heard }
 }
 
 describe('what a guest tells and asks beside events and calls', () => {
@@ -77,7 +33,7 @@ describe('what a guest tells and asks beside events and calls', () => {
   })
 
   test('does not count what answers an event: handled, and failed', async () => {
-    const { bus, guest, gateway, breaches, events } = lineOf()
+    const { bus, guest, gateway, breaches, told } = lineOf()
     guest.notify('subscribe', [1, 'x', null])
     await eventually(() => expect(gateway.subscriptions).toHaveLength(1))
     for (let i = 0; i < 1_000; i++) {
@@ -86,7 +42,7 @@ describe('what a guest tells and asks beside events and calls', () => {
       guest.notify('handled', [1, 1, 1])
     }
     await eventually(() => expect(gateway.subscriptions[0]?.stats).toMatchObject({ delivered: 1_000, failed: 1_000, inFlight: 0 }))
-    expect(events).toHaveLength(1_000)
+    expect(told.filter(({ verb }) => verb === 'event')).toHaveLength(1_000)
     expect(breaches).toEqual([])
   })
 

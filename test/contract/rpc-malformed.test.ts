@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { PlugbayError } from '#src/errors.js'
 import { type Batch, channelPair } from '#src/sandbox/channel.js'
-import { Conversation, type Party } from '#src/sandbox/rpc.js'
+import type { Party } from '#src/sandbox/party.js'
+import { Conversation } from '#src/sandbox/rpc.js'
 import { eventually } from '../support/eventually.js'
 
 const REQUEST = 1

@@ -1,6 +1,7 @@
 /** A kernel with two innocent plugins that talk all the time, and a third beside them that means harm or is broken. */
 import { expect } from 'vitest'
 import { eventually } from '../support/eventually.js'
+import { onGo } from '../support/offences.js'
 import { pluginCode, type Running, startedWith, writePlugin } from '../support/plugin-folder.js'
 
 /** What is told of an offender when it is contained: a code, and for a broken limit which. */
@@ -71,8 +72,6 @@ const OBSERVER = pluginCode({
 
 const OFFENCE_LIMITS = { memory: 64, hang: 500, loadTimeout: 2_000, initializeTimeout: 2_000, startTimeout: 2_000, stopTimeout: 500 }
 
-const offenderCode = (act: string): string => pluginCode({ start: `ctx.bus.subscribe('go', () => { setImmediate(() => { ${act} }) })` })
-
 export interface Outcome {
   does: string
   end: string
@@ -101,7 +100,7 @@ export const face = async ({ does, act, code, manifest = {}, end, within = 5_000
   await eventually(async () => expect((await seen()).calls).toBeGreaterThan(20))
 
   const path = writePlugin(folder, 'offender', {
-    code: code ?? offenderCode(act as string),
+    code: code ?? onGo(act as string),
     manifest: { limits: OFFENCE_LIMITS, restart: { policy: 'temporary' }, ...manifest },
   })
   const ended = untilTold(running, end)

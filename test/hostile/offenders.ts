@@ -1,4 +1,5 @@
 /** Plugins that mean harm, or are broken as plugins are: what each does, and how it must end. To add one is to add a row. */
+import { grows, HANGS, inShortTurns, KEEPS_BUFFERS, KEEPS_OBJECTS, KEEPS_OBJECTS_IN_ONE_TURN } from '../support/offences.js'
 import { pluginCode } from '../support/plugin-folder.js'
 import type { Offender } from './arena.js'
 
@@ -10,22 +11,21 @@ import type { Offender } from './arena.js'
 const WORKER_THREADS = "const { workerData, parentPort } = process.getBuiltinModule('node:worker_threads');"
 /** Less than a machine that is busy can still ask for. */
 const FEW_REQUESTS = { limits: { memory: 64, hang: 500, requests: 1_000, services: 100 } }
-const grows = (step: string): string => `globalThis.kept = []; const f = () => { ${step}; setImmediate(f) }; f()`
 
 export const OFFENDERS: Offender[] = [
   // ── never coming back ──────────────────────────────────────────────────────────────────────────────────────────
-  { does: 'loops for ever', act: 'for (;;);', end: 'hang' },
-  { does: 'resolves promises for ever', act: 'const f = () => Promise.resolve().then(f); f()', end: 'memory or hang' },
+  { does: 'loops for ever', act: HANGS['in a loop'], end: 'hang' },
+  { does: 'resolves promises for ever', act: HANGS['in promises'], end: 'memory or hang' },
   { does: 'calls nextTick for ever', act: 'const f = () => process.nextTick(f); f()', end: 'hang' },
   {
     does: 'publishes in promises for ever',
     act: "const f = () => ctx.bus.publish('x').catch(() => {}).then(f); f()",
     end: 'memory or hang',
   },
-  { does: 'backtracks in a regular expression', act: "/^(a+)+$/.test('a'.repeat(50) + '!')", end: 'hang' },
+  { does: 'backtracks in a regular expression', act: HANGS['in a regular expression'], end: 'hang' },
   {
     does: 'waits in Atomics.wait',
-    act: 'Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 0)',
+    act: HANGS['in Atomics.wait'],
     end: 'hang',
   },
   { does: 'loops when it exits', act: "process.on('exit', () => { for (;;); }); for (;;);", end: 'hang' },
@@ -44,7 +44,7 @@ export const OFFENDERS: Offender[] = [
   { does: 'recurses without an end, and again', act: 'const f = () => f(); for (;;) try { f() } catch {}', end: 'hang' },
   {
     does: 'fills the event loop with short work',
-    act: 'const f = () => { const end = performance.now() + 3; while (performance.now() < end); setImmediate(f) }; f()',
+    act: inShortTurns(3),
     end: null,
   },
 
@@ -62,8 +62,8 @@ export const OFFENDERS: Offender[] = [
   },
 
   // ── memory ─────────────────────────────────────────────────────────────────────────────────────────────────────
-  { does: 'keeps objects', act: grows('for (let i = 0; i < 2e4; i++) kept.push({ i })'), end: 'memory or hang' },
-  { does: 'keeps objects in one turn', act: 'const kept = []; for (;;) kept.push({ at: kept.length })', end: 'memory or hang' },
+  { does: 'keeps objects', act: KEEPS_OBJECTS, end: 'memory or hang' },
+  { does: 'keeps objects in one turn', act: KEEPS_OBJECTS_IN_ONE_TURN, end: 'memory or hang' },
   { does: 'fills one large array', act: 'globalThis.kept = new Array(3e7).fill(0).map((_, i) => ({ i }))', end: 'memory or hang' },
   { does: 'fills a Map', act: 'globalThis.kept = new Map(); for (let i = 0; ; i++) kept.set(i, { i })', end: 'memory or hang' },
   { does: 'spreads a long text', act: "globalThis.kept = []; for (;;) kept.push([...'x'.repeat(1e7)])", end: 'memory or hang' },
@@ -80,7 +80,7 @@ export const OFFENDERS: Offender[] = [
     end: 'memory or hang',
   },
   { does: 'keeps promises', act: grows('for (let i = 0; i < 2e4; i++) kept.push(new Promise(() => {}))'), end: 'memory or hang' },
-  { does: 'keeps buffers', act: grows('kept.push(Buffer.alloc(2e6, 1))'), end: 'memory or hang' },
+  { does: 'keeps buffers', act: KEEPS_BUFFERS, end: 'memory or hang' },
   {
     does: 'keeps array buffers in one turn',
     act: 'globalThis.kept = []; for (;;) kept.push(new Uint8Array(1e6).fill(1))',

@@ -12,9 +12,10 @@ import { CLOSED_OF_PROCESS, OPEN_OF_PROCESS, REPLACED_OF_PROCESS } from '#src/sa
 import { permissionFlags } from '#src/sandbox/host/permission-flags.js'
 import { Standby } from '#src/sandbox/host/standby.js'
 import { ThreadHost } from '#src/sandbox/host/thread.js'
-import type { LoadRequest, LogLevel } from '#src/sandbox/protocol.js'
+import type { LogLevel } from '#src/sandbox/protocol.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 import { eventually } from '../support/eventually.js'
+import { loadRequest } from '../support/load-request.js'
 import { emptyFolder, pluginCode, writePlugin } from '../support/plugin-folder.js'
 
 interface Gated {
@@ -25,27 +26,6 @@ interface Gated {
   /** What the kernel was told that the gate refused: resource and action. */
   denied: string[]
 }
-
-const PLUGIN_MODULE = pathToFileURL(join(import.meta.dirname, '../../dist/plugin.js')).href
-
-const loadRequest = (name: string, path: string, grants: Grants | undefined): LoadRequest => ({
-  name,
-  version: '1.0.0',
-  generation: 1,
-  entry: pathToFileURL(join(path, 'index.js')).href,
-  root: path,
-  inline: false,
-  needsHooks: false,
-  grants,
-  config: {},
-  dataDir: path,
-  permissions: { root: path, dataDir: path, permissions: [] },
-  tasks: [],
-  window: 8,
-  message: 1_048_576,
-  subscriptions: 100,
-  pluginModule: PLUGIN_MODULE,
-})
 
 /** A plugin in a thread with a gate; `files`: beside its index.js. */
 const gated = async (code: string, grants: Partial<Grants> = {}, files: Record<string, string> = {}): Promise<Gated> => {
@@ -71,7 +51,7 @@ const gated = async (code: string, grants: Partial<Grants> = {}, files: Record<s
     },
     "plugin 'curious'",
   )
-  await talk.request('load', loadRequest('curious', path, all))
+  await talk.request('load', loadRequest('curious', path, { grants: all }))
   return { host, lines, denied, attempt: () => talk.request('health') }
 }
 
@@ -409,7 +389,7 @@ describe('the port under the standard streams', () => {
         return { healthy: true }`,
     })
     const path = writePlugin(emptyFolder(), 'forger', { code })
-    await talk.request('load', loadRequest('forger', path, undefined))
+    await talk.request('load', loadRequest('forger', path))
     talk.request('health').catch(() => {})
     expect(await host.exited).toMatchObject({ expected: false, error: { code: 'PROTOCOL' } })
   })

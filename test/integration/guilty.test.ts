@@ -5,7 +5,8 @@ import { Worker } from 'node:worker_threads'
 import { describe, expect, it, vi } from 'vitest'
 import type { HeapReport } from '#src/sandbox/heap-report.js'
 import { eventually } from '../support/eventually.js'
-import { pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+import { grows, inShortTurns, KEEPS_OBJECTS, onGo } from '../support/offences.js'
+import { startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 const linux = process.platform === 'linux'
 /** Under Node's permission model the inspector of a thread is closed before Node 24, and on Node 20 its profiler too. */
@@ -29,9 +30,6 @@ export function spinsForEver() {
   }
 }
 `
-
-const onGo = (act: string, before = ''): string =>
-  pluginCode({ start: `ctx.bus.subscribe('go', () => { setImmediate(() => { ${act} }) })` }, before)
 
 interface Blame {
   code: string
@@ -73,7 +71,7 @@ const named =
 
 describe('a plugin that spins', () => {
   it.runIf(looksIn)('is told with the function, the file and the line, and a profile that DevTools open', { timeout: 90_000 }, async () => {
-    const code = onGo('spinsForEver()', "import { spinsForEver } from './spinning.js'")
+    const code = onGo('spinsForEver()', { before: "import { spinsForEver } from './spinning.js'" })
     const { kernel, folder, error, details } = await blamed(code, { hang: 1_000 }, named('spinsForEver'), { 'spinning.js': SPINNING })
     expect(error).toMatchObject({ code: 'PLUGIN_LIMIT', details: { limit: 'hang', allowed: 1_000 } })
     expect(details.frames?.[0]).toMatchObject({
@@ -110,20 +108,19 @@ describe('a plugin that spins', () => {
     const mappings = 'AAAA;AACA;AACA;AASA;AACA'
     const map = Buffer.from(JSON.stringify({ version: 3, sources: ['./src/origin.ts'], names: [], mappings })).toString('base64')
     const built = `let x = 0\nexport function spins() {\n  for (;;)\n    for (let i = 0; i < 1e6; i++) x += Math.sqrt(i + x)\n}\n//# sourceMappingURL=data:application/json;base64,${map}\n`
-    const code = onGo('spins()', "import { spins } from './built.js'")
+    const code = onGo('spins()', { before: "import { spins } from './built.js'" })
     const { details } = await blamed(code, { hang: 1_000 }, named('spins'), { 'built.js': built })
     expect(details.frames?.[0]).toMatchObject({ function: 'spins', file: join('src', 'origin.ts'), line: 12 })
   })
 
   it.runIf(profiles)('is told with the function that calls for what Node does', { timeout: 90_000 }, async () => {
-    const code = onGo('searches()', "\nfunction searches() { for (;;) 'x'.repeat(1e4).split('').sort().join('') }")
+    const code = onGo('searches()', { before: "\nfunction searches() { for (;;) 'x'.repeat(1e4).split('').sort().join('') }" })
     const { details } = await blamed(code, { hang: 1_000 }, named('searches'))
     expect(details.frames?.[0]).toMatchObject({ function: 'searches', file: 'index.js', line: 2 })
   })
 
   it.runIf(profiles)('by taking more than its share is told the same way', { timeout: 120_000 }, async () => {
-    const act = 'const busy = () => { const end = performance.now() + 20; while (performance.now() < end); setImmediate(busy) }; busy()'
-    const { error, details } = await blamed(onGo(act), { cpu: 0.05 }, (blame) => !linux || named('busy')(blame))
+    const { error, details } = await blamed(onGo(inShortTurns(20)), { cpu: 0.05 }, (blame) => !linux || named('busy')(blame))
     expect(details).toMatchObject({ limit: 'cpu', allowed: 0.05 })
     // Where threads have no priorities of their own, it may be found at its first window.
     if (!linux) return
@@ -153,11 +150,9 @@ describe('a plugin that spins', () => {
 })
 
 describe('a plugin that grows', () => {
-  const growing = (keep: string): string => onGo(`const grow = () => { ${keep}; setImmediate(grow) }; grow()`, 'const kept = []')
-
   it('in its heap is told with what the memory is', { timeout: 90_000 }, async () => {
     const { error, details } = await blamed(
-      growing('for (let i = 0; i < 2e4; i++) kept.push({ i })'),
+      onGo(KEEPS_OBJECTS),
       { memory: 64, hang: 10_000 },
       ({ details: { heap } }) => heap !== undefined,
     )
@@ -171,7 +166,7 @@ describe('a plugin that grows', () => {
 
   it('in buffers is told so', { timeout: 90_000 }, async () => {
     const { error, details } = await blamed(
-      growing('kept.push(Buffer.alloc(5e5, 1))'),
+      onGo(grows('kept.push(Buffer.alloc(5e5, 1))')),
       { memory: 64, hang: 10_000 },
       ({ details: { heap } }) => heap !== undefined,
     )

@@ -29,6 +29,7 @@ const ROWS = [
         'denials.ts',
         'strip-types.ts',
         'subscribe-options.ts',
+        'thenable.ts',
         'topic.ts',
         'versions.ts',
         'within.ts',

@@ -1,10 +1,11 @@
 /** The flags of Node's permission model for one thread: what the gate closes in JavaScript, Node closes natively beneath it. */
-import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import * as nodeModule from 'node:module'
-import { dirname, join, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join, sep } from 'node:path'
 import { within } from '../../within.js'
-import { type Grants, hasNet, NO_GRANTS } from '../grants.js'
+import { type Grants, NO_GRANTS } from '../grants.js'
+import { grantedFlags, INSPECTABLE, MODEL } from './permission-model.js'
+import { DIST, real, upFrom } from './readable.js'
 
 /** The files a thread has to do with. */
 export interface Reach {
@@ -17,14 +18,9 @@ export interface Reach {
 const [MAJOR = 0] = process.versions.node.split('.').map(Number)
 /** The guest needs it to hook into the loader, and lets no plugin at what it shows. */
 const HOOKS = typeof nodeModule.registerHooks === 'function' ? [] : ['--expose-internals']
-const DIST = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the inspector. */
 const KNOWS_PATHS = MAJOR >= 22
-const MODEL = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
-
-/** From Node 24 on the kernel can still look into a thread that spins; the gate keeps the plugin from the inspector's module. */
-const INSPECTABLE = process.allowedNodeEnvironmentFlags.has('--allow-inspector') ? ['--allow-inspector'] : []
 
 /** Plugins with the same flags may run in each other's waiting threads. */
 export const permissionFlags = (grants: Grants, { root, places }: Reach): string[] => {
@@ -41,11 +37,9 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
     ...allow(KNOWS_PATHS ? readable : ['*']),
     // By its number the system tells what processor time the thread takes.
     ...(KNOWS_PATHS ? ['--allow-fs-read=/proc/thread-self'] : []),
-    ...(grants.child ? ['--allow-child-process'] : []),
-    ...(grants.worker ? ['--allow-worker'] : []),
     // Node 20 denies addons under the model always, and has no flag to allow them.
     ...(grants.addons && KNOWS_PATHS ? ['--allow-addons'] : addons),
-    ...(hasNet(grants) && MAJOR >= 25 ? ['--allow-net'] : []),
+    ...grantedFlags(grants),
     ...INSPECTABLE,
     // That a permission was given is no news: the manifest says so.
     '--disable-warning=SecurityWarning',
@@ -60,14 +54,6 @@ const allow = (paths: readonly string[]): string[] => {
   const all = new Set(paths.flatMap((path) => [path, real(path)]).map((path) => (path.endsWith(sep) ? path.slice(0, -1) : path)))
   // A folder that is not there yet would be taken for a file.
   return [...all].sort().flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-read=${join(path, '*')}`])
-}
-
-const real = (path: string): string => {
-  try {
-    return realpathSync(path)
-  } catch {
-    return path
-  }
 }
 
 /** Plugins start in great numbers at once, and packages are not installed in between. */
@@ -88,10 +74,9 @@ const modulesOf = (folders: readonly string[]): string[] => {
 const modulesNow = (folders: readonly string[]): string[] => {
   const found = new Set<string>()
   for (const folder of folders) {
-    for (let at = folder; ; at = dirname(at)) {
+    for (const at of upFrom(folder)) {
       const modules = join(at, 'node_modules')
       if (existsSync(modules)) found.add(real(modules))
-      if (at === dirname(at)) break
     }
   }
   return [...found].flatMap((modules) => [modules, ...linkedFrom(modules)])

@@ -9,8 +9,9 @@ import { FramedChannel } from '../framed-channel.js'
 import type { Breach, Exit, PlaceLimits, PluginHost, Tier } from '../plugin-host.js'
 import { watchdog } from '../watchdog.js'
 import { WatchedProcess } from '../watched-process.js'
-import { commandFor, type Place, processTier } from './confinement.js'
+import { commandFor, processTier } from './confinement.js'
 import { outlasts } from './patience.js'
+import type { Place } from './place.js'
 
 /** Milliseconds that the streams of an ended process may stay open: one it has started may hold them. */
 const AFTERMATH = 250

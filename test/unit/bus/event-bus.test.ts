@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
+import { MAX_WAITING } from '#src/bus/bounded-queue.js'
 import { Event } from '#src/bus/event.js'
 import { EventBus } from '#src/bus/event-bus.js'
-import { MAX_WAITING, PENDING, Subscription } from '#src/bus/subscription.js'
+import { PENDING, Subscription } from '#src/bus/subscription.js'
 import { PlugbayError } from '#src/errors.js'
 
 const aBus = (options: Partial<ConstructorParameters<typeof EventBus>[0]> = {}): EventBus => new EventBus({ source: 'kernel', ...options })

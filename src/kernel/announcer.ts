@@ -1,0 +1,68 @@
+/** Tells what happens to the kernel and its plugins: to the log, the audit log, the embedder's listeners, and whoever listens on the bus. */
+import type { EventBus } from '../bus/event-bus.js'
+import { toWire } from '../errors.js'
+import type { Audit } from './audit.js'
+import { KernelEmitter, type KernelEvents } from './kernel-events.js'
+import type { Logger } from './options.js'
+
+export class Announcer {
+  readonly #log: Logger
+  readonly #audit: Audit | undefined
+  readonly #bus: EventBus
+  readonly #emitter: KernelEmitter
+  /** Faults that have been told. */
+  readonly #told = new WeakSet<Error>()
+
+  constructor(log: Logger, audit: Audit | undefined, bus: EventBus) {
+    this.#log = log
+    this.#audit = audit
+    this.#bus = bus
+    this.#emitter = new KernelEmitter((event, error) => log.error({ err: error }, `A listener of '${event}' threw.`))
+  }
+
+  /** Returns the undo. A listener that throws harms nobody else. */
+  on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown): () => void {
+    return this.#emitter.on(event, listener)
+  }
+
+  tell<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
+    if ('error' in payload) {
+      // Whoever meets a failure on its way up may tell it: it is told once.
+      if (this.#told.has(payload.error)) return
+      this.#told.add(payload.error)
+    }
+    this.#write(event, payload)
+    this.#audit?.told(event, payload)
+    this.#emitter.emit(event, payload)
+    // What the kernel does itself is no event of a plugin's life.
+    if (event === 'kernel:state') return
+    const data = 'error' in payload ? { ...payload, error: toWire(payload.error) } : payload
+    void this.#bus.publish(`kernel.${event.replace(':', '.')}`, data as never).catch(() => {})
+  }
+
+  /** What an operator should see of it. */
+  #write<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
+    switch (event) {
+      case 'plugin:fault': {
+        const { name, generation, error } = payload as KernelEvents['plugin:fault']
+        return this.#log.error({ plugin: name, generation, err: error }, error.message)
+      }
+      case 'plugin:replaced': {
+        const { name, from, to, reason, ms } = payload as KernelEvents['plugin:replaced']
+        return this.#log.info({ plugin: name, generation: to }, `Replaced generation ${from} by ${to} in ${ms.toFixed(1)} ms: ${reason}.`)
+      }
+      case 'plugin:demoted': {
+        const { name, generation, reason } = payload as KernelEvents['plugin:demoted']
+        return this.#log.warn({ plugin: name, generation }, reason)
+      }
+      case 'plugin:stuck': {
+        const { name, generation } = payload as KernelEvents['plugin:stuck']
+        return this.#log.error(
+          { plugin: name, generation },
+          `The thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,
+        )
+      }
+      default:
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/** The configurations that a kernel was given, by plugin, and what comes of each with the plugin's manifest and its file. */
+import type { PluginSource } from './manifest.js'
+import type { ResolvedOptions } from './options.js'
+import { type PluginConfig, resolvePluginConfig } from './plugin-config.js'
+
+export class Configurations {
+  readonly #options: Pick<ResolvedOptions, 'config' | 'configDir' | 'env'>
+  readonly #given: Map<string, object>
+
+  constructor(options: Pick<ResolvedOptions, 'config' | 'configDir' | 'env'>) {
+    this.#options = options
+    this.#given = new Map(Object.entries(options.config))
+  }
+
+  /** What was given for the plugin last, in the kernel's options or since, before defaults. */
+  given(plugin: string): object | undefined {
+    return this.#given.get(plugin)
+  }
+
+  give(plugin: string, config: object): void {
+    this.#given.set(plugin, config)
+  }
+
+  /** What the plugin gets when it is given that. Rejects as {@link resolvePluginConfig} throws. */
+  resolve({ name, manifest, manifestPath }: PluginSource, given: object | undefined): Promise<PluginConfig> {
+    const { configDir, env } = this.#options
+    return resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: given, env })
+  }
+}

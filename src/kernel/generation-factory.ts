@@ -1,0 +1,140 @@
+/** Makes generations: gathers what the next run of a plugin is to have (its place, limits, permissions, configuration), as the kernel decides it now. */
+import { join } from 'node:path'
+import type { Standby } from '../sandbox/host/standby.js'
+import type { PluginHost } from '../sandbox/plugin-host.js'
+import type { Announcer } from './announcer.js'
+import type { Audit } from './audit.js'
+import type { Configurations } from './configurations.js'
+import { Generation, type GenerationOptions } from './generation.js'
+import type { Inspection } from './inspection.js'
+import { type Placement, placementOf } from './isolation.js'
+import type { Learning } from './learning.js'
+import type { PluginSource } from './manifest.js'
+import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
+import { effectiveLimits, type Logger, type ResolvedOptions } from './options.js'
+import { assertRoles, grantsOf } from './permissions.js'
+import { placeFor } from './placement.js'
+import type { Plane } from './plane.js'
+import type { PluginInstance } from './plugin-instance.js'
+import type { PluginPermissions } from './plugin-permissions.js'
+import type { StuckThreads } from './stuck-threads.js'
+import type { Change, Crashed } from './supervisor.js'
+import type { TaskPools } from './task-pools.js'
+
+/** What the generations of one kernel are made of. */
+export interface GenerationParts {
+  options: ResolvedOptions
+  plane: Plane
+  standby: Standby
+  tasks: TaskPools
+  permissions: PluginPermissions
+  configurations: Configurations
+  /** Plugins that their authors look into. */
+  inspections: ReadonlyMap<string, Inspection>
+  learning: Learning | undefined
+  log: Logger
+  audit: Audit | undefined
+  announcer: Announcer
+  stuckThreads: StuckThreads
+  /** Watches the plugin's files, from what they are now on. */
+  track(source: PluginSource): Promise<void> | undefined
+}
+
+export class GenerationFactory {
+  readonly #parts: GenerationParts
+
+  constructor(parts: GenerationParts) {
+    this.#parts = parts
+  }
+
+  /** The next generation, not started. Rejects when its permissions, its configuration or its place are not to be had. */
+  async make(instance: PluginInstance, change: Change, aside: boolean, crashed: Crashed): Promise<Generation> {
+    const { options, plane, tasks, inspections, audit } = this.#parts
+    const source = change.source ?? instance.source
+    const { name } = source
+    assertRoles(source, options)
+    const inspection = inspections.get(name)
+    // What it did in a thread says nothing about new code.
+    const placement = this.#placementOf(source, change.source === undefined && instance.demotion.active, inspection)
+    const declared = effectiveLimits(source.manifest, options.defaults)
+    const limits = inspection?.unhurried(declared) ?? declared
+    const permissions = this.#parts.permissions.of(source)
+    const grants = grantsOf(permissions)
+    const dataDir = join(options.dataDir, name)
+    const reach = { root: source.root, places: options.plugins }
+    const needs = { reach, dataDir, limits, grants, inspected: inspection !== undefined }
+    const host = await placeFor(source, placement, this.#parts.standby, needs)
+    const [config, needsHooks] = await this.#readFor(source, placement, change.config, host)
+    const number = ++instance.newest
+    audit?.granted(source, number, placement, permissions.granted.permissions)
+    audit?.configured(name, number, instance.generation?.config, config)
+    const generation: Generation = new Generation({
+      source,
+      number,
+      config,
+      limits,
+      dataDir,
+      inspection,
+      // No plugin can be named so.
+      profiles: join(options.dataDir, '.profiles'),
+      permissions,
+      host,
+      plane,
+      tasks,
+      aside,
+      pluginModule: PLUGIN_MODULE,
+      needsHooks,
+      grants,
+      ...this.#reports(source, number),
+      crashed: (exit, lost) => crashed(generation, exit, lost),
+      stuck: () => this.#stuck(instance, number, host.exited),
+    })
+    return generation
+  }
+
+  #placementOf(source: PluginSource, demoted: boolean, inspection: Inspection | undefined): Placement {
+    const chosen = placementOf(source, this.#parts.options, demoted)
+    inspection?.assertOwnPlace(chosen.isolation)
+    // To end a thread that has an inspector crashes Node now and then, and does not end it while a debugger is on it.
+    return inspection ? { ...chosen, isolation: 'process' } : chosen
+  }
+
+  /** What is read from files for it: its configuration, and whether its modules need hooks. */
+  #readFor(source: PluginSource, { isolation }: Placement, given: object | undefined, host: PluginHost): Promise<[object, boolean, void]> {
+    const { configurations, track } = this.#parts
+    return Promise.all([
+      configurations.resolve(source, given ?? configurations.given(source.name)),
+      isolation !== 'thread' && needsModuleHooks(source),
+      // What it is now is known before its code is read: a save made meanwhile is seen.
+      track(source),
+    ]).catch(async (error: unknown) => {
+      await host.kill('its generation was not made')
+      throw error
+    })
+  }
+
+  /** Where it tells what it does. */
+  #reports(source: PluginSource, generation: number): Pick<GenerationOptions, 'moved' | 'used' | 'log' | 'denied'> {
+    const { announcer, learning, log } = this.#parts
+    const { name } = source
+    return {
+      moved: (transition) => {
+        if (transition.to === 'running') learning?.ran(source)
+        announcer.tell('plugin:state', { name, generation, ...transition })
+      },
+      used: learning?.recorderFor(name),
+      log: (level, message, fields) => log[level]({ ...fieldsOf(fields), plugin: name, generation }, message),
+      denied: (error) => announcer.tell('plugin:fault', { name, generation, error }),
+    }
+  }
+
+  #stuck(instance: PluginInstance, generation: number, gone: Promise<unknown>): void {
+    this.#parts.stuckThreads.add(instance, gone)
+    this.#parts.announcer.tell('plugin:stuck', { name: instance.name, generation })
+  }
+}
+
+const fieldsOf = (fields: unknown): object => {
+  if (typeof fields === 'object' && fields !== null) return fields
+  return fields === undefined ? {} : { value: fields }
+}

@@ -1,0 +1,102 @@
+/** The services that one generation provides, by the number its guest has for each. */
+import type { ServiceRecord } from '../bus/service-registry.js'
+import { PlugbayError } from '../errors.js'
+import type { KernelVerbs } from '../sandbox/protocol.js'
+import type { Plane } from './plane.js'
+import type { ServiceProvider } from './service-broker.js'
+
+interface Offer extends ServiceProvider {
+  name: string
+  version: string
+  methods: string[]
+  /** Undefined while it stands aside, and once it was withdrawn or taken over. */
+  record: ServiceRecord | undefined
+}
+
+export class Offers {
+  readonly #plugin: string
+  readonly #plane: Plane
+  readonly #offers = new Map<number, Offer>()
+
+  constructor(plugin: string, plane: Plane) {
+    this.#plugin = plugin
+    this.#plane = plane
+  }
+
+  get size(): number {
+    return this.#offers.size
+  }
+
+  /** As name@version. */
+  get names(): string[] {
+    return Array.from(this.#offers.values(), ({ name, version }) => `${name}@${version}`)
+  }
+
+  /** `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID or SERVICE_DUPLICATE. */
+  add({ service, name, version, methods }: KernelVerbs['provide']['asks'], connect: ServiceProvider['connect'], aside: boolean): void {
+    const offer: Offer = { name, version, methods, record: undefined, connect }
+    if (aside) this.#assertFree(offer)
+    else this.#announce(offer)
+    this.#offers.set(service, offer)
+  }
+
+  /** What providing it now would say, for one that stands aside: the take-over must not fail half way. */
+  #assertFree(offer: Offer): void {
+    const { name, version, methods } = offer
+    this.#plane.registry.check({ name, version, methods, provider: this.#plugin, handle: offer })
+    if (![...this.#offers.values()].some((other) => other.name === name && other.version === version)) return
+    throw new PlugbayError(
+      'SERVICE_DUPLICATE',
+      `The plugin '${this.#plugin}' cannot provide the service '${name}' ${version}: it already provides that version itself. Withdraw one, or give it another version.`,
+      { plugin: this.#plugin, details: { name, version, provider: this.#plugin } },
+    )
+  }
+
+  #announce(offer: Offer): void {
+    const { registry, broker } = this.#plane
+    const { name, version, methods } = offer
+    offer.record = registry.provide({ name, version, methods, provider: this.#plugin, handle: offer })
+    broker.provided(offer.record)
+  }
+
+  /** `why`: the provider died of it. */
+  withdraw(service: number, why?: PlugbayError): void {
+    const offer = this.#offers.get(service)
+    if (offer === undefined) return
+    this.#offers.delete(service)
+    const { record, name } = offer
+    if (record === undefined) return
+    offer.record = undefined
+    record.withdraw()
+    const reason = why === undefined ? `plugin '${this.#plugin}' no longer provides it.` : why.message
+    const gone = new PlugbayError('SERVICE_GONE', `Service '${name}' is gone: ${reason}`, {
+      plugin: this.#plugin,
+      ...(why === undefined ? {} : { cause: why }),
+    })
+    this.#plane.broker.withdrawn(record, why !== undefined, gone)
+  }
+
+  withdrawAll(why?: PlugbayError): void {
+    for (const service of [...this.#offers.keys()]) this.withdraw(service, why)
+  }
+
+  /** Those that stood aside step in for the predecessor's of their name, of the same version first; the others are announced. */
+  takeOver(predecessor: Offers): void {
+    const { registry, broker } = this.#plane
+    const theirs = [...predecessor.#offers.values()]
+    for (const offer of this.#offers.values()) {
+      const old =
+        theirs.find(({ name, version, record }) => record !== undefined && name === offer.name && version === offer.version) ??
+        theirs.find(({ name, record }) => record !== undefined && name === offer.name)
+      if (old?.record === undefined) {
+        this.#announce(offer)
+        continue
+      }
+      const { name, version, methods } = offer
+      const before = old.record
+      old.record = undefined
+      offer.record = registry.replace(before, { name, version, methods, provider: this.#plugin, handle: offer })
+      broker.replaced(before, offer.record)
+    }
+  }
+}

@@ -1,0 +1,26 @@
+/** What each plugin of one kernel may do: decided once for each as it was read, since neither its manifest nor the kernel's options change then. */
+import type { PermissionSet } from '../permission-set.js'
+import type { Learning } from './learning.js'
+import type { PluginSource } from './manifest.js'
+import type { ResolvedOptions } from './options.js'
+import { permissionsOf } from './permissions.js'
+
+export class PluginPermissions {
+  readonly #options: ResolvedOptions
+  readonly #learning: Learning | undefined
+  readonly #decided = new WeakMap<PluginSource, PermissionSet>()
+
+  constructor(options: ResolvedOptions, learning: Learning | undefined) {
+    this.#options = options
+    this.#learning = learning
+  }
+
+  /** Where permissions are learnt, all there is. */
+  of(source: PluginSource): PermissionSet {
+    const known = this.#decided.get(source)
+    if (known) return known
+    const decided = this.#learning?.permissionsOf(source) ?? permissionsOf(source, this.#options)
+    this.#decided.set(source, decided)
+    return decided
+  }
+}

@@ -1,0 +1,76 @@
+/** The plugins that the kernel knows, running or not: one of each name. */
+import { PlugbayError } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import type { Transition } from './lifecycle.js'
+import type { PluginSource } from './manifest.js'
+import { effectiveRestart, type ResolvedOptions } from './options.js'
+import { PluginInstance } from './plugin-instance.js'
+
+type Moved = (plugin: string, generation: number, transition: Transition) => void
+
+export class Roster {
+  readonly #defaults: ResolvedOptions['defaults']
+  readonly #moved: Moved
+  readonly #instances = new Map<string, PluginInstance>()
+
+  constructor(defaults: ResolvedOptions['defaults'], moved: Moved) {
+    this.#defaults = defaults
+    this.#moved = moved
+  }
+
+  get byName(): ReadonlyMap<string, PluginInstance> {
+    return this.#instances
+  }
+
+  get all(): PluginInstance[] {
+    return [...this.#instances.values()]
+  }
+
+  /** Throws PLUGIN_UNKNOWN. */
+  find(name: string): PluginInstance {
+    const instance = this.#instances.get(name)
+    if (instance) return instance
+    throw new PlugbayError('PLUGIN_UNKNOWN', `There is no plugin '${name}'.${didYouMean(name, this.#instances.keys())}`, { plugin: name })
+  }
+
+  /** Throws PLUGIN_DUPLICATE. */
+  add(source: PluginSource): PluginInstance {
+    const { name, path, manifest } = source
+    const there = this.#instances.get(name)
+    if (there) {
+      throw new PlugbayError(
+        'PLUGIN_DUPLICATE',
+        `A plugin named '${name}' is already loaded from ${there.source.path}; the one at ${path} was left out. Rename one, or unload the other first.`,
+        { plugin: name, details: { paths: [there.source.path, path] } },
+      )
+    }
+    const restart = effectiveRestart(manifest, this.#defaults)
+    const instance = new PluginInstance(source, restart, (generation, transition) => this.#moved(name, generation, transition))
+    if (!instance.enabled) instance.rest('disabled', 'its manifest says so')
+    this.#instances.set(name, instance)
+    return instance
+  }
+
+  /** From now on the plugin is what it was read as last. */
+  adopt(instance: PluginInstance, source: PluginSource): void {
+    instance.source = source
+    instance.restart = effectiveRestart(source.manifest, this.#defaults)
+    instance.demotion.lift()
+  }
+
+  remove(name: string): void {
+    this.#instances.delete(name)
+  }
+
+  /** Removes one that does not run, unless another plugin has its name by now. */
+  forget(instance: PluginInstance): void {
+    if (instance.generation === undefined && this.#instances.get(instance.name) === instance) this.#instances.delete(instance.name)
+  }
+
+  /** Throws PLUGIN_UNKNOWN for one that was unloaded while something was done to it: another plugin may have its name by now. */
+  assertStill(instance: PluginInstance): void {
+    if (this.#instances.get(instance.name) !== instance) {
+      throw new PlugbayError('PLUGIN_UNKNOWN', `Plugin '${instance.name}' was unloaded meanwhile.`, { plugin: instance.name })
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/** The words that start a process in bubblewrap: it sees nothing of the system but what it needs to run, and what it was granted. */
+import { realpathSync } from 'node:fs'
+import { hasNet } from '../grants.js'
+import { BWRAP } from './confiners.js'
+import { type Place, readableIn, writableIn } from './place.js'
+
+const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/nix/store', '/etc/ld.so.cache', '/etc/localtime']
+const SYSTEM_NET = ['/etc/resolv.conf', '/etc/hosts', '/etc/nsswitch.conf', '/etc/ssl', '/etc/ca-certificates']
+
+const bind = (flag: string, paths: readonly string[]): string[] => paths.flatMap((path) => [flag, path, path])
+
+export const bubblewrapped = (place: Place): string[] => {
+  const { grants, root } = place
+  const net = hasNet(grants)
+  const read = readableIn(place)
+  const write = writableIn(place)
+  const whole = read.includes('*') || write.includes('*')
+  return [
+    ...BWRAP,
+    ...(net ? ['--share-net'] : []),
+    ...(read.includes('*') ? ['--ro-bind', '/', '/'] : bind('--ro-bind-try', [...SYSTEM, ...(net ? SYSTEM_NET : [])])),
+    ...(write.includes('*') ? ['--bind', '/', '/'] : []),
+    ...['--dev', '/dev', '--proc', '/proc'],
+    // Where all is there already, nothing is put over it: a link in the way could not be.
+    ...(whole ? [] : ['--tmpfs', '/tmp', ...bind('--ro-bind-try', [realpathSync(process.execPath), process.execPath, ...read])]),
+    ...(write.includes('*') ? [] : bind('--bind', write)),
+    '--chdir',
+    root,
+  ]
+}

@@ -1,0 +1,50 @@
+/** A gateway, and over a real line a guest's end that refuses nothing by itself. */
+import { onTestFinished } from 'vitest'
+import type { PlugbayError } from '#src/errors.js'
+import { Gateway, type GatewayOptions } from '#src/kernel/gateway.js'
+import { makePlane } from '#src/kernel/plane.js'
+import type { Excess } from '#src/kernel/quota.js'
+import { type Permission, PermissionSet } from '#src/permission-set.js'
+import { channelPair } from '#src/sandbox/channel.js'
+import { Conversation } from '#src/sandbox/rpc.js'
+import { Scope } from '#src/scope.js'
+
+const LIMITS: GatewayOptions['limits'] = { queue: 8, message: 1_048_576, window: 8, subscriptions: 8, services: 8, requests: 1_000 }
+
+export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOptions['limits']> = {}) => {
+  const plane = makePlane('kernel', () => {})
+  const denied: PlugbayError[] = []
+  const breaches: Excess[] = []
+  const warnings: string[] = []
+  /** Ends each task that is under way. */
+  const tasks: (() => void)[] = []
+  const scope = new Scope('hostile#1')
+  const gateway = new Gateway({
+    plugin: 'hostile',
+    plane,
+    scope,
+    permissions: new PermissionSet({ root: '/', dataDir: '/', permissions }),
+    inFlight: 8,
+    limits: { ...LIMITS, ...limits },
+    aside: false,
+    log: (level, message) => void (level === 'warn' && warnings.push(message)),
+    runTask: () => new Promise<void>((resolve) => tasks.push(resolve)),
+    denied: (error) => void denied.push(error),
+    breached: (excess) => void breaches.push(excess),
+    ended: () => {},
+  })
+  const [kernelEnd, guestEnd] = channelPair()
+  gateway.conversation = new Conversation(kernelEnd, gateway, 'the guest')
+  /** What the guest was told, in order. */
+  const told: { verb: string; metas: readonly unknown[] }[] = []
+  const guest = new Conversation(
+    guestEnd,
+    { request: () => undefined, notice: (verb, metas) => void told.push({ verb, metas }) },
+    'the kernel',
+  )
+  onTestFinished(async () => {
+    guest.close()
+    await scope.close()
+  })
+  return { ...plane, guest, gateway, told, denied, breaches, warnings, tasks }
+}

@@ -1,0 +1,25 @@
+/** What plugins do that mean harm, or are broken: each as the source of an act, and a plugin that does it when it is told to. */
+import { pluginCode } from './plugin-folder.js'
+
+/** Acts that do not come back. */
+export const HANGS = {
+  'in a loop': 'for (;;);',
+  'in promises': 'const f = () => Promise.resolve().then(f); f()',
+  'in a regular expression': "/^(a+)+$/.test('a'.repeat(50) + '!')",
+  'in Atomics.wait': 'Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 0)',
+}
+
+/** Keeps more in `kept` with each turn. */
+export const grows = (step: string): string => `globalThis.kept = []; const f = () => { ${step}; setImmediate(f) }; f()`
+
+export const KEEPS_OBJECTS = grows('for (let i = 0; i < 2e4; i++) kept.push({ i })')
+export const KEEPS_BUFFERS = grows('kept.push(Buffer.alloc(2e6, 1))')
+export const KEEPS_OBJECTS_IN_ONE_TURN = 'const kept = []; for (;;) kept.push({ at: kept.length })'
+
+/** Works all the time, in turns of that many milliseconds, so that the loop never rests. */
+export const inShortTurns = (ms: number, counted = ''): string =>
+  `const busy = () => { const end = performance.now() + ${ms}; while (performance.now() < end); ${counted}; setImmediate(busy) }; busy()`
+
+/** A plugin that does the act on `go`, in a turn of its own; `first`: before it listens, `before`: ahead of the module. */
+export const onGo = (act: string, { first = '', before = '' } = {}): string =>
+  pluginCode({ start: `${first}\nctx.bus.subscribe('go', () => { setImmediate(() => { ${act} }) })` }, before)
