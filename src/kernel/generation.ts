@@ -230,7 +230,7 @@ export class Generation {
         throw new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' has no place to run '${phase}' in.`, { plugin: this.name })
       const answer = await this.#conversation.request(phase, body, { timeout })
       // It may have died as soon as it had answered.
-      if (this.#dead) throw this.#dead
+      if (this.fault) throw this.fault
       return answer
     } catch (error) {
       throw await this.#phaseError(phase, performance.now() - began, error)
