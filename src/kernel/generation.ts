@@ -20,7 +20,7 @@ import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
 import type { Excess } from './quota.js'
 import { locateSyntaxFault } from './syntax-fault.js'
-import type { TaskPools } from './task-pools.js'
+import type { TaskOwner, TaskPools } from './task-pools.js'
 
 export interface GenerationOptions {
   source: PluginSource
@@ -92,6 +92,7 @@ export class Generation {
   config: object
   readonly #options: GenerationOptions
   readonly #logBudget: LogBudget
+  readonly #taskOwner: TaskOwner
   #conversation: Conversation | undefined
   #hooks: ReadonlySet<Hook> = new Set()
   #ending = false
@@ -119,13 +120,23 @@ export class Generation {
       limits,
       aside: options.aside,
       log: (level, message, fields) => this.#log(level, message, fields),
-      runTask: (task, input, signal) =>
-        options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
+      runTask: (task, input, signal) => options.tasks.run(this.#taskOwner, task, input, AbortSignal.any([signal, this.scope.signal])),
       denied: options.denied,
       breached: (excess) => this.#breached(excess),
       used: options.used,
       ended: (reason) => this.#lineEnded(reason),
     })
+    this.#taskOwner = {
+      label: this.scope.label,
+      generation: number,
+      source,
+      // The tasks of a plugin in a process run in the kernel's: they are held as a thread's.
+      grants: host.kind === 'inline' ? undefined : options.grants,
+      memory: limits.memory,
+      log: (level, message) => this.#log(level, message, undefined),
+      denied: (resource, action, times) => this.gateway.deniedThere(resource, action, times),
+      fault: options.denied,
+    }
   }
 
   get state(): PluginState {

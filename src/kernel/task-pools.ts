@@ -1,15 +1,37 @@
 /** The pools on which plugins run their declared tasks: stateless CPU work, one pool a generation, made at its first task. */
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { Worker } from 'node:worker_threads'
 import type { Piscina } from 'piscina'
-import { PlugbayError, reasonOf } from '../errors.js'
+import { fromWire, PlugbayError, reasonOf, type WireError } from '../errors.js'
 import { limiter } from '../limiter.js'
 import { didYouMean } from '../nearest.js'
-import { isTypeScript, runsTypeScript } from '../strip-types.js'
+import type { Grants } from '../sandbox/grants.js'
+import { HOOKS, permissionFlags } from '../sandbox/host/permission-flags.js'
+import { HARD_HEAP_MB } from '../sandbox/host/standby.js'
+import { attend, TaskBreach, type TaskListener } from '../sandbox/host/task-thread.js'
+import type { TaskGreeting, TaskIdentity, TaskRun } from '../sandbox/task-wire.js'
+import { taskLimitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
+import { PLUGIN_MODULE } from './module-access.js'
 
 /** Milliseconds an idle task thread is kept. */
 const IDLE = 10_000
 
-const REGISTER_HOOKS = new URL('../sandbox/register-hooks.js', import.meta.url).href
+const GUEST = fileURLToPath(new URL('../sandbox/guest/task.cjs', import.meta.url))
+
+/** Whose tasks a pool runs, and who hears of them. */
+export interface TaskOwner extends TaskListener {
+  /** No other generation has it. */
+  label: string
+  generation: number
+  source: PluginSource
+  /** What the gate of its threads opens; undefined: they have none. */
+  grants: Grants | undefined
+  /** MB that one of its threads may take. */
+  memory: number
+  /** A thread of it was ended: by a limit, or by what its tasks left behind. */
+  fault(error: PlugbayError): void
+}
 
 interface Pool {
   piscina: Piscina
@@ -25,59 +47,91 @@ export class TaskPools {
     this.#maxThreads = maxThreads
   }
 
-  /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, TASK_FAILED (cause: what the task threw), or CALL_CANCELLED. */
-  async run(owner: string, source: PluginSource, task: string, input: unknown, signal: AbortSignal): Promise<unknown> {
+  /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, TASK_FAILED (cause: what the task threw, or a PLUGIN_LIMIT), or CALL_CANCELLED. */
+  async run(owner: TaskOwner, task: string, input: unknown, signal: AbortSignal): Promise<unknown> {
+    const { source } = owner
+    const plugin = source.name
     const found = source.tasks[task]
     if (found === undefined) throw unknownTask(source, task)
-    const { piscina, limits } = await this.#pool(owner, source)
+    const { piscina, limits } = await this.#pool(owner)
     const limit = limits.get(task)
-    const run = (): Promise<unknown> => piscina.run(input, { filename: found.file, signal })
+    const order: TaskRun = { file: pathToFileURL(found.file).href, input }
+    const run = (): Promise<unknown> => piscina.run(order, { signal })
     try {
       return await (limit ? limit(run) : run())
     } catch (error) {
       if (signal.aborted)
-        throw new PlugbayError('CALL_CANCELLED', `Task '${task}' of plugin '${source.name}' was cancelled.`, {
-          plugin: source.name,
-          cause: error,
-        })
-      throw new PlugbayError('TASK_FAILED', `Task '${task}' of plugin '${source.name}' failed: ${reasonOf(error)}`, {
-        plugin: source.name,
-        cause: error,
-      })
+        throw new PlugbayError('CALL_CANCELLED', `Task '${task}' of plugin '${plugin}' was cancelled.`, { plugin, cause: error })
+      const cause = causeOf(owner, task, error)
+      throw new PlugbayError('TASK_FAILED', `Task '${task}' of plugin '${plugin}' failed: ${reasonOf(cause)}`, { plugin, cause })
     }
   }
 
-  #pool(owner: string, source: PluginSource): Promise<Pool> {
-    let pool = this.#pools.get(owner)
+  #pool(owner: TaskOwner): Promise<Pool> {
+    let pool = this.#pools.get(owner.label)
     if (pool === undefined) {
-      pool = this.#make(source)
-      this.#pools.set(owner, pool)
+      pool = this.#make(owner)
+      this.#pools.set(owner.label, pool)
     }
     return pool
   }
 
-  async #make(source: PluginSource): Promise<Pool> {
+  async #make(owner: TaskOwner): Promise<Pool> {
     const { Piscina: PiscinaPool } = await import('piscina')
-    const tasks = Object.entries(source.tasks)
-    const needsHooks = !runsTypeScript && tasks.some(([, { file }]) => isTypeScript(file))
+    const { source, grants, memory } = owner
+    const { name, root } = source
+    const identity: TaskIdentity = { name, root, grants, pluginModule: PLUGIN_MODULE }
     const piscina = new PiscinaPool({
+      filename: GUEST,
+      workerData: identity,
       minThreads: 0,
       maxThreads: this.#maxThreads,
       idleTimeout: IDLE,
       // The default would freeze an idle worker's event loop.
       atomics: 'disabled',
-      ...(needsHooks ? { execArgv: ['--import', REGISTER_HOOKS] } : {}),
+      execArgv: ['--disable-warning=ExperimentalWarning', ...(grants ? permissionFlags(grants, { root, places: [] }) : HOOKS)],
+      resourceLimits: { maxOldGenerationSizeMb: HARD_HEAP_MB },
     })
-    const limited = tasks.filter(([, { concurrency }]) => concurrency !== undefined)
+    // A thread greets before it is ready, and gets its first task after that.
+    const attended = new WeakSet<Worker>()
+    piscina.on('message', (greeting: TaskGreeting | null) => {
+      const worker = piscina.threads.find(({ threadId }) => threadId === greeting?.threadId)
+      // What a task without a gate posts there comes here too.
+      if (worker === undefined || greeting === null || attended.has(worker)) return
+      attended.add(worker)
+      attend(worker, greeting, memory, owner)
+    })
+    // A thread that nobody waits for has ended.
+    piscina.on('error', (error: unknown) => void causeOf(owner, undefined, error))
+    const limited = Object.entries(source.tasks).filter(([, { concurrency }]) => concurrency !== undefined)
     return { piscina, limits: new Map(limited.map(([task, { concurrency = this.#maxThreads }]) => [task, limiter(concurrency)])) }
   }
 
   /** Ends an owner's pool, with what runs on it. */
-  async close(owner: string): Promise<void> {
-    const pool = this.#pools.get(owner)
-    this.#pools.delete(owner)
+  async close(label: string): Promise<void> {
+    const pool = this.#pools.get(label)
+    this.#pools.delete(label)
     await (await pool)?.piscina.destroy()
   }
+}
+
+/** Why a run failed; where it is news to others than the one who asked for it, they are told. */
+const causeOf = ({ source: { name }, generation, fault }: TaskOwner, task: string | undefined, error: unknown): Error => {
+  if (error instanceof TaskBreach) {
+    const broken = taskLimitError(name, generation, task, error.breach)
+    fault(broken)
+    return broken
+  }
+  // What the guest throws is told as plain data.
+  const cause = error instanceof Error ? error : fromWire(error as WireError)
+  if (task === undefined)
+    fault(
+      new PlugbayError('TASK_FAILED', `What is left of tasks of plugin '${name}' ended their thread: ${reasonOf(cause)}`, {
+        plugin: name,
+        cause,
+      }),
+    )
+  return cause
 }
 
 const unknownTask = (source: PluginSource, task: string): PlugbayError => {

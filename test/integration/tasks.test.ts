@@ -37,7 +37,9 @@ const files = {
 
 const runner = async () => {
   const { kernel, folder } = await startedWith({})
-  const path = writePlugin(folder, 'worker', { code, manifest })
+  // One of its tasks counts files.
+  const permissions = [{ resource: `fs:${folder}`, actions: ['read', 'write'] }]
+  const path = writePlugin(folder, 'worker', { code, manifest: { ...manifest, permissions } })
   for (const [file, text] of Object.entries(files)) writeFileSync(join(path, file), text)
   await kernel.load(path)
   return { kernel, folder, service: await kernel.services.use('runner', { timeout: 0 }) }
