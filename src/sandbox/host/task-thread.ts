@@ -32,7 +32,10 @@ export const attend = (worker: Worker, { cells, asks, wire }: TaskGreeting, memo
   ] as const) {
     // What is written past the console, where there is no gate. Node would show it on the process's own streams.
     stream.unpipe()
-    stream.setEncoding('utf8').on('data', (text: string) => listener.log(level, text.replace(/\n$/, '')))
+    stream
+      .setEncoding('utf8')
+      .on('data', (text: string) => listener.log(level, text.replace(/\n$/, '')))
+      .resume()
   }
   wire.on('message', (notice: TaskNotice) => {
     if (notice[0] === 'log') listener.log(notice[1], notice[2])
