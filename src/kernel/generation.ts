@@ -51,8 +51,8 @@ export interface GenerationOptions {
   used: ((resource: string, action: string) => void) | undefined
   /** The place ended by itself, or broke a limit. Told once, in the same turn in which it was noticed. */
   crashed(exit: Exit, lost: number): void
-  /** The place was to end and does not. */
-  stuck(): void
+  /** The place, or a thread of its tasks, was to end and does not. */
+  stuck(gone: Promise<unknown>): void
 }
 
 type Phase = keyof GuestVerbs &
@@ -136,6 +136,7 @@ export class Generation {
       log: (level, message) => this.#log(level, message, undefined),
       denied: (resource, action, times) => this.gateway.deniedThere(resource, action, times),
       fault: options.denied,
+      stuck: options.stuck,
     }
   }
 
@@ -159,7 +160,7 @@ export class Generation {
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
       host.onOutput = (stream, text) => this.#log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
-      host.onStuck = () => this.#options.stuck()
+      host.onStuck = () => this.#options.stuck(host.exited)
       // At a breakpoint it gets nothing done, and a debugger holds on to memory.
       if (inspection === undefined) host.watch?.(this.limits, (breach) => this.#breached(breach))
       mkdirSync(dataDir, { recursive: true })

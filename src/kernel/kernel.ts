@@ -560,23 +560,23 @@ export class Kernel implements AsyncDisposable {
       log: (level, message, fields) => this.#logFor(source.name, number, level, message, fields),
       denied: (error) => this.#tell('plugin:fault', { name: source.name, generation: number, error }),
       crashed: (exit, lost) => crashed(generation, exit, lost),
-      stuck: () => this.#stuck(instance, generation),
+      stuck: (gone) => this.#stuck(instance, number, gone),
     })
     return generation
   }
 
   /** Node waits for such a thread at the end of the process, so the application must know: see {@link Kernel.exit}. */
-  #stuck(instance: PluginInstance, { number, host }: Generation): void {
+  #stuck(instance: PluginInstance, number: number, gone: Promise<unknown>): void {
     const { name } = instance
     instance.stuckThreads++
     this.#stuckThreads++
-    void host.exited.then(() => {
+    void gone.then(() => {
       instance.stuckThreads--
       this.#stuckThreads--
     })
     this.log.error(
       { plugin: name, generation: number },
-      `The thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,
+      `A thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,
     )
     this.#tell('plugin:stuck', { name, generation: number })
   }

@@ -1,14 +1,14 @@
 /** The pools on which plugins run their declared tasks: stateless CPU work, one pool a generation, made at its first task. */
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type { Worker } from 'node:worker_threads'
 import type { Piscina } from 'piscina'
 import { fromWire, PlugbayError, reasonOf, type WireError } from '../errors.js'
-import { limiter } from '../limiter.js'
+import { type Limiter, limiter } from '../limiter.js'
 import { didYouMean } from '../nearest.js'
 import type { Grants } from '../sandbox/grants.js'
 import { HOOKS, permissionFlags } from '../sandbox/host/permission-flags.js'
+import { outlasts } from '../sandbox/host/patience.js'
 import { HARD_HEAP_MB } from '../sandbox/host/standby.js'
-import { attend, TaskBreach, type TaskListener } from '../sandbox/host/task-thread.js'
+import { TaskBreach, type TaskListener, TaskThread } from '../sandbox/host/task-thread.js'
 import type { TaskGreeting, TaskIdentity, TaskRun } from '../sandbox/task-wire.js'
 import { taskLimitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
@@ -35,8 +35,10 @@ export interface TaskOwner extends TaskListener {
 
 interface Pool {
   piscina: Piscina
+  /** Runs wait here: those that wait in piscina itself for a thread that ends by another run would wait for ever. */
+  turn: Limiter
   /** Holds one task to the number that may run at once. */
-  limits: Map<string, <T>(act: () => Promise<T>) => Promise<T>>
+  limits: Map<string, Limiter>
 }
 
 export class TaskPools {
@@ -53,12 +55,12 @@ export class TaskPools {
     const plugin = source.name
     const found = source.tasks[task]
     if (found === undefined) throw unknownTask(source, task)
-    const { piscina, limits } = await this.#pool(owner)
+    const { piscina, turn, limits } = await this.#pool(owner)
     const limit = limits.get(task)
     const order: TaskRun = { file: pathToFileURL(found.file).href, input }
-    const run = (): Promise<unknown> => piscina.run(order, { signal })
+    const run = (): Promise<unknown> => turn(() => piscina.run(order, { signal }), signal)
     try {
-      return await (limit ? limit(run) : run())
+      return await (limit ? limit(run, signal) : run())
     } catch (error) {
       if (signal.aborted)
         throw new PlugbayError('CALL_CANCELLED', `Task '${task}' of plugin '${plugin}' was cancelled.`, { plugin, cause: error })
@@ -93,25 +95,33 @@ export class TaskPools {
       resourceLimits: { maxOldGenerationSizeMb: HARD_HEAP_MB },
     })
     // A thread greets before it is ready, and gets its first task after that.
-    const attended = new WeakSet<Worker>()
+    const threads = new Map<number, TaskThread>()
     piscina.on('message', (greeting: TaskGreeting | null) => {
       const worker = piscina.threads.find(({ threadId }) => threadId === greeting?.threadId)
       // What a task without a gate posts there comes here too.
-      if (worker === undefined || greeting === null || attended.has(worker)) return
-      attended.add(worker)
-      attend(worker, greeting, memory, owner)
+      if (worker === undefined || greeting === null || threads.has(greeting.threadId)) return
+      threads.set(greeting.threadId, new TaskThread(worker, greeting, memory, owner))
+      worker.once('exit', () => threads.delete(greeting.threadId))
     })
-    // A thread that nobody waits for has ended.
-    piscina.on('error', (error: unknown) => void causeOf(owner, undefined, error))
+    piscina.on('workerDestroy', ({ id }: { id: number }) => void threads.get(id)?.ended())
+    piscina.on('error', (error: unknown) => {
+      causeOf(owner, undefined, error)
+      // It did not come up, and another would not either: what waits for it fails.
+      if (piscina.threads.length === 0) void piscina.destroy()
+    })
     const limited = Object.entries(source.tasks).filter(([, { concurrency }]) => concurrency !== undefined)
-    return { piscina, limits: new Map(limited.map(([task, { concurrency = this.#maxThreads }]) => [task, limiter(concurrency)])) }
+    return {
+      piscina,
+      turn: limiter(this.#maxThreads),
+      limits: new Map(limited.map(([task, { concurrency = this.#maxThreads }]) => [task, limiter(concurrency)])),
+    }
   }
 
-  /** Ends an owner's pool, with what runs on it. */
+  /** Ends an owner's pool, with what runs on it. Resolves when its threads are gone, or after 2 s. */
   async close(label: string): Promise<void> {
     const pool = this.#pools.get(label)
     this.#pools.delete(label)
-    await (await pool)?.piscina.destroy()
+    if (pool !== undefined) await outlasts((await pool).piscina.destroy())
   }
 }
 
@@ -126,7 +136,7 @@ const causeOf = ({ source: { name }, generation, fault }: TaskOwner, task: strin
   const cause = error instanceof Error ? error : fromWire(error as WireError)
   if (task === undefined)
     fault(
-      new PlugbayError('TASK_FAILED', `What is left of tasks of plugin '${name}' ended their thread: ${reasonOf(cause)}`, {
+      new PlugbayError('TASK_FAILED', `A thread for tasks of plugin '${name}' ended while it ran none: ${reasonOf(cause)}`, {
         plugin: name,
         cause,
       }),

@@ -38,7 +38,6 @@ const DOORS: Record<string, string> = {
   'node:os': "return import('node:os')",
   'node:v8': "return require('v8')",
   'node:inspector': "return import('node:inspector')",
-  'what Node is made of': "return import('internal/modules/esm/loader')",
   'process.kill': 'process.kill(process.pid, 0)',
   'process.binding': "process.binding('fs')",
   'a report': 'process.report.getReport()',
@@ -50,6 +49,13 @@ describe('a task of a plugin without grants', () => {
   it.each(Object.entries(DOORS))('is refused %s', async (_door, body) => {
     expect(await tried(body, {}, { 'lib/common.cjs': 'module.exports = (name) => require(name)' })).toBe('PERMISSION_DENIED')
   })
+
+  it.each(["return import('internal/modules/esm/loader')", "return require('internal/test/binding')"])(
+    'is not let at what Node is made of: %s',
+    async (body) => {
+      expect(await tried(body)).toMatch(/^(PERMISSION_DENIED|ERR_MODULE_NOT_FOUND|MODULE_NOT_FOUND|ERR_ACCESS_DENIED)$/)
+    },
+  )
 
   it('gets an error that names the plugin and the mend, as its plugin would', async () => {
     const { run } = await startedTasks({ 'curious.js': "export default () => import('node:os')", 'static.js': "import 'node:os'\nexport default () => 1" })

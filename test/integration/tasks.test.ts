@@ -1,9 +1,9 @@
 /** Tasks from their plugin's side: what runs, what is told of it, and what harm one of them does. */
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { stateOf } from '../support/plugin-folder.js'
+import { infoOf, stateOf } from '../support/plugin-folder.js'
 import { startedTasks } from '../support/task-plugin.js'
 
 const DOUBLE = 'export default (n) => n * 2'
@@ -194,6 +194,36 @@ describe('a run that fails', () => {
       expect(await run(task, 0, { timeout: 100 })).toMatchObject({ code: 'CALL_TIMEOUT' })
       expect(await run('double', 2)).toEqual({ value: 4 })
     }
+  })
+
+  it('for its time is up does not keep those that wait for its thread', async () => {
+    const { run } = await startedTasks({ 'never.js': NEVER, 'double.js': DOUBLE }, {}, ONE_THREAD)
+    const never = run('never', 0, { timeout: 500 })
+    const waiting = [1, 2, 3].map((n) => run('double', n))
+    expect(await never).toMatchObject({ code: 'CALL_TIMEOUT' })
+    expect(await Promise.all(waiting)).toEqual([{ value: 2 }, { value: 4 }, { value: 6 }])
+  })
+
+  it('in native code, which nothing interrupts, is told of as a stuck thread and holds nobody up', { timeout: 120_000 }, async () => {
+    const { kernel, run } = await startedTasks(
+      {
+        'native.js': `export default () => {
+          const text = '[' + '[1,2,3],'.repeat(6e6) + '1]'
+          for (const end = Date.now() + 8_000; Date.now() < end; ) JSON.parse(text)
+        }`,
+        'double.js': DOUBLE,
+      },
+      { limits: { memory: 2_000 } },
+      ONE_THREAD,
+    )
+    const stuck: unknown[] = []
+    kernel.on('plugin:stuck', (event) => stuck.push(event))
+    expect(await run('native', 0, { timeout: 1_000 })).toMatchObject({ code: 'CALL_TIMEOUT' })
+    expect(await run('double', 1)).toEqual({ value: 2 })
+    await eventually(() => expect(stuck).toEqual([{ name: 'worker', generation: 1 }]))
+    expect(infoOf(kernel, 'worker')).toMatchObject({ state: 'running', stuckThreads: 1 })
+    // It ends when its call does, however long that takes on a machine that is busy.
+    await vi.waitFor(() => expect(infoOf(kernel, 'worker').stuckThreads).toBe(0), { timeout: 60_000 })
   })
 
   it('as its plugin ends, leaves nothing', async () => {
