@@ -211,6 +211,11 @@ export class WatchedThread implements Watched {
     )
   }
 
+  /** A thread that may compute for as long as it likes answers when it is done. */
+  get #collectWithin(): number {
+    return Number.isFinite(this.limits.hang) ? COLLECT_WITHIN : this.limits.hang
+  }
+
   /** Past the limit, it is asked to collect its garbage; what is left then counts, or what it holds when it does not answer. */
   #judge(at: number, used: number): void {
     const { memory } = this.limits
@@ -225,7 +230,7 @@ export class WatchedThread implements Watched {
     else if (this.#over === undefined) {
       this.#over = { since: at, collections }
       this.#ask('collect')
-    } else if (at - this.#over.since >= COLLECT_WITHIN) this.#tooLarge(used)
+    } else if (at - this.#over.since >= this.#collectWithin) this.#tooLarge(used)
   }
 
   /** What it said after its newest collection. */
