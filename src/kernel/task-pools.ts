@@ -5,8 +5,8 @@ import { fromWire, PlugbayError, reasonOf, type WireError } from '../errors.js'
 import { type Limiter, limiter } from '../limiter.js'
 import { didYouMean } from '../nearest.js'
 import type { Grants } from '../sandbox/grants.js'
-import { HOOKS, permissionFlags } from '../sandbox/host/permission-flags.js'
 import { outlasts } from '../sandbox/host/patience.js'
+import { HOOKS, permissionFlags } from '../sandbox/host/permission-flags.js'
 import { HARD_HEAP_MB } from '../sandbox/host/standby.js'
 import { TaskBreach, type TaskListener, TaskThread } from '../sandbox/host/task-thread.js'
 import type { TaskGreeting, TaskIdentity, TaskRun } from '../sandbox/task-wire.js'
@@ -85,6 +85,7 @@ export class TaskPools {
     const identity: TaskIdentity = { name, root, grants, pluginModule: PLUGIN_MODULE }
     const piscina = new PiscinaPool({
       filename: GUEST,
+      name: 'runTask',
       workerData: identity,
       minThreads: 0,
       maxThreads: this.#maxThreads,

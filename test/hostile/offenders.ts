@@ -1,5 +1,6 @@
 /** Plugins that mean harm, or are broken as plugins are: what each does, and how it must end. To add one is to add a row. */
 import { pluginCode } from '../support/plugin-folder.js'
+import { PORT_THIEF } from '../support/port-thief.js'
 import type { Offender } from './arena.js'
 
 /*
@@ -248,7 +249,11 @@ export const OFFENDERS: Offender[] = [
   { does: 'loops for ever in a task', task: 'for (;;);', end: null },
   { does: 'never answers in a task', task: 'await new Promise(() => {})', end: null },
   { does: 'keeps objects in one turn of a task', task: 'const kept = []; for (;;) kept.push({ at: kept.length })', end: 'memory' },
-  { does: 'fills one large array in a task', task: 'globalThis.kept = new Array(3e7).fill(0).map((_, i) => ({ i })); for (;;);', end: 'memory' },
+  {
+    does: 'fills one large array in a task',
+    task: 'globalThis.kept = new Array(3e7).fill(0).map((_, i) => ({ i })); for (;;);',
+    end: 'memory',
+  },
   { does: 'keeps buffers in a task', task: 'globalThis.kept = []; for (;;) kept.push(new Uint8Array(1e6).fill(1))', end: 'memory' },
   { does: 'kills the process in a task', task: 'process.kill(process.pid)', end: 'PERMISSION_DENIED' },
   {
@@ -269,7 +274,8 @@ export const OFFENDERS: Offender[] = [
   },
   {
     does: "posts on the wires of its task's thread by a changed prototype",
-    task: "for (const name of ['postMessage', 'on', 'emit']) try { MessagePort.prototype[name] = function () { this.postMessage(null) } } catch {}",
+    task: `if (globalThis.stolen) for (const port of globalThis.stolen) port.postMessage(null)\n${PORT_THIEF}`,
+    act: "for (let i = 0; i < 20; i++) ctx.tasks.run('offend').catch(() => {})",
     end: null,
   },
   { does: 'exits in a task', task: 'process.exit(3)', end: null },
@@ -278,7 +284,7 @@ export const OFFENDERS: Offender[] = [
   { does: 'writes to its console without an end in a task', task: "for (;;) console.log('x'.repeat(1e3))", end: null },
   {
     does: 'poisons what all tasks use in a task',
-    task: "Object.prototype.taskId = -1; Promise.prototype.then = () => { for (;;); }; Array.prototype.concat = null; Map.prototype.get = null",
+    task: 'Object.prototype.taskId = -1; Promise.prototype.then = () => { for (;;); }; Array.prototype.concat = null; Map.prototype.get = null',
     end: null,
   },
 

@@ -34,7 +34,7 @@ const DOORS: Record<string, string> = {
   children: "return import('node:child_process')",
   workers: "return import('node:worker_threads')",
   'the network': "return import('node:net')",
-  'fetch': "return fetch('http://localhost')",
+  fetch: "return fetch('http://localhost')",
   'node:os': "return import('node:os')",
   'node:v8': "return require('v8')",
   'node:inspector': "return import('node:inspector')",
@@ -58,10 +58,18 @@ describe('a task of a plugin without grants', () => {
   )
 
   it('gets an error that names the plugin and the mend, as its plugin would', async () => {
-    const { run } = await startedTasks({ 'curious.js': "export default () => import('node:os')", 'static.js': "import 'node:os'\nexport default () => 1" })
+    const { run } = await startedTasks({
+      'curious.js': "export default () => import('node:os')",
+      'static.js': "import 'node:os'\nexport default () => 1",
+    })
     const refused = {
       code: 'TASK_FAILED',
-      cause: { name: 'PlugbayError', code: 'PERMISSION_DENIED', plugin: 'worker', message: expect.stringMatching(/'worker' may not import 'node:os'.*builtin:os/) as string },
+      cause: {
+        name: 'PlugbayError',
+        code: 'PERMISSION_DENIED',
+        plugin: 'worker',
+        message: expect.stringMatching(/'worker' may not import 'node:os'.*builtin:os/) as string,
+      },
     }
     expect(await run('curious')).toMatchObject(refused)
     expect(await run('static')).toMatchObject(refused)
@@ -88,7 +96,9 @@ describe('a task of a plugin without grants', () => {
 
   it('cannot order anything of the host by its standard streams', async () => {
     expect(
-      await tried("return ['stdout', 'stderr'].flatMap((name) => Object.getOwnPropertySymbols(process[name]).map(String)).filter((name) => /port/i.test(name))"),
+      await tried(
+        "return ['stdout', 'stderr'].flatMap((name) => Object.getOwnPropertySymbols(process[name]).map(String)).filter((name) => /port/i.test(name))",
+      ),
     ).toEqual([])
   })
 
@@ -99,7 +109,10 @@ describe('a task of a plugin without grants', () => {
     await run('curious')
     await eventually(() =>
       expect(faults).toMatchObject([
-        { name: 'worker', error: { code: 'PERMISSION_DENIED', plugin: 'worker', message: expect.stringContaining('builtin:os') as string } },
+        {
+          name: 'worker',
+          error: { code: 'PERMISSION_DENIED', plugin: 'worker', message: expect.stringContaining('builtin:os') as string },
+        },
       ]),
     )
   })

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { describe, expect, it, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { infoOf, stateOf } from '../support/plugin-folder.js'
+import { PORT_THIEF } from '../support/port-thief.js'
 import { startedTasks } from '../support/task-plugin.js'
 
 const DOUBLE = 'export default (n) => n * 2'
@@ -11,7 +12,7 @@ const NEVER = 'export default () => { for (;;); }'
 /** One thread for all runs. */
 const ONE_THREAD = { maxConcurrency: 1 }
 /** Which thread it runs on, as far as a task can tell. */
-const NUMBERED = "globalThis.mine ??= Math.random()\nexport default () => ({ thread: globalThis.mine })"
+const NUMBERED = 'globalThis.mine ??= Math.random()\nexport default () => ({ thread: globalThis.mine })'
 
 describe('a declared task', () => {
   it('runs on a thread of its own, also in TypeScript', async () => {
@@ -81,7 +82,11 @@ describe('a declared task', () => {
     const piscina = pathToFileURL(createRequire(import.meta.url).resolve('piscina')).href
     const code = (given: string): string =>
       `import piscina from ${JSON.stringify(piscina)}\nlet last\nexport default (size) => { const was = last?.byteLength; last = new ArrayBuffer(size); return size === 0 ? was : ${given} }`
-    const { run } = await startedTasks({ 'moved.js': code('piscina.move(last)'), 'copied.js': code('last') }, { isolation: 'inline' }, ONE_THREAD)
+    const { run } = await startedTasks(
+      { 'moved.js': code('piscina.move(last)'), 'copied.js': code('last') },
+      { isolation: 'inline' },
+      ONE_THREAD,
+    )
     expect(await run('moved', 1_000)).toMatchObject({ value: { byteLength: 1_000 } })
     expect(await run('moved', 0)).toEqual({ value: 0 })
     expect(await run('copied', 1_000)).toMatchObject({ value: { byteLength: 1_000 } })
@@ -132,7 +137,9 @@ describe('the log of a plugin', () => {
       'floods.js': "export default () => { for (let i = 0; i < 5_000; i++) console.log('x'.repeat(1_000)) }",
     })
     await run('floods')
-    await eventually(() => expect(lines).toContainEqual(expect.objectContaining({ message: expect.stringContaining('were dropped') as string })))
+    await eventually(() =>
+      expect(lines).toContainEqual(expect.objectContaining({ message: expect.stringContaining('were dropped') as string })),
+    )
     expect(lines.length).toBeLessThan(500)
   })
 })
@@ -144,7 +151,10 @@ describe('a run that fails', () => {
       'never.js': NEVER,
       'fails.js': "export default () => { throw Object.assign(new RangeError('too far'), { code: 'E_FAR' }) }",
     })
-    expect(await run('dubble', 1)).toMatchObject({ code: 'TASK_UNKNOWN', message: expect.stringContaining("Did you mean 'double'?") as string })
+    expect(await run('dubble', 1)).toMatchObject({
+      code: 'TASK_UNKNOWN',
+      message: expect.stringContaining("Did you mean 'double'?") as string,
+    })
     expect(await run('fails', 1)).toMatchObject({
       code: 'TASK_FAILED',
       cause: { name: 'RangeError', message: 'too far', code: 'E_FAR' },
@@ -156,7 +166,10 @@ describe('a run that fails', () => {
 
   it('by its module, names that', async () => {
     const { run } = await startedTasks({ 'none.js': 'export const other = 1', 'broken.js': "throw new Error('at its top')" })
-    expect(await run('none')).toMatchObject({ code: 'TASK_FAILED', message: expect.stringMatching(/none\.js has no function as its default export/) as string })
+    expect(await run('none')).toMatchObject({
+      code: 'TASK_FAILED',
+      message: expect.stringMatching(/none\.js has no function as its default export/) as string,
+    })
     expect(await run('broken')).toMatchObject({ code: 'TASK_FAILED', cause: { message: 'at its top' } })
   })
 
@@ -189,7 +202,11 @@ describe('a run that fails', () => {
   })
 
   it('as its caller cancels it or its time is up, frees the thread for the next', async () => {
-    const { run } = await startedTasks({ 'never.js': NEVER, 'waits.js': 'export default () => new Promise(() => {})', 'double.js': DOUBLE }, {}, ONE_THREAD)
+    const { run } = await startedTasks(
+      { 'never.js': NEVER, 'waits.js': 'export default () => new Promise(() => {})', 'double.js': DOUBLE },
+      {},
+      ONE_THREAD,
+    )
     for (const task of ['never', 'waits', 'never']) {
       expect(await run(task, 0, { timeout: 100 })).toMatchObject({ code: 'CALL_TIMEOUT' })
       expect(await run('double', 2)).toEqual({ value: 4 })
@@ -227,7 +244,11 @@ describe('a run that fails', () => {
   })
 
   it('as its plugin ends, leaves nothing', async () => {
-    const { kernel, run, all } = await startedTasks({ 'never.js': NEVER, 'double.js': DOUBLE }, { limits: { stopTimeout: 250 } }, { maxConcurrency: 2 })
+    const { kernel, run, all } = await startedTasks(
+      { 'never.js': NEVER, 'double.js': DOUBLE },
+      { limits: { stopTimeout: 250 } },
+      { maxConcurrency: 2 },
+    )
     const under = run('never')
     await all('double', [1])
     const outcome = expect(under).rejects.toMatchObject({ code: 'SERVICE_GONE' })
@@ -250,11 +271,18 @@ describe('a task that grows beyond its limit', () => {
 
   it.each([
     ['by objects, without coming back', 'const kept = []; for (;;) kept.push({ at: kept.length })'],
-    ['by objects, turn by turn', 'const kept = []; for (;;) { for (let i = 0; i < 2e4; i++) kept.push({ i }); await new Promise(setImmediate) }'],
+    [
+      'by objects, turn by turn',
+      'const kept = []; for (;;) { for (let i = 0; i < 2e4; i++) kept.push({ i }); await new Promise(setImmediate) }',
+    ],
     ['by buffers', 'const kept = []; for (;;) { kept.push(new Uint8Array(1e6).fill(1)); await new Promise(setImmediate) }'],
     ['in one piece', 'const kept = []; for (;;) kept.push(new Array(2e7).fill(0).map((_, i) => ({ i })))'],
   ])('%s, is ended, named, and told of; the rest goes on', async (_how, body) => {
-    const { run, kernel, faults } = await startedTasks({ 'grows.js': `export default async () => { ${body} }`, 'double.js': DOUBLE }, LIMIT, { maxConcurrency: 2 })
+    const { run, kernel, faults } = await startedTasks(
+      { 'grows.js': `export default async () => { ${body} }`, 'double.js': DOUBLE },
+      LIMIT,
+      { maxConcurrency: 2 },
+    )
     expect(await run('double', 1)).toEqual({ value: 2 })
     expect(await run('grows')).toMatchObject(grown('grows'))
     expect(await run('double', 2)).toEqual({ value: 4 })
@@ -280,7 +308,10 @@ describe('a task that grows beyond its limit', () => {
 
   it('is none that computes for long', async () => {
     const { run, faults } = await startedTasks(
-      { 'computes.js': 'export default (ms) => { let sum = 0; for (const end = Date.now() + ms; Date.now() < end; ) sum += Math.sqrt(sum + 1); return sum > 0 }' },
+      {
+        'computes.js':
+          'export default (ms) => { let sum = 0; for (const end = Date.now() + ms; Date.now() < end; ) sum += Math.sqrt(sum + 1); return sum > 0 }',
+      },
       { limits: { memory: 64, hang: 250, cpu: 0.1 } },
     )
     expect(await run('computes', 2_000)).toEqual({ value: true })
@@ -320,21 +351,27 @@ describe('a task that changes what its realm is made of', () => {
   it("cannot put itself in the place of its plugin's other tasks, nor get at the wires of its thread", async () => {
     const { run } = await startedTasks(
       {
-        'forges.js': `export default () => {
-          const found = []
-          const attempt = (prototype, name, forged) => { try { prototype[name] = forged } catch (error) { found.push(name) } }
-          attempt(Map.prototype, 'get', () => () => 'forged')
-          attempt(Atomics, 'add', (cells) => { globalThis.cells = cells })
-          attempt(MessagePort.prototype, 'postMessage', function () { globalThis.port = this })
-          return found
-        }`,
+        'forges.js': `import { createRequire } from 'node:module'
+          const require = createRequire(import.meta.url)
+          export default () => {
+            const held = []
+            const attempt = (target, name, forged) => { try { target[name] = forged } catch (error) { held.push(name) } }
+            attempt(Map.prototype, 'get', () => () => 'forged')
+            attempt(Atomics, 'add', (cells) => { globalThis.cells = cells })
+            attempt(MessagePort.prototype, 'postMessage', function () { globalThis.port = this })
+            for (const { exports } of Object.values(require.cache)) if ('isMovable' in exports) attempt(exports, 'isMovable', () => true)
+            return held
+          }`,
+        'thief.js': `export default () => { if (globalThis.stolen) return globalThis.stolen.size\n${PORT_THIEF}\n}`,
         'double.js': DOUBLE,
       },
       {},
       ONE_THREAD,
     )
-    expect(await run('forges')).toEqual({ value: ['get', 'add', 'postMessage'] })
+    expect(await run('forges')).toEqual({ value: ['get', 'add', 'postMessage', 'isMovable'] })
+    await run('thief')
     expect(await run('double', 2)).toEqual({ value: 4 })
+    expect(await run('thief')).toEqual({ value: 0 })
   })
 
   it('posts to its parent, without a gate, to nobody', async () => {

@@ -1,4 +1,5 @@
 /** The guest's end of a thread that runs tasks: piscina's worker loads it as it boots, and runs each task of the plugin through it. */
+import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads'
@@ -55,6 +56,7 @@ const close = (): void => {
   // What piscina's worker takes from the realm at each run: changed, it would be handed the runs of others.
   protect(Map.prototype)
   protect(Atomics)
+  for (const module of Object.values(createRequire(import.meta.url).cache)) Object.freeze(module?.exports)
 }
 
 const tasks = new Map<string, Task>()
@@ -71,7 +73,7 @@ const taskOf = async (file: string): Promise<Task> => {
 }
 
 /** What piscina's worker calls, and whose result it clones or moves. Rejects with a WireError: a clone of an error would lose its code and its plugin. */
-export default async ({ file, input }: TaskRun): Promise<unknown> => {
+export const runTask = async ({ file, input }: TaskRun): Promise<unknown> => {
   try {
     close()
     const task = await taskOf(file)
