@@ -44,8 +44,6 @@ let closed = false
 
 /** At the first task: before, piscina's worker has yet to say on the thread's own port that it is ready. */
 const close = (): void => {
-  if (closed) return
-  closed = true
   const request = { name, pluginModule, needsHooks: false }
   if (grants === undefined) return prepareModules(request)
   const deny = denyFor(name, denied)
@@ -75,7 +73,8 @@ const taskOf = async (file: string): Promise<Task> => {
 /** What piscina's worker calls, and whose result it clones or moves. Rejects with a WireError: a clone of an error would lose its code and its plugin. */
 export const runTask = async ({ file, input }: TaskRun): Promise<unknown> => {
   try {
-    close()
+    if (!closed) close()
+    closed = true
     const task = await taskOf(file)
     return await task(input)
   } catch (error) {
