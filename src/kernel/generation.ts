@@ -20,7 +20,8 @@ import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
 import type { Excess } from './quota.js'
 import { locateSyntaxFault } from './syntax-fault.js'
-import type { TaskOwner, TaskPools } from './task-pools.js'
+import type { TaskOwner } from './task-pool.js'
+import type { TaskPools } from './task-pools.js'
 
 export interface GenerationOptions {
   source: PluginSource
