@@ -226,7 +226,7 @@ describe('a run that fails', () => {
       {
         'native.js': `export default () => {
           const text = '[' + '[1,2,3],'.repeat(6e6) + '1]'
-          for (const end = Date.now() + 8_000; Date.now() < end; ) JSON.parse(text)
+          for (const end = Date.now() + 6_000; Date.now() < end; ) JSON.parse(text)
         }`,
         'double.js': DOUBLE,
       },
@@ -235,7 +235,8 @@ describe('a run that fails', () => {
     )
     const stuck: unknown[] = []
     kernel.on('plugin:stuck', (event) => stuck.push(event))
-    expect(await run('native', 0, { timeout: 1_000 })).toMatchObject({ code: 'CALL_TIMEOUT' })
+    await run('double', 1)
+    expect(await run('native', 0, { timeout: 2_000 })).toMatchObject({ code: 'CALL_TIMEOUT' })
     expect(await run('double', 1)).toEqual({ value: 2 })
     await eventually(() => expect(stuck).toEqual([{ name: 'worker', generation: 1 }]))
     expect(infoOf(kernel, 'worker')).toMatchObject({ state: 'running', stuckThreads: 1 })
@@ -319,14 +320,32 @@ describe('a task that grows beyond its limit', () => {
   })
 
   it('is none that makes much garbage', async () => {
+    const { run, faults } = await startedTasks({
+      'litters.js':
+        'export default (ms) => { let kept; for (const end = Date.now() + ms; Date.now() < end; ) kept = Array.from({ length: 5e4 }, (_, i) => ({ i })); return kept.length }',
+    })
+    expect(await run('litters', 1_500)).toEqual({ value: 50_000 })
+    expect(faults).toEqual([])
+  })
+
+  it.each([
+    ['in its heap', 'new Array(20e6).fill(1)'],
+    ['outside of it', 'new Uint8Array(160e6).fill(1)'],
+  ])('is none that could not collect its garbage yet, as it computes in one go: %s', async (_where, held) => {
     const { run, faults } = await startedTasks(
       {
-        'litters.js':
-          'export default (ms) => { let kept; for (const end = Date.now() + ms; Date.now() < end; ) kept = Array.from({ length: 5e4 }, (_, i) => ({ i })); return kept.length }',
+        'computes.js': `export default (ms) => { const held = ${held}; for (const end = Date.now() + ms; Date.now() < end; ); return held[1] }`,
+        'numbered.js': NUMBERED,
+        'waits.js': 'export default (ms) => new Promise((resolve) => setTimeout(resolve, ms))',
       },
       { limits: { memory: 128 } },
+      ONE_THREAD,
     )
-    expect(await run('litters', 2_000)).toEqual({ value: 50_000 })
+    const before = await run('numbered')
+    expect(await run('computes', 1_000)).toEqual({ value: 1 })
+    // In that time it is asked, and looked at again.
+    await run('waits', 500)
+    expect(await run('numbered')).toEqual(before)
     expect(faults).toEqual([])
   })
 })
