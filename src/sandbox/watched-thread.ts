@@ -211,11 +211,6 @@ export class WatchedThread implements Watched {
     )
   }
 
-  /** A thread that may compute for as long as it likes answers when it is done. */
-  get #collectWithin(): number {
-    return Number.isFinite(this.limits.hang) ? COLLECT_WITHIN : this.limits.hang
-  }
-
   /** Past the limit, it is asked to collect its garbage; what is left then counts, or what it holds when it does not answer. */
   #judge(at: number, used: number): void {
     const { memory } = this.limits
@@ -227,10 +222,12 @@ export class WatchedThread implements Watched {
       if (this.used > memory) this.#tooLarge(this.used, heap)
     } else if (used <= memory) this.#over = undefined
     else if (used > memory + Math.max(memory, GARBAGE)) this.#tooLarge(used)
+    // One that may compute for as long as it likes answers when it is done.
+    else if (this.#over !== undefined && !Number.isFinite(this.limits.hang)) return
     else if (this.#over === undefined) {
       this.#over = { since: at, collections }
       this.#ask('collect')
-    } else if (at - this.#over.since >= this.#collectWithin) this.#tooLarge(used)
+    } else if (at - this.#over.since >= COLLECT_WITHIN) this.#tooLarge(used)
   }
 
   /** What it said after its newest collection. */
