@@ -115,7 +115,9 @@ export class TaskPool {
 
   /** Ends all that runs. Resolves when the threads are gone, or after 2 s. */
   async close(): Promise<void> {
-    await outlasts(this.#piscina.destroy())
+    const gone = this.#piscina.destroy()
+    // Those that end by a cancelled run are not the pool's any more.
+    await Promise.all([outlasts(gone), ...[...this.#threads.values()].map((thread) => thread.ended())])
   }
 }
 

@@ -34,6 +34,7 @@ export class TaskThread {
   readonly #listener: TaskListener
   readonly #exited: Promise<unknown>
   readonly #unwatch: () => void
+  #ended: Promise<void> | undefined
 
   /** Of a thread that has greeted and waits for its first task. `memory`: MB; one that takes more is ended by its worker's 'error', a {@link TaskBreach}. */
   constructor(worker: Worker, { cells, asks, wire }: TaskGreeting, memory: number, listener: TaskListener) {
@@ -67,8 +68,13 @@ export class TaskThread {
     }
   }
 
-  /** Its pool has told it to end. */
-  async ended(): Promise<void> {
+  /** Its pool has told it to end. Resolves when it is gone, or after 2 s. */
+  ended(): Promise<void> {
+    this.#ended ??= this.#outlive()
+    return this.#ended
+  }
+
+  async #outlive(): Promise<void> {
     this.#unwatch()
     if (!(await outlasts(this.#exited))) return
     // Nobody waits for it any more; Node does at the end of the process.
