@@ -42,5 +42,6 @@ const write = async (root, name, plugins = []) => {
 export const bundleGuest = async (root) => {
   await write(root, 'thread', [importThroughFunction, builtinsAsTheyAre])
   await write(root, 'boot')
+  await write(root, 'task', [builtinsAsTheyAre])
   await write(root, 'process')
 }

@@ -50,7 +50,7 @@ export const ERROR_CODES = {
   PAYLOAD_TOO_LARGE: 'A value, a file or a body is larger than it may be.',
   // tasks
   TASK_UNKNOWN: 'A plugin runs a task that its manifest does not declare.',
-  TASK_FAILED: 'A task threw.',
+  TASK_FAILED: 'A task threw, or the thread it ran on ended.',
   // channel
   CHANNEL_CLOSED: 'The other end of the channel is gone.',
   PROTOCOL: 'A message does not follow the protocol.',

@@ -59,7 +59,7 @@ export class Announcer {
         const { name, generation } = payload as KernelEvents['plugin:stuck']
         return this.#log.error(
           { plugin: name, generation },
-          `The thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,
+          `A thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,
         )
       }
       default:

@@ -143,7 +143,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.#unsubscribe(metas[0] as number)
         break
       case 'denied':
-        this.#deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
+        this.deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
         break
       case 'used':
         this.#usedThere(String(metas[0]), String(metas[1]))
@@ -356,8 +356,8 @@ export class Gateway implements Party, ServiceConsumer {
     return permissionDenied(this.name, resource, action)
   }
 
-  /** What the guest says that it refused; what it may do was not refused. */
-  #deniedThere(resource: string, action: string, times: number): void {
+  /** What a guest of the plugin says that it refused; what it may do was not refused. */
+  deniedThere(resource: string, action: string, times: number): void {
     if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !(times > 0) || this.#permissions.has(resource, action)) return
     this.#denials.add(resource, action, times)
   }

@@ -87,7 +87,7 @@ export class GenerationFactory {
       grants,
       ...this.#reports(source, number),
       crashed: (exit, lost) => crashed(generation, exit, lost),
-      stuck: () => this.#stuck(instance, number, host.exited),
+      stuck: (gone) => this.#stuck(instance, number, gone),
     })
     return generation
   }

@@ -22,6 +22,7 @@ import type { EffectiveLimits } from './options.js'
 import type { Plane } from './plane.js'
 import type { Excess } from './quota.js'
 import { locateSyntaxFault } from './syntax-fault.js'
+import type { TaskOwner } from './task-pool.js'
 import type { TaskPools } from './task-pools.js'
 
 export interface GenerationOptions {
@@ -53,8 +54,8 @@ export interface GenerationOptions {
   used: ((resource: string, action: string) => void) | undefined
   /** The place ended by itself, or broke a limit. Told once, in the same turn in which it was noticed. */
   crashed(exit: Exit, lost: number): void
-  /** The place was to end and does not. */
-  stuck(): void
+  /** The place, or a thread of its tasks, was to end and does not. */
+  stuck(gone: Promise<unknown>): void
 }
 
 type Phase = keyof GuestVerbs &
@@ -94,6 +95,7 @@ export class Generation {
   config: object
   readonly #options: GenerationOptions
   readonly #logBudget: LogBudget
+  readonly #taskOwner: TaskOwner
   #conversation: Conversation | undefined
   #hooks: ReadonlySet<Hook> = new Set()
   #ending = false
@@ -121,13 +123,24 @@ export class Generation {
       limits,
       aside: options.aside,
       log: (level, message, fields) => this.#log(level, message, fields),
-      runTask: (task, input, signal) =>
-        options.tasks.run(this.scope.label, this.source, task, input, AbortSignal.any([signal, this.scope.signal])),
+      runTask: (task, input, signal) => options.tasks.run(this.#taskOwner, task, input, AbortSignal.any([signal, this.scope.signal])),
       denied: options.denied,
       breached: (excess) => this.#breached(excess),
       used: options.used,
       ended: (reason) => this.#lineEnded(reason),
     })
+    this.#taskOwner = {
+      label: this.scope.label,
+      generation: number,
+      source,
+      // The tasks of a plugin in a process run in the kernel's: they are held as a thread's.
+      grants: host.kind === 'inline' ? undefined : options.grants,
+      memory: limits.memory,
+      log: (level, message) => this.#log(level, message, undefined),
+      denied: (resource, action, times) => this.gateway.deniedThere(resource, action, times),
+      fault: options.denied,
+      stuck: options.stuck,
+    }
   }
 
   get state(): PluginState {
@@ -150,7 +163,7 @@ export class Generation {
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
       host.onOutput = (stream, text) => this.#log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
-      host.onStuck = () => this.#options.stuck()
+      host.onStuck = () => this.#options.stuck(host.exited)
       // At a breakpoint it gets nothing done, and a debugger holds on to memory.
       if (inspection === undefined) host.watch?.(this.limits, (breach) => this.#breached(breach))
       mkdirSync(dataDir, { recursive: true })

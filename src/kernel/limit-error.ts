@@ -69,6 +69,12 @@ const where = (breach: Breach | Excess, guilt: Guilt | undefined): string => {
     : ''
 }
 
+/** Of a thread of its tasks; `task`: that ran there, where one did. */
+export const taskLimitError = (plugin: string, generation: number, task: string | undefined, breach: Breach): PlugbayError => {
+  const who = task === undefined ? `What is left of tasks of plugin '${plugin}'` : `Task '${task}' of plugin '${plugin}'`
+  return new PlugbayError('PLUGIN_LIMIT', `${who} ${text(breach)}`, { plugin, details: { ...breach, task, generation } })
+}
+
 export const limitError = (plugin: string, generation: number, breach: Breach | Excess, guilt?: Guilt): PlugbayError => {
   const { profile: _, ...observed } = { profile: undefined, ...breach }
   return new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}${where(breach, guilt)}`, {

@@ -1,4 +1,4 @@
-/** The module hooks of inline plugins, processes and tasks on Node 20: they run in a thread of their own, which `module.register` makes. */
+/** The module hooks of inline plugins and processes on Node 20: they run in a thread of their own, which `module.register` makes. */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { stripTypes } from '../strip-types.js'

@@ -222,6 +222,8 @@ export class WatchedThread implements Watched {
       if (this.used > memory) this.#tooLarge(this.used, heap)
     } else if (used <= memory) this.#over = undefined
     else if (used > memory + Math.max(memory, GARBAGE)) this.#tooLarge(used)
+    // One that may compute for as long as it likes answers when it is done.
+    else if (this.#over !== undefined && !Number.isFinite(this.limits.hang)) return
     else if (this.#over === undefined) {
       this.#over = { since: at, collections, cpu: threadCpu(this.#tid) }
       this.#ask('collect')

@@ -1,4 +1,6 @@
 /** A kernel with two innocent plugins that talk all the time, and a third beside them that means harm or is broken. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { onGo } from '../support/offences.js'
@@ -6,7 +8,9 @@ import { pluginCode, type Running, startedWith, writePlugin } from '../support/p
 
 /** What is told of an offender when it is contained: a code, and for a broken limit which. */
 export type End =
+  | 'PERMISSION_DENIED'
   | 'PERMISSION_DENIED or crash'
+  | 'TASK_FAILED'
   | 'crash'
   | 'crash or memory'
   | 'crash or memory or hang'
@@ -25,6 +29,8 @@ export interface Offender {
   does: string
   /** Done in its thread when it is told to; with `ctx` in scope. */
   act?: string
+  /** Done in a task of it instead, with `input` in scope. */
+  task?: string
   /** Its module instead, for one that does harm as soon as it is loaded. */
   code?: string
   manifest?: Record<string, unknown>
@@ -92,7 +98,7 @@ interface Seen {
 }
 
 /** The offender does its harm; resolves when it is contained and nobody else has lost anything. */
-export const face = async ({ does, act, code, manifest = {}, end, within = 5_000 }: Offender): Promise<Outcome> => {
+export const face = async ({ does, act, task, code, manifest = {}, end, within = 5_000 }: Offender): Promise<Outcome> => {
   const running = await startedWith({ innocent: INNOCENT, observer: OBSERVER })
   const { kernel, faults, folder } = running
   const { begin, seen } = (await kernel.services.use('observer')) as unknown as { begin(): Promise<void>; seen(): Promise<Seen> }
@@ -100,9 +106,15 @@ export const face = async ({ does, act, code, manifest = {}, end, within = 5_000
   await eventually(async () => expect((await seen()).calls).toBeGreaterThan(20))
 
   const path = writePlugin(folder, 'offender', {
-    code: code ?? onGo(act as string),
-    manifest: { limits: OFFENCE_LIMITS, restart: { policy: 'temporary' }, ...manifest },
+    code: code ?? onGo(act ?? "ctx.tasks.run('offend').catch(() => {})"),
+    manifest: {
+      limits: OFFENCE_LIMITS,
+      restart: { policy: 'temporary' },
+      ...(task !== undefined && { tasks: { offend: 'offend.js' } }),
+      ...manifest,
+    },
   })
+  if (task !== undefined) writeFileSync(join(path, 'offend.js'), `export default async (input) => { ${task} }`)
   const ended = untilTold(running, end)
   await begin()
   let began = performance.now()

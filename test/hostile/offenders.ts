@@ -1,6 +1,7 @@
 /** Plugins that mean harm, or are broken as plugins are: what each does, and how it must end. To add one is to add a row. */
 import { grows, HANGS, inShortTurns, KEEPS_BUFFERS, KEEPS_OBJECTS, KEEPS_OBJECTS_IN_ONE_TURN } from '../support/offences.js'
 import { pluginCode } from '../support/plugin-folder.js'
+import { PORT_THIEF } from '../support/port-thief.js'
 import type { Offender } from './arena.js'
 
 /*
@@ -244,5 +245,48 @@ export const OFFENDERS: Offender[] = [
     act: "Object.prototype.get = 1; Object.prototype.code = 'PROTOCOL'; Object.prototype.plugin = 'observer'",
     end: null,
   },
+  // ── in a task ──────────────────────────────────────────────────────────────────────────────────────────────────
+  { does: 'loops for ever in a task', task: 'for (;;);', end: null },
+  { does: 'never answers in a task', task: 'await new Promise(() => {})', end: null },
+  { does: 'keeps objects in one turn of a task', task: 'const kept = []; for (;;) kept.push({ at: kept.length })', end: 'memory' },
+  {
+    does: 'fills one large array in a task',
+    task: 'globalThis.kept = new Array(3e7).fill(0).map((_, i) => ({ i })); for (;;);',
+    end: 'memory',
+  },
+  { does: 'keeps buffers in a task', task: 'globalThis.kept = []; for (;;) kept.push(new Uint8Array(1e6).fill(1))', end: 'memory' },
+  { does: 'kills the process in a task', task: 'process.kill(process.pid)', end: 'PERMISSION_DENIED' },
+  {
+    does: 'starts children in a task',
+    task: "(await import('node:child_process')).execFileSync('kill', [String(process.pid)])",
+    end: 'PERMISSION_DENIED',
+  },
+  {
+    does: 'forges messages on the port of the standard output of a task',
+    task: "const port = Object.getOwnPropertySymbols(process.stdout).find((symbol) => symbol.description === 'kPort'); for (const forged of [{ type: 'bogus' }, null, 1]) process.stdout[port].postMessage(forged)",
+    end: null,
+  },
+  {
+    does: 'posts to its parent in a task where it may have workers',
+    task: `${WORKER_THREADS} parentPort.postMessage(null)`,
+    manifest: { permissions: [{ resource: 'worker', actions: ['use'] }] },
+    end: null,
+  },
+  {
+    does: "posts on the wires of its task's thread by a changed prototype",
+    task: `if (globalThis.stolen) for (const port of globalThis.stolen) port.postMessage(null)\n${PORT_THIEF}`,
+    act: "for (let i = 0; i < 20; i++) ctx.tasks.run('offend').catch(() => {})",
+    end: null,
+  },
+  { does: 'exits in a task', task: 'process.exit(3)', end: null },
+  { does: 'throws after a task was answered', task: "setTimeout(() => { throw new Error('late') })", end: 'TASK_FAILED' },
+  { does: 'answers what cannot be cloned from a task', task: 'return { f() {} }', end: null },
+  { does: 'writes to its console without an end in a task', task: "for (;;) console.log('x'.repeat(1e3))", end: null },
+  {
+    does: 'poisons what all tasks use in a task',
+    task: 'Object.prototype.taskId = -1; Promise.prototype.then = () => { for (;;); }; Array.prototype.concat = null; Map.prototype.get = null',
+    end: null,
+  },
+
   { does: 'publishes in the name of the kernel', act: "ctx.bus.publish('kernel.plugin.fault', { name: 'observer' })", end: null },
 ]

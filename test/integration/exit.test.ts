@@ -43,6 +43,31 @@ describe('kernel.exit', () => {
     await expect(ended).resolves.toEqual({ code: null, signal: 'SIGKILL' })
   })
 
+  it('ends a process in which a task is held by native code', patient, async () => {
+    const { ended } = run(
+      ['app.mjs'],
+      folderWith({
+        ...pluginsWith({ busy: { limits: { memory: 2_000 }, tasks: { native: 'native.js' } } }),
+        'plugins/busy/index.js': "export default { start(ctx) { ctx.tasks.run('native').catch(() => {}) } }",
+        'plugins/busy/native.js': `
+          export default () => {
+            const text = '[' + '[1,2,3],'.repeat(6e6) + '1]'
+            console.log('begun')
+            return new Promise(() => setTimeout(() => {
+              for (const end = Date.now() + 300_000; Date.now() < end; ) JSON.parse(text)
+            }))
+          }`,
+        'app.mjs': `
+          import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
+          const none = () => {}
+          const info = (_, line) => { if (line === 'begun') setTimeout(() => void kernel.exit(3), 2_000) }
+          const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logger: { debug: none, info, warn: none, error: none } })
+          await kernel.start()`,
+      }),
+    )
+    await expect(ended).resolves.toEqual({ code: null, signal: 'SIGKILL' })
+  })
+
   it('gives the code it was given where every thread has ended', patient, async () => {
     const { ended } = run(['app.mjs', 'at once'], folder())
     await expect(ended).resolves.toEqual({ code: 3, signal: null })

@@ -17,6 +17,7 @@ import { Conversation } from '#src/sandbox/rpc.js'
 import { eventually } from '../support/eventually.js'
 import { loadRequest } from '../support/load-request.js'
 import { emptyFolder, pluginCode, writePlugin } from '../support/plugin-folder.js'
+import { PORT_THIEF } from '../support/port-thief.js'
 
 interface Gated {
   host: ThreadHost
@@ -244,6 +245,16 @@ describe('a plugin without grants', () => {
       }`)
     expect(found).toEqual(refused(/import 'node:fs'/))
   })
+})
+
+it('a plugin gets at no wire of its thread by the prototypes that Node dispatches by', async () => {
+  const { attempt } = await gated(
+    pluginCode({
+      health: `if (globalThis.stolen) return { healthy: true, value: globalThis.stolen.size }\n${PORT_THIEF}\nreturn { healthy: true }`,
+    }),
+  )
+  await attempt()
+  expect(await attempt()).toMatchObject({ value: 0 })
 })
 
 describe('process', () => {

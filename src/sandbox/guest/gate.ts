@@ -36,8 +36,11 @@ export const closeGate = ({ grants, deny, checkImport, checkFile, used, output }
   closeThreads(grants, deny)
   // The kernel's wire is one of these: a changed method would be handed it.
   protect(EventTarget.prototype)
-  protect(Object.getPrototypeOf(MessagePort.prototype) as object)
-  protect(MessagePort.prototype)
+  for (const prototype of [Object.getPrototypeOf(MessagePort.prototype) as object, MessagePort.prototype]) {
+    protect(prototype)
+    // Nor does one get before those that are inherited: Node dispatches by such a one.
+    Object.preventExtensions(prototype)
+  }
   // Modules that were imported before show their members as they are now.
   nodeModule.syncBuiltinESMExports()
 }

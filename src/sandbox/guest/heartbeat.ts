@@ -41,15 +41,17 @@ const told = (arrayBuffers: number): ToldHeap => {
   return { heap: getHeapStatistics(), spaces: getHeapSpaceStatistics(), arrayBuffers }
 }
 
-let gc: (() => void) | undefined
+let gc: ((options?: { type: 'minor' }) => void) | undefined
 
 /** Only V8 can say what of the memory in use is garbage, and only by collecting it. */
 const collect = (): void => {
   if (gc === undefined) {
     const { setFlagsFromString } = builtin('node:v8')
     setFlagsFromString('--expose-gc')
-    gc = builtin('node:vm').runInNewContext('gc') as () => void
+    gc = builtin('node:vm').runInNewContext('gc') as typeof gc & object
     setFlagsFromString('--no-expose-gc')
   }
   gc()
+  // What buffers held is given back beside it, and done when the next one begins.
+  gc({ type: 'minor' })
 }

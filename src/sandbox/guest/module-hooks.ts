@@ -15,7 +15,7 @@ let pluginModule = ''
 let hooked = false
 
 /** `check`: of a plugin that has a gate, what it imports by name and what that leads to; what CommonJS requires passes `closeGate` too. */
-export const prepareModules = (request: LoadRequest, check?: CheckImport): void => {
+export const prepareModules = (request: Pick<LoadRequest, 'name' | 'pluginModule' | 'needsHooks'>, check?: CheckImport): void => {
   pluginModule = request.pluginModule
   if (hooked) return
   const hook = loaderHooks()

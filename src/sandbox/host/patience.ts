@@ -1,12 +1,11 @@
 /** How long `kill` waits for a place to go: `terminate()` waits for native calls, which nothing interrupts. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Exit } from '../plugin-host.js'
 
 /** Milliseconds. */
 const PATIENCE = 2_000
 
-/** Whether a place that was ended is still there after that time. */
-export const outlasts = async (exited: Promise<Exit>): Promise<boolean> => {
+/** Whether what was ended is still there after that time. */
+export const outlasts = async (exited: Promise<unknown>): Promise<boolean> => {
   const patience = new AbortController()
   const late = delay(PATIENCE, true, { ref: false, signal: patience.signal }).catch(() => false)
   const still = await Promise.race([exited.then(() => false), late])

@@ -16,8 +16,8 @@ export interface Reach {
 }
 
 const [MAJOR = 0] = process.versions.node.split('.').map(Number)
-/** The guest needs it to hook into the loader, and lets no plugin at what it shows. */
-const HOOKS = typeof nodeModule.registerHooks === 'function' ? [] : ['--expose-internals']
+/** The guest needs it to hook into the loader; a gate lets no plugin at what it shows. */
+export const HOOKS = typeof nodeModule.registerHooks === 'function' ? [] : ['--expose-internals']
 
 /** Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the inspector. */
 const KNOWS_PATHS = MAJOR >= 22

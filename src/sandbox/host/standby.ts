@@ -16,7 +16,7 @@ const BOOT = new URL('../guest/boot.cjs', import.meta.url)
  * V8's own limit aborts the whole process when one allocation jumps over it (nodejs/node#47224), so it stands far above
  * what a plugin may use.
  */
-const HARD_HEAP_MB = 4_096
+export const HARD_HEAP_MB = 4_096
 
 /** `waits`: its plugin will come later. */
 const boot = (waits: boolean, flags: readonly string[]): BootedThread => {

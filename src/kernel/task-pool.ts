@@ -1,0 +1,125 @@
+/** The pool on which one generation of a plugin runs its tasks: stateless CPU work, in threads that are held as the plugin's own is. */
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Piscina } from 'piscina'
+import { fromWire, PlugbayError, reasonOf, type WireError } from '../errors.js'
+import { type Limiter, limiter } from '../limiter.js'
+import type { Grants } from '../sandbox/grants.js'
+import { outlasts } from '../sandbox/host/patience.js'
+import { HOOKS, permissionFlags } from '../sandbox/host/permission-flags.js'
+import { HARD_HEAP_MB } from '../sandbox/host/standby.js'
+import { TaskBreach, type TaskListener, TaskThread } from '../sandbox/host/task-thread.js'
+import type { TaskGreeting, TaskIdentity, TaskRun } from '../sandbox/task-wire.js'
+import { taskLimitError } from './limit-error.js'
+import type { PluginSource, TaskSource } from './manifest.js'
+import { PLUGIN_MODULE } from './module-access.js'
+
+/** Milliseconds an idle thread is kept. */
+const IDLE = 10_000
+
+const GUEST = fileURLToPath(new URL('../sandbox/guest/task.cjs', import.meta.url))
+
+/** Whose tasks a pool runs, and who hears of them. */
+export interface TaskOwner extends TaskListener {
+  /** No other generation has it. */
+  label: string
+  generation: number
+  source: PluginSource
+  /** What the gate of its threads opens; undefined: they have none. */
+  grants: Grants | undefined
+  /** MB that one of its threads may take. */
+  memory: number
+  /** A thread of it was ended: by a limit, or by what its tasks left behind. */
+  fault(error: PlugbayError): void
+}
+
+export class TaskPool {
+  readonly #owner: TaskOwner
+  readonly #piscina: Piscina
+  readonly #threads = new Map<number, TaskThread>()
+  /** Runs wait here: those that wait in piscina itself for a thread that ends by another run would wait for ever. */
+  readonly #turn: Limiter
+  /** Of a task, how many may run at once. */
+  readonly #turns: Map<string, Limiter>
+
+  constructor(owner: TaskOwner, maxThreads: number) {
+    const { source, grants } = owner
+    const { name, root, tasks } = source
+    const identity: TaskIdentity = { name, root, grants, pluginModule: PLUGIN_MODULE }
+    this.#owner = owner
+    this.#turn = limiter(maxThreads)
+    const limited = Object.entries(tasks).filter(([, { concurrency }]) => concurrency !== undefined)
+    this.#turns = new Map(limited.map(([task, { concurrency = maxThreads }]) => [task, limiter(concurrency)]))
+    this.#piscina = new Piscina({
+      filename: GUEST,
+      name: 'runTask',
+      workerData: identity,
+      minThreads: 0,
+      maxThreads,
+      idleTimeout: IDLE,
+      // The default would freeze an idle worker's event loop.
+      atomics: 'disabled',
+      execArgv: ['--disable-warning=ExperimentalWarning', ...(grants ? permissionFlags(grants, { root, places: [] }) : HOOKS)],
+      resourceLimits: { maxOldGenerationSizeMb: HARD_HEAP_MB },
+    })
+    this.#piscina
+      .on('message', (greeting: TaskGreeting | null) => this.#greeted(greeting))
+      .on('workerDestroy', ({ id }: { id: number }) => void this.#threads.get(id)?.ended())
+      .on('error', (error: unknown) => this.#lost(error))
+  }
+
+  /** Rejects with TASK_FAILED (cause: what the task threw, or a PLUGIN_LIMIT), or CALL_CANCELLED. */
+  async run(task: string, input: unknown, signal: AbortSignal): Promise<unknown> {
+    const { source } = this.#owner
+    const plugin = source.name
+    const order: TaskRun = { file: pathToFileURL((source.tasks[task] as TaskSource).file).href, input }
+    const run = (): Promise<unknown> => this.#turn(() => this.#piscina.run(order, { signal }), signal)
+    try {
+      const turn = this.#turns.get(task)
+      return await (turn ? turn(run, signal) : run())
+    } catch (error) {
+      if (signal.aborted)
+        throw new PlugbayError('CALL_CANCELLED', `Task '${task}' of plugin '${plugin}' was cancelled.`, { plugin, cause: error })
+      const cause = error instanceof TaskBreach ? this.#broken(error, task) : causeOf(error)
+      throw new PlugbayError('TASK_FAILED', `Task '${task}' of plugin '${plugin}' failed: ${reasonOf(cause)}`, { plugin, cause })
+    }
+  }
+
+  /** A thread has booted; it gets its first task after this. What a task without a gate posts to its parent comes here, too. */
+  #greeted(greeting: TaskGreeting | null): void {
+    const worker = this.#piscina.threads.find(({ threadId }) => threadId === greeting?.threadId)
+    if (worker === undefined || greeting === null || this.#threads.has(greeting.threadId)) return
+    const { threadId } = greeting
+    this.#threads.set(threadId, new TaskThread(worker, greeting, this.#owner.memory, this.#owner))
+    worker.once('exit', () => this.#threads.delete(threadId))
+  }
+
+  /** Returns what it tells. `task`: that the thread ran, if it did. */
+  #broken({ breach }: TaskBreach, task?: string): PlugbayError {
+    const { source, generation } = this.#owner
+    const error = taskLimitError(source.name, generation, task, breach)
+    this.#owner.fault(error)
+    return error
+  }
+
+  /** A thread has ended, and there is no run to be told. */
+  #lost(error: unknown): void {
+    const plugin = this.#owner.source.name
+    if (error instanceof TaskBreach) this.#broken(error)
+    else {
+      const why = `A thread for tasks of plugin '${plugin}' ended while it ran none: ${reasonOf(error)}`
+      this.#owner.fault(new PlugbayError('TASK_FAILED', why, { plugin, cause: error }))
+    }
+    // If it did not come up, another would not either: what waits for one fails.
+    if (this.#piscina.threads.length === 0) void this.#piscina.destroy()
+  }
+
+  /** Ends all that runs. Resolves when the threads are gone, or after 2 s. */
+  async close(): Promise<void> {
+    const gone = this.#piscina.destroy()
+    // Those that end by a cancelled run are not the pool's any more.
+    await Promise.all([outlasts(gone), ...[...this.#threads.values()].map((thread) => thread.ended())])
+  }
+}
+
+/** What the guest throws is told as plain data. */
+const causeOf = (error: unknown): Error => (error instanceof Error ? error : fromWire(error as WireError))

@@ -1,0 +1,89 @@
+/** The guest's end of a thread that runs tasks: piscina's worker loads it as it boots, and runs each task of the plugin through it. */
+import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads'
+import { Denials } from '../../denials.js'
+import { toWire } from '../../errors.js'
+import { importable, importCheck } from '../builtin-modules.js'
+import { denyFor } from '../denial.js'
+import { LogBudget } from '../log-budget.js'
+import type { LogLevel } from '../protocol.js'
+import { newCells } from '../pulse.js'
+import type { TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
+import { captureConsole } from './console.js'
+import { checkUrl, fileCheck } from './file-doors.js'
+import { closeGate } from './gate.js'
+import { startHeart } from './heartbeat.js'
+import { protect } from './lock.js'
+import { prepareModules } from './module-hooks.js'
+
+type Task = (input: unknown) => unknown
+
+const { name, root, grants, pluginModule } = workerData as TaskIdentity
+const pulse = new MessageChannel()
+const wire = new MessageChannel()
+const cells = newCells()
+
+const tell = (notice: TaskNotice): void => wire.port1.postMessage(notice)
+const budget = new LogBudget(1, (message) => tell(['log', 'warn', message]))
+const output = (level: LogLevel, text: string): void => {
+  if (budget.takes(text.length)) tell(['log', level, text])
+}
+/** For the audit, at a bearable rate. */
+const denials = new Denials((resource, action, unsaid) => tell(['denied', resource, action, unsaid + 1]))
+const denied = (resource: string, action: string): void => {
+  try {
+    denials.add(resource, action)
+  } catch {
+    // A task has broken what this takes: it is refused all the same.
+  }
+}
+
+let closed = false
+
+/** At the first task: before, piscina's worker has yet to say on the thread's own port that it is ready. */
+const close = (): void => {
+  const request = { name, pluginModule, needsHooks: false }
+  if (grants === undefined) return prepareModules(request)
+  const deny = denyFor(name, denied)
+  const checkFile = fileCheck(grants, [root, dirname(fileURLToPath(pluginModule))], deny)
+  const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
+  prepareModules(request, checkImport)
+  closeGate({ grants, deny, checkImport, checkFile, output })
+  // What piscina's worker takes from the realm at each run: changed, it would be handed the runs of others.
+  protect(Map.prototype)
+  protect(Atomics)
+  for (const module of Object.values(createRequire(import.meta.url).cache)) Object.freeze(module?.exports)
+}
+
+const tasks = new Map<string, Task>()
+
+const taskOf = async (file: string): Promise<Task> => {
+  const known = tasks.get(file)
+  if (known) return known
+  const { default: exported } = (await import(file)) as { default?: unknown }
+  // A CommonJS module that was made from an ES module has its default export in there.
+  const task = typeof exported === 'object' && exported !== null && 'default' in exported ? exported.default : exported
+  if (typeof task !== 'function') throw new TypeError(`${fileURLToPath(file)} has no function as its default export.`)
+  tasks.set(file, task as Task)
+  return task as Task
+}
+
+/** What piscina's worker calls, and whose result it clones or moves. Rejects with a WireError: a clone of an error would lose its code and its plugin. */
+export const runTask = async ({ file, input }: TaskRun): Promise<unknown> => {
+  try {
+    if (!closed) close()
+    closed = true
+    const task = await taskOf(file)
+    return await task(input)
+  } catch (error) {
+    throw toWire(error) // oxlint-disable-line typescript/only-throw-error
+  }
+}
+
+process.setSourceMapsEnabled(true)
+startHeart({ cells, port: pulse.port1 })
+captureConsole(output)
+const greeting: TaskGreeting = { threadId, cells, asks: pulse.port2, wire: wire.port2 }
+parentPort?.postMessage(greeting, [pulse.port2, wire.port2])
