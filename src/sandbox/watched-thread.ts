@@ -24,6 +24,8 @@ const SAMPLE_AFTER = 2
 const DOUBT = 40
 /** The part of a time that a thread must have had of a processor to be suspected or blamed for it, if it asks for one. */
 const HAD = 0.6
+/** The part of a processor that a blocked thread does not take. */
+const COMPUTING = 0.1
 /** Memory past the limit that may be garbage: the thread has so long to collect it, in ms … */
 const COLLECT_WITHIN = 250
 /** … as long as there is not more of it than this, in MB, or than the limit once more. */
@@ -154,7 +156,8 @@ export class WatchedThread implements Watched {
     const cpu = threadCpu(this.#tid)
     if (cpu === undefined || this.#cpuAtDoubt === undefined) return 'unknown'
     const share = (cpu.ms - this.#cpuAtDoubt.ms) / (performance.now() - this.#cpuAtDoubt.at)
-    const computes = cpu.runnable || share > 0.5
+    // It may wait for a processor, or for the threads that collect its garbage, just now.
+    const computes = cpu.runnable || share > COMPUTING
     if (!this.#answersFromOutside) return computes ? 'computing' : 'blocked or waiting'
     // On a busy machine it may take a while to get to it.
     const answers = this.#askedSampleAt === undefined || at - this.#askedSampleAt < Math.max(DOUBT, this.limits.hang / 2)
