@@ -18,6 +18,8 @@ export interface PluginSubscribeOptions<E> {
   signal?: AbortSignal
   /** How many events may wait before their publishers have to; default: the plugin's `limits.queue`. */
   capacity?: number
+  /** What happens when the queue is full; default and only policy so far: `block`, the publishers wait. */
+  policy?: 'block'
   /** How many events may be in the handler's hands at a time when it returns promises; default 1: one after the other. */
   concurrency?: number
 }
@@ -37,7 +39,7 @@ export interface PluginBus {
    * Rejects with TOPIC_INVALID, PERMISSION_DENIED, PAYLOAD_NOT_CLONEABLE or PUBLISH_OVERRUN.
    */
   publish<const Name extends string>(topic: Name, data?: DataOf<Name>): Promise<void>
-  /** Subscribes to a pattern: `*` is one segment, `**` any number. Without a handler: `for await (const event of subscription)`. Throws PATTERN_INVALID or PERMISSION_DENIED. */
+  /** Subscribes to a pattern: `*` is one segment, `**` any number. Without a handler: `for await (const event of subscription)`. Throws PATTERN_INVALID, SUBSCRIPTION_OPTIONS or PERMISSION_DENIED. */
   subscribe<const Pattern extends string>(
     pattern: Pattern,
     handler: (event: EventOf<Pattern>) => unknown,

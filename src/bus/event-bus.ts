@@ -1,5 +1,8 @@
 /** The event bus: who publishes on a topic reaches whoever subscribed to a pattern that matches it. */
 import { PlugbayError, toWire } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import { readSubscriber } from '../subscribe-options.js'
+import { assertPattern } from '../topic.js'
 import { MAX_WAITING } from './bounded-queue.js'
 import { type Envelope, Event, type EventHead, Stamp } from './event.js'
 import { type FailureListener, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'
@@ -24,12 +27,6 @@ export interface EventBusOptions {
 export interface PublishOptions {
   /** Default: the bus's own. */
   source?: string | undefined
-}
-
-/** What a subscriber may ask for, and on whose behalf. */
-export interface BusSubscribeOptions<E extends Event = Event> extends SubscribeOptions<E> {
-  /** The plugin that subscribes. Default: the bus's own source. */
-  owner?: string | undefined
 }
 
 export interface EventBusStats {
@@ -147,17 +144,14 @@ export class EventBus {
   subscribe<const Pattern extends string>(
     pattern: Pattern,
     handler: (event: EventOf<Pattern>) => unknown,
-    options?: BusSubscribeOptions<EventOf<Pattern>>,
+    options?: SubscribeOptions<EventOf<Pattern>>,
   ): Subscription<EventOf<Pattern>>
-  subscribe<const Pattern extends string>(pattern: Pattern, options?: BusSubscribeOptions<EventOf<Pattern>>): Subscription<EventOf<Pattern>>
-  subscribe(
-    pattern: string,
-    second?: ((event: never) => unknown) | BusSubscribeOptions<never>,
-    third?: BusSubscribeOptions<never>,
-  ): Subscription<never> {
-    const handler = typeof second === 'function' ? second : undefined
-    const { owner = this.source, ...options } = (typeof second === 'function' ? third : second) ?? {}
-    const subscription = new Subscription<never>({ ...options, id: `s${(++this.#lastId).toString(36)}`, pattern, owner, handler })
+  subscribe<const Pattern extends string>(pattern: Pattern, options?: SubscribeOptions<EventOf<Pattern>>): Subscription<EventOf<Pattern>>
+  subscribe(pattern: string, ...given: readonly unknown[]): Subscription<never> {
+    assertPattern(pattern)
+    const { handler, options } = readSubscriber<(event: never) => unknown, SubscribeOptions<never>>(pattern, given, didYouMean)
+    const id = `s${(++this.#lastId).toString(36)}`
+    const subscription = new Subscription<never>({ ...options, id, pattern, owner: this.source, handler })
     this.attach(subscription)
     return subscription
   }

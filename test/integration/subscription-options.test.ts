@@ -166,6 +166,7 @@ it.each([
   ['{ once: "yes" }', 'once'],
   ['{ signal: {} }', 'signal'],
   ['{ filtre: () => true }', 'It takes capacity'],
+  ['5', 'options that are number'],
 ])('options that are not valid are refused where they are given, and the plugin goes on: %s', async (options, text) => {
   const { kernel, faults } = await startedWith({
     p: pluginCode({
@@ -186,6 +187,24 @@ it.each([
   expect(stateOf(kernel, 'p')).toBe('running')
   expect(faults).toEqual([])
 })
+
+it.each(['5', 'undefined', 'null', '{ once: true }, () => {}'])(
+  'a handler of a plugin that is no function is refused where it is given, and holds no publisher back: %s',
+  async (given) => {
+    const { kernel } = await startedWith({
+      p: pluginCode({
+        start: `
+          try { ctx.bus.subscribe('in', ${given}) } catch ({ code, message }) { this.got = { code, message } }
+          ctx.bus.subscribe('tell', () => ctx.bus.publish('out', this.got))`,
+      }),
+    })
+    const out = collect(kernel, 'out')
+    await kernel.bus.publish('tell')
+    await eventually(() => expect(out).toHaveLength(1))
+    expect(out[0]?.data).toMatchObject({ code: 'SUBSCRIPTION_OPTIONS', message: expect.stringContaining('Give a function of the event') })
+    expect(kernel.bus.subscriptionsOf('p').map(({ pattern }) => pattern)).toEqual(['tell'])
+  },
+)
 
 it.each([
   ['a pattern that is not valid', 'ctx.bus.subscribe("user..login", () => {})', 'PATTERN_INVALID'],

@@ -1,6 +1,6 @@
 /** A plugin's own end of the bus: publishing within a window, and subscriptions whose handlers run here. */
 import { PlugbayError, toWire } from '../../errors.js'
-import { assertSubscribeOptions } from '../../subscribe-options.js'
+import { assertSubscribeOptions, readSubscriber } from '../../subscribe-options.js'
 import { assertPattern, assertTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
 import { overLimit } from '../over-limit.js'
@@ -153,30 +153,26 @@ export class GuestBus {
     }
   }
 
-  subscribe(
-    pattern: string,
-    handlerOrOptions?: GuestHandler | GuestSubscribeOptions,
-    options: GuestSubscribeOptions = {},
-  ): GuestSubscription {
+  /** Takes a handler and options, or options alone. Throws PATTERN_INVALID, SUBSCRIPTION_OPTIONS, PERMISSION_DENIED or PLUGIN_LIMIT. */
+  subscribe(pattern: string, ...given: readonly unknown[]): GuestSubscription {
     assertPattern(pattern)
     this.#permissions.assertSubscribe(pattern)
-    const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined
-    const chosen = (typeof handlerOrOptions === 'object' ? handlerOrOptions : undefined) ?? options
-    assertSubscribeOptions(chosen, pattern)
+    const { handler, options } = readSubscriber<GuestHandler, GuestSubscribeOptions>(pattern, given)
+    assertSubscribeOptions(options, pattern)
     const most = this.#maxSubscriptions
     if (this.#subscriptions.size >= most) {
       const mend = 'Unsubscribe what it no longer needs, subscribe to a pattern with wildcards, or raise the limit.'
       throw overLimit(this.#plugin, `subscribe to '${pattern}'`, 'limits.subscriptions', most, `has ${most} subscriptions already`, mend)
     }
     const number = ++this.#lastSubscription
-    const subscription = new GuestSubscription(this.#conversation, number, pattern, handler, chosen, (ended) => {
+    const subscription = new GuestSubscription(this.#conversation, number, pattern, handler, options, (ended) => {
       this.#subscriptions.delete(number)
       const finished = ended.drain().then(() => void this.#finishing.delete(finished))
       this.#finishing.add(finished)
     })
-    if (chosen.signal?.aborted) return subscription
+    if (options.signal?.aborted) return subscription
     this.#subscriptions.set(number, subscription)
-    this.#conversation.notify('subscribe', [number, pattern, chosen.capacity ?? null])
+    this.#conversation.notify('subscribe', [number, pattern, options.capacity ?? null])
     return subscription
   }
 
