@@ -5,7 +5,7 @@ export const ERROR_CODES = {
   // manifest, options, configuration
   MANIFEST_INVALID: 'A plugin.json is not valid JSON or breaks the manifest schema.',
   MANIFEST_MISSING: 'A plugin folder has neither a plugin.json nor an entry module.',
-  OPTIONS_INVALID: 'The options given to createKernel, or the configuration file, break the options schema.',
+  OPTIONS_INVALID: 'The options or arguments given to createKernel or another function, or the configuration file, are not valid.',
   CONFIG_INVALID: "A plugin's configuration breaks the schema its manifest declares.",
   CONFIG_ENV_MISSING: 'A configuration refers to an environment variable that is not set and has no default.',
   PATH_OUTSIDE_PLUGIN: 'A manifest names a file outside its plugin folder.',

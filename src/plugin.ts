@@ -59,7 +59,7 @@ export interface PluginServices {
   provide(name: string, service: object, options?: { version?: string }): Promise<{ withdraw(): Promise<void> }>
   /** Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with SERVICE_UNKNOWN or PERMISSION_DENIED. */
   use<Name extends (keyof Services & string) | (string & {})>(name: Name, options?: ServiceUseOptions): Promise<RemoteOf<Name>>
-  /** Tells of every change of a service. */
+  /** Tells of every change of a service. Rejects with OPTIONS_INVALID for a listener that is no function. */
   watch(
     name: string,
     listener: (change: { change: 'provided' | 'withdrawn' | 'replaced'; version: string }) => unknown,

@@ -1,4 +1,5 @@
 /** The check of what a subscriber asks for: the bus makes it, and so does a plugin's end of the bus, where the mistake is. */
+import { isObject, kindOf } from './arguments.js'
 import { PlugbayError } from './errors.js'
 
 const OPTION_NAMES = ['capacity', 'concurrency', 'policy', 'filter', 'once', 'signal']
@@ -19,8 +20,6 @@ const refuse = (pattern: string, what: string): never => {
   throw new PlugbayError('SUBSCRIPTION_OPTIONS', `The subscription to '${pattern}' ${what}`, { details: { pattern } })
 }
 
-const kindOf = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value)
-
 /**
  * Tells apart what was given to `subscribe` after the pattern: a handler and options, or options alone. Throws `SUBSCRIPTION_OPTIONS` for what is
  * neither, above all for a handler that is no function: nobody would read the events of that subscription, and its publishers would wait for ever.
@@ -33,11 +32,11 @@ export const readSubscriber = <Handler, Options extends object>(
   const [first, second] = given
   if (given.length === 0) return { handler: undefined, options: {} }
   const handled = typeof first === 'function'
-  if (!handled && (typeof first !== 'object' || first === null || Array.isArray(first) || second !== undefined))
+  if (!handled && (!isObject(first) || second !== undefined))
     refuse(pattern, `has a handler that is ${kindOf(first)}. Give a function of the event, or leave it out to iterate the subscription.`)
   const options = handled ? second : first
   if (options === undefined) return { handler: first as Handler, options: {} }
-  if (typeof options !== 'object' || options === null || Array.isArray(options))
+  if (!isObject(options))
     return refuse(pattern, `has options that are ${kindOf(options)}. Give an object with any of ${OPTION_NAMES.join(', ')}.`)
   for (const key of Object.keys(options)) {
     if (!OPTION_NAMES.includes(key))

@@ -1,5 +1,6 @@
 /** The kernel's own seat among the services: what its embedder provides and uses. */
 import type { MessagePort } from 'node:worker_threads'
+import { assertFunction } from '../arguments.js'
 import type { ServiceChange, ServiceRegistry } from '../bus/service-registry.js'
 import type { RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
@@ -64,8 +65,9 @@ export class KernelServices implements ServiceConsumer {
     return { withdraw: () => void withdraw() }
   }
 
-  /** Tells of every change of a service. Returns the undo. */
+  /** Tells of every change of a service. Returns the undo. Throws OPTIONS_INVALID for a listener that is no function. */
   watch(name: string, listener: (change: { change: ServiceChange['kind']; version: string; provider: string }) => unknown): () => void {
+    assertFunction(listener, `kernel.services.watch('${name}')`, 'the change')
     const stop = this.#scope.own(
       `watch of service ${name}`,
       this.#registry.watch(name, ({ kind, record }) => listener({ change: kind, version: record.version, provider: record.provider })),

@@ -335,7 +335,7 @@ export class Kernel implements AsyncDisposable {
     }
   }
 
-  /** Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. */
+  /** Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. Throws OPTIONS_INVALID for another event, or a listener that is no function. */
   on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown): () => void {
     return this.#announcer.on(event, listener)
   }

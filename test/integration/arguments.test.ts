@@ -1,0 +1,48 @@
+import { createKernel } from 'plugbay'
+import { expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { collect, pluginCode, startedWith } from '../support/plugin-folder.js'
+import { thrown } from '../support/thrown.js'
+
+/** As plain JavaScript calls it. */
+const untyped = (value: unknown): any => value
+
+it.each<[string, unknown[], RegExp]>([
+  ['a listener that is no function', ['plugin:state', 5], /kernel\.on\('plugin:state'\) was given a listener that is number/],
+  ['a misspelt event', ['plugin:stat', () => {}], /knows no event 'plugin:stat'\. Did you mean 'plugin:state'\? There are: plugin:state, /],
+  ['an event of every object', ['constructor', () => {}], /knows no event 'constructor'/],
+])('kernel.on refuses %s', async (_, given, says) => {
+  const kernel = await createKernel()
+  expect(await thrown(() => untyped(kernel).on(...given))).toMatchObject({
+    code: 'OPTIONS_INVALID',
+    message: expect.stringMatching(says),
+  })
+})
+
+it('kernel.services.watch refuses a listener that is no function', async () => {
+  const kernel = await createKernel()
+  expect(await thrown(() => untyped(kernel.services).watch('s1', 5))).toMatchObject({
+    code: 'OPTIONS_INVALID',
+    message: expect.stringContaining("kernel.services.watch('s1') was given a listener that is number"),
+  })
+})
+
+it("a plugin's services.watch refuses a listener that is no function, and the plugin stops as well as ever", async () => {
+  const { kernel, lines } = await startedWith({
+    p: pluginCode({
+      start: `
+        await ctx.services.watch('s1', 5).catch(({ code, message }) => { this.got = { code, message } })
+        ctx.bus.subscribe('tell', () => ctx.bus.publish('out', this.got))`,
+    }),
+  })
+  const out = collect(kernel, 'out')
+  await kernel.bus.publish('tell')
+  await eventually(() => expect(out).toHaveLength(1))
+  expect(out[0]?.data).toEqual({
+    code: 'OPTIONS_INVALID',
+    message: "services.watch('s1') of plugin 'p' was given a listener that is number. Give a function of the change.",
+  })
+  await kernel.services.provide('s1', { a: () => 1 })
+  await kernel.stop()
+  expect(lines.filter(({ message }) => message.includes('Left behind'))).toEqual([])
+})
