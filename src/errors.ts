@@ -9,7 +9,7 @@ export const ERROR_CODES = {
   CONFIG_INVALID: "A plugin's configuration breaks the schema its manifest declares.",
   CONFIG_ENV_MISSING: 'A configuration refers to an environment variable that is not set and has no default.',
   PATH_OUTSIDE_PLUGIN: 'A manifest names a file outside its plugin folder.',
-  PLUGIN_DUPLICATE: 'Two plugins have the same name.',
+  PLUGIN_DUPLICATE: "Two plugins have the same name, or a plugin has the kernel's.",
   PLUGIN_UNKNOWN: 'No plugin has that name.',
   // dependencies
   DEPENDENCY_MISSING: 'A required dependency is not there, or not in the range that is needed.',

@@ -161,7 +161,7 @@ const strangersIn = (field: 'config' | 'grants' | 'isolation', names: readonly s
  */
 export const readProject = async (folder: string, place: PlaceOptions): Promise<Project> => {
   const options = resolveOptions(await readOptions(folder, place))
-  const { found, faults } = discover(options.plugins, options.base)
+  const { found, faults } = discover(options.plugins, options.base, options.name)
   const planned = plan(found.map(({ manifest }) => manifest))
   const unfit = await faultsOf(
     found.filter(({ name }) => planned.order.includes(name)),

@@ -40,7 +40,10 @@ const KERNEL_EVENTS: Record<keyof KernelEvents, true> = {
 const assertEvent = (event: string): void => {
   if (Object.hasOwn(KERNEL_EVENTS, event)) return
   const names = Object.keys(KERNEL_EVENTS)
-  throw argumentInvalid('kernel.on()', `knows no event '${String(event)}'.${didYouMean(String(event), names)} There are: ${names.join(', ')}.`)
+  throw argumentInvalid(
+    'kernel.on()',
+    `knows no event '${String(event)}'.${didYouMean(String(event), names)} There are: ${names.join(', ')}.`,
+  )
 }
 
 // mitt declares a default export that nodenext does not see as callable.

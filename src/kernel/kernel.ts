@@ -85,7 +85,7 @@ export class Kernel implements AsyncDisposable {
     )
     this.bus = plane.bus
     this.services = new KernelServices(options.name, plane, this.#scope)
-    this.#roster = new Roster(options.defaults, (name, generation, transition) =>
+    this.#roster = new Roster(options, (name, generation, transition) =>
       this.#announcer.tell('plugin:state', { name, generation, ...transition }),
     )
     this.#audit =
@@ -158,7 +158,7 @@ export class Kernel implements AsyncDisposable {
     if (this.#learning)
       this.log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
-    const { found, faults } = discover(this.#options.plugins, this.#options.base)
+    const { found, faults } = discover(this.#options.plugins, this.#options.base, this.#options.name)
     for (const { path, error } of faults) this.log.error({ err: error, path }, error.message)
     for (const source of found) this.#roster.add(source)
     for (const name of this.#inspections.keys()) this.#roster.find(name)
