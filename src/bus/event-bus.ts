@@ -92,7 +92,7 @@ export class EventBus {
 
   /**
    * Publishes an event. Resolves when every subscriber has it in its hands or within its queue's capacity: wait for it before
-   * publishing more. Never throws; rejects with `TOPIC_INVALID`, with what `seal` throws, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
+   * publishing more. Never throws; rejects with `TOPIC_INVALID`, with `KERNEL_STATE` once the kernel has stopped, with what `seal` throws, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
    * waiting that no more can be taken, in which case nobody got the event.
    */
   publish<const Name extends string>(type: Name, ...rest: PublishArguments<Name, PublishOptions>): Promise<void>
@@ -139,7 +139,7 @@ export class EventBus {
 
   /**
    * Subscribes a handler to a pattern; without a handler, the subscription is iterated with `for await`.
-   * Throws `PATTERN_INVALID` or `SUBSCRIPTION_OPTIONS`.
+   * Throws `PATTERN_INVALID` or `SUBSCRIPTION_OPTIONS`, and `KERNEL_STATE` once the kernel has stopped.
    */
   subscribe<const Pattern extends string>(
     pattern: Pattern,
@@ -177,6 +177,11 @@ export class EventBus {
     this.#subscriptions.delete(subscription)
     this.#sealed.delete(subscription)
     this.#anySealed = this.#sealed.size > 0
+  }
+
+  /** From now on `publish` rejects and `subscribe` throws with what this gives. What is queued is still handled. */
+  close(refusal: () => PlugbayError): void {
+    this.#trie.close(refusal)
   }
 
   /** The subscriptions of one owner. */

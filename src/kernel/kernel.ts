@@ -211,7 +211,8 @@ export class Kernel implements AsyncDisposable {
     await this.#hotReload?.close()
     const left = await this.#reconciler.stopAll('the kernel stops')
     for (const label of left) this.log.warn({}, `Left behind: ${label}`)
-    await this.#scope.close()
+    await this.#scope.close(stopped())
+    this.bus.close(stopped)
     await this.#standby.close()
     for (const inspection of this.#inspections.values()) inspection.close()
     this.#lifecycle.move('stopped')
@@ -382,3 +383,6 @@ export class Kernel implements AsyncDisposable {
     return infoOf(instance, placementOf(source, this.#options, instance.demotion.active), granted.permissions)
   }
 }
+
+const stopped = (): PlugbayError =>
+  new PlugbayError('KERNEL_STATE', 'The kernel has stopped: it has no events and no services any more. Make a new one with createKernel().')
