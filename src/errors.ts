@@ -39,6 +39,7 @@ export const ERROR_CODES = {
   PAYLOAD_NOT_CLONEABLE: 'A value cannot cross a thread: it holds a function, a socket or the like.',
   PUBLISH_OVERRUN: 'A publisher did not wait for its publishes and went past its window.',
   SUBSCRIPTION_OPTIONS: 'The options of a subscription are not valid.',
+  HANDLER_FAILED: 'A handler or a filter of a subscription threw. The event counts as handled, and the next one comes.',
   // services
   SERVICE_NAME_INVALID: "A service's name or version is not valid.",
   SERVICE_DUPLICATE: 'A service of that name and version is already provided.',

@@ -14,6 +14,7 @@ import { tooLarge } from '../sandbox/unsendable.js'
 import type { Scope } from '../scope.js'
 import { assertPattern, assertTopic } from '../topic.js'
 import { FileAccess } from './file-access.js'
+import { handlerFailed } from './handler-failed.js'
 import { NetAccess } from './net-access.js'
 import { Offers } from './offers.js'
 import type { EffectiveLimits } from './options.js'
@@ -260,6 +261,10 @@ export class Gateway implements Party, ServiceConsumer {
       inFlight: this.#options.inFlight,
       conversation,
       ids: this.#plane.stamp.ids,
+      failed: (topic, error) => {
+        const [fields, message] = handlerFailed(`plugin '${this.name}'`, topic, pattern, error)
+        this.#options.log('error', message, fields)
+      },
     })
     this.#subscriptions.set(number, own)
     own.release = this.#scope.own(`subscription to ${pattern}`, () => {

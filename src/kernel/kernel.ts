@@ -14,6 +14,7 @@ import { Configurations } from './configurations.js'
 import { discover } from './discovery.js'
 import { type Explanation, explain } from './explain.js'
 import { GenerationFactory } from './generation-factory.js'
+import { handlerFailed } from './handler-failed.js'
 import type { HotReload } from './hot-reload.js'
 import type { Inspection, InspectOptions } from './inspection.js'
 import { bootReportOf, infoOf, type PluginInfo, type PluginTraffic, trafficOf } from './inventory.js'
@@ -80,9 +81,10 @@ export class Kernel implements AsyncDisposable {
     this.#options = options
     this.#learning = learning
     this.log = options.logger ?? readableLogger(options.logLevel)
-    const plane = makePlane(options.name, ({ owner, pattern }, { type }, error) =>
-      this.log.error({ plugin: owner, topic: type, pattern, err: error }, `A handler of '${owner}' failed.`),
-    )
+    const plane = makePlane(options.name, ({ owner, pattern }, { type }, error) => {
+      // A plugin's generation tells of its own.
+      if (owner === options.name) this.log.error(...handlerFailed('the application', type, pattern, error))
+    })
     this.bus = plane.bus
     this.services = new KernelServices(options.name, plane, this.#scope)
     this.#roster = new Roster(options, (name, generation, transition) =>
