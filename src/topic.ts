@@ -88,6 +88,18 @@ export function assertTopic(topic: unknown): asserts topic is string {
   if (!valid(topic, TOPIC)) refuse('TOPIC_INVALID', 'The topic', topic)
 }
 
+/** Checks a topic that a plugin publishes on: only the kernel speaks under `kernel.`. Throws `TOPIC_INVALID`. */
+export function assertPluginTopic(topic: unknown, plugin: string): asserts topic is string {
+  assertTopic(topic)
+  if (topic === 'kernel' || topic.startsWith('kernel.')) {
+    throw new PlugbayError(
+      'TOPIC_INVALID',
+      `Plugin '${plugin}' may not publish '${topic}': topics under 'kernel.' are the kernel's own. Choose another first segment.`,
+      { plugin, details: { value: topic, position: 0 } },
+    )
+  }
+}
+
 /** Checks a pattern: as a topic, with `*` and `**` allowed as whole segments. Throws `PATTERN_INVALID` saying what, where and what to do. */
 export function assertPattern(pattern: unknown): asserts pattern is string {
   if (!valid(pattern, PATTERN)) refuse('PATTERN_INVALID', 'The pattern', pattern)

@@ -1,7 +1,7 @@
 /** A plugin's own end of the bus: publishing within a window, and subscriptions whose handlers run here. */
 import { PlugbayError, toWire } from '../../errors.js'
 import { assertSubscribeOptions, readSubscriber } from '../../subscribe-options.js'
-import { assertPattern, assertTopic } from '../../topic.js'
+import { assertPattern, assertPluginTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
 import { overLimit } from '../over-limit.js'
 import { beat } from '../pulse.js'
@@ -89,7 +89,7 @@ export class GuestBus {
     try {
       // What is published goes on for a while: the same topic is not looked at twice.
       if (topic !== this.#topic[0]) {
-        assertTopic(topic)
+        assertPluginTopic(topic, this.#plugin)
         this.#permissions.assertPublish(topic)
         this.#topic = [topic]
       }
