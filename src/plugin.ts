@@ -107,7 +107,7 @@ export interface PluginContext<Config = any> {
   readonly permissions: {
     /**
      * Whether the plugin may do that on all that the resource names, in the words of the manifest: `has('bus:user.*', 'subscribe')`,
-     * `has('service:users', 'call:findById')`, `has('fs:data', 'write')`. False for what is no resource or action.
+     * `has('service:users', 'call:findById')`, `has('fs:data', 'write')`. Throws OPTIONS_INVALID for what is no resource or action.
      */
     has(resource: string, action: string): boolean
   }

@@ -1,4 +1,5 @@
 /** The event bus: who publishes on a topic reaches whoever subscribed to a pattern that matches it. */
+import { argumentInvalid, isObject, kindOf } from '../arguments.js'
 import { PlugbayError, toWire } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { readSubscriber } from '../subscribe-options.js'
@@ -92,13 +93,14 @@ export class EventBus {
 
   /**
    * Publishes an event. Resolves when every subscriber has it in its hands or within its queue's capacity: wait for it before
-   * publishing more. Never throws; rejects with `TOPIC_INVALID`, with `KERNEL_STATE` once the kernel has stopped, with what `seal` throws, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
+   * publishing more. Never throws; rejects with `TOPIC_INVALID`, `OPTIONS_INVALID`, with `KERNEL_STATE` once the kernel has stopped, with what `seal` throws, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
    * waiting that no more can be taken, in which case nobody got the event.
    */
   publish<const Name extends string>(type: Name, ...rest: PublishArguments<Name, PublishOptions>): Promise<void>
   publish(type: string, data?: unknown, options?: PublishOptions): Promise<void> {
     let subscriptions: readonly Subscription[]
     try {
+      if (options !== undefined) assertPublishOptions(options, type)
       subscriptions = this.#trie.match(type)
     } catch (error) {
       return Promise.reject(error)
@@ -268,6 +270,21 @@ export class EventBus {
     // Nobody waits for this publish, and it may be refused when its listener overruns.
     this.publish(HANDLER_FAILED as string, data).catch(() => {})
   }
+}
+
+const PUBLISH_OPTIONS = ['source']
+
+const assertPublishOptions = (options: unknown, topic: unknown): void => {
+  const refuse = (what: string): never => {
+    throw argumentInvalid(`publish('${String(topic)}')`, what)
+  }
+  if (!isObject(options)) return refuse(`was given options that are ${kindOf(options)}. Give an object such as { source: 'shop' }.`)
+  for (const name of Object.keys(options))
+    if (!PUBLISH_OPTIONS.includes(name))
+      refuse(`has no option '${name}'.${didYouMean(name, PUBLISH_OPTIONS)} It takes ${PUBLISH_OPTIONS.join(', ')}.`)
+  const { source } = options as PublishOptions
+  if (source === undefined || (typeof source === 'string' && source !== '')) return
+  refuse(`was given a source that is ${source === '' ? 'empty' : kindOf(source)}. Give a name, or leave it out.`)
 }
 
 const all = async (waits: readonly Promise<void>[]): Promise<void> => {

@@ -46,3 +46,29 @@ it("a plugin's services.watch refuses a listener that is no function, and the pl
   await kernel.stop()
   expect(lines.filter(({ message }) => message.includes('Left behind'))).toEqual([])
 })
+
+it.each([
+  ["'bus:in', 'publsh'", "asks for 'publsh', which is no action on 'bus'. There are: publish, subscribe, *."],
+  ["'buss:in', 'publish'", "asks for 'buss', which is no kind of resource. There are: bus, service, "],
+  ["'constructor', 'publish'", "asks for 'constructor', which is no kind of resource"],
+  ["'bus:in'", 'was given undefined for the action'],
+  ["5, 'publish'", 'was given number for the resource'],
+])('permissions.has(%s) is no question that could be answered by yes or no', async (asked, says) => {
+  const { kernel } = await startedWith({
+    p: pluginCode({
+      start: `
+        let got = 'an answer'
+        try { ctx.permissions.has(${asked}) } catch ({ code, message }) { got = { code, message } }
+        const fine = [['bus:in', 'publish'], ['bus:in', '*'], ['service:s', 'call:a'], ['service:s', 'provide'], ['fs:data', 'write'], ['child', 'use']]
+        const answers = fine.map(([resource, action]) => ctx.permissions.has(resource, action))
+        ctx.bus.subscribe('tell', () => ctx.bus.publish('out', { got, answers }))`,
+    }),
+  })
+  const out = collect(kernel, 'out')
+  await kernel.bus.publish('tell')
+  await eventually(() => expect(out).toHaveLength(1))
+  expect(out[0]?.data).toEqual({
+    got: { code: 'OPTIONS_INVALID', message: expect.stringContaining(says) },
+    answers: Array(6).fill(expect.any(Boolean)),
+  })
+})

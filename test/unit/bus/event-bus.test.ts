@@ -119,6 +119,37 @@ describe('publish', () => {
   })
 })
 
+describe('publish options', () => {
+  it.each<[unknown, string]>([
+    [{ soruce: 'x' }, "has no option 'soruce'. Did you mean 'source'? It takes source."],
+    [{ source: 5 }, 'a source that is number'],
+    [{ source: '' }, 'a source that is empty'],
+    [null, 'options that are null'],
+    ['shop', 'options that are string'],
+  ])('%o are refused, whether anybody listens or not, and nobody gets the event', async (options, says) => {
+    const bus = aBus()
+    const seen: unknown[] = []
+    bus.subscribe('a.b', ({ data }) => void seen.push(data))
+    for (const topic of ['a.b', 'z'])
+      await expect(bus.publish(topic, 1, options as never)).rejects.toMatchObject({
+        code: 'OPTIONS_INVALID',
+        message: expect.stringContaining(says),
+      })
+    expect(seen).toEqual([])
+    expect(bus.stats().published).toBe(0)
+  })
+
+  it('name another source, or leave it at the own one', async () => {
+    const bus = aBus()
+    const sources: string[] = []
+    bus.subscribe('a', ({ source }) => void sources.push(source))
+    await bus.publish('a', 1, { source: 'shop' })
+    await bus.publish('a', 1, {})
+    await bus.publish('a', 1, { source: undefined })
+    expect(sources).toEqual(['shop', bus.source, bus.source])
+  })
+})
+
 describe('dispatch', () => {
   it('routes by the head, and opens an envelope only for who needs the event', () => {
     const bus = aBus()
