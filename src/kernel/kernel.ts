@@ -272,10 +272,16 @@ export class Kernel implements AsyncDisposable {
     return this.#act('unload', instance, by, () => this.#operations.unload(instance))
   }
 
-  /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. */
+  /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STATE for a disabled plugin. */
   async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
     this.#lifecycle.assertRunning('reload')
     const instance = this.#roster.find(name)
+    if (!instance.enabled)
+      throw new PlugbayError(
+        'PLUGIN_STATE',
+        `Plugin '${name}' is disabled: there is nothing to replace. Enable it with kernel.enable('${name}'), which starts it; reload it then if its manifest has changed.`,
+        { plugin: name },
+      )
     return this.#act('reload', instance, by, () => this.#operations.reload(instance, 'reload'))
   }
 
