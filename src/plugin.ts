@@ -16,7 +16,10 @@ export interface PluginSubscribeOptions<E> {
   once?: boolean
   /** Unsubscribes when aborted. */
   signal?: AbortSignal
-  /** How many events may wait before their publishers have to; default: the plugin's `limits.queue`. */
+  /**
+   * How many events may wait in the kernel's queue before their publishers have to; default: the plugin's `limits.queue`. Up to 1024 more
+   * are on their way to the handler, so publishers wait from `capacity` + 1024 events on.
+   */
   capacity?: number
   /** What happens when the queue is full; default and only policy so far: `block`, the publishers wait. */
   policy?: 'block'
