@@ -59,15 +59,13 @@ const faultOf = (text: unknown, wildcards: boolean): Fault => {
   return { what: 'is not valid', mend: "Join segments by dots, such as 'user.login'." }
 }
 
-const shown = (text: unknown): string => {
-  const plain = typeof text === 'string' ? text : String(typeof text === 'object' ? Object.prototype.toString.call(text) : text)
-  return `'${plain.length > 80 ? `${plain.slice(0, 77)}...` : plain}'`
-}
+/** What is no text is told of by its type alone. */
+const shown = (text: unknown): string => (typeof text !== 'string' ? '' : ` '${text.length > 80 ? `${text.slice(0, 77)}...` : text}'`)
 
 const refuse = (code: 'TOPIC_INVALID' | 'PATTERN_INVALID', noun: string, text: unknown): never => {
   const { at, what, mend } = faultOf(text, code === 'PATTERN_INVALID')
   const where = at === undefined ? '' : ` at position ${at}`
-  throw new PlugbayError(code, `${noun} ${shown(text)} ${what}${where}. ${mend}`, {
+  throw new PlugbayError(code, `${noun}${shown(text)} ${what}${where}. ${mend}`, {
     details: { value: typeof text === 'string' ? text : typeof text, ...(at === undefined ? {} : { position: at }) },
   })
 }

@@ -1,5 +1,6 @@
 /** The kernel: which plugins live, and the door to all they share. */
 import { resolve } from 'node:path'
+import { assertText } from '../arguments.js'
 import type { EventBus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
@@ -260,8 +261,9 @@ export class Kernel implements AsyncDisposable {
     return this.#roster.all.map((instance) => this.#info(instance)).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running. */
-  load(path: string, by?: Attribution): Promise<PluginInfo> {
+  /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running, or with OPTIONS_INVALID for what is no path. */
+  async load(path: string, by?: Attribution): Promise<PluginInfo> {
+    assertText(path, 'kernel.load()', 'the path of a plugin')
     const attribution = { reason: resolve(this.#options.base, path), ...by }
     return this.#act('load', undefined, attribution, async () => this.#info(await this.#operations.load(path)))
   }

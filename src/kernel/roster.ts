@@ -1,4 +1,5 @@
 /** The plugins that the kernel knows, running or not: one of each name. */
+import { assertText } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { kernelNameFault } from './kernel-names.js'
@@ -27,10 +28,11 @@ export class Roster {
     return [...this.#instances.values()]
   }
 
-  /** Throws PLUGIN_UNKNOWN. */
+  /** Throws PLUGIN_UNKNOWN, or OPTIONS_INVALID for what is no name. */
   find(name: string): PluginInstance {
     const instance = this.#instances.get(name)
     if (instance) return instance
+    assertText(name, 'The kernel', 'the name of a plugin')
     throw new PlugbayError('PLUGIN_UNKNOWN', `There is no plugin '${name}'.${didYouMean(name, this.#instances.keys())}`, { plugin: name })
   }
 
@@ -43,7 +45,9 @@ export class Roster {
     if (there) {
       throw new PlugbayError(
         'PLUGIN_DUPLICATE',
-        `A plugin named '${name}' is already loaded from ${there.source.path}; the one at ${path} was left out. Rename one, or unload the other first.`,
+        there.source.path === path
+          ? `Plugin '${name}' at ${path} is loaded already. To read it again, reload it with kernel.reload('${name}').`
+          : `A plugin named '${name}' is already loaded from ${there.source.path}; the one at ${path} was left out. Rename one, or unload the other first.`,
         { plugin: name, details: { paths: [there.source.path, path] } },
       )
     }

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { createKernel } from 'plugbay'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
@@ -71,4 +72,38 @@ it.each([
     got: { code: 'OPTIONS_INVALID', message: expect.stringContaining(says) },
     answers: Array(6).fill(expect.any(Boolean)),
   })
+})
+
+it.each(['load', 'unload', 'reload', 'enable', 'disable', 'updateConfig', 'health'])('kernel.%s refuses what is no text', async (verb) => {
+  const { kernel } = await startedWith({ p: pluginCode({ start: '' }) })
+  for (const given of [5, undefined, null, ''])
+    expect(await thrown(() => untyped(kernel)[verb]?.(given))).toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringContaining(verb === 'load' ? 'the path of a plugin' : 'the name of a plugin'),
+    })
+})
+
+it('a plugin that is loaded twice from one path is said to be there already, and how to read it again', async () => {
+  const { kernel, folder } = await startedWith({ p: pluginCode({ start: '' }) })
+  await expect(kernel.load(join(folder, 'p'))).rejects.toMatchObject({
+    code: 'PLUGIN_DUPLICATE',
+    message: `Plugin 'p' at ${join(folder, 'p')} is loaded already. To read it again, reload it with kernel.reload('p').`,
+  })
+})
+
+it('what is wrong in options is told of one object', async () => {
+  await expect(createKernel({ plugin: './plugins' } as never)).rejects.toMatchObject({
+    message: expect.stringMatching(/^The options object is not valid: plugin: is not a known field\./),
+  })
+})
+
+it('only what the options say of a configuration is blamed on them', async () => {
+  const schema = { type: 'object', properties: { port: { type: 'integer' } } }
+  const { kernel } = await startedWith(
+    { p: { code: pluginCode({ start: '' }), manifest: { config: { schema } } } },
+    { config: { p: { port: 1 } } },
+  )
+  const error = await thrown(() => kernel.updateConfig('p', { port: 'x' }))
+  expect(error.code).toBe('CONFIG_INVALID')
+  expect(error.message).toContain("The configuration of plugin 'p' (what updateConfig was given) is not valid: port:")
 })
