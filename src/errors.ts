@@ -5,11 +5,11 @@ export const ERROR_CODES = {
   // manifest, options, configuration
   MANIFEST_INVALID: 'A plugin.json is not valid JSON or breaks the manifest schema.',
   MANIFEST_MISSING: 'A plugin folder has neither a plugin.json nor an entry module.',
-  OPTIONS_INVALID: 'The options given to createKernel, or the configuration file, break the options schema.',
+  OPTIONS_INVALID: 'The options or arguments given to createKernel or another function, or the configuration file, are not valid.',
   CONFIG_INVALID: "A plugin's configuration breaks the schema its manifest declares.",
   CONFIG_ENV_MISSING: 'A configuration refers to an environment variable that is not set and has no default.',
   PATH_OUTSIDE_PLUGIN: 'A manifest names a file outside its plugin folder.',
-  PLUGIN_DUPLICATE: 'Two plugins have the same name.',
+  PLUGIN_DUPLICATE: "Two plugins have the same name, or a plugin has the kernel's.",
   PLUGIN_UNKNOWN: 'No plugin has that name.',
   // dependencies
   DEPENDENCY_MISSING: 'A required dependency is not there, or not in the range that is needed.',
@@ -39,6 +39,7 @@ export const ERROR_CODES = {
   PAYLOAD_NOT_CLONEABLE: 'A value cannot cross a thread: it holds a function, a socket or the like.',
   PUBLISH_OVERRUN: 'A publisher did not wait for its publishes and went past its window.',
   SUBSCRIPTION_OPTIONS: 'The options of a subscription are not valid.',
+  HANDLER_FAILED: 'A handler or a filter of a subscription threw. The event counts as handled, and the next one comes.',
   // services
   SERVICE_NAME_INVALID: "A service's name or version is not valid.",
   SERVICE_DUPLICATE: 'A service of that name and version is already provided.',

@@ -16,8 +16,13 @@ export interface PluginSubscribeOptions<E> {
   once?: boolean
   /** Unsubscribes when aborted. */
   signal?: AbortSignal
-  /** How many events may wait before their publishers have to; default: the plugin's `limits.queue`. */
+  /**
+   * How many events may wait in the kernel's queue before their publishers have to; default: the plugin's `limits.queue`. Up to 1024 more
+   * are on their way to the handler, so publishers wait from `capacity` + 1024 events on.
+   */
   capacity?: number
+  /** What happens when the queue is full; default and only policy so far: `block`, the publishers wait. */
+  policy?: 'block'
   /** How many events may be in the handler's hands at a time when it returns promises; default 1: one after the other. */
   concurrency?: number
 }
@@ -37,7 +42,7 @@ export interface PluginBus {
    * Rejects with TOPIC_INVALID, PERMISSION_DENIED, PAYLOAD_NOT_CLONEABLE or PUBLISH_OVERRUN.
    */
   publish<const Name extends string>(topic: Name, data?: DataOf<Name>): Promise<void>
-  /** Subscribes to a pattern: `*` is one segment, `**` any number. Without a handler: `for await (const event of subscription)`. Throws PATTERN_INVALID or PERMISSION_DENIED. */
+  /** Subscribes to a pattern: `*` is one segment, `**` any number. Without a handler: `for await (const event of subscription)`. Throws PATTERN_INVALID, SUBSCRIPTION_OPTIONS or PERMISSION_DENIED. */
   subscribe<const Pattern extends string>(
     pattern: Pattern,
     handler: (event: EventOf<Pattern>) => unknown,
@@ -57,7 +62,7 @@ export interface PluginServices {
   provide(name: string, service: object, options?: { version?: string }): Promise<{ withdraw(): Promise<void> }>
   /** Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with SERVICE_UNKNOWN or PERMISSION_DENIED. */
   use<Name extends (keyof Services & string) | (string & {})>(name: Name, options?: ServiceUseOptions): Promise<RemoteOf<Name>>
-  /** Tells of every change of a service. */
+  /** Tells of every change of a service. Rejects with OPTIONS_INVALID for a listener that is no function. */
   watch(
     name: string,
     listener: (change: { change: 'provided' | 'withdrawn' | 'replaced'; version: string }) => unknown,
@@ -105,7 +110,7 @@ export interface PluginContext<Config = any> {
   readonly permissions: {
     /**
      * Whether the plugin may do that on all that the resource names, in the words of the manifest: `has('bus:user.*', 'subscribe')`,
-     * `has('service:users', 'call:findById')`, `has('fs:data', 'write')`. False for what is no resource or action.
+     * `has('service:users', 'call:findById')`, `has('fs:data', 'write')`. Throws OPTIONS_INVALID for what is no resource or action.
      */
     has(resource: string, action: string): boolean
   }

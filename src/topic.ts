@@ -59,15 +59,13 @@ const faultOf = (text: unknown, wildcards: boolean): Fault => {
   return { what: 'is not valid', mend: "Join segments by dots, such as 'user.login'." }
 }
 
-const shown = (text: unknown): string => {
-  const plain = typeof text === 'string' ? text : String(typeof text === 'object' ? Object.prototype.toString.call(text) : text)
-  return `'${plain.length > 80 ? `${plain.slice(0, 77)}...` : plain}'`
-}
+/** What is no text is told of by its type alone. */
+const shown = (text: unknown): string => (typeof text !== 'string' ? '' : ` '${text.length > 80 ? `${text.slice(0, 77)}...` : text}'`)
 
 const refuse = (code: 'TOPIC_INVALID' | 'PATTERN_INVALID', noun: string, text: unknown): never => {
   const { at, what, mend } = faultOf(text, code === 'PATTERN_INVALID')
   const where = at === undefined ? '' : ` at position ${at}`
-  throw new PlugbayError(code, `${noun} ${shown(text)} ${what}${where}. ${mend}`, {
+  throw new PlugbayError(code, `${noun}${shown(text)} ${what}${where}. ${mend}`, {
     details: { value: typeof text === 'string' ? text : typeof text, ...(at === undefined ? {} : { position: at }) },
   })
 }
@@ -86,6 +84,18 @@ const valid = (text: unknown, grammar: RegExp): boolean =>
 /** Checks a topic: one or more non-empty segments joined by dots, no wildcard. Throws `TOPIC_INVALID` saying what, where and what to do. */
 export function assertTopic(topic: unknown): asserts topic is string {
   if (!valid(topic, TOPIC)) refuse('TOPIC_INVALID', 'The topic', topic)
+}
+
+/** Checks a topic that a plugin publishes on: only the kernel speaks under `kernel.`. Throws `TOPIC_INVALID`. */
+export function assertPluginTopic(topic: unknown, plugin: string): asserts topic is string {
+  assertTopic(topic)
+  if (topic === 'kernel' || topic.startsWith('kernel.')) {
+    throw new PlugbayError(
+      'TOPIC_INVALID',
+      `Plugin '${plugin}' may not publish '${topic}': topics under 'kernel.' are the kernel's own. Choose another first segment.`,
+      { plugin, details: { value: topic, position: 0 } },
+    )
+  }
 }
 
 /** Checks a pattern: as a topic, with `*` and `**` allowed as whole segments. Throws `PATTERN_INVALID` saying what, where and what to do. */

@@ -1,5 +1,9 @@
 /** The event bus: who publishes on a topic reaches whoever subscribed to a pattern that matches it. */
+import { argumentInvalid, isObject, kindOf } from '../arguments.js'
 import { PlugbayError, toWire } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import { readSubscriber } from '../subscribe-options.js'
+import { assertPattern } from '../topic.js'
 import { MAX_WAITING } from './bounded-queue.js'
 import { type Envelope, Event, type EventHead, Stamp } from './event.js'
 import { type FailureListener, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'
@@ -24,12 +28,6 @@ export interface EventBusOptions {
 export interface PublishOptions {
   /** Default: the bus's own. */
   source?: string | undefined
-}
-
-/** What a subscriber may ask for, and on whose behalf. */
-export interface BusSubscribeOptions<E extends Event = Event> extends SubscribeOptions<E> {
-  /** The plugin that subscribes. Default: the bus's own source. */
-  owner?: string | undefined
 }
 
 export interface EventBusStats {
@@ -95,13 +93,14 @@ export class EventBus {
 
   /**
    * Publishes an event. Resolves when every subscriber has it in its hands or within its queue's capacity: wait for it before
-   * publishing more. Never throws; rejects with `TOPIC_INVALID`, with what `seal` throws, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
+   * publishing more. Never throws; rejects with `TOPIC_INVALID`, `OPTIONS_INVALID`, with `KERNEL_STATE` once the kernel has stopped, with what `seal` throws, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
    * waiting that no more can be taken, in which case nobody got the event.
    */
   publish<const Name extends string>(type: Name, ...rest: PublishArguments<Name, PublishOptions>): Promise<void>
   publish(type: string, data?: unknown, options?: PublishOptions): Promise<void> {
     let subscriptions: readonly Subscription[]
     try {
+      if (options !== undefined) assertPublishOptions(options, type)
       subscriptions = this.#trie.match(type)
     } catch (error) {
       return Promise.reject(error)
@@ -142,22 +141,19 @@ export class EventBus {
 
   /**
    * Subscribes a handler to a pattern; without a handler, the subscription is iterated with `for await`.
-   * Throws `PATTERN_INVALID` or `SUBSCRIPTION_OPTIONS`.
+   * Throws `PATTERN_INVALID` or `SUBSCRIPTION_OPTIONS`, and `KERNEL_STATE` once the kernel has stopped.
    */
   subscribe<const Pattern extends string>(
     pattern: Pattern,
     handler: (event: EventOf<Pattern>) => unknown,
-    options?: BusSubscribeOptions<EventOf<Pattern>>,
+    options?: SubscribeOptions<EventOf<Pattern>>,
   ): Subscription<EventOf<Pattern>>
-  subscribe<const Pattern extends string>(pattern: Pattern, options?: BusSubscribeOptions<EventOf<Pattern>>): Subscription<EventOf<Pattern>>
-  subscribe(
-    pattern: string,
-    second?: ((event: never) => unknown) | BusSubscribeOptions<never>,
-    third?: BusSubscribeOptions<never>,
-  ): Subscription<never> {
-    const handler = typeof second === 'function' ? second : undefined
-    const { owner = this.source, ...options } = (typeof second === 'function' ? third : second) ?? {}
-    const subscription = new Subscription<never>({ ...options, id: `s${(++this.#lastId).toString(36)}`, pattern, owner, handler })
+  subscribe<const Pattern extends string>(pattern: Pattern, options?: SubscribeOptions<EventOf<Pattern>>): Subscription<EventOf<Pattern>>
+  subscribe(pattern: string, ...given: readonly unknown[]): Subscription<never> {
+    assertPattern(pattern)
+    const { handler, options } = readSubscriber<(event: never) => unknown, SubscribeOptions<never>>(pattern, given, didYouMean)
+    const id = `s${(++this.#lastId).toString(36)}`
+    const subscription = new Subscription<never>({ ...options, id, pattern, owner: this.source, handler })
     this.attach(subscription)
     return subscription
   }
@@ -183,6 +179,11 @@ export class EventBus {
     this.#subscriptions.delete(subscription)
     this.#sealed.delete(subscription)
     this.#anySealed = this.#sealed.size > 0
+  }
+
+  /** From now on `publish` rejects and `subscribe` throws with what this gives. What is queued is still handled. */
+  close(refusal: () => PlugbayError): void {
+    this.#trie.close(refusal)
   }
 
   /** The subscriptions of one owner. */
@@ -269,6 +270,21 @@ export class EventBus {
     // Nobody waits for this publish, and it may be refused when its listener overruns.
     this.publish(HANDLER_FAILED as string, data).catch(() => {})
   }
+}
+
+const PUBLISH_OPTIONS = ['source']
+
+const assertPublishOptions = (options: unknown, topic: unknown): void => {
+  const refuse = (what: string): never => {
+    throw argumentInvalid(`publish('${String(topic)}')`, what)
+  }
+  if (!isObject(options)) return refuse(`was given options that are ${kindOf(options)}. Give an object such as { source: 'shop' }.`)
+  for (const name of Object.keys(options))
+    if (!PUBLISH_OPTIONS.includes(name))
+      refuse(`has no option '${name}'.${didYouMean(name, PUBLISH_OPTIONS)} It takes ${PUBLISH_OPTIONS.join(', ')}.`)
+  const { source } = options as PublishOptions
+  if (source === undefined || (typeof source === 'string' && source !== '')) return
+  refuse(`was given a source that is ${source === '' ? 'empty' : kindOf(source)}. Give a name, or leave it out.`)
 }
 
 const all = async (waits: readonly Promise<void>[]): Promise<void> => {

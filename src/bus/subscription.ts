@@ -1,6 +1,5 @@
 /** One subscription: a bounded queue in front of one consumer. */
 import { PlugbayError } from '../errors.js'
-import { didYouMean } from '../nearest.js'
 import { assertSubscribeOptions } from '../subscribe-options.js'
 import { isThenable } from '../thenable.js'
 import { assertPattern } from '../topic.js'
@@ -182,10 +181,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   /** Throws `PATTERN_INVALID` or `SUBSCRIPTION_OPTIONS`. */
   constructor(options: SubscriptionOptions<E>) {
     assertPattern(options.pattern)
-    assertSubscribeOptions(options, options.pattern, {
-      known: ['id', 'pattern', 'owner', 'consume', 'keep', 'handler', 'onFailure'],
-      hint: didYouMean,
-    })
+    assertSubscribeOptions(options, options.pattern)
     this.#consume = options.consume ?? options.handler ?? ((event: never) => this.#hand(event))
     this.#ledger = new Ledger(options)
     const { filter, once, iterated, signal } = this.#ledger

@@ -104,6 +104,7 @@ export class TopicTrie<T> {
   readonly #root = new PatternNode<T>(undefined, '')
   readonly #items = new Map<T, Item<T>>()
   #turn = 0
+  #refusal: (() => Error) | undefined
 
   readonly #capacity: number
   /** What `match` answers at once. */
@@ -148,6 +149,7 @@ export class TopicTrie<T> {
   /** Adds a value under a pattern. A value is in the trie once: false if it is there already. Throws `PATTERN_INVALID`. */
   add(pattern: string, value: T): boolean {
     assertPattern(pattern)
+    if (this.#refusal) throw this.#refusal()
     if (this.#items.has(value)) return false
     let node = this.#root
     for (const segment of pattern.split('.')) node = node.child(segment)
@@ -170,6 +172,15 @@ export class TopicTrie<T> {
     return true
   }
 
+  /** From now on `match` and `add` throw what this gives. */
+  close(refusal: () => Error): void {
+    this.#refusal = refusal
+    // What is remembered would be answered without a further look.
+    this.#found.clear()
+    this.#memories.clear()
+    this.#index.clear()
+  }
+
   /** The values whose patterns match the topic, in the order they were added. Throws `TOPIC_INVALID`. */
   match(topic: string): readonly T[] {
     return this.#found.get(topic) ?? this.#miss(topic)
@@ -177,6 +188,7 @@ export class TopicTrie<T> {
 
   #miss(topic: string): readonly T[] {
     assertTopic(topic)
+    if (this.#refusal) throw this.#refusal()
     // The two are of one size unless a broad change has emptied the first.
     const known = this.#memories.size > this.#found.size ? this.#memories.get(topic) : undefined
     if (known !== undefined) {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { PlugbayError } from '../errors.js'
+import { Configurations } from '../kernel/configurations.js'
 import { dependencyFailed, type Plan, plan } from '../kernel/dependency-graph.js'
 import { discover } from '../kernel/discovery.js'
 import { isolationUnavailable, type Placement, placementOf } from '../kernel/isolation.js'
@@ -18,7 +19,6 @@ import {
   resolveOptions,
 } from '../kernel/options.js'
 import { assertRoles, permissionsOf } from '../kernel/permissions.js'
-import { resolvePluginConfig } from '../kernel/plugin-config.js'
 import { nearest } from '../nearest.js'
 import type { Granted } from '../permission-set.js'
 import { processTier } from '../sandbox/host/confinement.js'
@@ -126,14 +126,14 @@ const tierFor = async (source: PluginSource, options: ResolvedOptions): Promise<
 
 /** Why each plugin that its dependencies would let start cannot start all the same, by name: where it runs, its configuration. */
 const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptions): Promise<Map<string, PlugbayError>> => {
+  const configurations = new Configurations(options)
   const faults = await Promise.all(
     sources.map(async (source): Promise<[string, PlugbayError] | undefined> => {
-      const { name, manifest, manifestPath } = source
+      const { name } = source
       try {
         assertIsolation(source, options)
         assertRoles(source, options)
-        const { config, configDir, env } = options
-        await resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: config[name], env })
+        await configurations.resolve(source, configurations.given(name))
         return undefined
       } catch (error) {
         if (PlugbayError.is(error)) return [name, error]
@@ -161,7 +161,7 @@ const strangersIn = (field: 'config' | 'grants' | 'isolation', names: readonly s
  */
 export const readProject = async (folder: string, place: PlaceOptions): Promise<Project> => {
   const options = resolveOptions(await readOptions(folder, place))
-  const { found, faults } = discover(options.plugins, options.base)
+  const { found, faults } = discover(options.plugins, options.base, options.name)
   const planned = plan(found.map(({ manifest }) => manifest))
   const unfit = await faultsOf(
     found.filter(({ name }) => planned.order.includes(name)),

@@ -21,9 +21,15 @@ export class Configurations {
     this.#given.set(plugin, config)
   }
 
+  #inOptions(plugin: string): object | undefined {
+    const { config } = this.#options
+    return Object.hasOwn(config, plugin) ? config[plugin] : undefined
+  }
+
   /** What the plugin gets when it is given that. Rejects as {@link resolvePluginConfig} throws. */
   resolve({ name, manifest, manifestPath }: PluginSource, given: object | undefined): Promise<PluginConfig> {
     const { configDir, env } = this.#options
-    return resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: given, env })
+    const from = given === this.#inOptions(name) ? `options.config['${name}']` : 'what updateConfig was given'
+    return resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: given, from, env })
   }
 }

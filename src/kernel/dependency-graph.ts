@@ -64,7 +64,10 @@ const missingError = (node: GraphNode, missing: readonly MissingDependency[], na
     const need = `${quote(name)} (${range})`
     if (disabled) return `${need} is disabled; enable it`
     if (version !== undefined) return `${need} is there in version ${version}, which is outside the range`
-    return `${need} is not there.${didYouMean(name, names)}`.replace(/\.$/, '')
+    return `${need} is not there.${didYouMean(
+      name,
+      names.filter((each) => each !== node.name),
+    )}`.replace(/\.$/, '')
   })
   const message =
     reasons.length === 1

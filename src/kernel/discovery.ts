@@ -3,6 +3,7 @@ import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { PlugbayError, reasonOf } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import { kernelNameFault } from './kernel-names.js'
 import { entryAmong, isPluginModule, namesIn, type PluginSource, readPlugin } from './manifest.js'
 
 /** Something in a plugin place that is no usable plugin, and why. `path` is absolute. */
@@ -70,10 +71,10 @@ const asFault = (path: string, error: unknown): DiscoveryFault => ({
 
 /**
  * Looks for plugins in each place: a folder of plugins, whose direct children are looked at, or the path of one plugin.
- * `base` is what relative places are relative to. Never throws: a bad plugin is a fault beside the good ones, a place that
- * is not there one of code OPTIONS_INVALID, and the second plugin of one name one of code PLUGIN_DUPLICATE.
+ * `base` is what relative places are relative to, `kernel` the kernel's name. Never throws: a bad plugin is a fault beside the good ones, a place that
+ * is not there one of code OPTIONS_INVALID, and the second plugin of one name, or one of the kernel's, one of code PLUGIN_DUPLICATE.
  */
-export const discover = (places: string | readonly string[], base: string): Discovery => {
+export const discover = (places: string | readonly string[], base: string, kernel = 'plugbay'): Discovery => {
   const faults: DiscoveryFault[] = []
   const folders = new Set<string>()
   const paths = new Set<string>()
@@ -98,6 +99,11 @@ export const discover = (places: string | readonly string[], base: string): Disc
       each = readPlugin(path)
     } catch (error) {
       faults.push(asFault(path, error))
+      continue
+    }
+    const taken = kernelNameFault(each, kernel)
+    if (taken) {
+      faults.push({ path: each.path, error: taken })
       continue
     }
     const first = found.get(each.name)

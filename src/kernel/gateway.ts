@@ -12,8 +12,9 @@ import type { Connection, KernelVerbs, LogLevel } from '../sandbox/protocol.js'
 import type { Conversation } from '../sandbox/rpc.js'
 import { tooLarge } from '../sandbox/unsendable.js'
 import type { Scope } from '../scope.js'
-import { assertPattern, assertTopic } from '../topic.js'
+import { assertPattern, assertPluginTopic } from '../topic.js'
 import { FileAccess } from './file-access.js'
+import { handlerFailed } from './handler-failed.js'
 import { NetAccess } from './net-access.js'
 import { Offers } from './offers.js'
 import type { EffectiveLimits } from './options.js'
@@ -200,7 +201,7 @@ export class Gateway implements Party, ServiceConsumer {
     try {
       // What is published goes on for a while: the same topic is not looked at twice.
       if (topic !== this.#topic) {
-        assertPublic(topic, this.name)
+        assertPluginTopic(topic, this.name)
         if (!this.#permissions.mayPublish(topic)) {
           this.#denials.add(`bus:${topic}`, 'publish')
           this.#accept()
@@ -260,6 +261,10 @@ export class Gateway implements Party, ServiceConsumer {
       inFlight: this.#options.inFlight,
       conversation,
       ids: this.#plane.stamp.ids,
+      failed: (topic, error) => {
+        const [fields, message] = handlerFailed(`plugin '${this.name}'`, topic, pattern, error)
+        this.#options.log('error', message, fields)
+      },
     })
     this.#subscriptions.set(number, own)
     own.release = this.#scope.own(`subscription to ${pattern}`, () => {
@@ -426,17 +431,5 @@ export class Gateway implements Party, ServiceConsumer {
       subscription.abandon()
     }
     return lost
-  }
-}
-
-/** Only the kernel speaks of itself. */
-const assertPublic = (topic: string, plugin: string): void => {
-  assertTopic(topic)
-  if (topic === 'kernel' || topic.startsWith('kernel.')) {
-    throw new PlugbayError(
-      'TOPIC_INVALID',
-      `Plugin '${plugin}' may not publish '${topic}': topics under 'kernel.' are the kernel's own. Choose another first segment.`,
-      { plugin },
-    )
   }
 }

@@ -2,6 +2,8 @@
 
 import type { Emitter, EventType } from 'mitt'
 import mittModule from 'mitt'
+import { argumentInvalid, assertFunction } from '../arguments.js'
+import { didYouMean } from '../nearest.js'
 import type { PluginState } from './lifecycle.js'
 import type { Isolation } from './manifest.js'
 
@@ -26,6 +28,24 @@ export type KernelEvents = {
 
 export type KernelState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
 
+const KERNEL_EVENTS: Record<keyof KernelEvents, true> = {
+  'plugin:state': true,
+  'plugin:fault': true,
+  'plugin:replaced': true,
+  'plugin:stuck': true,
+  'plugin:demoted': true,
+  'kernel:state': true,
+}
+
+const assertEvent = (event: string): void => {
+  if (Object.hasOwn(KERNEL_EVENTS, event)) return
+  const names = Object.keys(KERNEL_EVENTS)
+  throw argumentInvalid(
+    'kernel.on()',
+    `knows no event '${String(event)}'.${didYouMean(String(event), names)} There are: ${names.join(', ')}.`,
+  )
+}
+
 // mitt declares a default export that nodenext does not see as callable.
 const mitt = mittModule as unknown as <E extends Record<EventType, unknown>>() => Emitter<E>
 
@@ -37,8 +57,10 @@ export class KernelEmitter {
     this.#failed = failed
   }
 
-  /** Returns the undo. */
+  /** Returns the undo. Throws OPTIONS_INVALID. */
   on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown): () => void {
+    assertEvent(event)
+    assertFunction(listener, `kernel.on('${event}')`, 'what happened')
     // mitt lets a throwing handler stop the others.
     const guarded = (payload: KernelEvents[E]): void => {
       try {

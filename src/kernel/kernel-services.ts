@@ -1,5 +1,6 @@
 /** The kernel's own seat among the services: what its embedder provides and uses. */
 import type { MessagePort } from 'node:worker_threads'
+import { assertFunction } from '../arguments.js'
 import type { ServiceChange, ServiceRegistry } from '../bus/service-registry.js'
 import type { RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
@@ -24,10 +25,11 @@ export class KernelServices implements ServiceConsumer {
 
   /**
    * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced.
-   * Rejects with SERVICE_UNKNOWN, or SERVICE_NAME_INVALID for a range that is none.
+   * Rejects with SERVICE_UNKNOWN, SERVICE_NAME_INVALID for a range that is none, or KERNEL_STATE once the kernel stops.
    */
   async use<Name extends (keyof Services & string) | (string & {})>(name: Name, options: ServiceUseOptions = {}): Promise<RemoteOf<Name>> {
     const { range = '*', wait = USE_WAIT, signal } = options
+    this.#scope.signal.throwIfAborted()
     const limit = signal ? AbortSignal.any([signal, this.#scope.signal]) : this.#scope.signal
     const { use, record, port } = await this.#broker.open(this, { name, range, wait }, limit)
     const client = new ServiceClient(name, record.methods, port, options)
@@ -40,8 +42,9 @@ export class KernelServices implements ServiceConsumer {
     return client.proxy as RemoteOf<Name>
   }
 
-  /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID or SERVICE_DUPLICATE. */
+  /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID, SERVICE_DUPLICATE, or KERNEL_STATE once the kernel has stopped. */
   provide(name: string, service: object, { version = '1.0.0' }: { version?: string | undefined } = {}): { withdraw(): void } {
+    this.#scope.signal.throwIfAborted()
     assertService(service, name, this.name)
     const methods = methodsOf(service)
     const provided = { name, plugin: this.name, service, methods: new Set(methods) }
@@ -64,8 +67,10 @@ export class KernelServices implements ServiceConsumer {
     return { withdraw: () => void withdraw() }
   }
 
-  /** Tells of every change of a service. Returns the undo. */
+  /** Tells of every change of a service. Returns the undo. Throws OPTIONS_INVALID for a listener that is no function. */
   watch(name: string, listener: (change: { change: ServiceChange['kind']; version: string; provider: string }) => unknown): () => void {
+    this.#scope.signal.throwIfAborted()
+    assertFunction(listener, `kernel.services.watch('${name}')`, 'the change')
     const stop = this.#scope.own(
       `watch of service ${name}`,
       this.#registry.watch(name, ({ kind, record }) => listener({ change: kind, version: record.version, provider: record.provider })),

@@ -1,5 +1,6 @@
 /** The kernel: which plugins live, and the door to all they share. */
 import { resolve } from 'node:path'
+import { assertText } from '../arguments.js'
 import type { EventBus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
@@ -14,6 +15,7 @@ import { Configurations } from './configurations.js'
 import { discover } from './discovery.js'
 import { type Explanation, explain } from './explain.js'
 import { GenerationFactory } from './generation-factory.js'
+import { handlerFailed } from './handler-failed.js'
 import type { HotReload } from './hot-reload.js'
 import type { Inspection, InspectOptions } from './inspection.js'
 import { bootReportOf, infoOf, type PluginInfo, type PluginTraffic, trafficOf } from './inventory.js'
@@ -80,12 +82,13 @@ export class Kernel implements AsyncDisposable {
     this.#options = options
     this.#learning = learning
     this.log = options.logger ?? readableLogger(options.logLevel)
-    const plane = makePlane(options.name, ({ owner, pattern }, { type }, error) =>
-      this.log.error({ plugin: owner, topic: type, pattern, err: error }, `A handler of '${owner}' failed.`),
-    )
+    const plane = makePlane(options.name, ({ owner, pattern }, { type }, error) => {
+      // A plugin's generation tells of its own.
+      if (owner === options.name) this.log.error(...handlerFailed('the application', type, pattern, error))
+    })
     this.bus = plane.bus
     this.services = new KernelServices(options.name, plane, this.#scope)
-    this.#roster = new Roster(options.defaults, (name, generation, transition) =>
+    this.#roster = new Roster(options, (name, generation, transition) =>
       this.#announcer.tell('plugin:state', { name, generation, ...transition }),
     )
     this.#audit =
@@ -158,7 +161,7 @@ export class Kernel implements AsyncDisposable {
     if (this.#learning)
       this.log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
-    const { found, faults } = discover(this.#options.plugins, this.#options.base)
+    const { found, faults } = discover(this.#options.plugins, this.#options.base, this.#options.name)
     for (const { path, error } of faults) this.log.error({ err: error, path }, error.message)
     for (const source of found) this.#roster.add(source)
     for (const name of this.#inspections.keys()) this.#roster.find(name)
@@ -211,7 +214,8 @@ export class Kernel implements AsyncDisposable {
     await this.#hotReload?.close()
     const left = await this.#reconciler.stopAll('the kernel stops')
     for (const label of left) this.log.warn({}, `Left behind: ${label}`)
-    await this.#scope.close()
+    await this.#scope.close(stopped())
+    this.bus.close(stopped)
     await this.#standby.close()
     for (const inspection of this.#inspections.values()) inspection.close()
     this.#lifecycle.move('stopped')
@@ -257,8 +261,9 @@ export class Kernel implements AsyncDisposable {
     return this.#roster.all.map((instance) => this.#info(instance)).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running. */
-  load(path: string, by?: Attribution): Promise<PluginInfo> {
+  /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running, or with OPTIONS_INVALID for what is no path. */
+  async load(path: string, by?: Attribution): Promise<PluginInfo> {
+    assertText(path, 'kernel.load()', 'the path of a plugin')
     const attribution = { reason: resolve(this.#options.base, path), ...by }
     return this.#act('load', undefined, attribution, async () => this.#info(await this.#operations.load(path)))
   }
@@ -269,10 +274,16 @@ export class Kernel implements AsyncDisposable {
     return this.#act('unload', instance, by, () => this.#operations.unload(instance))
   }
 
-  /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. */
+  /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STATE for a disabled plugin. */
   async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
     this.#lifecycle.assertRunning('reload')
     const instance = this.#roster.find(name)
+    if (!instance.enabled)
+      throw new PlugbayError(
+        'PLUGIN_STATE',
+        `Plugin '${name}' is disabled: there is nothing to replace. Enable it with kernel.enable('${name}'), which starts it; reload it then if its manifest has changed.`,
+        { plugin: name },
+      )
     return this.#act('reload', instance, by, () => this.#operations.reload(instance, 'reload'))
   }
 
@@ -335,7 +346,7 @@ export class Kernel implements AsyncDisposable {
     }
   }
 
-  /** Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. */
+  /** Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. Throws OPTIONS_INVALID for another event, or a listener that is no function. */
   on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown): () => void {
     return this.#announcer.on(event, listener)
   }
@@ -382,3 +393,6 @@ export class Kernel implements AsyncDisposable {
     return infoOf(instance, placementOf(source, this.#options, instance.demotion.active), granted.permissions)
   }
 }
+
+const stopped = (): PlugbayError =>
+  new PlugbayError('KERNEL_STATE', 'The kernel has stopped: it has no events and no services any more. Make a new one with createKernel().')

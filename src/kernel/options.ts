@@ -195,7 +195,7 @@ const permissionFaults = ({ roles, grants }: KernelOptions): Problem[] => [
  * Checks options and fills in what they leave open. Throws OPTIONS_INVALID, with every problem in `details.problems`.
  * `subject` is what messages call the options: the name of the file they come from.
  */
-export const resolveOptions = (input: KernelOptions = {}, subject = 'The options'): ResolvedOptions => {
+export const resolveOptions = (input: KernelOptions = {}, subject = 'The options object'): ResolvedOptions => {
   const plain: unknown =
     typeof input === 'object' && (input as unknown) !== null && !Array.isArray(input)
       ? Object.fromEntries(Object.entries(input).filter(([key, value]) => value !== undefined && !OUTSIDE_SCHEMA.includes(key)))

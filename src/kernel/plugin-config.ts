@@ -23,6 +23,8 @@ export interface PluginConfigSources {
   configDir?: string | undefined
   /** What the options, or a call of `updateConfig`, say. */
   override?: object | undefined
+  /** What messages call the override. */
+  from?: string | undefined
   /** The variables for `${VAR}`. */
   env: Record<string, string | undefined>
 }
@@ -234,10 +236,8 @@ const objectIn = (value: unknown, where: string, plugin: string): PluginConfig |
   throw problemsError('CONFIG_INVALID', where, [{ path: '', value, message: `must be an object, not ${show(value)}` }], { plugin })
 }
 
-const describeSources = (file: string | undefined, override: object | undefined, name: string): string => {
-  const places = [...(file === undefined ? [] : [file]), ...(override === undefined ? [] : [`options.config['${name}']`])]
-  return `The configuration of plugin '${name}'${places.length === 0 ? '' : ` (${places.join(', ')})`}`
-}
+const describeSources = (name: string, ...places: readonly string[]): string =>
+  `The configuration of plugin '${name}'${places.length === 0 ? '' : ` (${places.join(', ')})`}`
 
 const environmentError = (name: string, file: string | undefined, missing: Substitution['missing']): PlugbayError => {
   const needs = missing.map(({ path, variable }) => `${path} needs the environment variable ${variable}`)
@@ -262,11 +262,12 @@ const environmentError = (name: string, file: string | undefined, missing: Subst
  * schema itself is not one.
  */
 export const resolvePluginConfig = async (sources: PluginConfigSources): Promise<PluginConfig> => {
-  const { name, declaration, override, env } = sources
+  const { name, declaration, override, from = `options.config['${name}']`, env } = sources
   const file = await fileOf(sources)
   const fromFile = file === undefined ? undefined : objectIn(await readConfigFile(file, name), file, name)
-  const given = objectIn(override, describeSources(undefined, override ?? {}, name), name)
-  const subject = describeSources(file, override, name)
+  const given = objectIn(override, describeSources(name, from), name)
+  // Nothing that is wrong comes from where nothing is said.
+  const subject = describeSources(name, ...(file === undefined ? [] : [file]), ...(given && Object.keys(given).length > 0 ? [from] : []))
   const layers = [declaration?.defaults, fromFile, given]
   for (const layer of layers) {
     const circle = circleIn(layer)

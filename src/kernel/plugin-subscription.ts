@@ -21,6 +21,8 @@ export interface PluginSubscriptionOptions {
   inFlight: number
   conversation: Conversation
   ids: EventIds
+  /** A handler or filter threw. */
+  failed(topic: string, error: unknown): void
 }
 
 export class PluginSubscription {
@@ -33,7 +35,7 @@ export class PluginSubscription {
   release: () => unknown = () => {}
 
   /** Throws PATTERN_INVALID or SUBSCRIPTION_OPTIONS. */
-  constructor({ plugin, number, pattern, capacity, inFlight, conversation, ids }: PluginSubscriptionOptions) {
+  constructor({ plugin, number, pattern, capacity, inFlight, conversation, ids, failed }: PluginSubscriptionOptions) {
     const sizes = this.#sizes
     let metas: KernelNotices['event'] = [number, ids.prefix, '', '', '']
     const subscription: Subscription = new Subscription({
@@ -52,6 +54,7 @@ export class PluginSubscription {
         return PENDING
       },
       keep: (envelope) => packedEvent(envelope, ids),
+      onFailure: (_, { type }, error) => failed(type, error),
     })
     this.subscription = subscription
   }

@@ -1,6 +1,8 @@
 /** The plugins that the kernel knows, running or not: one of each name. */
+import { assertText } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import { kernelNameFault } from './kernel-names.js'
 import type { Transition } from './lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import { effectiveRestart, type ResolvedOptions } from './options.js'
@@ -9,12 +11,12 @@ import { PluginInstance } from './plugin-instance.js'
 type Moved = (plugin: string, generation: number, transition: Transition) => void
 
 export class Roster {
-  readonly #defaults: ResolvedOptions['defaults']
+  readonly #options: Pick<ResolvedOptions, 'name' | 'defaults'>
   readonly #moved: Moved
   readonly #instances = new Map<string, PluginInstance>()
 
-  constructor(defaults: ResolvedOptions['defaults'], moved: Moved) {
-    this.#defaults = defaults
+  constructor(options: Pick<ResolvedOptions, 'name' | 'defaults'>, moved: Moved) {
+    this.#options = options
     this.#moved = moved
   }
 
@@ -26,25 +28,30 @@ export class Roster {
     return [...this.#instances.values()]
   }
 
-  /** Throws PLUGIN_UNKNOWN. */
+  /** Throws PLUGIN_UNKNOWN, or OPTIONS_INVALID for what is no name. */
   find(name: string): PluginInstance {
     const instance = this.#instances.get(name)
     if (instance) return instance
+    assertText(name, 'The kernel', 'the name of a plugin')
     throw new PlugbayError('PLUGIN_UNKNOWN', `There is no plugin '${name}'.${didYouMean(name, this.#instances.keys())}`, { plugin: name })
   }
 
   /** Throws PLUGIN_DUPLICATE. */
   add(source: PluginSource): PluginInstance {
     const { name, path, manifest } = source
+    const taken = kernelNameFault(source, this.#options.name)
+    if (taken) throw taken
     const there = this.#instances.get(name)
     if (there) {
       throw new PlugbayError(
         'PLUGIN_DUPLICATE',
-        `A plugin named '${name}' is already loaded from ${there.source.path}; the one at ${path} was left out. Rename one, or unload the other first.`,
+        there.source.path === path
+          ? `Plugin '${name}' at ${path} is loaded already. To read it again, reload it with kernel.reload('${name}').`
+          : `A plugin named '${name}' is already loaded from ${there.source.path}; the one at ${path} was left out. Rename one, or unload the other first.`,
         { plugin: name, details: { paths: [there.source.path, path] } },
       )
     }
-    const restart = effectiveRestart(manifest, this.#defaults)
+    const restart = effectiveRestart(manifest, this.#options.defaults)
     const instance = new PluginInstance(source, restart, (generation, transition) => this.#moved(name, generation, transition))
     if (!instance.enabled) instance.rest('disabled', 'its manifest says so')
     this.#instances.set(name, instance)
@@ -54,7 +61,7 @@ export class Roster {
   /** From now on the plugin is what it was read as last. */
   adopt(instance: PluginInstance, source: PluginSource): void {
     instance.source = source
-    instance.restart = effectiveRestart(source.manifest, this.#defaults)
+    instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
     instance.demotion.lift()
   }
 

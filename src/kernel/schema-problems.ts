@@ -191,7 +191,7 @@ export const schemaProblems = (errors: readonly ErrorObject[] | null | undefined
 }
 
 /**
- * The error that reports problems: `subject` is what is wrong (a file, or 'The options'), `root` the field within it that
+ * The error that reports problems: `subject` is what is wrong (a file, or 'The options object'), `root` the field within it that
  * the paths start from.
  */
 export const problemsError = (

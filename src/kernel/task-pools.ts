@@ -15,7 +15,7 @@ export class TaskPools {
 
   /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, and as {@link TaskPool.run}. */
   async run(owner: TaskOwner, task: string, input: unknown, signal: AbortSignal): Promise<unknown> {
-    if (owner.source.tasks[task] === undefined) throw unknownTask(owner.source, task)
+    if (!Object.hasOwn(owner.source.tasks, task)) throw unknownTask(owner.source, task)
     const pool = await this.#pool(owner)
     return pool.run(task, input, signal)
   }

@@ -168,3 +168,14 @@ it('a publisher that waits for a plugin which dies or is unloaded waits no longe
     await publishing
   }
 })
+
+it('publishers wait for a plugin from its capacity and the 1024 events under way to it on', async () => {
+  const { kernel } = await startedWith({
+    p: pluginCode({ start: 'ctx.bus.subscribe("in", () => new Promise(() => {}), { capacity: 2 })' }),
+  })
+  let taken = 0
+  for (let n = 0; n < 1_100; n++) void kernel.bus.publish('in', n).then(() => taken++)
+  await eventually(() => expect(taken).toBe(1_026))
+  expect(infoOf(kernel, 'p').subscriptions[0]).toMatchObject({ inFlight: 1_024, queued: 76, delivered: 1_024 })
+  expect(taken).toBe(1_026)
+})

@@ -22,15 +22,25 @@ it.each([
   const logged = lines.filter(({ level }) => level === 'error')
   expect(logged).toHaveLength(3)
   expect(logged[0]).toMatchObject({
-    fields: { plugin: 'a', topic: 'in', pattern: 'in', err: { name: 'RangeError', code: 'E_BOOM' } },
-    message: expect.stringContaining("'a'"),
+    fields: {
+      plugin: 'a',
+      generation: 1,
+      code: 'HANDLER_FAILED',
+      topic: 'in',
+      pattern: 'in',
+      err: { name: 'RangeError', code: 'E_BOOM' },
+    },
+    message:
+      "A handler of plugin 'a' for 'in' failed on 'in': boom. The event counts as handled: catch in the handler what may fail, and try again there.",
   })
   expect(stateOf(kernel, 'a')).toBe('running')
   expect(faults).toEqual([])
 })
 
 it('a handler of the embedder that throws stops neither the publish nor a plugin', async () => {
-  const { kernel } = await startedWith({ b: pluginCode({ start: 'ctx.bus.subscribe("in", ({ data }) => ctx.bus.publish("out", data))' }) })
+  const { kernel, lines } = await startedWith({
+    b: pluginCode({ start: 'ctx.bus.subscribe("in", ({ data }) => ctx.bus.publish("out", data))' }),
+  })
   const failed = collect(kernel, 'kernel.handler.failed')
   kernel.bus.subscribe('in', () => {
     throw new Error('host boom')
@@ -39,6 +49,12 @@ it('a handler of the embedder that throws stops neither the publish nor a plugin
   await kernel.bus.publish('in', 1)
   await eventually(() => expect(out).toHaveLength(1))
   expect(failed.map(({ data }) => data)).toMatchObject([{ plugin: 'plugbay', error: { message: 'host boom' } }])
+  expect(lines.filter(({ level }) => level === 'error')).toMatchObject([
+    {
+      fields: { code: 'HANDLER_FAILED', topic: 'in' },
+      message: expect.stringContaining("of the application for 'in' failed on 'in': host boom."),
+    },
+  ])
 })
 
 it('what the embedder publishes and no thread can take is refused, and nobody gets it', async () => {
@@ -64,4 +80,14 @@ it('a handler that fails on a failure does not go round in circles', async () =>
   await kernel.bus.publish('in')
   await eventually(() => expect(infoOf(kernel, 'watcher').subscriptions[0]).toMatchObject({ delivered: 1, failed: 1 }))
   expect(failed).toHaveLength(1)
+})
+
+it('a handler that fails after a replacement is told of with the generation it belongs to', async () => {
+  const { kernel, lines } = await startedWith({ a: throwing('() => { throw new Error("again") }') })
+  const logged = (): unknown[] => lines.filter(({ level }) => level === 'error').map(({ fields }) => fields['generation'])
+  await kernel.bus.publish('in')
+  await eventually(() => expect(logged()).toEqual([1]))
+  await kernel.reload('a')
+  await kernel.bus.publish('in')
+  await eventually(() => expect(logged()).toEqual([1, 2]))
 })

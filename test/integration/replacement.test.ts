@@ -104,3 +104,14 @@ it('health tells how a plugin is, and of one that does not answer or run', async
   await expect(kernel.health('mute')).resolves.toMatchObject({ healthy: false, reason: expect.stringMatching(/'mute'.*60 ms/) })
   await expect(kernel.health('off')).resolves.toMatchObject({ healthy: false, state: 'disabled' })
 })
+
+it('a disabled plugin is not reloaded: that would do nothing, and says what to do instead', async () => {
+  const { kernel } = await startedWith({ off: { code: pluginCode({ start: '' }), manifest: { enabled: false } } })
+  await expect(kernel.reload('off')).rejects.toMatchObject({
+    code: 'PLUGIN_STATE',
+    plugin: 'off',
+    message: expect.stringContaining("Enable it with kernel.enable('off')"),
+  })
+  await kernel.enable('off')
+  await expect(kernel.reload('off')).resolves.toMatchObject({ from: 1, to: 2 })
+})

@@ -155,6 +155,7 @@ describe('a run that fails', () => {
       code: 'TASK_UNKNOWN',
       message: expect.stringContaining("Did you mean 'double'?") as string,
     })
+    expect(await run('constructor', 1)).toMatchObject({ code: 'TASK_UNKNOWN' })
     expect(await run('fails', 1)).toMatchObject({
       code: 'TASK_FAILED',
       cause: { name: 'RangeError', message: 'too far', code: 'E_FAR' },

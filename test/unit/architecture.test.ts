@@ -19,6 +19,7 @@ const ROWS = [
       name: 'ground',
       owns: [
         'errors.ts',
+        'arguments.ts',
         'scope.ts',
         'limiter.ts',
         'nearest.ts',

@@ -144,3 +144,15 @@ describe('a pattern', () => {
     )
   })
 })
+
+describe('what is no text', () => {
+  it.each<[unknown, string]>([
+    [null, 'null'],
+    [{}, 'object'],
+    [Symbol('s'), 'symbol'],
+    [undefined, 'undefined'],
+  ])('%s is told of by what it is', (value, kind) => {
+    expect(() => assertTopic(value)).toThrow(`The topic is ${kind}, not a string. Give a string such as 'user.login'.`)
+    expect(() => assertPattern(value)).toThrow(`The pattern is ${kind}, not a string.`)
+  })
+})

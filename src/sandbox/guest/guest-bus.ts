@@ -1,7 +1,7 @@
 /** A plugin's own end of the bus: publishing within a window, and subscriptions whose handlers run here. */
 import { PlugbayError, toWire } from '../../errors.js'
-import { assertSubscribeOptions } from '../../subscribe-options.js'
-import { assertPattern, assertTopic } from '../../topic.js'
+import { assertSubscribeOptions, readSubscriber } from '../../subscribe-options.js'
+import { assertPattern, assertPluginTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
 import { overLimit } from '../over-limit.js'
 import { beat } from '../pulse.js'
@@ -28,7 +28,7 @@ export interface GuestSubscribeOptions {
   once?: boolean | undefined
   /** Unsubscribes when aborted. */
   signal?: AbortSignal | undefined
-  /** How many events may wait before publishers have to; default: the plugin's `limits.queue`. */
+  /** How many events may wait in the kernel's queue, beside the 1024 under way to here, before publishers have to; default: the plugin's `limits.queue`. */
   capacity?: number | undefined
   /** How many events may be handled at a time, for handlers that return promises; default 1. */
   concurrency?: number | undefined
@@ -89,7 +89,7 @@ export class GuestBus {
     try {
       // What is published goes on for a while: the same topic is not looked at twice.
       if (topic !== this.#topic[0]) {
-        assertTopic(topic)
+        assertPluginTopic(topic, this.#plugin)
         this.#permissions.assertPublish(topic)
         this.#topic = [topic]
       }
@@ -153,30 +153,26 @@ export class GuestBus {
     }
   }
 
-  subscribe(
-    pattern: string,
-    handlerOrOptions?: GuestHandler | GuestSubscribeOptions,
-    options: GuestSubscribeOptions = {},
-  ): GuestSubscription {
+  /** Takes a handler and options, or options alone. Throws PATTERN_INVALID, SUBSCRIPTION_OPTIONS, PERMISSION_DENIED or PLUGIN_LIMIT. */
+  subscribe(pattern: string, ...given: readonly unknown[]): GuestSubscription {
     assertPattern(pattern)
     this.#permissions.assertSubscribe(pattern)
-    const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined
-    const chosen = (typeof handlerOrOptions === 'object' ? handlerOrOptions : undefined) ?? options
-    assertSubscribeOptions(chosen, pattern)
+    const { handler, options } = readSubscriber<GuestHandler, GuestSubscribeOptions>(pattern, given)
+    assertSubscribeOptions(options, pattern)
     const most = this.#maxSubscriptions
     if (this.#subscriptions.size >= most) {
       const mend = 'Unsubscribe what it no longer needs, subscribe to a pattern with wildcards, or raise the limit.'
       throw overLimit(this.#plugin, `subscribe to '${pattern}'`, 'limits.subscriptions', most, `has ${most} subscriptions already`, mend)
     }
     const number = ++this.#lastSubscription
-    const subscription = new GuestSubscription(this.#conversation, number, pattern, handler, chosen, (ended) => {
+    const subscription = new GuestSubscription(this.#conversation, number, pattern, handler, options, (ended) => {
       this.#subscriptions.delete(number)
       const finished = ended.drain().then(() => void this.#finishing.delete(finished))
       this.#finishing.add(finished)
     })
-    if (chosen.signal?.aborted) return subscription
+    if (options.signal?.aborted) return subscription
     this.#subscriptions.set(number, subscription)
-    this.#conversation.notify('subscribe', [number, pattern, chosen.capacity ?? null])
+    this.#conversation.notify('subscribe', [number, pattern, options.capacity ?? null])
     return subscription
   }
 

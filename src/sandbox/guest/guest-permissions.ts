@@ -1,7 +1,8 @@
 /** A plugin's own copy of what it may do: refuses before anything is sent, and lets the kernel know. The kernel decides by itself. */
+import { argumentInvalid, assertText } from '../../arguments.js'
 import { Denials } from '../../denials.js'
 import type { PlugbayError } from '../../errors.js'
-import { type Granted, PermissionSet, permissionDenied } from '../../permission-set.js'
+import { ACTIONS, type Granted, KINDS, type Kind, PermissionSet, partsOf, permissionDenied } from '../../permission-set.js'
 import type { Conversation } from '../rpc.js'
 
 export class GuestPermissions {
@@ -17,7 +18,9 @@ export class GuestPermissions {
     this.#tellUsed = granted.learning ? (resource, action) => conversation.notify('used', [resource, action]) : undefined
   }
 
+  /** Throws OPTIONS_INVALID for what is no resource, or no action on it. */
   has(resource: string, action: string): boolean {
+    assertAsked(resource, action)
     return this.#set.has(resource, action)
   }
 
@@ -53,4 +56,16 @@ export class GuestPermissions {
     const denied = methods.filter((method) => !this.#set.mayCall(service, method))
     return new Map(denied.map((method) => [method, () => this.#denied(`service:${service}`, `call:${method}`)]))
   }
+}
+
+const assertAsked = (resource: unknown, action: unknown): void => {
+  assertText(resource, 'permissions.has()', 'the resource')
+  assertText(action, 'permissions.has()', 'the action')
+  const call = `permissions.has('${resource}', '${action}')`
+  const [kind] = partsOf(resource)
+  if (!Object.hasOwn(ACTIONS, kind))
+    throw argumentInvalid(call, `asks for '${kind}', which is no kind of resource. There are: ${KINDS.join(', ')}.`)
+  const known: readonly string[] = ACTIONS[kind as Kind]
+  if (action === '*' || known.includes(action) || (kind === 'service' && action.startsWith('call:'))) return
+  throw argumentInvalid(call, `asks for '${action}', which is no action on '${kind}'. There are: ${[...known, '*'].join(', ')}.`)
 }

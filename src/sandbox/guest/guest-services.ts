@@ -1,5 +1,6 @@
 /** A plugin's own end of the services: what it provides, uses and watches. */
 import type { MessagePort } from 'node:worker_threads'
+import { assertFunction } from '../../arguments.js'
 import { fromWire, PlugbayError, type WireError } from '../../errors.js'
 import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
@@ -85,8 +86,9 @@ export class GuestServices {
     return client.proxy
   }
 
-  /** Tells of every change of a service: provided, withdrawn, replaced. */
+  /** Tells of every change of a service: provided, withdrawn, replaced. Rejects with OPTIONS_INVALID for a listener that is no function, or with PERMISSION_DENIED. */
   async watch(name: string, listener: (change: { change: ServiceChange; version: string }) => unknown): Promise<{ stop(): Promise<void> }> {
+    assertFunction(listener, `services.watch('${name}') of plugin '${this.#plugin}'`, 'the change')
     const number = ++this.#last
     this.#watching.set(number, listener)
     await this.#announce('watch', { watch: number, name })

@@ -83,7 +83,8 @@ describe('publish', () => {
     const bus = aBus()
     const seen: unknown[] = []
     bus.subscribe('a', (event) => void seen.push(event.data))
-    const stuck = bus.subscribe('*', () => {}, { capacity: 2, owner: 'sloth' })
+    const stuck = new Subscription({ id: 'x', pattern: '*', owner: 'sloth', capacity: 2, handler: () => {} })
+    bus.attach(stuck)
     stuck.pause()
     for (let i = 0; i < MAX_WAITING + 2; i++) void bus.publish('a', i)
     expect(seen).toHaveLength(MAX_WAITING + 2)
@@ -118,6 +119,37 @@ describe('publish', () => {
   })
 })
 
+describe('publish options', () => {
+  it.each<[unknown, string]>([
+    [{ soruce: 'x' }, "has no option 'soruce'. Did you mean 'source'? It takes source."],
+    [{ source: 5 }, 'a source that is number'],
+    [{ source: '' }, 'a source that is empty'],
+    [null, 'options that are null'],
+    ['shop', 'options that are string'],
+  ])('%o are refused, whether anybody listens or not, and nobody gets the event', async (options, says) => {
+    const bus = aBus()
+    const seen: unknown[] = []
+    bus.subscribe('a.b', ({ data }) => void seen.push(data))
+    for (const topic of ['a.b', 'z'])
+      await expect(bus.publish(topic, 1, options as never)).rejects.toMatchObject({
+        code: 'OPTIONS_INVALID',
+        message: expect.stringContaining(says),
+      })
+    expect(seen).toEqual([])
+    expect(bus.stats().published).toBe(0)
+  })
+
+  it('name another source, or leave it at the own one', async () => {
+    const bus = aBus()
+    const sources: string[] = []
+    bus.subscribe('a', ({ source }) => void sources.push(source))
+    await bus.publish('a', 1, { source: 'shop' })
+    await bus.publish('a', 1, {})
+    await bus.publish('a', 1, { source: undefined })
+    expect(sources).toEqual(['shop', bus.source, bus.source])
+  })
+})
+
 describe('dispatch', () => {
   it('routes by the head, and opens an envelope only for who needs the event', () => {
     const bus = aBus()
@@ -143,14 +175,16 @@ describe('a handler that fails', () => {
     const seen: string[] = []
     bus.subscribe('kernel.**', ({ type, source, data }) => void reports.push({ type, source, data }))
     bus.subscribe('a.b', () => void seen.push('before'))
-    const bad = bus.subscribe(
-      'a.*',
-      () => {
+    const bad = new Subscription({
+      id: 'x',
+      pattern: 'a.*',
+      owner: 'hello',
+      handler: () => {
         throw new PlugbayError('CALL_TIMEOUT', 'too late')
       },
-      { owner: 'hello' },
-    )
-    bus.subscribe('a.b', () => Promise.reject(new Error('later')), { owner: 'slow' })
+    })
+    bus.attach(bad)
+    bus.attach(new Subscription({ id: 'y', pattern: 'a.b', owner: 'slow', handler: () => Promise.reject(new Error('later')) }))
     bus.subscribe('a.b', () => void seen.push('after'))
     await bus.publish('a.b', 1)
     await settled()
@@ -326,6 +360,40 @@ describe('subscriptions', () => {
     expect(() => bus.subscribe('a.*b', () => {})).toThrow(expect.objectContaining({ code: 'PATTERN_INVALID' }))
     expect(() => bus.subscribe('a', () => {}, { capacity: -1 })).toThrow(expect.objectContaining({ code: 'SUBSCRIPTION_OPTIONS' }))
     expect(bus.stats().subscriptions).toBe(0)
+  })
+
+  it.each<[string, unknown[], string]>([
+    ['a handler that is a number', [5], 'a handler that is number'],
+    ['a handler that is not there', [undefined], 'a handler that is undefined'],
+    ['no handler but options', [undefined, { once: true }], 'a handler that is undefined'],
+    ['null for a handler', [null], 'a handler that is null'],
+    ['a list of handlers', [[() => {}]], 'a handler that is a list'],
+    ['options before the handler', [{ once: true }, () => {}], 'a handler that is object'],
+    ['options that are a number', [() => {}, 5], 'options that are number'],
+    ['options that are null', [() => {}, null], 'options that are null'],
+    ['a misspelt option', [() => {}, { capcity: 5 }], "Did you mean 'capacity'?"],
+  ])('refuse %s where it is given, as nobody would read their events', async (_, given, says) => {
+    const bus = aBus()
+    const subscribe = bus.subscribe.bind(bus) as (pattern: string, ...rest: unknown[]) => Subscription
+    expect(() => subscribe('m.*', ...given)).toThrow(
+      expect.objectContaining({ code: 'SUBSCRIPTION_OPTIONS', message: expect.stringContaining(says) }),
+    )
+    expect(bus.stats().subscriptions).toBe(0)
+    await bus.drain()
+  })
+
+  it.each(['owner', 'keep', 'consume', 'id', 'pattern', 'handler', 'onFailure'])("take no '%s': that is the gateway's", (name) => {
+    const bus = aBus()
+    const options = { [name]: name === 'owner' ? 'victim' : () => {} }
+    expect(() => bus.subscribe('a', () => {}, options)).toThrow(
+      expect.objectContaining({
+        code: 'SUBSCRIPTION_OPTIONS',
+        message: expect.stringMatching(
+          new RegExp(`no option '${name}'.* It takes capacity, concurrency, policy, filter, once, signal\\.$`),
+        ),
+      }),
+    )
+    expect(bus.subscribe('a', () => {}).owner).toBe(bus.source)
   })
 })
 

@@ -760,7 +760,6 @@ describe('options', () => {
     [{ filter: /x/ }, 'filter that is object'],
     [{ once: 1 }, 'once = 1'],
     [{ signal: {} }, 'no AbortSignal'],
-    [{ capcity: 5 }, "Did you mean 'capacity'?"],
   ])('%o is refused, with the reason', (options, reason) => {
     expect(() => subscribe(options as never)).toThrow(
       expect.objectContaining({ code: 'SUBSCRIPTION_OPTIONS', message: expect.stringContaining(reason) }),

@@ -97,6 +97,17 @@ describe('plugbay check', () => {
     expect(stdout).not.toContain('DEPENDENCY_FAILED')
   })
 
+  test('takes a plugin named as a property of every object is for one like any other', async () => {
+    const schema = { type: 'object', properties: { port: { type: 'integer' } } }
+    const folder = folderWith({
+      ...pluginsWith({ constructor: { config: { schema } }, users: { dependencies: { constructor: '*' } } }),
+      'plugbay.config.json': { plugins: './plugins', config: { users: {} }, grants: { users: {} } },
+    })
+    const { code, stdout } = await plugbay(['check'], folder)
+    expect(stdout).toContain('✓ 2 plugins in 2 waves would start; nothing to mend.')
+    expect(code).toBe(0)
+  })
+
   test('shows them as JSON for programs', async () => {
     const { code, stdout } = await plugbay(
       ['check', '--json'],

@@ -63,6 +63,11 @@ describe('the order', () => {
 })
 
 describe('a missing dependency', () => {
+  test('is never said to be meant for the plugin itself', () => {
+    expect(messageOf(planned('dep > tsp'), 'dep')).toMatch(/'tsp' \(\*\) is not there\.$/)
+    expect(messageOf(planned('dep > tsp', 'tap'), 'dep')).toContain("Did you mean 'tap'?")
+  })
+
   test('is DEPENDENCY_MISSING that lists all of them: range, what is there, the nearest name', () => {
     const made = planned('app > usres@^1.0.0 db@^2.0.0 off ok', 'users', 'db@1.4.0', '-off', 'ok')
     expect(codes(made)).toEqual({ app: 'DEPENDENCY_MISSING' })

@@ -169,6 +169,12 @@ describe('validation', () => {
     })
   })
 
+  test('blames no place that says nothing', async () => {
+    const configDir = tree({ 'hello.json': { message: '' } })
+    const error = await thrown(() => resolve({ declaration: { schema }, configDir, override: {} }))
+    expect(error.message).toContain(`The configuration of plugin 'hello' (${join(configDir, 'hello.json')}) is not valid`)
+  })
+
   test('names the file the value may come from', async () => {
     const configDir = tree({ 'hello.json': { message: '' } })
     const error = await thrown(() => resolve({ declaration: { schema }, configDir }))

@@ -1,0 +1,13 @@
+/** The log line of a handler or filter that threw. */
+import { reasonOf } from '../errors.js'
+
+/** Fields and message; `whose` is who subscribed. */
+export const handlerFailed = (
+  whose: string,
+  topic: string,
+  pattern: string,
+  error: unknown,
+): [fields: Record<string, unknown>, message: string] => [
+  { code: 'HANDLER_FAILED', topic, pattern, err: error },
+  `A handler of ${whose} for '${pattern}' failed on '${topic}': ${reasonOf(error).replace(/\.$/, '')}. The event counts as handled: catch in the handler what may fail, and try again there.`,
+]
