@@ -40,7 +40,10 @@ export const ERROR_CODES = {
   PUBLISH_OVERRUN: 'A publisher did not wait for its publishes and went past its window.',
   SUBSCRIPTION_OPTIONS: 'The options of a subscription are not valid.',
   // services
-  SERVICE_NAME_INVALID: "A service's name or version is not valid.",
+  SERVICE_NAME_INVALID: "A service's name is not valid.",
+  SERVICE_VERSION_INVALID: "A service's version, or the range asked of it, is no semantic version or range.",
+  SERVICE_SHAPE: 'What is provided as a service is no object with methods, or has a method that nobody could call.',
+  SERVICE_OPTIONS: 'The options of provide, use, $with or watch are not valid.',
   SERVICE_DUPLICATE: 'A service of that name and version is already provided.',
   SERVICE_UNKNOWN: 'No plugin provides a service of that name in that range.',
   SERVICE_METHOD_UNKNOWN: 'The service has no such method.',

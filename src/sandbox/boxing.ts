@@ -5,6 +5,7 @@ import { markOf, type ReferenceMark, type TransferMark } from '../passing.js'
 import { portChannel } from './channel.js'
 import type { Party } from './party.js'
 import { Conversation } from './rpc.js'
+import { isNoCall, shownAs } from './shown.js'
 import { notCloneable } from './unsendable.js'
 
 /** How a boxed value is to be made again at the other end. */
@@ -150,8 +151,11 @@ const wrapReference = async (port: MessagePort, label: string): Promise<unknown>
       )
     })
   // `then` stays undefined: a remote object is no promise, and awaiting it must give itself.
-  return new Proxy(Object.create(null) as object, {
-    get: (_, key) => (typeof key === 'symbol' || key === 'then' ? undefined : (...args: unknown[]) => call(key, args)),
+  return new Proxy(shownAs(`[object of ${label}]`), {
+    get: (shown, key) => {
+      if (key in shown) return Reflect.get(shown, key)
+      return isNoCall(key) ? undefined : (...args: unknown[]) => call(key as string, args)
+    },
   })
 }
 

@@ -7,6 +7,7 @@ import type { Call } from './call.js'
 import { portChannel } from './channel.js'
 import { Boxed, type Party } from './party.js'
 import { Conversation, type RequestOptions } from './rpc.js'
+import { isNoCall, shownAs } from './shown.js'
 
 /** Milliseconds a call may take unless its caller says otherwise. */
 export const CALL_TIMEOUT = 5_000
@@ -24,14 +25,22 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
 }
 
-/** Throws SERVICE_NAME_INVALID for something that cannot have methods. */
+/** Members of every used service: a method of that name could not be called. */
+const TAKEN = ['then', '$with'] as const
+
+/** Throws SERVICE_SHAPE for something that cannot have methods, or has one that nobody could call. */
 export function assertService(service: unknown, name: string, plugin: string): asserts service is object {
-  if (typeof service === 'object' && service !== null) return
-  throw new PlugbayError(
-    'SERVICE_NAME_INVALID',
-    `Service '${name}' of plugin '${plugin}' is ${service === null ? 'null' : typeof service}, no object with methods.`,
-    { plugin },
-  )
+  const refuse = (what: string): never => {
+    throw new PlugbayError('SERVICE_SHAPE', `Service '${name}' of plugin '${plugin}' ${what}`, { plugin, details: { service: name } })
+  }
+  if (typeof service !== 'object' || service === null) {
+    return refuse(`is ${service === null ? 'null' : typeof service}, no object with methods.`)
+  }
+  for (const method of TAKEN) {
+    if (typeof (service as Record<string, unknown>)[method] !== 'function') continue
+    const why = method === 'then' ? 'whoever awaited the service would wait for it' : 'a used service has one that sets call options'
+    refuse(`has a method '${method}': ${why}. Give it another name${service instanceof Promise ? ', or await the promise first' : ''}.`)
+  }
 }
 
 /** The methods a provider offers: its own functions, and those of its class. */
@@ -166,11 +175,12 @@ export class ServiceClient {
   #makeProxy(options: CallOptions): ServiceProxy {
     const timeout = options.timeout ?? CALL_TIMEOUT
     // Unknown methods are found on the prototype alone, so that known ones are plain properties.
-    const unknown = new Proxy(Object.create(null) as object, {
-      get: (_, key) => {
-        if (typeof key === 'symbol' || key === 'then') return undefined
-        const denied = this.#denied.get(key)
-        return denied === undefined ? () => unknownMethod(this.name, key, this.#methods) : () => Promise.reject(denied())
+    const unknown = new Proxy(shownAs(`[service ${this.name}]`), {
+      get: (shown, key) => {
+        const denied = typeof key === 'string' ? this.#denied.get(key) : undefined
+        if (denied !== undefined) return () => Promise.reject(denied())
+        if (key in shown) return Reflect.get(shown, key)
+        return isNoCall(key) ? undefined : () => unknownMethod(this.name, key as string, this.#methods)
       },
     })
     const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }

@@ -120,8 +120,8 @@ describe('a service', () => {
     ['a name that is not valid', ['my shop', {}], 'SERVICE_NAME_INVALID'],
     ['a version that is none', ['other', {}, { version: 'one' }], 'SERVICE_NAME_INVALID'],
     ['a name and version that are provided', ['shop', {}], 'SERVICE_DUPLICATE'],
-    ['something that has no methods', ['other', 42 as never], 'SERVICE_NAME_INVALID'],
-    ['nothing', ['other', undefined as never], 'SERVICE_NAME_INVALID'],
+    ['something that has no methods', ['other', 42 as never], 'SERVICE_SHAPE'],
+    ['nothing', ['other', undefined as never], 'SERVICE_SHAPE'],
   ])('is refused with %s, by plugin and by embedder', async (_, given, code) => {
     const { kernel, run } = await between('v: () => 1')
     await expect(run('return ctx.services.provide(...args)', ...given)).resolves.toMatchObject({ error: { code } })

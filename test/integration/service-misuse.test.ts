@@ -1,0 +1,101 @@
+/** What is done to services by mistake: it is told where it is made, and harms nobody else. */
+import { inspect } from 'node:util'
+import { byReference } from 'plugbay'
+import { describe, expect, it, onTestFinished } from 'vitest'
+
+import { pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
+import { thrown } from '../support/thrown.js'
+
+/** Rejections that nobody handled until the end of a turn after the call. */
+const strayRejections = async (act: () => unknown): Promise<unknown[]> => {
+  const stray: unknown[] = []
+  const keep = (reason: unknown): void => void stray.push(reason)
+  process.on('unhandledRejection', keep)
+  onTestFinished(() => void process.off('unhandledRejection', keep))
+  await act()
+  for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
+  return stray
+}
+
+describe('a service as text', () => {
+  it('says what it is, calls nothing and leaves no rejection behind', async () => {
+    const { kernel } = await startedWith({ users: pluginCode({ start: "await ctx.services.provide('users', { find: (id) => id })" }) })
+    const users = (await kernel.services.use('users')) as object
+    const stray = await strayRejections(() => {
+      expect(`${users as unknown as string}`).toBe('[service users]')
+      expect(String(users)).toBe('[service users]')
+      expect([users].join()).toBe('[service users]')
+      expect(inspect(users)).toBe('[service users]')
+      expect(Number(users)).toBeNaN()
+      expect(JSON.stringify({ users })).toBe('{"users":{}}')
+    })
+    expect(stray).toEqual([])
+  })
+
+  it('does not end the plugin that logs it', async () => {
+    const { kernel, faults } = await startedWith({
+      users: pluginCode({
+        start: `
+        await ctx.services.provide('users', { find: (id) => id })
+        const users = await ctx.services.use('users')
+        console.log('%s', users, users)
+        const text = \`\${users} \${JSON.stringify(users)} \${users.toString()}\`
+        await ctx.services.provide('told', { text: async () => { for (let i = 0; i < 3; i++) await new Promise(setImmediate); return text } })`,
+      }),
+    })
+    const told = await kernel.services.use('told')
+    await expect(told['text']?.()).resolves.toBe('[service users] {} [service users]')
+    expect(faults).toEqual([])
+    expect(stateOf(kernel, 'users')).toBe('running')
+  })
+
+  it('does not hide methods of such a name that it has', async () => {
+    const { kernel } = await startedWith({})
+    kernel.services.provide('odd', { toString: () => 'far', inspect: () => 'seen', toJSON: () => 'json', valueOf: () => 1 })
+    const odd = (await kernel.services.use('odd')) as unknown as Record<string, () => Promise<unknown>>
+    await expect(Promise.all([odd['toString']?.(), odd['inspect']?.(), odd['toJSON']?.(), odd['valueOf']?.()])).resolves.toEqual([
+      'far',
+      'seen',
+      'json',
+      1,
+    ])
+    expect(`${odd as unknown as string}`).toBe('[service odd]')
+  })
+
+  it('is that of an object by reference too', async () => {
+    const { kernel } = await startedWith({})
+    kernel.services.provide('shop', { basket: () => byReference({ size: () => 3 }) })
+    const shop = await kernel.services.use('shop')
+    const basket = (await shop['basket']?.()) as { size(): Promise<number> }
+    const stray = await strayRejections(async () => {
+      expect(`${basket as unknown as string}`).toBe("[object of service 'shop']")
+      expect(inspect(basket)).toBe("[object of service 'shop']")
+      expect(JSON.stringify(basket)).toBe('{}')
+      await expect(basket.size()).resolves.toBe(3)
+    })
+    expect(stray).toEqual([])
+  })
+})
+
+describe('what cannot be a service is refused where it is provided', () => {
+  it.each([
+    ['a method then', { then() {}, x() {} }, /Service 't' of plugin 'plugbay' has a method 'then': whoever awaited/],
+    ['a promise', Promise.resolve({}), /await the promise first/],
+    ['a method $with', { $with() {} }, /has a method '\$with'/],
+  ])('%s', async (_, service, message) => {
+    const { kernel } = await startedWith({})
+    const error = await thrown(() => kernel.services.provide('t', service))
+    expect(error.code).toBe('SERVICE_SHAPE')
+    expect(error.message).toMatch(message)
+    expect(kernel.services.list()).toEqual([])
+  })
+
+  it('in a plugin too', async () => {
+    const { kernel } = await startedWith({
+      odd: pluginCode({
+        start: "await ctx.services.provide('code', { of: () => ctx.services.provide('t', { then() {} }).catch(({ code }) => code) })",
+      }),
+    })
+    await expect((await kernel.services.use('code'))['of']?.()).resolves.toBe('SERVICE_SHAPE')
+  })
+})
