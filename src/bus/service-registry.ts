@@ -173,14 +173,17 @@ export class ServiceRegistry {
     return [...this.#records.keys()].sort().flatMap((name) => this.#records.get(name) ?? [])
   }
 
-  /** The `SERVICE_UNKNOWN` error that says why a service is not found, and what to do. */
-  explainMissing(name: string, range = '*'): PlugbayError {
+  /** The `SERVICE_UNKNOWN` error that says why a service is not found, and what its asker is to do. */
+  explainMissing(name: string, range = '*', asker?: string): PlugbayError {
     const there = this.#records.get(name)
     const left = (this.#departed.get(name) ?? []).filter(({ version }) => satisfiesLoosely(version, range))
     const gone = left.at(-1)
     const details: Record<string, unknown> = { name, range }
     let message: string
-    if (gone !== undefined) {
+    if (gone !== undefined && gone.provider === asker) {
+      message = `The service '${name}' is one that '${asker}' provides itself; its version ${gone.version} is not provided at present. Await provide() before use().`
+      details['provider'] = asker
+    } else if (gone !== undefined) {
       message = `The service '${name}' was provided in version ${gone.version} by '${gone.provider}', but that plugin is not running or withdrew it. Start '${gone.provider}', or wait for the service.`
       details['provider'] = gone.provider
     } else if (there !== undefined) {

@@ -22,7 +22,7 @@ import { grantsOf } from './permissions.js'
 import type { Plane } from './plane.js'
 import { PluginSubscription } from './plugin-subscription.js'
 import { type Excess, Quota, REQUEST } from './quota.js'
-import type { ServiceConsumer, ServiceProvider } from './service-broker.js'
+import type { OpenedUse, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
 /** How a gateway reaches the rest of its generation. */
 export interface GatewayOptions {
@@ -311,14 +311,20 @@ export class Gateway implements Party, ServiceConsumer {
     this.#quota.assertService(this.#uses, `use the service '${request.name}'`, 'has lines to services,', 'Keep what the first use() gave')
     this.#options.used?.(`service:${request.name}`, 'call')
     this.#uses++
-    const opened = this.#plane.broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
-    const { use, record, port } = await opened.catch((error: unknown) => {
+    const { use, record, port } = await this.#open(request, signal).catch((error: unknown) => {
       this.#uses--
       throw error
     })
     const { name, version, provider, methods } = record
     const answer: KernelVerbs['use']['answers'] = { use, name, version, provider, methods: [...methods], port }
     return new Boxed(answer, [port])
+  }
+
+  async #open(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<OpenedUse> {
+    const { broker } = this.#plane
+    const own = this.#aside ? this.#offers.standingAside(request.name, request.range) : undefined
+    if (own !== undefined) return broker.openAside(this, request.range, own)
+    return broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
   }
 
   mayCall(service: string, method: string): boolean {

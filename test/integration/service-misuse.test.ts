@@ -79,6 +79,7 @@ describe('a service as text', () => {
 
 describe('what cannot be a service is refused where it is provided', () => {
   it.each([
+    // biome-ignore lint/suspicious/noThenProperty: it is what is refused
     ['a method then', { then() {}, x() {} }, /Service 't' of plugin 'plugbay' has a method 'then': whoever awaited/],
     ['a promise', Promise.resolve({}), /await the promise first/],
     ['a method $with', { $with() {} }, /has a method '\$with'/],
