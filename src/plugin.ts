@@ -52,12 +52,12 @@ export interface PluginBus {
 export interface PluginServices {
   /**
    * Provides a service: an object whose methods others call. Functions and async iterables may be passed and returned.
-   * Rejects with SERVICE_NAME_INVALID, SERVICE_DUPLICATE or PERMISSION_DENIED.
+   * Rejects with SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE, SERVICE_DUPLICATE or PERMISSION_DENIED.
    */
   provide(name: string, service: object, options?: { version?: string }): Promise<{ withdraw(): Promise<void> }>
-  /** Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with SERVICE_UNKNOWN or PERMISSION_DENIED. */
+  /** Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with SERVICE_UNKNOWN, SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
   use<Name extends (keyof Services & string) | (string & {})>(name: Name, options?: ServiceUseOptions): Promise<RemoteOf<Name>>
-  /** Tells of every change of a service. */
+  /** Tells of every change of a service. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
   watch(
     name: string,
     listener: (change: { change: 'provided' | 'withdrawn' | 'replaced'; version: string }) => unknown,

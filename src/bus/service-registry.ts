@@ -1,5 +1,5 @@
 /** Who provides which service, in which versions. */
-import { PlugbayError } from '../errors.js'
+import { type ErrorCode, PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { descending, isRange, isVersion, satisfies, satisfiesLoosely } from '../versions.js'
 
@@ -77,7 +77,7 @@ export class ServiceRegistry {
   readonly #watchers = new Map<string, Set<ServiceListener>>()
 
   /**
-   * Provides a service. Throws `SERVICE_NAME_INVALID` for a name or version that is not valid, `SERVICE_DUPLICATE` when the same version
+   * Provides a service. Throws `SERVICE_NAME_INVALID` or `SERVICE_VERSION_INVALID` for a name or version that is not valid, `SERVICE_DUPLICATE` when the same version
    * of that name is already provided.
    */
   provide(declaration: ServiceDeclaration): ServiceRecord {
@@ -120,7 +120,7 @@ export class ServiceRegistry {
     return record
   }
 
-  /** The highest version in the range, if there is one; a prerelease only where no release fits. Throws `SERVICE_NAME_INVALID` for a range that is none. */
+  /** The highest version in the range, if there is one; a prerelease only where no release fits. Throws `SERVICE_VERSION_INVALID` for a range that is none. */
   find(name: string, range = '*'): ServiceRecord | undefined {
     this.#assertRange(name, range)
     const records = this.#records.get(name)
@@ -129,7 +129,7 @@ export class ServiceRegistry {
 
   /**
    * The highest version in the range, as soon as there is one. Rejects with the signal's reason when it is aborted first, or
-   * `SERVICE_NAME_INVALID` for a range that is none.
+   * `SERVICE_VERSION_INVALID` for a range that is none.
    */
   wait(name: string, range = '*', signal?: AbortSignal): Promise<ServiceRecord> {
     return new Promise((resolve, reject) => {
@@ -237,16 +237,18 @@ export class ServiceRegistry {
   }
 
   #assert({ name, version, provider }: ServiceDeclaration): void {
-    const refuse = (message: string): never => {
-      throw new PlugbayError('SERVICE_NAME_INVALID', `${message}`, { plugin: provider, details: { name, version } })
+    const refuse = (code: ErrorCode, message: string): never => {
+      throw new PlugbayError(code, message, { plugin: provider, details: { name, version } })
     }
     if (typeof name !== 'string' || !NAME.test(name)) {
       refuse(
+        'SERVICE_NAME_INVALID',
         `The plugin '${provider}' provides a service named '${String(name)}', which is not a valid name. Use letters, digits and . _ - / @ : without spaces.`,
       )
     }
     if (!isVersion(version)) {
       refuse(
+        'SERVICE_VERSION_INVALID',
         `The plugin '${provider}' provides the service '${name}' in version '${String(version)}', which is no semantic version. Give one such as '1.0.0'.`,
       )
     }
@@ -255,7 +257,7 @@ export class ServiceRegistry {
   #assertRange(name: string, range: string): void {
     if (isRange(range)) return
     throw new PlugbayError(
-      'SERVICE_NAME_INVALID',
+      'SERVICE_VERSION_INVALID',
       `'${String(range)}' is no range of versions, asked of the service '${name}'. Give one such as '^1.0.0', or '*'.`,
       {
         details: { name, range },

@@ -3,8 +3,10 @@ import type { MessagePort } from 'node:worker_threads'
 import type { ServiceChange, ServiceRegistry } from '../bus/service-registry.js'
 import type { RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
+import { didYouMean } from '../nearest.js'
 import { assertService, methodsOf, ProviderLine, ServiceClient, USE_WAIT } from '../sandbox/service-line.js'
 import type { Scope } from '../scope.js'
+import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../service-options.js'
 import type { Plane } from './plane.js'
 import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
@@ -24,9 +26,11 @@ export class KernelServices implements ServiceConsumer {
 
   /**
    * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced.
-   * Rejects with SERVICE_UNKNOWN, or SERVICE_NAME_INVALID for a range that is none.
+   * Rejects with SERVICE_UNKNOWN, SERVICE_NAME_INVALID, SERVICE_OPTIONS, or SERVICE_VERSION_INVALID for a range that is none.
    */
   async use<Name extends (keyof Services & string) | (string & {})>(name: Name, options: ServiceUseOptions = {}): Promise<RemoteOf<Name>> {
+    assertServiceName(name)
+    assertServiceOptions(`The use of service '${name}'`, options, USE_OPTIONS, didYouMean)
     const { range = '*', wait = USE_WAIT, signal } = options
     const limit = signal ? AbortSignal.any([signal, this.#scope.signal]) : this.#scope.signal
     const { use, record, port } = await this.#broker.open(this, { name, range, wait }, limit)
@@ -40,8 +44,11 @@ export class KernelServices implements ServiceConsumer {
     return client.proxy as RemoteOf<Name>
   }
 
-  /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID or SERVICE_DUPLICATE. */
-  provide(name: string, service: object, { version = '1.0.0' }: { version?: string | undefined } = {}): { withdraw(): void } {
+  /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE or SERVICE_DUPLICATE. */
+  provide(name: string, service: object, options: { version?: string | undefined } = {}): { withdraw(): void } {
+    assertServiceName(name)
+    assertServiceOptions(`The provision of service '${name}'`, options, PROVIDE_OPTIONS, didYouMean)
+    const { version = '1.0.0' } = options
     assertService(service, name, this.name)
     const methods = methodsOf(service)
     const provided = { name, plugin: this.name, service, methods: new Set(methods) }
@@ -64,8 +71,10 @@ export class KernelServices implements ServiceConsumer {
     return { withdraw: () => void withdraw() }
   }
 
-  /** Tells of every change of a service. Returns the undo. */
+  /** Tells of every change of a service. Returns the undo. Throws SERVICE_NAME_INVALID or SERVICE_OPTIONS. */
   watch(name: string, listener: (change: { change: ServiceChange['kind']; version: string; provider: string }) => unknown): () => void {
+    assertServiceName(name)
+    assertListener(name, listener)
     const stop = this.#scope.own(
       `watch of service ${name}`,
       this.#registry.watch(name, ({ kind, record }) => listener({ change: kind, version: record.version, provider: record.provider })),

@@ -30,7 +30,7 @@ export class Offers {
     return Array.from(this.#offers.values(), ({ name, version }) => `${name}@${version}`)
   }
 
-  /** `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID or SERVICE_DUPLICATE. */
+  /** `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID or SERVICE_DUPLICATE. */
   add({ service, name, version, methods }: KernelVerbs['provide']['asks'], connect: ServiceProvider['connect'], aside: boolean): void {
     const offer: Offer = { name, version, methods, record: undefined, connect }
     if (aside) this.#assertFree(offer)

@@ -72,7 +72,7 @@ export class ServiceBroker {
 
   async #await(consumer: string, { name, range, wait }: UseRequest, signal: AbortSignal): Promise<ServiceRecord> {
     if (wait <= 0) throw this.#registry.explainMissing(name, range, consumer)
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(wait)])
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(wait))])
     try {
       return await this.#registry.wait(name, range, limit)
     } catch {

@@ -2,6 +2,7 @@
 import type { MessagePort, Transferable } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
 import { permissionDenied } from '../permission-set.js'
+import { assertServiceOptions, CALL_OPTIONS } from '../service-options.js'
 import { type Box, box, Holdings, needsBox, unbox } from './boxing.js'
 import type { Call } from './call.js'
 import { portChannel } from './channel.js'
@@ -194,7 +195,11 @@ export class ServiceClient {
         return this.#call(method, args, made)
       }
     }
-    Object.defineProperty(proxy, '$with', { value: (more: CallOptions) => this.#makeProxy({ ...options, ...more }) })
+    const chosen = (more: CallOptions): ServiceProxy => {
+      assertServiceOptions(`$with of service '${this.name}'`, more, CALL_OPTIONS)
+      return this.#makeProxy({ ...options, ...more })
+    }
+    Object.defineProperty(proxy, '$with', { value: chosen })
     return proxy
   }
 

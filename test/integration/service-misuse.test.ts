@@ -100,3 +100,64 @@ describe('what cannot be a service is refused where it is provided', () => {
     await expect((await kernel.services.use('code'))['of']?.()).resolves.toBe('SERVICE_SHAPE')
   })
 })
+
+/** Code of an expression of `services` and `used` (a used service), what it is refused with, and the beginning of the message in the kernel. */
+const MISTAKES: readonly [expression: string, code: string, message: string, hint?: string][] = [
+  [
+    'provide("s", {}, { versoin: "2.0.0" })',
+    'SERVICE_OPTIONS',
+    "The provision of service 's' has no option 'versoin'.",
+    "Did you mean 'version'?",
+  ],
+  ['provide("s", {}, { version: 2 })', 'SERVICE_OPTIONS', "The provision of service 's' has version = 2."],
+  ['provide("s", {}, { version: "two" })', 'SERVICE_VERSION_INVALID', "version 'two'"],
+  ['provide(5, {})', 'SERVICE_NAME_INVALID', 'The name of a service is a text, and not 5.'],
+  ['use(5)', 'SERVICE_NAME_INVALID', 'The name of a service is a text, and not 5.'],
+  ['use("used", { rnage: "^9" })', 'SERVICE_OPTIONS', "The use of service 'used' has no option 'rnage'.", "Did you mean 'range'?"],
+  ['use("used", { range: 9 })', 'SERVICE_OPTIONS', 'has range = 9. Give one such as'],
+  ['use("used", { range: "x.y.z.w" })', 'SERVICE_VERSION_INVALID', "'x.y.z.w' is no range"],
+  ['use("used", { timeout: -1 })', 'SERVICE_OPTIONS', 'has timeout = -1. Give milliseconds, from 0 on.'],
+  ['use("used", { wait: "x" })', 'SERVICE_OPTIONS', "has wait = 'x'. Give milliseconds, from 0 on."],
+  ['use("used", { signal: {} })', 'SERVICE_OPTIONS', 'has signal = an object. Give the signal of an AbortController.'],
+  ['use("used", "^1.0.0")', 'SERVICE_OPTIONS', "has '^1.0.0' for its options. Give an object."],
+  [
+    'use("used").then((s) => s.$with({ tiemout: 3 }))',
+    'SERVICE_OPTIONS',
+    "$with of service 'used' has no option 'tiemout'. It takes timeout, signal.",
+  ],
+  ['use("used").then((s) => s.$with({ timeout: Number.NaN }))', 'SERVICE_OPTIONS', 'has timeout = NaN.'],
+  ['watch("s", 5)', 'SERVICE_OPTIONS', "The watch of service 's' has 5 for its listener."],
+  ['watch(null, () => {})', 'SERVICE_NAME_INVALID', 'The name of a service is a text, and not null.'],
+]
+
+describe('what is asked of services in a wrong way is refused', () => {
+  it('by the kernel', async () => {
+    const { kernel } = await startedWith({})
+    kernel.services.provide('used', {})
+    for (const [expression, code, message, hint = ''] of MISTAKES) {
+      const error = await thrown(() => new Function('services', `return services.${expression}`)(kernel.services))
+      expect([expression, error.code]).toEqual([expression, code])
+      expect(error.message).toContain(message)
+      expect(error.message).toContain(hint)
+    }
+    expect(kernel.services.list().map(({ name }) => name)).toEqual(['used'])
+  })
+
+  it('by a plugin, whose stop they do not harm', async () => {
+    const { kernel, lines } = await startedWith({
+      x: pluginCode({
+        start: `
+        await ctx.services.provide('used', { attempt: (expression) => {
+          const act = new Function('services', 'return services.' + expression)
+          return Promise.resolve().then(() => act(ctx.services)).then(() => ({}), ({ code, message }) => ({ code, message }))
+        } })`,
+      }),
+    })
+    const used = await kernel.services.use('used')
+    for (const [expression, code, message] of MISTAKES) {
+      await expect(used['attempt']?.(expression)).resolves.toEqual({ code, message: expect.stringContaining(message) })
+    }
+    await expect(kernel.disable('x')).resolves.not.toThrow()
+    expect(lines.filter(({ level }) => level === 'error')).toEqual([])
+  })
+})

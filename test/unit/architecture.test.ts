@@ -20,6 +20,7 @@ const ROWS = [
       owns: [
         'errors.ts',
         'scope.ts',
+        'service-options.ts',
         'limiter.ts',
         'nearest.ts',
         'passing.ts',

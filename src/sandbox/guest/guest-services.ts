@@ -1,6 +1,7 @@
 /** A plugin's own end of the services: what it provides, uses and watches. */
 import type { MessagePort } from 'node:worker_threads'
 import { fromWire, PlugbayError, type WireError } from '../../errors.js'
+import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../../service-options.js'
 import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 import {
@@ -53,12 +54,14 @@ export class GuestServices {
     return answer
   }
 
-  /** Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID, SERVICE_DUPLICATE or PERMISSION_DENIED. */
-  async provide(
-    name: string,
-    service: object,
-    { version = '1.0.0' }: { version?: string | undefined } = {},
-  ): Promise<{ withdraw(): Promise<void> }> {
+  /**
+   * Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE,
+   * SERVICE_DUPLICATE or PERMISSION_DENIED.
+   */
+  async provide(name: string, service: object, options: { version?: string | undefined } = {}): Promise<{ withdraw(): Promise<void> }> {
+    assertServiceName(name)
+    assertServiceOptions(`The provision of service '${name}'`, options, PROVIDE_OPTIONS)
+    const { version = '1.0.0' } = options
     assertService(service, name, this.#plugin)
     const number = ++this.#last
     const methods = methodsOf(service)
@@ -76,8 +79,11 @@ export class GuestServices {
     }
   }
 
-  /** Finds a service. Rejects with SERVICE_UNKNOWN when none is there in time, or with PERMISSION_DENIED. */
-  async use(name: string, { range = '*', wait = USE_WAIT, ...options }: UseOptions = {}): Promise<ServiceProxy> {
+  /** Finds a service. Rejects with SERVICE_UNKNOWN when none is there in time, as {@link provide} for what is not valid, or with PERMISSION_DENIED. */
+  async use(name: string, asked: UseOptions = {}): Promise<ServiceProxy> {
+    assertServiceName(name)
+    assertServiceOptions(`The use of service '${name}'`, asked, USE_OPTIONS)
+    const { range = '*', wait = USE_WAIT, ...options } = asked
     const found = await this.#ask('use', { name, range, wait }, options.signal)
     const denied = this.#permissions.deniedMethods(name, found.methods)
     const client = new ServiceClient(name, found.methods, found.port as MessagePort, options, denied, this.#permissions.recordCalls(name))
@@ -87,6 +93,8 @@ export class GuestServices {
 
   /** Tells of every change of a service: provided, withdrawn, replaced. */
   async watch(name: string, listener: (change: { change: ServiceChange; version: string }) => unknown): Promise<{ stop(): Promise<void> }> {
+    assertServiceName(name)
+    assertListener(name, listener)
     const number = ++this.#last
     this.#watching.set(number, listener)
     await this.#announce('watch', { watch: number, name })
