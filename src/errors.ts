@@ -124,10 +124,11 @@ const MAX_TEXT = 16 * 1024
 
 const cut = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (${text.length} characters)` : text)
 
-/** Text of any value, whatever its own toString does. */
+/** Text of any value, whatever its own toString does; of an object that has none, its content. */
 const describe = (value: unknown): string => {
   try {
-    return cut(String(value))
+    const text = String(value)
+    return cut(/^\[object \w+\]$/.test(text) ? (JSON.stringify(value) ?? text) : text)
   } catch {
     return `a thrown ${typeof value} that has no text`
   }
@@ -166,13 +167,12 @@ export const toWire = (thrown: unknown, plugin?: string, depth = 0): WireError =
     return { name: 'Error', message: describe(thrown), thrown: typeof thrown, ...(plugin === undefined ? {} : { plugin }) }
   }
   const origin = readText(thrown, 'plugin') ?? plugin
-  const wire: WireError = {
-    name: readText(thrown, 'name') ?? 'Error',
-    message: readText(thrown, 'message') ?? describe(thrown),
-  }
+  const message = readText(thrown, 'message')
+  const wire: WireError = { name: readText(thrown, 'name') ?? 'Error', message: message ?? describe(thrown) }
   const stack = readText(thrown, 'stack')
   const code = read(thrown, 'code')
-  const details = plainDetails(read(thrown, 'details'))
+  // Of what is no error, its content is all there is.
+  const details = plainDetails(read(thrown, 'details')) ?? (message === undefined ? plainDetails(thrown) : undefined)
   const cause = read(thrown, 'cause')
   if (stack !== undefined) wire.stack = stack
   if (typeof code === 'string' || typeof code === 'number') wire.code = code

@@ -1,5 +1,6 @@
 /** What one generation of a plugin may do: the one place where the bus and the sandbox meet. All it acquires is in its scope. */
 import type { MessagePort } from 'node:worker_threads'
+import type { ServiceRecord } from '../bus/service-registry.js'
 import type { Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
 import { PlugbayError, reasonOf, toWire } from '../errors.js'
@@ -331,8 +332,8 @@ export class Gateway implements Party, ServiceConsumer {
     return this.#permissions.mayCall(service, method)
   }
 
-  rebind(use: number, version: string, port: MessagePort): void {
-    this.#conversation?.notify('rebind', [use, version], port, [port])
+  rebind(use: number, { version, provider }: ServiceRecord, port: MessagePort): void {
+    this.#conversation?.notify('rebind', [use, version, provider], port, [port])
   }
 
   gone(use: number, hard: boolean, error: PlugbayError): void {

@@ -1,6 +1,6 @@
 /** The kernel's own seat among the services: what its embedder provides and uses. */
 import type { MessagePort } from 'node:worker_threads'
-import type { ServiceChange, ServiceRegistry } from '../bus/service-registry.js'
+import type { ServiceChange, ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
 import type { RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
@@ -34,7 +34,7 @@ export class KernelServices implements ServiceConsumer {
     const { range = '*', wait = USE_WAIT, signal } = options
     const limit = signal ? AbortSignal.any([signal, this.#scope.signal]) : this.#scope.signal
     const { use, record, port } = await this.#broker.open(this, { name, range, wait }, limit)
-    const client = new ServiceClient(name, record.methods, port, options)
+    const client = new ServiceClient(record, port, options)
     this.#clients.set(use, client)
     this.#scope.own(`use of service ${name}`, () => {
       this.#clients.delete(use)
@@ -92,10 +92,10 @@ export class KernelServices implements ServiceConsumer {
     return true
   }
 
-  rebind(use: number, _version: string, port: MessagePort): void {
+  rebind(use: number, { provider }: ServiceRecord, port: MessagePort): void {
     const client = this.#clients.get(use)
     if (client === undefined) port.close()
-    else client.rebind(port)
+    else client.rebind(port, provider)
   }
 
   gone(use: number, hard: boolean, error: PlugbayError): void {

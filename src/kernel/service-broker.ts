@@ -14,7 +14,7 @@ export interface ServiceProvider {
 export interface ServiceConsumer {
   readonly name: string
   mayCall(service: string, method: string): boolean
-  rebind(use: number, version: string, port: MessagePort): void
+  rebind(use: number, record: ServiceRecord, port: MessagePort): void
   /** `hard`: the provider died, calls under way fail too. */
   gone(use: number, hard: boolean, error: PlugbayError): void
 }
@@ -138,7 +138,7 @@ export class ServiceBroker {
 
   #bind(use: Use, record: ServiceRecord): void {
     use.record = record
-    use.consumer.rebind(use.number, record.version, this.#connect(record, use.consumer))
+    use.consumer.rebind(use.number, record, this.#connect(record, use.consumer))
   }
 
   #lose(use: Use, hard: boolean, error: PlugbayError): void {

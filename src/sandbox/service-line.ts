@@ -142,12 +142,20 @@ export class ProviderLine implements Party {
 /** The service as its consumer sees it; `$with` gives it other call options. */
 export type ServiceProxy = Record<string, (...args: unknown[]) => Promise<unknown>> & { $with(options: CallOptions): ServiceProxy }
 
+/** What is known of a service that is used. */
+export interface Used {
+  name: string
+  /** The plugin that provides it at first. */
+  provider: string
+  methods: readonly string[]
+}
+
 /**
  * A used service. Its line may be bound anew (the provider was replaced) without the user noticing; when the provider is
  * gone, calls fail at once with SERVICE_GONE, until it is bound again.
  */
 export class ServiceClient {
-  readonly name: string
+  readonly #name: string
   readonly proxy: ServiceProxy
   readonly #methods: readonly string[]
   readonly #denied: ReadonlyMap<string, () => PlugbayError>
@@ -157,31 +165,30 @@ export class ServiceClient {
 
   /** `denied`: the methods that its user may not call, with what each call is answered; `record`: takes each method that is called. */
   constructor(
-    name: string,
-    methods: readonly string[],
+    { name, provider, methods }: Used,
     port: MessagePort,
     options: CallOptions,
     denied: ReadonlyMap<string, () => PlugbayError> = new Map(),
     record?: (method: string) => void,
   ) {
-    this.name = name
+    this.#name = name
     this.#methods = methods.filter((method) => !denied.has(method))
     this.#denied = denied
     this.#record = record
     this.#gone = new PlugbayError('SERVICE_GONE', `Service '${name}' was released: use it again to call it.`)
-    this.#line = new ConsumerLine(port, name)
+    this.#line = new ConsumerLine(port, name, provider)
     this.proxy = this.#makeProxy(options)
   }
 
   #makeProxy(options: CallOptions): ServiceProxy {
     const timeout = options.timeout ?? CALL_TIMEOUT
     // Unknown methods are found on the prototype alone, so that known ones are plain properties.
-    const unknown = new Proxy(shownAs(`[service ${this.name}]`), {
+    const unknown = new Proxy(shownAs(`[service ${this.#name}]`), {
       get: (shown, key) => {
         const denied = typeof key === 'string' ? this.#denied.get(key) : undefined
         if (denied !== undefined) return () => Promise.reject(denied())
         if (key in shown) return Reflect.get(shown, key)
-        return isNoCall(key) ? undefined : () => unknownMethod(this.name, key as string, this.#methods)
+        return isNoCall(key) ? undefined : () => unknownMethod(this.#name, key as string, this.#methods)
       },
     })
     const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }
@@ -196,7 +203,7 @@ export class ServiceClient {
       }
     }
     const chosen = (more: CallOptions): ServiceProxy => {
-      assertServiceOptions(`$with of service '${this.name}'`, more, CALL_OPTIONS)
+      assertServiceOptions(`$with of service '${this.#name}'`, more, CALL_OPTIONS)
       return this.#makeProxy({ ...options, ...more })
     }
     Object.defineProperty(proxy, '$with', { value: chosen })
@@ -210,10 +217,10 @@ export class ServiceClient {
     return line.call(method, args, options)
   }
 
-  /** From now on calls go over `port`; those under way end on the old line. */
-  rebind(port: MessagePort): void {
+  /** From now on calls go over `port` to `provider`; those under way end on the old line. */
+  rebind(port: MessagePort, provider: string): void {
     void this.#line?.retire()
-    this.#line = new ConsumerLine(port, this.name)
+    this.#line = new ConsumerLine(port, this.#name, provider)
   }
 
   /** No provider any more. `hard`: calls under way fail too; otherwise they may still be answered. */
@@ -235,8 +242,8 @@ class ConsumerLine implements Party {
   readonly #conversation: Conversation
   readonly #label: string
 
-  constructor(port: MessagePort, service: string) {
-    this.#label = `service '${service}'`
+  constructor(port: MessagePort, service: string, provider: string) {
+    this.#label = `service '${service}' of '${provider}'`
     this.#conversation = new Conversation(portChannel(port), this, this.#label)
   }
 

@@ -68,8 +68,8 @@ describe('a service as text', () => {
     const shop = await kernel.services.use('shop')
     const basket = (await shop['basket']?.()) as { size(): Promise<number> }
     const stray = await strayRejections(async () => {
-      expect(`${basket as unknown as string}`).toBe("[object of service 'shop']")
-      expect(inspect(basket)).toBe("[object of service 'shop']")
+      expect(`${basket as unknown as string}`).toBe("[object of service 'shop' of 'plugbay']")
+      expect(inspect(basket)).toBe("[object of service 'shop' of 'plugbay']")
       expect(JSON.stringify(basket)).toBe('{}')
       await expect(basket.size()).resolves.toBe(3)
     })
@@ -159,5 +159,69 @@ describe('what is asked of services in a wrong way is refused', () => {
     }
     await expect(kernel.disable('x')).resolves.not.toThrow()
     expect(lines.filter(({ level }) => level === 'error')).toEqual([])
+  })
+})
+
+describe('what goes wrong with a call is told with plugin, service, method and place', () => {
+  const shop = pluginCode({
+    start: `
+    await ctx.services.provide('shop', {
+      echo: (value) => value,
+      bad: () => ({ user: { list: [1, { cb() {} }] } }),
+      never: () => new Promise(() => {}),
+      throwObject() { throw { reason: 'sold out', left: [0] } },
+      throwText() { throw 'plainly' },
+    })`,
+  })
+
+  it.each(['thread', 'inline', 'process'] as const)('in a provider in a place of kind %s', async (isolation) => {
+    const { kernel } = await startedWith({ prov: { code: shop, manifest: { isolation } } })
+    const used = await kernel.services.use('shop')
+    const call = (method: string, ...args: unknown[]): Promise<unknown> =>
+      (used[method] as (...all: unknown[]) => Promise<unknown>)(...args)
+
+    await expect(call('bad')).rejects.toMatchObject({
+      code: 'PAYLOAD_NOT_CLONEABLE',
+      plugin: 'prov',
+      message: expect.stringMatching(
+        /^The result of 'bad' of 'prov' for 'plugbay', a consumer of service 'shop' cannot cross a thread: .* could not be cloned, at result\.user\.list\[1\]\.cb\./,
+      ) as string,
+    })
+    await expect(call('echo', 1, { on: { cb() {} } })).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /^A value for 'echo' of service 'shop' of 'prov' cannot cross a thread: .*, at arguments\[1\]\.on\.cb\./,
+      ) as string,
+    })
+    await expect((used.$with({ timeout: 20 })['never'] as () => Promise<unknown>)()).rejects.toMatchObject({
+      code: 'CALL_TIMEOUT',
+      message: expect.stringMatching(/^Service 'shop' of 'prov' did not answer 'never' within 20 ms\./) as string,
+    })
+    await expect(call('throwObject')).rejects.toMatchObject({
+      message: '{"reason":"sold out","left":[0]}',
+      plugin: 'prov',
+      details: { reason: 'sold out', left: [0] },
+    })
+    await expect(call('throwText')).rejects.toMatchObject({ message: 'plainly', plugin: 'prov' })
+  })
+
+  it('names the provider that answers now', async () => {
+    const { kernel } = await startedWith({ prov: shop })
+    const used = await kernel.services.use('shop')
+    await kernel.disable('prov')
+    kernel.services.provide('shop', { never: () => new Promise(() => {}) })
+    await expect((used.$with({ timeout: 20 })['never'] as () => Promise<unknown>)()).rejects.toThrow(
+      /^Service 'shop' of 'plugbay' did not answer/,
+    )
+  })
+
+  it('and so is an event that cannot cross', async () => {
+    const { kernel } = await startedWith({
+      pub: pluginCode({ start: "await ctx.services.provide('pub', { publish: () => ctx.bus.publish('a.b', { deep: [{ cb() {} }] }) })" }),
+    })
+    const pub = await kernel.services.use('pub')
+    await expect((pub['publish'] as () => Promise<unknown>)()).rejects.toMatchObject({
+      code: 'PAYLOAD_NOT_CLONEABLE',
+      message: expect.stringContaining('could not be cloned, at data.deep[0].cb.') as string,
+    })
   })
 })

@@ -86,7 +86,7 @@ export class GuestServices {
     const { range = '*', wait = USE_WAIT, ...options } = asked
     const found = await this.#ask('use', { name, range, wait }, options.signal)
     const denied = this.#permissions.deniedMethods(name, found.methods)
-    const client = new ServiceClient(name, found.methods, found.port as MessagePort, options, denied, this.#permissions.recordCalls(name))
+    const client = new ServiceClient(found, found.port as MessagePort, options, denied, this.#permissions.recordCalls(name))
     this.#used.set(found.use, client)
     return client.proxy
   }
@@ -124,10 +124,10 @@ export class GuestServices {
     this.#lines.add(line)
   }
 
-  rebind(use: number, port: MessagePort): void {
+  rebind(use: number, provider: string, port: MessagePort): void {
     const client = this.#used.get(use)
     if (client === undefined) port.close()
-    else client.rebind(port)
+    else client.rebind(port, provider)
   }
 
   gone(use: number, hard: boolean, error: WireError): void {
