@@ -1,7 +1,7 @@
 /** The kernel's own seat among the services: what its embedder provides and uses. */
 import type { MessagePort } from 'node:worker_threads'
 import type { ServiceChange, ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
-import type { RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
+import type { ProviderOf, RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { assertService, methodsOf, ProviderLine, ServiceClient, USE_WAIT } from '../sandbox/service-line.js'
@@ -45,7 +45,11 @@ export class KernelServices implements ServiceConsumer {
   }
 
   /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE or SERVICE_DUPLICATE. */
-  provide(name: string, service: object, options: { version?: string | undefined } = {}): { withdraw(): void } {
+  provide<Name extends (keyof Services & string) | (string & {})>(
+    name: Name,
+    service: ProviderOf<Name>,
+    options: { version?: string | undefined } = {},
+  ): { withdraw(): void } {
     assertServiceName(name)
     assertServiceOptions(`The provision of service '${name}'`, options, PROVIDE_OPTIONS, didYouMean)
     const { version = '1.0.0' } = options
