@@ -6,7 +6,7 @@ import { portChannel } from './channel.js'
 import type { Party } from './party.js'
 import { Conversation } from './rpc.js'
 import { asBeginning } from './sentence.js'
-import { isNoCall, shownAs } from './shown.js'
+import { isAskedOfAll, shownAs } from './shown.js'
 import { uncloneablePart } from './uncloneable-part.js'
 import { notCloneable } from './unsendable.js'
 
@@ -156,7 +156,7 @@ const wrapReference = async (port: MessagePort, label: string): Promise<unknown>
   return new Proxy(shownAs(`[object of ${label}]`), {
     get: (shown, key) => {
       if (key in shown) return Reflect.get(shown, key)
-      return isNoCall(key) ? undefined : (...args: unknown[]) => call(key as string, args)
+      return isAskedOfAll(key) ? undefined : (...args: unknown[]) => call(key as string, args)
     },
   })
 }

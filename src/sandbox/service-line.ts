@@ -8,7 +8,7 @@ import type { Call } from './call.js'
 import { portChannel } from './channel.js'
 import { Boxed, type Party } from './party.js'
 import { Conversation, type RequestOptions } from './rpc.js'
-import { isNoCall, shownAs } from './shown.js'
+import { isAskedOfAll, shownAs, unwaited } from './shown.js'
 
 /** Milliseconds a call may take unless its caller says otherwise. */
 export const CALL_TIMEOUT = 5_000
@@ -172,7 +172,8 @@ export class ServiceClient {
     record?: (method: string) => void,
   ) {
     this.#name = name
-    this.#methods = methods.filter((method) => !denied.has(method))
+    // Whoever says what it provides may not be the code above.
+    this.#methods = methods.filter((method) => !denied.has(method) && !TAKEN.some((taken) => taken === method))
     this.#denied = denied
     this.#record = record
     this.#gone = new PlugbayError('SERVICE_GONE', `Service '${name}' was released: use it again to call it.`)
@@ -186,21 +187,26 @@ export class ServiceClient {
     const unknown = new Proxy(shownAs(`[service ${this.#name}]`), {
       get: (shown, key) => {
         const denied = typeof key === 'string' ? this.#denied.get(key) : undefined
-        if (denied !== undefined) return () => Promise.reject(denied())
+        if (denied !== undefined) {
+          const refused = (): Promise<never> => Promise.reject(denied())
+          return isAskedOfAll(key) ? unwaited(refused) : refused
+        }
         if (key in shown) return Reflect.get(shown, key)
-        return isNoCall(key) ? undefined : () => unknownMethod(this.#name, key as string, this.#methods)
+        return isAskedOfAll(key) ? undefined : () => unknownMethod(this.#name, key as string, this.#methods)
       },
     })
     const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }
     const proxy = Object.create(unknown) as ServiceProxy
     const record = this.#record
     for (const method of this.#methods) {
-      proxy[method] = (...args) => this.#call(method, args, made)
-      if (record === undefined) continue
-      proxy[method] = (...args) => {
-        record(method)
-        return this.#call(method, args, made)
-      }
+      const call: ServiceProxy[string] =
+        record === undefined
+          ? (...args) => this.#call(method, args, made)
+          : (...args) => {
+              record(method)
+              return this.#call(method, args, made)
+            }
+      proxy[method] = isAskedOfAll(method) ? unwaited(call) : call
     }
     const chosen = (more: CallOptions): ServiceProxy => {
       assertServiceOptions(`$with of service '${this.#name}'`, more, CALL_OPTIONS)

@@ -9,7 +9,18 @@ export const shownAs = (text: string): object => {
 }
 
 /** Asked of anything by those who await it or turn it into text or JSON: no methods, unless it is known to have them. */
-const ASKED_OF_ALL: ReadonlySet<PropertyKey> = new Set(['then', 'valueOf', 'toJSON', 'inspect'])
+const ASKED_OF_ALL: ReadonlySet<PropertyKey> = new Set(['then', 'toString', 'valueOf', 'toJSON', 'inspect'])
 
-/** Whether a property is no call of a method by that name. */
-export const isNoCall = (key: PropertyKey): boolean => typeof key === 'symbol' || ASKED_OF_ALL.has(key)
+/** Whether those ask for a property. */
+export const isAskedOfAll = (key: PropertyKey): boolean => typeof key === 'symbol' || ASKED_OF_ALL.has(key)
+
+type Method = (...args: unknown[]) => Promise<unknown>
+
+/** A method they may call: they do not wait for its answer, so a rejection must be nobody's. */
+export const unwaited =
+  (method: Method): Method =>
+  (...args) => {
+    const answer = method(...args)
+    answer.catch(() => {})
+    return answer
+  }

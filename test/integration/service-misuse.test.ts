@@ -51,7 +51,12 @@ describe('a service as text', () => {
 
   it('does not hide methods of such a name that it has', async () => {
     const { kernel } = await startedWith({})
-    kernel.services.provide('odd', { toString: () => 'far', inspect: () => 'seen', toJSON: () => 'json', valueOf: () => 1 })
+    const { withdraw } = kernel.services.provide('odd', {
+      toString: () => 'far',
+      inspect: () => 'seen',
+      toJSON: () => 'json',
+      valueOf: () => 1,
+    })
     const odd = (await kernel.services.use('odd')) as unknown as Record<string, () => Promise<unknown>>
     await expect(Promise.all([odd['toString']?.(), odd['inspect']?.(), odd['toJSON']?.(), odd['valueOf']?.()])).resolves.toEqual([
       'far',
@@ -60,6 +65,10 @@ describe('a service as text', () => {
       1,
     ])
     expect(`${odd as unknown as string}`).toBe('[service odd]')
+    withdraw()
+    const stray = await strayRejections(() => expect(JSON.stringify({ odd })).toBe('{"odd":{}}'))
+    expect(stray).toEqual([])
+    await expect(odd['toJSON']?.()).rejects.toMatchObject({ code: 'SERVICE_GONE' })
   })
 
   it('is that of an object by reference too', async () => {
