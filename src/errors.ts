@@ -41,7 +41,10 @@ export const ERROR_CODES = {
   SUBSCRIPTION_OPTIONS: 'The options of a subscription are not valid.',
   HANDLER_FAILED: 'A handler or a filter of a subscription threw. The event counts as handled, and the next one comes.',
   // services
-  SERVICE_NAME_INVALID: "A service's name or version is not valid.",
+  SERVICE_NAME_INVALID: "A service's name is not valid.",
+  SERVICE_VERSION_INVALID: "A service's version, or the range asked of it, is no semantic version or range.",
+  SERVICE_SHAPE: 'What is provided as a service is no object with methods, or has a method that nobody could call.',
+  SERVICE_OPTIONS: 'The options of provide, use, $with or watch are not valid.',
   SERVICE_DUPLICATE: 'A service of that name and version is already provided.',
   SERVICE_UNKNOWN: 'No plugin provides a service of that name in that range.',
   SERVICE_METHOD_UNKNOWN: 'The service has no such method.',
@@ -122,10 +125,11 @@ const MAX_TEXT = 16 * 1024
 
 const cut = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (${text.length} characters)` : text)
 
-/** Text of any value, whatever its own toString does. */
+/** Text of any value, whatever its own toString does; of an object that has none, its content. */
 const describe = (value: unknown): string => {
   try {
-    return cut(String(value))
+    const text = String(value)
+    return cut(/^\[object \w+\]$/.test(text) ? (JSON.stringify(value) ?? text) : text)
   } catch {
     return `a thrown ${typeof value} that has no text`
   }
@@ -164,13 +168,12 @@ export const toWire = (thrown: unknown, plugin?: string, depth = 0): WireError =
     return { name: 'Error', message: describe(thrown), thrown: typeof thrown, ...(plugin === undefined ? {} : { plugin }) }
   }
   const origin = readText(thrown, 'plugin') ?? plugin
-  const wire: WireError = {
-    name: readText(thrown, 'name') ?? 'Error',
-    message: readText(thrown, 'message') ?? describe(thrown),
-  }
+  const message = readText(thrown, 'message')
+  const wire: WireError = { name: readText(thrown, 'name') ?? 'Error', message: message ?? describe(thrown) }
   const stack = readText(thrown, 'stack')
   const code = read(thrown, 'code')
-  const details = plainDetails(read(thrown, 'details'))
+  // Of what is no error, its content is all there is.
+  const details = plainDetails(read(thrown, 'details')) ?? (message === undefined ? plainDetails(thrown) : undefined)
   const cause = read(thrown, 'cause')
   if (stack !== undefined) wire.stack = stack
   if (typeof code === 'string' || typeof code === 'number') wire.code = code

@@ -4,7 +4,7 @@ export type {} from './index.js'
 
 import type { Event } from './bus/event.js'
 import type { DataOf, EventOf } from './bus/typed-events.js'
-import type { RemoteOf, Services, ServiceUseOptions } from './bus/typed-services.js'
+import type { ProviderOf, RemoteOf, Services, ServiceUseOptions } from './bus/typed-services.js'
 
 export { byReference, transfer } from './passing.js'
 export type { DataOf, Event, EventOf }
@@ -57,12 +57,16 @@ export interface PluginBus {
 export interface PluginServices {
   /**
    * Provides a service: an object whose methods others call. Functions and async iterables may be passed and returned.
-   * Rejects with SERVICE_NAME_INVALID, SERVICE_DUPLICATE or PERMISSION_DENIED.
+   * Rejects with SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE, SERVICE_DUPLICATE or PERMISSION_DENIED.
    */
-  provide(name: string, service: object, options?: { version?: string }): Promise<{ withdraw(): Promise<void> }>
-  /** Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with SERVICE_UNKNOWN or PERMISSION_DENIED. */
+  provide<Name extends (keyof Services & string) | (string & {})>(
+    name: Name,
+    service: ProviderOf<Name>,
+    options?: { version?: string },
+  ): Promise<{ withdraw(): Promise<void> }>
+  /** Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with SERVICE_UNKNOWN, SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
   use<Name extends (keyof Services & string) | (string & {})>(name: Name, options?: ServiceUseOptions): Promise<RemoteOf<Name>>
-  /** Tells of every change of a service. Rejects with OPTIONS_INVALID for a listener that is no function. */
+  /** Tells of every change of a service. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
   watch(
     name: string,
     listener: (change: { change: 'provided' | 'withdrawn' | 'replaced'; version: string }) => unknown,

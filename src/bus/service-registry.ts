@@ -1,5 +1,5 @@
 /** Who provides which service, in which versions. */
-import { PlugbayError } from '../errors.js'
+import { type ErrorCode, PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { descending, isRange, isVersion, satisfies, satisfiesLoosely } from '../versions.js'
 
@@ -77,7 +77,7 @@ export class ServiceRegistry {
   readonly #watchers = new Map<string, Set<ServiceListener>>()
 
   /**
-   * Provides a service. Throws `SERVICE_NAME_INVALID` for a name or version that is not valid, `SERVICE_DUPLICATE` when the same version
+   * Provides a service. Throws `SERVICE_NAME_INVALID` or `SERVICE_VERSION_INVALID` for a name or version that is not valid, `SERVICE_DUPLICATE` when the same version
    * of that name is already provided.
    */
   provide(declaration: ServiceDeclaration): ServiceRecord {
@@ -120,7 +120,7 @@ export class ServiceRegistry {
     return record
   }
 
-  /** The highest version in the range, if there is one; a prerelease only where no release fits. Throws `SERVICE_NAME_INVALID` for a range that is none. */
+  /** The highest version in the range, if there is one; a prerelease only where no release fits. Throws `SERVICE_VERSION_INVALID` for a range that is none. */
   find(name: string, range = '*'): ServiceRecord | undefined {
     this.#assertRange(name, range)
     const records = this.#records.get(name)
@@ -129,7 +129,7 @@ export class ServiceRegistry {
 
   /**
    * The highest version in the range, as soon as there is one. Rejects with the signal's reason when it is aborted first, or
-   * `SERVICE_NAME_INVALID` for a range that is none.
+   * `SERVICE_VERSION_INVALID` for a range that is none.
    */
   wait(name: string, range = '*', signal?: AbortSignal): Promise<ServiceRecord> {
     return new Promise((resolve, reject) => {
@@ -173,14 +173,17 @@ export class ServiceRegistry {
     return [...this.#records.keys()].sort().flatMap((name) => this.#records.get(name) ?? [])
   }
 
-  /** The `SERVICE_UNKNOWN` error that says why a service is not found, and what to do. */
-  explainMissing(name: string, range = '*'): PlugbayError {
+  /** The `SERVICE_UNKNOWN` error that says why a service is not found, and what its asker is to do. */
+  explainMissing(name: string, range = '*', asker?: string): PlugbayError {
     const there = this.#records.get(name)
     const left = (this.#departed.get(name) ?? []).filter(({ version }) => satisfiesLoosely(version, range))
     const gone = left.at(-1)
     const details: Record<string, unknown> = { name, range }
     let message: string
-    if (gone !== undefined) {
+    if (gone !== undefined && gone.provider === asker) {
+      message = `The service '${name}' is one that '${asker}' provides itself; its version ${gone.version} is not provided at present. Await provide() before use().`
+      details['provider'] = asker
+    } else if (gone !== undefined) {
       message = `The service '${name}' was provided in version ${gone.version} by '${gone.provider}', but that plugin is not running or withdrew it. Start '${gone.provider}', or wait for the service.`
       details['provider'] = gone.provider
     } else if (there !== undefined) {
@@ -234,16 +237,18 @@ export class ServiceRegistry {
   }
 
   #assert({ name, version, provider }: ServiceDeclaration): void {
-    const refuse = (message: string): never => {
-      throw new PlugbayError('SERVICE_NAME_INVALID', `${message}`, { plugin: provider, details: { name, version } })
+    const refuse = (code: ErrorCode, message: string): never => {
+      throw new PlugbayError(code, message, { plugin: provider, details: { name, version } })
     }
     if (typeof name !== 'string' || !NAME.test(name)) {
       refuse(
+        'SERVICE_NAME_INVALID',
         `The plugin '${provider}' provides a service named '${String(name)}', which is not a valid name. Use letters, digits and . _ - / @ : without spaces.`,
       )
     }
     if (!isVersion(version)) {
       refuse(
+        'SERVICE_VERSION_INVALID',
         `The plugin '${provider}' provides the service '${name}' in version '${String(version)}', which is no semantic version. Give one such as '1.0.0'.`,
       )
     }
@@ -252,7 +257,7 @@ export class ServiceRegistry {
   #assertRange(name: string, range: string): void {
     if (isRange(range)) return
     throw new PlugbayError(
-      'SERVICE_NAME_INVALID',
+      'SERVICE_VERSION_INVALID',
       `'${String(range)}' is no range of versions, asked of the service '${name}'. Give one such as '^1.0.0', or '*'.`,
       {
         details: { name, range },

@@ -22,6 +22,16 @@ export interface ServiceUseOptions extends ServiceCallOptions {
   wait?: number | undefined
 }
 
+/** What provides a declared service: its members, each method's result also as a promise of it, and the other way round. */
+export type Provided<Service> = {
+  [Member in keyof Service]: Service[Member] extends (...args: infer Args) => infer Result
+    ? (...args: Args) => Result | Awaited<Result> | Promise<Awaited<Result>>
+    : Service[Member]
+}
+
+/** What may be provided under a name: of a declared service all its methods, of another any object. */
+export type ProviderOf<Name extends string> = Name extends keyof Services ? Provided<Services[Name]> : object
+
 type Answer<T> = T extends AsyncIterable<infer Item> ? Promise<AsyncIterableIterator<Item>> : Promise<Awaited<T>>
 
 /** A service as its user sees it: every method answers with a promise. */

@@ -1,5 +1,6 @@
 /** What one generation of a plugin may do: the one place where the bus and the sandbox meet. All it acquires is in its scope. */
 import type { MessagePort } from 'node:worker_threads'
+import type { ServiceRecord } from '../bus/service-registry.js'
 import type { Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
 import { PlugbayError, reasonOf, toWire } from '../errors.js'
@@ -23,7 +24,7 @@ import { grantsOf } from './permissions.js'
 import type { Plane } from './plane.js'
 import { PluginSubscription } from './plugin-subscription.js'
 import { type Excess, Quota, REQUEST } from './quota.js'
-import type { ServiceConsumer, ServiceProvider } from './service-broker.js'
+import type { OpenedUse, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
 /** How a gateway reaches the rest of its generation. */
 export interface GatewayOptions {
@@ -316,8 +317,7 @@ export class Gateway implements Party, ServiceConsumer {
     this.#quota.assertService(this.#uses, `use the service '${request.name}'`, 'has lines to services,', 'Keep what the first use() gave')
     this.#options.used?.(`service:${request.name}`, 'call')
     this.#uses++
-    const opened = this.#plane.broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
-    const { use, record, port } = await opened.catch((error: unknown) => {
+    const { use, record, port } = await this.#open(request, signal).catch((error: unknown) => {
       this.#uses--
       throw error
     })
@@ -326,12 +326,19 @@ export class Gateway implements Party, ServiceConsumer {
     return new Boxed(answer, [port])
   }
 
+  async #open(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<OpenedUse> {
+    const { broker } = this.#plane
+    const own = this.#aside ? this.#offers.standingAside(request.name, request.range) : undefined
+    if (own !== undefined) return broker.openAside(this, request.range, own)
+    return broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
+  }
+
   mayCall(service: string, method: string): boolean {
     return this.#permissions.mayCall(service, method)
   }
 
-  rebind(use: number, version: string, port: MessagePort): void {
-    this.#conversation?.notify('rebind', [use, version], port, [port])
+  rebind(use: number, { version, provider }: ServiceRecord, port: MessagePort): void {
+    this.#conversation?.notify('rebind', [use, version, provider], port, [port])
   }
 
   gone(use: number, hard: boolean, error: PlugbayError): void {

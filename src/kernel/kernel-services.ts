@@ -1,11 +1,12 @@
 /** The kernel's own seat among the services: what its embedder provides and uses. */
 import type { MessagePort } from 'node:worker_threads'
-import { assertFunction } from '../arguments.js'
-import type { ServiceChange, ServiceRegistry } from '../bus/service-registry.js'
-import type { RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
+import type { ServiceChange, ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
+import type { ProviderOf, RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
+import { didYouMean } from '../nearest.js'
 import { assertService, methodsOf, ProviderLine, ServiceClient, USE_WAIT } from '../sandbox/service-line.js'
 import type { Scope } from '../scope.js'
+import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../service-options.js'
 import type { Plane } from './plane.js'
 import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
@@ -25,14 +26,16 @@ export class KernelServices implements ServiceConsumer {
 
   /**
    * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced.
-   * Rejects with SERVICE_UNKNOWN, SERVICE_NAME_INVALID for a range that is none, or KERNEL_STATE once the kernel stops.
+   * Rejects with SERVICE_UNKNOWN, SERVICE_NAME_INVALID, SERVICE_OPTIONS, SERVICE_VERSION_INVALID for a range that is none, or KERNEL_STATE once the kernel stops.
    */
   async use<Name extends (keyof Services & string) | (string & {})>(name: Name, options: ServiceUseOptions = {}): Promise<RemoteOf<Name>> {
+    assertServiceName(name)
+    assertServiceOptions(`The use of service '${name}'`, options, USE_OPTIONS, didYouMean)
     const { range = '*', wait = USE_WAIT, signal } = options
     this.#scope.signal.throwIfAborted()
     const limit = signal ? AbortSignal.any([signal, this.#scope.signal]) : this.#scope.signal
     const { use, record, port } = await this.#broker.open(this, { name, range, wait }, limit)
-    const client = new ServiceClient(name, record.methods, port, options)
+    const client = new ServiceClient(record, port, options)
     this.#clients.set(use, client)
     this.#scope.own(`use of service ${name}`, () => {
       this.#clients.delete(use)
@@ -42,8 +45,15 @@ export class KernelServices implements ServiceConsumer {
     return client.proxy as RemoteOf<Name>
   }
 
-  /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID, SERVICE_DUPLICATE, or KERNEL_STATE once the kernel has stopped. */
-  provide(name: string, service: object, { version = '1.0.0' }: { version?: string | undefined } = {}): { withdraw(): void } {
+  /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE, SERVICE_DUPLICATE, or KERNEL_STATE once the kernel has stopped. */
+  provide<Name extends (keyof Services & string) | (string & {})>(
+    name: Name,
+    service: ProviderOf<Name>,
+    options: { version?: string | undefined } = {},
+  ): { withdraw(): void } {
+    assertServiceName(name)
+    assertServiceOptions(`The provision of service '${name}'`, options, PROVIDE_OPTIONS, didYouMean)
+    const { version = '1.0.0' } = options
     this.#scope.signal.throwIfAborted()
     assertService(service, name, this.name)
     const methods = methodsOf(service)
@@ -67,10 +77,11 @@ export class KernelServices implements ServiceConsumer {
     return { withdraw: () => void withdraw() }
   }
 
-  /** Tells of every change of a service. Returns the undo. Throws OPTIONS_INVALID for a listener that is no function. */
+  /** Tells of every change of a service. Returns the undo. Throws SERVICE_NAME_INVALID or SERVICE_OPTIONS. */
   watch(name: string, listener: (change: { change: ServiceChange['kind']; version: string; provider: string }) => unknown): () => void {
+    assertServiceName(name)
+    assertListener(name, listener)
     this.#scope.signal.throwIfAborted()
-    assertFunction(listener, `kernel.services.watch('${name}')`, 'the change')
     const stop = this.#scope.own(
       `watch of service ${name}`,
       this.#registry.watch(name, ({ kind, record }) => listener({ change: kind, version: record.version, provider: record.provider })),
@@ -88,10 +99,10 @@ export class KernelServices implements ServiceConsumer {
     return true
   }
 
-  rebind(use: number, _version: string, port: MessagePort): void {
+  rebind(use: number, { provider }: ServiceRecord, port: MessagePort): void {
     const client = this.#clients.get(use)
     if (client === undefined) port.close()
-    else client.rebind(port)
+    else client.rebind(port, provider)
   }
 
   gone(use: number, hard: boolean, error: PlugbayError): void {

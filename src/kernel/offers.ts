@@ -2,13 +2,11 @@
 import type { ServiceRecord } from '../bus/service-registry.js'
 import { PlugbayError } from '../errors.js'
 import type { KernelVerbs } from '../sandbox/protocol.js'
+import { descending, fits } from '../versions.js'
 import type { Plane } from './plane.js'
-import type { ServiceProvider } from './service-broker.js'
+import type { ServiceProvider, StandingAside } from './service-broker.js'
 
-interface Offer extends ServiceProvider {
-  name: string
-  version: string
-  methods: string[]
+interface Offer extends StandingAside {
   /** Undefined while it stands aside, and once it was withdrawn or taken over. */
   record: ServiceRecord | undefined
 }
@@ -32,12 +30,28 @@ export class Offers {
     return Array.from(this.#offers.values(), ({ name, version }) => `${name}@${version}`)
   }
 
-  /** `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID or SERVICE_DUPLICATE. */
+  /** `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID or SERVICE_DUPLICATE. */
   add({ service, name, version, methods }: KernelVerbs['provide']['asks'], connect: ServiceProvider['connect'], aside: boolean): void {
     const offer: Offer = { name, version, methods, record: undefined, connect }
     if (aside) this.#assertFree(offer)
     else this.#announce(offer)
     this.#offers.set(service, offer)
+  }
+
+  /**
+   * What its own plugin would find under a name had all that stands aside been announced: undefined where that is another's. A start would else
+   * wait for what is announced when it is done, or reach the predecessor's.
+   */
+  standingAside(name: string, range: string): StandingAside | undefined {
+    let best: Offer | undefined
+    for (const offer of this.#offers.values()) {
+      if (offer.name !== name || offer.record !== undefined || !fits(offer.version, range)) continue
+      if (best === undefined || descending(offer.version, best.version) < 0) best = offer
+    }
+    if (best === undefined) return undefined
+    const announced = this.#plane.registry.find(name, range)
+    const others = announced !== undefined && announced.provider !== this.#plugin && descending(announced.version, best.version) < 0
+    return others ? undefined : best
   }
 
   /** What providing it now would say, for one that stands aside: the take-over must not fail half way. */
@@ -65,15 +79,14 @@ export class Offers {
     if (offer === undefined) return
     this.#offers.delete(service)
     const { record, name } = offer
-    if (record === undefined) return
     offer.record = undefined
-    record.withdraw()
+    record?.withdraw()
     const reason = why === undefined ? `plugin '${this.#plugin}' no longer provides it.` : why.message
     const gone = new PlugbayError('SERVICE_GONE', `Service '${name}' is gone: ${reason}`, {
       plugin: this.#plugin,
       ...(why === undefined ? {} : { cause: why }),
     })
-    this.#plane.broker.withdrawn(record, why !== undefined, gone)
+    this.#plane.broker.withdrawn(record ?? offer, why !== undefined, gone)
   }
 
   withdrawAll(why?: PlugbayError): void {

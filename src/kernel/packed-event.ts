@@ -2,6 +2,7 @@
 import { type Envelope, Event } from '../bus/event.js'
 import type { EventIds } from '../event-ids.js'
 import { type Packed, pack } from '../sandbox/codec.js'
+import { uncloneablePart } from '../sandbox/uncloneable-part.js'
 import { notCloneable } from '../sandbox/unsendable.js'
 
 export class PackedEvent implements Envelope {
@@ -46,7 +47,8 @@ export const packedEvent = (envelope: Envelope, ids: EventIds): PackedEvent => {
     try {
       packed = pack(envelope.open().data)
     } catch (error) {
-      throw notCloneable(`The data of '${type}'`, error, { details: { topic: type } })
+      const path = uncloneablePart(envelope.open().data, 'data')
+      throw notCloneable(`The data of '${type}'`, error, { details: { topic: type }, path })
     }
     lastPacked = new PackedEvent(ids, ids.serialOf(id), type, source, time, packed)
     last = envelope

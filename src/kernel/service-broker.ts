@@ -14,7 +14,7 @@ export interface ServiceProvider {
 export interface ServiceConsumer {
   readonly name: string
   mayCall(service: string, method: string): boolean
-  rebind(use: number, version: string, port: MessagePort): void
+  rebind(use: number, record: ServiceRecord, port: MessagePort): void
   /** `hard`: the provider died, calls under way fail too. */
   gone(use: number, hard: boolean, error: PlugbayError): void
 }
@@ -26,11 +26,20 @@ interface Use {
   range: string
   /** Undefined while nobody provides it. */
   record: ServiceRecord | undefined
+  /** What it leads to as long as that stands aside: its user's own, which is announced when the user takes over. */
+  aside: ServiceProvider | undefined
+}
+
+/** A service that its provider has not announced yet. */
+export interface StandingAside extends ServiceProvider {
+  readonly name: string
+  readonly version: string
+  readonly methods: readonly string[]
 }
 
 export interface OpenedUse {
   use: number
-  record: ServiceRecord
+  record: Pick<ServiceRecord, 'name' | 'version' | 'provider' | 'methods'>
   port: MessagePort
 }
 
@@ -45,25 +54,35 @@ export class ServiceBroker {
 
   /** Finds the service, waiting for it if asked to, and opens a line. Rejects with SERVICE_UNKNOWN. */
   async open(consumer: ServiceConsumer, { name, range, wait }: UseRequest, signal: AbortSignal): Promise<OpenedUse> {
-    const record = this.#registry.find(name, range) ?? (await this.#await(name, range, wait, signal))
-    const use: Use = { number: ++this.#last, consumer, name, range, record }
-    this.#uses.set(use.number, use)
-    return { use: use.number, record, port: this.#connect(record, consumer) }
+    const record = this.#registry.find(name, range) ?? (await this.#await(consumer.name, { name, range, wait }, signal))
+    const use = this.#remember({ consumer, name, range, record, aside: undefined })
+    return { use, record, port: this.#connect(record, consumer) }
   }
 
-  async #await(name: string, range: string, wait: number, signal: AbortSignal): Promise<ServiceRecord> {
-    if (wait <= 0) throw this.#registry.explainMissing(name, range)
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(wait)])
+  /** Opens a line to a service of the consumer's own that stands aside. */
+  openAside(consumer: ServiceConsumer, range: string, offer: StandingAside): OpenedUse {
+    const use = this.#remember({ consumer, name: offer.name, range, record: undefined, aside: offer })
+    return { use, record: { ...offer, provider: consumer.name }, port: this.#connect({ ...offer, handle: offer }, consumer) }
+  }
+
+  #remember(use: Omit<Use, 'number'>): number {
+    this.#uses.set(++this.#last, { number: this.#last, ...use })
+    return this.#last
+  }
+
+  async #await(consumer: string, { name, range, wait }: UseRequest, signal: AbortSignal): Promise<ServiceRecord> {
+    if (wait <= 0) throw this.#registry.explainMissing(name, range, consumer)
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(wait))])
     try {
       return await this.#registry.wait(name, range, limit)
     } catch {
       signal.throwIfAborted()
-      const why = this.#registry.explainMissing(name, range)
+      const why = this.#registry.explainMissing(name, range, consumer)
       throw new PlugbayError(why.code, `${why.message} Waited ${wait} ms for it.`, { details: { ...why.details, waited: wait } })
     }
   }
 
-  #connect(record: ServiceRecord, consumer: ServiceConsumer): MessagePort {
+  #connect(record: Pick<ServiceRecord, 'name' | 'methods' | 'handle'>, consumer: ServiceConsumer): MessagePort {
     const { port1, port2 } = new MessageChannel()
     const provider = record.handle as ServiceProvider
     const methods = record.methods.filter((method) => consumer.mayCall(record.name, method))
@@ -80,10 +99,12 @@ export class ServiceBroker {
     for (const use of this.#uses.values()) if (use.consumer === consumer) this.#uses.delete(use.number)
   }
 
-  /** Lines that wait for a provider get the new one. */
+  /** Lines that wait for a provider get the new one; those that led to it while it stood aside stay. */
   provided(record: ServiceRecord): void {
     for (const use of this.#uses.values()) {
-      if (use.record === undefined && use.name === record.name && fits(record.version, use.range)) this.#bind(use, record)
+      if (use.aside !== undefined) {
+        if (use.aside === record.handle) [use.record, use.aside] = [record, undefined]
+      } else if (use.record === undefined && use.name === record.name && fits(record.version, use.range)) this.#bind(use, record)
     }
   }
 
@@ -105,10 +126,10 @@ export class ServiceBroker {
     this.provided(record)
   }
 
-  /** The provider is gone. Users whose range another version fits go there. */
-  withdrawn(record: ServiceRecord, hard: boolean, error: PlugbayError): void {
+  /** The provider is gone, or, for one that stood aside, will not be there. Users whose range another version fits go there. */
+  withdrawn(record: ServiceRecord | StandingAside, hard: boolean, error: PlugbayError): void {
     for (const use of this.#uses.values()) {
-      if (use.record !== record) continue
+      if (use.record !== record && use.aside !== record) continue
       this.#lose(use, hard, error)
       const other = this.#registry.find(use.name, use.range)
       if (other !== undefined && other !== record) this.#bind(use, other)
@@ -117,11 +138,11 @@ export class ServiceBroker {
 
   #bind(use: Use, record: ServiceRecord): void {
     use.record = record
-    use.consumer.rebind(use.number, record.version, this.#connect(record, use.consumer))
+    use.consumer.rebind(use.number, record, this.#connect(record, use.consumer))
   }
 
   #lose(use: Use, hard: boolean, error: PlugbayError): void {
-    use.record = undefined
+    use.record = use.aside = undefined
     use.consumer.gone(use.number, hard, error)
   }
 

@@ -112,7 +112,8 @@ export class Supervisor {
     } catch (error) {
       await next?.close('it did not come up')
       if (old.alive) old.gateway.resume()
-      this.#fault(instance, next?.number ?? instance.newest, error as Error)
+      // Of a restart it is told with what comes next.
+      if (reason !== 'crash') this.#fault(instance, next?.number ?? instance.newest, error as Error)
       throw error
     }
     // From here to the end of the turn nothing else runs: no event and no call falls between the two generations.
@@ -173,8 +174,7 @@ export class Supervisor {
     if (demoted) instance.record.forget()
     const verdict = instance.record.ended(instance.restart, faulty)
     const { restartIn } = verdict
-    // A failed restart was told as such.
-    if (lost !== undefined) this.#fault(instance, generation, error, { lost, ...(restartIn === undefined ? {} : { restartIn }) })
+    this.#fault(instance, generation, error, { ...(lost === undefined ? {} : { lost }), ...(restartIn === undefined ? {} : { restartIn }) })
     if (demoted) this.#demoted(instance, generation, error)
     if (restartIn !== undefined) {
       instance.retry = setTimeout(() => void this.#restart(instance), restartIn)
@@ -215,7 +215,8 @@ export class Supervisor {
       })
       if (restarted) this.#options.cameBack(instance)
     } catch (error) {
-      if (instance.generation !== undefined) this.#ended(instance, instance.newest, true, error as Error)
+      if (instance.generation === undefined) this.#fault(instance, instance.newest, error as Error)
+      else this.#ended(instance, instance.newest, true, error as Error)
     }
   }
 

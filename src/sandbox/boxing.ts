@@ -5,6 +5,9 @@ import { markOf, type ReferenceMark, type TransferMark } from '../passing.js'
 import { portChannel } from './channel.js'
 import type { Party } from './party.js'
 import { Conversation } from './rpc.js'
+import { asBeginning } from './sentence.js'
+import { isAskedOfAll, shownAs } from './shown.js'
+import { uncloneablePart } from './uncloneable-part.js'
 import { notCloneable } from './unsendable.js'
 
 /** How a boxed value is to be made again at the other end. */
@@ -126,7 +129,7 @@ const wrapReference = async (port: MessagePort, label: string): Promise<unknown>
   const waiting = new Set<(error: PlugbayError) => void>()
   let over: PlugbayError | undefined
   port.once('close', () => {
-    over = new PlugbayError('SERVICE_GONE', `${label} is gone, and with it the object it had passed by reference.`)
+    over = new PlugbayError('SERVICE_GONE', `${asBeginning(label)} is gone, and with it the object it had passed by reference.`)
     for (const reject of waiting) reject(over)
     waiting.clear()
   })
@@ -145,13 +148,16 @@ const wrapReference = async (port: MessagePort, label: string): Promise<unknown>
         },
         (error: unknown) => {
           waiting.delete(reject)
-          reject(notCloneable(`An argument of '${key}' of ${label}`, error))
+          reject(notCloneable(`An argument of '${key}' of ${label}`, error, { path: uncloneablePart(args, 'arguments') }))
         },
       )
     })
   // `then` stays undefined: a remote object is no promise, and awaiting it must give itself.
-  return new Proxy(Object.create(null) as object, {
-    get: (_, key) => (typeof key === 'symbol' || key === 'then' ? undefined : (...args: unknown[]) => call(key, args)),
+  return new Proxy(shownAs(`[object of ${label}]`), {
+    get: (shown, key) => {
+      if (key in shown) return Reflect.get(shown, key)
+      return isAskedOfAll(key) ? undefined : (...args: unknown[]) => call(key as string, args)
+    },
   })
 }
 
@@ -216,7 +222,10 @@ const sendStream = (source: AsyncIterable<unknown>, port: MessagePort, plugin: s
 const receiveStream = (port: MessagePort, label: string): AsyncIterableIterator<unknown> => {
   const conversation = new Conversation(
     portChannel(port),
-    { request: () => undefined, lost: () => new PlugbayError('SERVICE_GONE', `${label} is gone, and with it the stream it was sending.`) },
+    {
+      request: () => undefined,
+      lost: () => new PlugbayError('SERVICE_GONE', `${asBeginning(label)} is gone, and with it the stream it was sending.`),
+    },
     `the stream of ${label}`,
   )
   const asked: Promise<unknown>[] = []

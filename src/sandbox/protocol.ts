@@ -102,7 +102,7 @@ export interface KernelNotices {
   /** A consumer's line to one of the guest's services: `[service, consumer]`, a {@link Connection}. */
   connect: [service: number, consumer: string]
   /** A used service has a new provider: `[use, version]`, the port. */
-  rebind: [use: number, version: string]
+  rebind: [use: number, version: string, provider: string]
   /** A used service is gone: `[use, hard]`, the WireError. `hard`: calls under way fail too. */
   gone: [use: number, hard: boolean]
   /** A watched service changed: `[watch, change, version]`. */

@@ -23,7 +23,9 @@ import {
 } from './frames.js'
 import { Boxed, type Party } from './party.js'
 import { beat } from './pulse.js'
+import { asBeginning } from './sentence.js'
 import { LEAF_SHAPE } from './shape.js'
+import { uncloneablePart } from './uncloneable-part.js'
 import { Underway } from './underway.js'
 import { notCloneable, tooLarge } from './unsendable.js'
 
@@ -53,6 +55,12 @@ interface Pending extends Timed {
 const errorIn = (body: unknown): Error => {
   if (typeof body !== 'object' || body === null) throw new TypeError('an error is none')
   return fromWire(body as WireError)
+}
+
+/** What a path into a body begins with. */
+const rootOf = (kind: Kind, body: unknown): string => {
+  if (kind === NOTICE) return 'data'
+  return kind === REPLY ? 'result' : Array.isArray(body) ? 'arguments' : 'value'
 }
 
 /**
@@ -85,7 +93,10 @@ export class Conversation implements Writer {
       (batch) => this.#receive(batch),
       (fault) => {
         if (fault) this.#broken(fault)
-        else this.#end(party.lost?.() ?? new PlugbayError('CHANNEL_CLOSED', `${this.#label} is gone: the channel to it was closed.`))
+        else
+          this.#end(
+            party.lost?.() ?? new PlugbayError('CHANNEL_CLOSED', `${asBeginning(this.#label)} is gone: the channel to it was closed.`),
+          )
       },
     )
   }
@@ -264,7 +275,9 @@ export class Conversation implements Writer {
     try {
       this.#channel.send(this.#take(), transfer)
     } catch (error) {
-      throw notCloneable(`A value for '${verb}' of ${this.#label}`, error, { details: { verb } })
+      // What is boxed is not as its sender knows it.
+      const path = kind === NOTICE || metas.length === 0 ? uncloneablePart(body, rootOf(kind, body)) : undefined
+      throw notCloneable(`A value for '${verb}' of ${this.#label}`, error, { details: { verb }, path })
     }
     return size
   }
@@ -328,7 +341,7 @@ export class Conversation implements Writer {
       return
     }
     if (!isThenable(result)) {
-      this.#reply(id, result)
+      this.#reply(id, verb, result)
       return
     }
     this.#serving.set(id, call)
@@ -337,20 +350,32 @@ export class Conversation implements Writer {
       if (this.#serving.delete(id)) act()
     }
     result.then(
-      (value) => finished(() => this.#reply(id, value)),
+      (value) => finished(() => this.#reply(id, verb, value)),
       (error: unknown) => finished(() => this.#fail(id, error)),
     )
   }
 
-  #reply(id: number, value: unknown): void {
+  #reply(id: number, verb: string, value: unknown): void {
     beat()
     if (this.#over) return
     try {
       if (value instanceof Boxed) this.#write(REPLY, id, '', value.metas, value.value, value.transfer)
       else this.#write(REPLY, id, '', NO_METAS, value)
     } catch (error) {
-      this.#fail(id, error)
+      this.#fail(id, this.#unanswered(verb, error))
     }
+  }
+
+  /** Why a result could not leave: a frame with a reply does not know what it answers. */
+  #unanswered(verb: string, error: unknown): unknown {
+    if (!PlugbayError.is(error) || error.code !== 'PAYLOAD_NOT_CLONEABLE') return error
+    const { plugin } = this.#party
+    const what = `The result of '${verb}'${plugin === undefined ? '' : ` of '${plugin}'`} for ${this.#label}`
+    return notCloneable(what, error.cause, {
+      ...(plugin === undefined ? {} : { plugin }),
+      details: { verb },
+      path: error.details?.['path'] as string | undefined,
+    })
   }
 
   #fail(id: number, error: unknown): void {
@@ -408,7 +433,7 @@ export class Conversation implements Writer {
       id,
       new PlugbayError(
         'CALL_TIMEOUT',
-        `${this.#label} did not answer '${verb}' within ${timeout} ms. Raise the call's timeout, or find what keeps the provider busy.`,
+        `${asBeginning(this.#label)} did not answer '${verb}' within ${timeout} ms. Raise the call's timeout, or find what keeps the provider busy.`,
         { details: { verb, timeout } },
       ),
     )
@@ -416,7 +441,7 @@ export class Conversation implements Writer {
 
   #broken(error: unknown): void {
     this.#end(
-      new PlugbayError('PROTOCOL', `${this.#label} sent a message that breaks the protocol: ${(error as Error).message}.`, {
+      new PlugbayError('PROTOCOL', `${asBeginning(this.#label)} sent a message that breaks the protocol: ${(error as Error).message}.`, {
         cause: error,
       }),
     )

@@ -2,11 +2,13 @@
 import type { MessagePort, Transferable } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
 import { permissionDenied } from '../permission-set.js'
+import { assertServiceOptions, CALL_OPTIONS } from '../service-options.js'
 import { type Box, box, Holdings, needsBox, unbox } from './boxing.js'
 import type { Call } from './call.js'
 import { portChannel } from './channel.js'
 import { Boxed, type Party } from './party.js'
 import { Conversation, type RequestOptions } from './rpc.js'
+import { isAskedOfAll, shownAs, unwaited } from './shown.js'
 
 /** Milliseconds a call may take unless its caller says otherwise. */
 export const CALL_TIMEOUT = 5_000
@@ -24,14 +26,22 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
 }
 
-/** Throws SERVICE_NAME_INVALID for something that cannot have methods. */
+/** Members of every used service: a method of that name could not be called. */
+const TAKEN = ['then', '$with'] as const
+
+/** Throws SERVICE_SHAPE for something that cannot have methods, or has one that nobody could call. */
 export function assertService(service: unknown, name: string, plugin: string): asserts service is object {
-  if (typeof service === 'object' && service !== null) return
-  throw new PlugbayError(
-    'SERVICE_NAME_INVALID',
-    `Service '${name}' of plugin '${plugin}' is ${service === null ? 'null' : typeof service}, no object with methods.`,
-    { plugin },
-  )
+  const refuse = (what: string): never => {
+    throw new PlugbayError('SERVICE_SHAPE', `Service '${name}' of plugin '${plugin}' ${what}`, { plugin, details: { service: name } })
+  }
+  if (typeof service !== 'object' || service === null) {
+    return refuse(`is ${service === null ? 'null' : typeof service}, no object with methods.`)
+  }
+  for (const method of TAKEN) {
+    if (typeof (service as Record<string, unknown>)[method] !== 'function') continue
+    const why = method === 'then' ? 'whoever awaited the service would wait for it' : 'a used service has one that sets call options'
+    refuse(`has a method '${method}': ${why}. Give it another name${service instanceof Promise ? ', or await the promise first' : ''}.`)
+  }
 }
 
 /** The methods a provider offers: its own functions, and those of its class. */
@@ -132,12 +142,20 @@ export class ProviderLine implements Party {
 /** The service as its consumer sees it; `$with` gives it other call options. */
 export type ServiceProxy = Record<string, (...args: unknown[]) => Promise<unknown>> & { $with(options: CallOptions): ServiceProxy }
 
+/** What is known of a service that is used. */
+export interface Used {
+  name: string
+  /** The plugin that provides it at first. */
+  provider: string
+  methods: readonly string[]
+}
+
 /**
  * A used service. Its line may be bound anew (the provider was replaced) without the user noticing; when the provider is
  * gone, calls fail at once with SERVICE_GONE, until it is bound again.
  */
 export class ServiceClient {
-  readonly name: string
+  readonly #name: string
   readonly proxy: ServiceProxy
   readonly #methods: readonly string[]
   readonly #denied: ReadonlyMap<string, () => PlugbayError>
@@ -147,44 +165,54 @@ export class ServiceClient {
 
   /** `denied`: the methods that its user may not call, with what each call is answered; `record`: takes each method that is called. */
   constructor(
-    name: string,
-    methods: readonly string[],
+    { name, provider, methods }: Used,
     port: MessagePort,
     options: CallOptions,
     denied: ReadonlyMap<string, () => PlugbayError> = new Map(),
     record?: (method: string) => void,
   ) {
-    this.name = name
-    this.#methods = methods.filter((method) => !denied.has(method))
+    this.#name = name
+    // Whoever says what it provides may not be the code above.
+    this.#methods = methods.filter((method) => !denied.has(method) && !TAKEN.some((taken) => taken === method))
     this.#denied = denied
     this.#record = record
     this.#gone = new PlugbayError('SERVICE_GONE', `Service '${name}' was released: use it again to call it.`)
-    this.#line = new ConsumerLine(port, name)
+    this.#line = new ConsumerLine(port, name, provider)
     this.proxy = this.#makeProxy(options)
   }
 
   #makeProxy(options: CallOptions): ServiceProxy {
     const timeout = options.timeout ?? CALL_TIMEOUT
     // Unknown methods are found on the prototype alone, so that known ones are plain properties.
-    const unknown = new Proxy(Object.create(null) as object, {
-      get: (_, key) => {
-        if (typeof key === 'symbol' || key === 'then') return undefined
-        const denied = this.#denied.get(key)
-        return denied === undefined ? () => unknownMethod(this.name, key, this.#methods) : () => Promise.reject(denied())
+    const unknown = new Proxy(shownAs(`[service ${this.#name}]`), {
+      get: (shown, key) => {
+        const denied = typeof key === 'string' ? this.#denied.get(key) : undefined
+        if (denied !== undefined) {
+          const refused = (): Promise<never> => Promise.reject(denied())
+          return isAskedOfAll(key) ? unwaited(refused) : refused
+        }
+        if (key in shown) return Reflect.get(shown, key)
+        return isAskedOfAll(key) ? undefined : () => unknownMethod(this.#name, key as string, this.#methods)
       },
     })
     const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }
     const proxy = Object.create(unknown) as ServiceProxy
     const record = this.#record
     for (const method of this.#methods) {
-      proxy[method] = (...args) => this.#call(method, args, made)
-      if (record === undefined) continue
-      proxy[method] = (...args) => {
-        record(method)
-        return this.#call(method, args, made)
-      }
+      const call: ServiceProxy[string] =
+        record === undefined
+          ? (...args) => this.#call(method, args, made)
+          : (...args) => {
+              record(method)
+              return this.#call(method, args, made)
+            }
+      proxy[method] = isAskedOfAll(method) ? unwaited(call) : call
     }
-    Object.defineProperty(proxy, '$with', { value: (more: CallOptions) => this.#makeProxy({ ...options, ...more }) })
+    const chosen = (more: CallOptions): ServiceProxy => {
+      assertServiceOptions(`$with of service '${this.#name}'`, more, CALL_OPTIONS)
+      return this.#makeProxy({ ...options, ...more })
+    }
+    Object.defineProperty(proxy, '$with', { value: chosen })
     return proxy
   }
 
@@ -195,10 +223,10 @@ export class ServiceClient {
     return line.call(method, args, options)
   }
 
-  /** From now on calls go over `port`; those under way end on the old line. */
-  rebind(port: MessagePort): void {
+  /** From now on calls go over `port` to `provider`; those under way end on the old line. */
+  rebind(port: MessagePort, provider: string): void {
     void this.#line?.retire()
-    this.#line = new ConsumerLine(port, this.name)
+    this.#line = new ConsumerLine(port, this.#name, provider)
   }
 
   /** No provider any more. `hard`: calls under way fail too; otherwise they may still be answered. */
@@ -220,8 +248,8 @@ class ConsumerLine implements Party {
   readonly #conversation: Conversation
   readonly #label: string
 
-  constructor(port: MessagePort, service: string) {
-    this.#label = `service '${service}'`
+  constructor(port: MessagePort, service: string, provider: string) {
+    this.#label = `service '${service}' of '${provider}'`
     this.#conversation = new Conversation(portChannel(port), this, this.#label)
   }
 

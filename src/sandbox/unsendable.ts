@@ -6,14 +6,34 @@ interface About {
   details?: Record<string, unknown>
 }
 
-/** `what`: the value and where it was to go, as the beginning of a sentence that goes on "… cannot cross a thread". */
-export const notCloneable = (what: string, cause: unknown, about: About = {}): PlugbayError =>
-  new PlugbayError(
+/** More of what a value is written as says no more. */
+const MAX_SOURCE = 60
+const REFUSED = ' could not be cloned'
+
+/** What the platform says: for a function that is all its code. */
+const brief = (reason: string): string => {
+  const said = reason.replace(/\.$/, '')
+  const source = said.endsWith(REFUSED) ? said.slice(0, -REFUSED.length) : said
+  const line = source.split('\n', 1)[0] as string
+  return source.length <= MAX_SOURCE && line === source ? said : `${line.slice(0, MAX_SOURCE)}…${REFUSED}`
+}
+
+/** `what`: the value and where it was to go, as the beginning of a sentence that goes on "… cannot cross a thread"; `path`: to what cannot, within it. */
+export const notCloneable = (
+  what: string,
+  cause: unknown,
+  { path, ...about }: About & { path?: string | undefined } = {},
+): PlugbayError => {
+  const reason = reasonOf(cause)
+  const told = brief(reason)
+  const behind = told === reason.replace(/\.$/, '') ? cause : Object.assign(new Error(`${told}.`), { name: 'DataCloneError' })
+  return new PlugbayError(
     'PAYLOAD_NOT_CLONEABLE',
-    `${what} cannot cross a thread: ${reasonOf(cause).replace(/\.$/, '')}. ` +
+    `${what} cannot cross a thread: ${told}${path === undefined ? '' : `, at ${path}`}. ` +
       'Send plain data (what structuredClone accepts); leave out functions, sockets, streams and class instances with private state.',
-    { ...about, cause },
+    { ...about, cause: behind, ...(path === undefined ? {} : { details: { ...about.details, path } }) },
   )
+}
 
 /** `what` as above; sizes in bytes. */
 export const tooLarge = (what: string, size: number, limit: number, about: About = {}): PlugbayError =>

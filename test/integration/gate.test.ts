@@ -336,6 +336,27 @@ describe('globals', () => {
     expect(found).toMatch(new RegExp(`may not use|${absent.source}`))
   })
 
+  it('reject where what they stand for rejects, and name the host that was asked for', async () => {
+    const { attempt, denied } = await gated(
+      pluginCode({
+        health: `
+        const told = []
+        for (const target of ['http://one.example:81/x', new URL('https://two.example'), new Request('http://three.example'), 'no url']) {
+          const answer = fetch(target)
+          told.push(await answer.catch(({ code, message }) => code + ' ' + message))
+        }
+        return { healthy: true, value: told }`,
+      }),
+    )
+    const { value } = (await attempt()) as { value: string[] }
+    const hosts = ['one.example:81', 'two.example', 'three.example', '<host>']
+    for (const [index, host] of hosts.entries()) {
+      expect(value[index]).toMatch(/^PERMISSION_DENIED Plugin 'curious' may not use fetch\./)
+      expect(value[index]).toContain(`"net:${host}"`)
+    }
+    await eventually(() => expect(denied).toEqual(hosts.map((host) => `net:${host} connect 1`)))
+  })
+
   it('leave no way to shared memory through what is left of it', async () => {
     const found = await tried(`
       const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })

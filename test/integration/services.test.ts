@@ -77,7 +77,7 @@ describe('a service', () => {
     const version = async (range?: string) => (await kernel.services.use('shop', { wait: 0, ...(range ? { range } : {}) })).v?.()
     expect([await version(), await version('^1.0.0'), await version('~1.4.0')]).toEqual([2, 3, 1])
     await expect(version('^3.0.0')).rejects.toMatchObject({ code: 'SERVICE_UNKNOWN', message: expect.stringMatching(/\^3\.0\.0.*2\.0\.0/) })
-    await expect(version('not a range')).rejects.toMatchObject({ code: 'SERVICE_NAME_INVALID' })
+    await expect(version('not a range')).rejects.toMatchObject({ code: 'SERVICE_VERSION_INVALID' })
   })
 
   it('is waited for until it appears, and a start that does not wait for it is not held up', async () => {
@@ -118,10 +118,10 @@ describe('a service', () => {
 
   it.each<[string, Parameters<Running['kernel']['services']['provide']>, string]>([
     ['a name that is not valid', ['my shop', {}], 'SERVICE_NAME_INVALID'],
-    ['a version that is none', ['other', {}, { version: 'one' }], 'SERVICE_NAME_INVALID'],
+    ['a version that is none', ['other', {}, { version: 'one' }], 'SERVICE_VERSION_INVALID'],
     ['a name and version that are provided', ['shop', {}], 'SERVICE_DUPLICATE'],
-    ['something that has no methods', ['other', 42 as never], 'SERVICE_NAME_INVALID'],
-    ['nothing', ['other', undefined as never], 'SERVICE_NAME_INVALID'],
+    ['something that has no methods', ['other', 42 as never], 'SERVICE_SHAPE'],
+    ['nothing', ['other', undefined as never], 'SERVICE_SHAPE'],
   ])('is refused with %s, by plugin and by embedder', async (_, given, code) => {
     const { kernel, run } = await between('v: () => 1')
     await expect(run('return ctx.services.provide(...args)', ...given)).resolves.toMatchObject({ error: { code } })

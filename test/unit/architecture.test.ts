@@ -21,6 +21,7 @@ const ROWS = [
         'errors.ts',
         'arguments.ts',
         'scope.ts',
+        'service-options.ts',
         'limiter.ts',
         'nearest.ts',
         'passing.ts',

@@ -34,11 +34,9 @@ export const OPEN_GLOBALS: readonly string[] = `
 export const closeGlobals = (grants: Grants, deny: Deny): void => {
   if (grants.net.length === 0) {
     for (const name of NET) {
-      if (name in globalThis)
-        replace(
-          name,
-          refusing(() => deny(`use ${name}`, 'net:<host>', 'connect')),
-        )
+      if (!(name in globalThis)) continue
+      const refused = refusing((target) => deny(`use ${name}`, `net:${hostIn(target)}`, 'connect'))
+      replace(name, name === 'fetch' ? rejecting(refused) : refused)
     }
   }
   // Heard by every thread of the process, the kernel's too.
@@ -61,10 +59,26 @@ const replace = (name: string, value: unknown): void => {
 }
 
 /** To be called or constructed, as what it stands for. */
-const refusing = (refuse: () => never): (() => never) =>
-  function refused() {
-    return refuse()
+const refusing = (refuse: (target?: unknown) => never): ((target?: unknown) => never) =>
+  function refused(target) {
+    return refuse(target)
   }
+
+/** What fails only by its promise. */
+const rejecting = (refused: (target?: unknown) => never): ((target?: unknown) => Promise<never>) =>
+  async function rejected(target) {
+    return refused(target)
+  }
+
+/** The host that a request was meant for, with its port where one is named; it may be a text, a URL or a Request. */
+const hostIn = (target: unknown): string => {
+  try {
+    const { url = target } = Object(target) as { url?: unknown }
+    return new URL(String(url)).host || '<host>'
+  } catch {
+    return '<host>'
+  }
+}
 
 /** No statistics see shared memory. Its prototype stays, for what tells it from other buffers, and leads to no constructor any more. */
 const withholdSharedMemory = (deny: Deny): void => {

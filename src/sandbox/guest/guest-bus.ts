@@ -128,7 +128,9 @@ export class GuestBus {
     const what = `The data that plugin '${this.#plugin}' published on '${topic}'`
     const about = { plugin: this.#plugin, details: { topic } }
     if (!PlugbayError.is(error)) return error
-    if (error.code === 'PAYLOAD_NOT_CLONEABLE') return notCloneable(what, error.cause, about)
+    if (error.code === 'PAYLOAD_NOT_CLONEABLE') {
+      return notCloneable(what, error.cause, { ...about, path: error.details?.['path'] as string | undefined })
+    }
     if (error.code === 'PAYLOAD_TOO_LARGE') return tooLarge(what, error.details?.['size'] as number, this.#limit, about)
     return error
   }

@@ -1,7 +1,7 @@
 /** A plugin's own end of the services: what it provides, uses and watches. */
 import type { MessagePort } from 'node:worker_threads'
-import { assertFunction } from '../../arguments.js'
 import { fromWire, PlugbayError, type WireError } from '../../errors.js'
+import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../../service-options.js'
 import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 import {
@@ -54,12 +54,14 @@ export class GuestServices {
     return answer
   }
 
-  /** Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID, SERVICE_DUPLICATE or PERMISSION_DENIED. */
-  async provide(
-    name: string,
-    service: object,
-    { version = '1.0.0' }: { version?: string | undefined } = {},
-  ): Promise<{ withdraw(): Promise<void> }> {
+  /**
+   * Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE,
+   * SERVICE_DUPLICATE or PERMISSION_DENIED.
+   */
+  async provide(name: string, service: object, options: { version?: string | undefined } = {}): Promise<{ withdraw(): Promise<void> }> {
+    assertServiceName(name)
+    assertServiceOptions(`The provision of service '${name}'`, options, PROVIDE_OPTIONS)
+    const { version = '1.0.0' } = options
     assertService(service, name, this.#plugin)
     const number = ++this.#last
     const methods = methodsOf(service)
@@ -77,18 +79,22 @@ export class GuestServices {
     }
   }
 
-  /** Finds a service. Rejects with SERVICE_UNKNOWN when none is there in time, or with PERMISSION_DENIED. */
-  async use(name: string, { range = '*', wait = USE_WAIT, ...options }: UseOptions = {}): Promise<ServiceProxy> {
+  /** Finds a service. Rejects with SERVICE_UNKNOWN when none is there in time, as {@link provide} for what is not valid, or with PERMISSION_DENIED. */
+  async use(name: string, asked: UseOptions = {}): Promise<ServiceProxy> {
+    assertServiceName(name)
+    assertServiceOptions(`The use of service '${name}'`, asked, USE_OPTIONS)
+    const { range = '*', wait = USE_WAIT, ...options } = asked
     const found = await this.#ask('use', { name, range, wait }, options.signal)
     const denied = this.#permissions.deniedMethods(name, found.methods)
-    const client = new ServiceClient(name, found.methods, found.port as MessagePort, options, denied, this.#permissions.recordCalls(name))
+    const client = new ServiceClient(found, found.port as MessagePort, options, denied, this.#permissions.recordCalls(name))
     this.#used.set(found.use, client)
     return client.proxy
   }
 
-  /** Tells of every change of a service: provided, withdrawn, replaced. Rejects with OPTIONS_INVALID for a listener that is no function, or with PERMISSION_DENIED. */
+  /** Tells of every change of a service: provided, withdrawn, replaced. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
   async watch(name: string, listener: (change: { change: ServiceChange; version: string }) => unknown): Promise<{ stop(): Promise<void> }> {
-    assertFunction(listener, `services.watch('${name}') of plugin '${this.#plugin}'`, 'the change')
+    assertServiceName(name)
+    assertListener(name, listener)
     const number = ++this.#last
     this.#watching.set(number, listener)
     await this.#announce('watch', { watch: number, name })
@@ -118,10 +124,10 @@ export class GuestServices {
     this.#lines.add(line)
   }
 
-  rebind(use: number, port: MessagePort): void {
+  rebind(use: number, provider: string, port: MessagePort): void {
     const client = this.#used.get(use)
     if (client === undefined) port.close()
-    else client.rebind(port)
+    else client.rebind(port, provider)
   }
 
   gone(use: number, hard: boolean, error: WireError): void {

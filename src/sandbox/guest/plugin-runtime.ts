@@ -89,7 +89,7 @@ export class PluginRuntime implements Party {
         this.#services?.connect(metas[0] as number, metas[1] as string, body.open() as Connection)
         break
       case 'rebind':
-        this.#services?.rebind(metas[0] as number, body.open() as MessagePort)
+        this.#services?.rebind(metas[0] as number, metas[2] as string, body.open() as MessagePort)
         break
       case 'gone':
         this.#services?.gone(metas[0] as number, metas[1] as boolean, body.open() as WireError)

@@ -67,13 +67,14 @@ describe('providing', () => {
     [{ version: '^1.0.0' }, "version '^1.0.0'"],
     [{ version: undefined }, "version 'undefined'"],
   ])('refuses %o', (part, text) => {
-    expect(() => new ServiceRegistry().provide({ ...a('users'), ...part } as never)).toThrow(code('SERVICE_NAME_INVALID', text))
+    const expected = code('name' in part ? 'SERVICE_NAME_INVALID' : 'SERVICE_VERSION_INVALID', text)
+    expect(() => new ServiceRegistry().provide({ ...a('users'), ...part } as never)).toThrow(expected)
   })
 
   it('refuses a range that is none', async () => {
     const registry = new ServiceRegistry()
-    expect(() => registry.find('users', 'newest')).toThrow(code('SERVICE_NAME_INVALID', "'newest' is no range"))
-    await expect(registry.wait('users', '^^1')).rejects.toEqual(code('SERVICE_NAME_INVALID', "'^^1' is no range"))
+    expect(() => registry.find('users', 'newest')).toThrow(code('SERVICE_VERSION_INVALID', "'newest' is no range"))
+    await expect(registry.wait('users', '^^1')).rejects.toEqual(code('SERVICE_VERSION_INVALID', "'^^1' is no range"))
   })
 })
 
