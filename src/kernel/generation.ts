@@ -7,6 +7,7 @@ import type { PermissionSet } from '../permission-set.js'
 import type { CpuProfile } from '../sandbox/cpu-profile.js'
 import { type Grants, hasNet } from '../sandbox/grants.js'
 import { LogBudget } from '../sandbox/log-budget.js'
+import { outputLevel } from '../sandbox/output-level.js'
 import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
@@ -162,7 +163,7 @@ export class Generation {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
-      host.onOutput = (stream, text) => this.#log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
+      host.onOutput = (stream, text) => this.#log(outputLevel(stream, text), text.replace(/\n$/, ''), undefined)
       host.onStuck = () => this.#options.stuck(host.exited)
       // At a breakpoint it gets nothing done, and a debugger holds on to memory.
       if (inspection === undefined) host.watch?.(this.limits, (breach) => this.#breached(breach))

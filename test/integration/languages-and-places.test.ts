@@ -150,3 +150,11 @@ it('a plugin that a package.json makes CommonJS is told so, with the name that w
     message: expect.stringMatching(/'mistaken'.*index\.js is an ES module.*package\.json says "type": "commonjs"\. Name it index\.mjs/),
   })
 })
+
+it.each(['thread', 'process'])("what Node warns of in a plugin's %s is logged as a warning", async (isolation) => {
+  const { lines } = await startedWith({
+    warned: { manifest: { isolation }, code: pluginCode({ start: `process.emitWarning('that is old'); console.error('that is wrong')` }) },
+  })
+  const levelOf = (text: string): string | undefined => lines.find(({ message }) => message.includes(text))?.level
+  await eventually(() => expect([levelOf('that is old'), levelOf('that is wrong')]).toEqual(['warn', 'error']))
+})
