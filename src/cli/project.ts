@@ -50,6 +50,12 @@ export const readOptions = async (folder: string, { config }: PlaceOptions): Pro
   )
 }
 
+/** Where the options of a folder may be written, whether there is such a file or not. */
+export const optionsFiles = (folder: string, { config }: PlaceOptions): string[] =>
+  config !== undefined && CONFIG_FILES.every((name) => !existsSync(join(config, name)))
+    ? [resolve(config)]
+    : CONFIG_FILES.map((name) => resolve(config ?? folder, name))
+
 /** Something wrong, and the plugins that are left out because of it alone. */
 export interface ProjectProblem {
   error: PlugbayError
