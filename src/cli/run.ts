@@ -1,8 +1,9 @@
 /** Runs a kernel from the command line until it is told to stop. */
 import { duration, renderBootTree } from '../kernel/boot-report.js'
+import { assertPlaces } from '../kernel/discovery.js'
 import type { InspectOptions } from '../kernel/inspection.js'
 import type { Kernel } from '../kernel/kernel.js'
-import type { KernelOptions } from '../kernel/options.js'
+import { type KernelOptions, resolveOptions } from '../kernel/options.js'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
 import { tellComings, tellSavedOptions } from './narration.js'
 import { EXIT } from './usage.js'
@@ -24,6 +25,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  */
 export const runKernel = async (options: KernelOptions, { inspect, attend, optionsFiles = [] }: RunOptions = {}): Promise<void> => {
   const { createKernel } = await import('../index.js')
+  assertPlaces(resolveOptions(options))
   const style = terminalStyle(wantsColor(process.stdout))
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
 

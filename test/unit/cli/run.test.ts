@@ -53,6 +53,20 @@ describe.each(['start', 'dev'])('plugbay %s', (command) => {
     expect(code).toBe(1)
   })
 
+  test.each([
+    [{ plugins: './plugin' }, /OPTIONS_INVALID plugins names \/.*\/plugin, which is not there\. Did you mean 'plugins'\?\n$/],
+    [
+      { plugins: './plugins', configDir: './cnof' },
+      /OPTIONS_INVALID configDir names \/.*\/cnof, which is not there\. Did you mean 'conf'\?\n$/,
+    ],
+  ])('exits 1 where %j is not there', async (options, says) => {
+    const folder = folderWith({ ...pluginsWith({ one: {} }), 'conf/.keep': '', 'plugbay.config.json': options })
+    const { code, stdout, stderr } = await plugbay([command], folder)
+    expect(stderr).toMatch(says)
+    expect(stdout).toBe('')
+    expect(code).toBe(1)
+  })
+
   test('exits 1 when the configuration cannot be read', async () => {
     const { code, stderr } = await plugbay([command], folderWith({ 'plugbay.config.json': '{' }))
     expect(stderr).toContain('OPTIONS_INVALID')
