@@ -19,7 +19,8 @@ export interface Discovery {
   folders: string[]
 }
 
-const NOT_PLUGINS = new Set(['node_modules'])
+/** Names in a folder of plugins that are passed over. */
+export const NOT_PLUGINS: ReadonlySet<string> = new Set(['node_modules'])
 
 /** Undefined for what is not there, or may not be looked at. */
 const statsOf = (path: string): Stats | undefined => {
