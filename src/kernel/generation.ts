@@ -22,7 +22,6 @@ import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
 import type { Plane } from './plane.js'
 import type { Excess } from './quota.js'
-import { locateSyntaxFault } from './syntax-fault.js'
 import type { TaskOwner } from './task-pool.js'
 import type { TaskPools } from './task-pools.js'
 
@@ -274,7 +273,8 @@ export class Generation {
         return crashError(this.name, await this.host.exited, `during ${phase}`)
       }
       case 'PLUGIN_LOAD':
-        return locateSyntaxFault(error, this.source)
+        // Loaded when it is needed: most plugins load.
+        return (await import('./load-fault.js')).explainLoadFault(error, this.source)
       case 'PLUGIN_SHAPE':
       case 'PLUGIN_STOPPED':
         return error

@@ -6,7 +6,7 @@ import { PlugbayError, reasonOf } from '../errors.js'
 import { isRange, isVersion } from '../versions.js'
 import { within } from '../within.js'
 import { parseJson } from './json-text.js'
-import { didYouMeanPath, isMissing } from './missing-path.js'
+import { didYouMeanPath, isMissing, namesIn } from './missing-path.js'
 import { permissionProblems, withGrammar } from './permission-grammar.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
@@ -153,7 +153,9 @@ const fileInside = (root: string, path: string, field: string, manifest: Manifes
     real = realPath(written)
     if (statSync(real).isDirectory()) throw new Error('it is a folder')
   } catch (error) {
-    const mend = didYouMeanPath(written, (name) => MAIN_ENDINGS.has(extname(name)))
+    const isModule = (name: string): boolean => MAIN_ENDINGS.has(extname(name))
+    const modules = namesIn(dirname(written)).filter(isModule)
+    const mend = didYouMeanPath(written, isModule) || (modules.length > 0 ? ` Modules there: ${modules.slice(0, 8).join(', ')}.` : '')
     const why = isMissing(error) ? 'which does not exist' : `which cannot be used: ${reasonOf(error)}`
     throw new PlugbayError('PLUGIN_LOAD', `Plugin '${manifest.name}': ${field} in ${manifestPath} is '${path}', ${why}.${mend}`, {
       ...told,
@@ -255,7 +257,10 @@ export const readPlugin = (place: string): PluginSource => {
   try {
     stats = statSync(path)
   } catch (error) {
-    throw new PlugbayError('MANIFEST_MISSING', `There is no plugin at ${path}: ${reasonOf(error)}.`, { cause: error, details: { path } })
+    if (!isMissing(error))
+      throw new PlugbayError('MANIFEST_MISSING', `There is no plugin at ${path}: ${reasonOf(error)}.`, { cause: error, details: { path } })
+    const [code, what] = isPluginModule(path) ? (['PLUGIN_LOAD', 'module'] as const) : (['MANIFEST_MISSING', 'plugin'] as const)
+    throw new PlugbayError(code, `There is no ${what} at ${path}.${didYouMeanPath(path)}`, { details: { path } })
   }
   if (stats.isDirectory()) return readFolder(path)
   if (!stats.isFile() || !isPluginModule(path)) {
