@@ -142,6 +142,18 @@ describe('snippets', () => {
     if (output !== undefined) expect(stdout).toBe(output)
   })
 
+  const changes = told.flatMap((page) =>
+    blocksOf(page)
+      .filter(({ language }) => language === 'diff')
+      .map((block) => ({ name: `${page}:${block.line}`, block })),
+  )
+
+  test.each(changes)('$name changes lines that are in the file', ({ block }) => {
+    const file = block.words.find((word) => word.startsWith('of='))?.slice('of='.length) ?? ''
+    const before = block.text.split('\n').filter((line) => !line.startsWith('+'))
+    expect(read(file)).toContain(before.map((line) => line.slice(1)).join('\n'))
+  })
+
   test('TypeScript files that a page shows are sound', async () => {
     for (const page of told) {
       const files = blocksOf(page)

@@ -47,7 +47,9 @@ const check = async (folder: string, options: CheckOptions): Promise<void> => {
   const permissions = permissionScreen(plugins, style)
   if (permissions !== '') process.stdout.write(`${permissions}\n\n`)
   for (const remark of remarks) process.stdout.write(`${style.yellow('!')} ${remark}\n`)
-  if (problems.length === 0) {
+  if (problems.length === 0 && plugins.length === 0) {
+    process.stdout.write(`${style.yellow('!')} There are no plugins: \`plugbay new plugin <name>\` makes a first one.\n`)
+  } else if (problems.length === 0) {
     process.stdout.write(`${style.green('✓')} ${summary}; nothing to mend.\n`)
   } else {
     process.stdout.write(`${problemScreen(problems, style)}\n\n${style.red(plural(problems.length, 'problem'))}; ${summary}.\n`)

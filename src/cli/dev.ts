@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import { PlugbayError } from '../errors.js'
 import type { InspectOptions } from '../kernel/inspection.js'
 import { LEARN_MODES, type LearnMode, learnFrom } from './learn.js'
-import { type PlaceOptions, readOptions, withPlace } from './project.js'
+import { optionsFiles, type PlaceOptions, readOptions, withPlace } from './project.js'
 import { runKernel } from './run.js'
 
 interface DevOptions extends PlaceOptions {
@@ -31,7 +31,10 @@ const dev = async (folder: string, { learn, ...place }: DevOptions): Promise<voi
   const inspect = inspected(place)
   const options = await readOptions(folder, place)
   const watched = { ...options, watch: typeof options.watch === 'object' ? options.watch : true }
-  await runKernel({ ...watched, ...(learn !== undefined && { learn: true }) }, { inspect, attend: learn && learnFrom(learn) })
+  await runKernel(
+    { ...watched, ...(learn !== undefined && { learn: true }) },
+    { inspect, attend: learn && learnFrom(learn), optionsFiles: optionsFiles(folder, place) },
+  )
 }
 
 export const addDev = (program: Command): void => {

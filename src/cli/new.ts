@@ -4,8 +4,11 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import type { Command } from 'commander'
 import { PlugbayError } from '../errors.js'
+import { NOT_PLUGINS } from '../kernel/discovery.js'
+import { resolveOptions } from '../kernel/options.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
 import { fileNames, pluginFiles } from './plugin-template.js'
+import { readOptions } from './project.js'
 
 interface NewOptions {
   dir: string
@@ -23,6 +26,8 @@ const fitName = (name: string): string =>
     .replaceAll(/^-+|-+$/g, '')
 
 const checkName = (name: string): void => {
+  if (NOT_PLUGINS.has(name))
+    throw new PlugbayError('USAGE', `A plugin cannot be named '${name}': folders of that name are passed over. Choose another name.`)
   if (NAME.test(name) && name.length <= 128) return
   const fit = fitName(name)
   const mend = fit === '' || fit.length > 128 ? '' : ` Try \`plugbay new plugin ${fit}\`.`
@@ -93,6 +98,24 @@ const lookAround = async (folder: string): Promise<Surroundings> => {
   return fallback
 }
 
+/** The folders of plugins that `plugbay dev` would look into from here. */
+const placesHere = async (): Promise<string[]> => {
+  try {
+    return resolveOptions(await readOptions('.', {})).plugins
+  } catch {
+    // Nothing is there yet, or it cannot be read, which `plugbay check` tells.
+    return [resolve('plugins')]
+  }
+}
+
+/** How a plugin in a folder that nothing names comes to be loaded; empty where it is. */
+const howToLoad = async (dir: string): Promise<string> => {
+  const places = await placesHere()
+  if (places.includes(resolve(dir))) return ''
+  const all = [...places, resolve(dir)].map((place) => `"./${withSlashes(relative(process.cwd(), place))}"`)
+  return `Nothing is loaded from ${dir} yet: name that folder in plugbay.config.json (or .yaml, .js, .ts):\n  "plugins": [${all.join(', ')}]\n\n`
+}
+
 const nextSteps = (name: string, shown: string, testFile: string, around: Surroundings, style: TerminalStyle): string => {
   const test = around.runner === 'vitest' ? `npx vitest run ${shown}` : `node --test ${shown}/${testFile}`
   const steps = [
@@ -131,7 +154,7 @@ const newPlugin = async (name: string, options: NewOptions): Promise<void> => {
     lines.push(`  ${file.padEnd(14)}  ${style.dim(says)}`)
   }
   process.stdout.write(
-    `${style.green('Made')} ${style.bold(shown)}\n${lines.join('\n')}\n\nNext:\n${nextSteps(name, shown, fileNames(kind).test, around, style)}\n`,
+    `${style.green('Made')} ${style.bold(shown)}\n${lines.join('\n')}\n\n${await howToLoad(options.dir)}Next:\n${nextSteps(name, shown, fileNames(kind).test, around, style)}\n`,
   )
 }
 

@@ -19,7 +19,7 @@ import {
   resolveOptions,
 } from '../kernel/options.js'
 import { assertRoles, permissionsOf } from '../kernel/permissions.js'
-import { nearest } from '../nearest.js'
+import { strangersIn } from '../kernel/strangers.js'
 import type { Granted } from '../permission-set.js'
 import { processTier } from '../sandbox/host/confinement.js'
 import type { Tier } from '../sandbox/plugin-host.js'
@@ -49,6 +49,12 @@ export const readOptions = async (folder: string, { config }: PlaceOptions): Pro
     { details: { folder: base } },
   )
 }
+
+/** Where the options of a folder may be written, whether there is such a file or not. */
+export const optionsFiles = (folder: string, { config }: PlaceOptions): string[] =>
+  config !== undefined && CONFIG_FILES.every((name) => !existsSync(join(config, name)))
+    ? [resolve(config)]
+    : CONFIG_FILES.map((name) => resolve(config ?? folder, name))
 
 /** Something wrong, and the plugins that are left out because of it alone. */
 export interface ProjectProblem {
@@ -108,8 +114,8 @@ const problemsIn = (excluded: ReadonlyMap<string, PlugbayError>): ProjectProblem
 }
 
 const assertIsolation = (source: PluginSource, options: ResolvedOptions): void => {
-  const placement = placementOf(source, options)
-  if (placement.isolation === 'grpc') throw isolationUnavailable(source.name, placement)
+  const { isolation } = placementOf(source, options)
+  if (isolation === 'grpc') throw isolationUnavailable(source.name, isolation)
 }
 
 /** A plugin that is not in a thread, or that the operator placed, stays where it is. */
@@ -143,17 +149,6 @@ const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptio
   )
   return new Map(faults.filter((fault) => fault !== undefined))
 }
-
-const remarksOn = (names: readonly string[], options: ResolvedOptions): string[] =>
-  (['config', 'grants', 'isolation'] as const).flatMap((field) => strangersIn(field, names, options))
-
-const strangersIn = (field: 'config' | 'grants' | 'isolation', names: readonly string[], options: ResolvedOptions): string[] =>
-  Object.keys(options[field])
-    .filter((name) => !names.includes(name))
-    .map((name) => {
-      const meant = nearest(name, names)
-      return `${field} has '${name}', but there is no plugin of that name.${meant === undefined ? '' : ` Did you mean '${meant}'?`}`
-    })
 
 /**
  * Reads options, manifests, dependencies and configurations, and works out what would start. Throws only when the options
@@ -191,9 +186,9 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
     waves,
     loosened: planned.loosened,
     problems: [...faults.map(({ error }) => ({ error, victims: [] })), ...problemsIn(planned.excluded), ...unfitProblems],
-    remarks: remarksOn(
-      found.map(({ name }) => name),
+    remarks: strangersIn(
       options,
+      found.map(({ name }) => name),
     ),
   }
 }

@@ -1,9 +1,11 @@
 /** Runs a kernel from the command line until it is told to stop. */
 import { duration, renderBootTree } from '../kernel/boot-report.js'
+import { assertPlaces } from '../kernel/discovery.js'
 import type { InspectOptions } from '../kernel/inspection.js'
 import type { Kernel } from '../kernel/kernel.js'
-import type { KernelOptions } from '../kernel/options.js'
+import { type KernelOptions, resolveOptions } from '../kernel/options.js'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { tellComings, tellSavedOptions } from './narration.js'
 import { EXIT } from './usage.js'
 
 export interface RunOptions {
@@ -11,6 +13,8 @@ export interface RunOptions {
   inspect?: ({ plugin: string } & InspectOptions) | undefined
   /** Gets the kernel before it boots; what it returns is called when the kernel has stopped. */
   attend?: ((kernel: Kernel) => () => Promise<void>) | undefined
+  /** Where the options may be written: while files are watched, a save there is told. */
+  optionsFiles?: readonly string[] | undefined
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -19,8 +23,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  * Boots a kernel, prints its boot tree and keeps it running. The first SIGINT, SIGTERM or SIGHUP drains and stops it in order, also
  * while it boots; a second one ends the process at once. Resolves when it has stopped; throws what made the boot fail.
  */
-export const runKernel = async (options: KernelOptions, { inspect, attend }: RunOptions = {}): Promise<void> => {
+export const runKernel = async (options: KernelOptions, { inspect, attend, optionsFiles = [] }: RunOptions = {}): Promise<void> => {
   const { createKernel } = await import('../index.js')
+  assertPlaces(resolveOptions(options))
   const style = terminalStyle(wantsColor(process.stdout))
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
@@ -49,7 +54,10 @@ export const runKernel = async (options: KernelOptions, { inspect, attend }: Run
   try {
     const kernel = await createKernel(options)
     const stopped = attend?.(kernel)
+    tellComings(kernel)
+    let unwatch: (() => Promise<void>) | undefined
     try {
+      if (options.watch) unwatch = await tellSavedOptions(kernel, optionsFiles)
       if (inspect !== undefined) await kernel.inspect(inspect.plugin, inspect)
       const booted = kernel.start({ actor: 'operator' }).then((report) => {
         if (signals === 0) say(renderBootTree(report, { color: wantsColor(process.stdout), width: (process.stdout.columns ?? 100) - 20 }))
@@ -57,6 +65,7 @@ export const runKernel = async (options: KernelOptions, { inspect, attend }: Run
       await Promise.race([told, booted.then(() => told)])
     } finally {
       const since = performance.now()
+      await unwatch?.()
       await kernel.stop({ actor: 'operator', reason: stopSignal })
       say(style.dim(`stopped in ${duration(performance.now() - since)}`))
       await stopped?.()

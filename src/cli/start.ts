@@ -1,7 +1,7 @@
 /** `plugbay start`: runs the kernel of a folder as its configuration says. */
 import { type Command, Option } from 'commander'
 import { PlugbayError } from '../errors.js'
-import { type PlaceOptions, readOptions, withPlace } from './project.js'
+import { optionsFiles, type PlaceOptions, readOptions, withPlace } from './project.js'
 import { runKernel } from './run.js'
 
 interface StartOptions extends PlaceOptions {
@@ -15,7 +15,7 @@ const start = async (folder: string, { learn, ...place }: StartOptions): Promise
       'USAGE',
       `\`plugbay start\` does not learn: it holds plugins to their permissions. Learn with \`plugbay dev --learn\`${learn === undefined ? ", and take 'learn' out of the configuration file" : ''}.`,
     )
-  await runKernel({ ...options, audit: options.audit ?? true })
+  await runKernel({ ...options, audit: options.audit ?? true }, { optionsFiles: optionsFiles(folder, place) })
 }
 
 export const addStart = (program: Command): void => {

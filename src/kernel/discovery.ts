@@ -1,10 +1,10 @@
 /** Finds the plugins in the places the options name. */
 import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { PlugbayError, reasonOf } from '../errors.js'
-import { didYouMean } from '../nearest.js'
 import { kernelNameFault } from './kernel-names.js'
-import { entryAmong, isPluginModule, namesIn, type PluginSource, readPlugin } from './manifest.js'
+import { entryAmong, isPluginModule, type PluginSource, readPlugin } from './manifest.js'
+import { didYouMeanPath, isMissing, namesIn } from './missing-path.js'
 
 /** Something in a plugin place that is no usable plugin, and why. `path` is absolute. */
 export interface DiscoveryFault {
@@ -20,7 +20,8 @@ export interface Discovery {
   folders: string[]
 }
 
-const NOT_PLUGINS = new Set(['node_modules'])
+/** Names in a folder of plugins that are passed over. */
+export const NOT_PLUGINS: ReadonlySet<string> = new Set(['node_modules'])
 
 /** Undefined for what is not there, or may not be looked at. */
 const statsOf = (path: string): Stats | undefined => {
@@ -69,6 +70,30 @@ const asFault = (path: string, error: unknown): DiscoveryFault => ({
     : new PlugbayError('MANIFEST_INVALID', `${path} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { path } }),
 })
 
+/** A path that the options name, and that cannot be used. */
+const unusablePlace = (option: 'plugins' | 'configDir', path: string, error: unknown): PlugbayError =>
+  isMissing(error)
+    ? new PlugbayError('OPTIONS_INVALID', `${option} names ${path}, which is not there.${didYouMeanPath(path)}`, { details: { path } })
+    : new PlugbayError('OPTIONS_INVALID', `${option} names ${path}, which cannot be read: ${reasonOf(error)}.`, {
+        cause: error,
+        details: { path },
+      })
+
+/** Throws OPTIONS_INVALID for the first place of plugins or configurations that is not there. */
+export const assertPlaces = ({ plugins, configDir }: { plugins: readonly string[]; configDir: string | undefined }): void => {
+  const named = [
+    ...plugins.map((path) => ['plugins', path] as const),
+    ...(configDir === undefined ? [] : [['configDir', configDir] as const]),
+  ]
+  for (const [option, path] of named) {
+    try {
+      statSync(path)
+    } catch (error) {
+      throw unusablePlace(option, path, error)
+    }
+  }
+}
+
 /**
  * Looks for plugins in each place: a folder of plugins, whose direct children are looked at, or the path of one plugin.
  * `base` is what relative places are relative to, `kernel` the kernel's name. Never throws: a bad plugin is a fault beside the good ones, a place that
@@ -87,9 +112,7 @@ export const discover = (places: string | readonly string[], base: string, kerne
         for (const child of pluginsIn(path)) paths.add(child)
       }
     } catch (error) {
-      const mend = didYouMean(basename(path), namesIn(dirname(path)))
-      const message = `plugins names '${place}', but ${path} cannot be read: ${reasonOf(error)}.${mend}`
-      faults.push({ path, error: new PlugbayError('OPTIONS_INVALID', message, { cause: error, details: { path } }) })
+      faults.push({ path, error: unusablePlace('plugins', path, error) })
     }
   }
   const found = new Map<string, PluginSource>()

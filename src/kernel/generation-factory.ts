@@ -1,5 +1,6 @@
 /** Makes generations: gathers what the next run of a plugin is to have (its place, limits, permissions, configuration), as the kernel decides it now. */
 import { join } from 'node:path'
+import { toWire } from '../errors.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
 import type { Announcer } from './announcer.js'
@@ -134,7 +135,10 @@ export class GenerationFactory {
   }
 }
 
+/** Loggers print an error as `err` alone: in another field it would be `{}`, so there it is passed on as plain data. */
 const fieldsOf = (fields: unknown): object => {
-  if (typeof fields === 'object' && fields !== null) return fields
-  return fields === undefined ? {} : { value: fields }
+  if (typeof fields !== 'object' || fields === null) return fields === undefined ? {} : { value: fields }
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, value]: [string, unknown]) => [key, key !== 'err' && value instanceof Error ? toWire(value) : value]),
+  )
 }

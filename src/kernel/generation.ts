@@ -7,6 +7,7 @@ import type { PermissionSet } from '../permission-set.js'
 import type { CpuProfile } from '../sandbox/cpu-profile.js'
 import { type Grants, hasNet } from '../sandbox/grants.js'
 import { LogBudget } from '../sandbox/log-budget.js'
+import { outputLevel } from '../sandbox/output-level.js'
 import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation } from '../sandbox/rpc.js'
@@ -21,7 +22,6 @@ import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
 import type { Plane } from './plane.js'
 import type { Excess } from './quota.js'
-import { locateSyntaxFault } from './syntax-fault.js'
 import type { TaskOwner } from './task-pool.js'
 import type { TaskPools } from './task-pools.js'
 
@@ -162,7 +162,7 @@ export class Generation {
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
-      host.onOutput = (stream, text) => this.#log(stream === 'stdout' ? 'info' : 'error', text.replace(/\n$/, ''), undefined)
+      host.onOutput = (stream, text) => this.#log(outputLevel(stream, text), text.replace(/\n$/, ''), undefined)
       host.onStuck = () => this.#options.stuck(host.exited)
       // At a breakpoint it gets nothing done, and a debugger holds on to memory.
       if (inspection === undefined) host.watch?.(this.limits, (breach) => this.#breached(breach))
@@ -273,7 +273,8 @@ export class Generation {
         return crashError(this.name, await this.host.exited, `during ${phase}`)
       }
       case 'PLUGIN_LOAD':
-        return locateSyntaxFault(error, this.source)
+        // Loaded when it is needed: most plugins load.
+        return (await import('./load-fault.js')).explainLoadFault(error, this.source)
       case 'PLUGIN_SHAPE':
       case 'PLUGIN_STOPPED':
         return error

@@ -104,7 +104,15 @@ export class HotReload {
 
   #reconfigure(name: string): void {
     const instance = this.#options.instances.get(name)
-    if (instance) this.#run(name, () => this.#options.configured(instance))
+    if (instance) this.#run(name, () => this.#configure(instance))
+  }
+
+  async #configure(instance: PluginInstance): Promise<void> {
+    const { generation } = instance
+    await this.#options.configured(instance)
+    // Otherwise it was replaced, which is told.
+    if (generation?.alive && instance.generation === generation)
+      this.#options.log.info({ plugin: instance.name, generation: generation.number }, 'Took its new configuration as it runs.')
   }
 
   #gone(path: string): void {

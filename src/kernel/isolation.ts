@@ -24,14 +24,10 @@ export const placementOf = (
   return { isolation: defaults.isolation, from: 'default' }
 }
 
-/** ISOLATION_UNAVAILABLE: there is no such place. */
-export const isolationUnavailable = (plugin: string, { isolation, from }: Placement): PlugbayError => {
-  const asks =
-    from === 'operator' || from === 'default'
-      ? `The kernel's options (${from === 'operator' ? `isolation.${plugin}` : 'defaults.isolation'}) ask for isolation '${isolation}' for plugin '${plugin}'`
-      : `Plugin '${plugin}' asks for isolation '${isolation}'`
-  return new PlugbayError('ISOLATION_UNAVAILABLE', `${asks}, which this version does not have yet. Use 'process', 'thread' or 'inline'.`, {
-    plugin,
-    details: { isolation, from },
-  })
-}
+/** ISOLATION_UNAVAILABLE: the plugin's manifest asks for a place that is not built. The kernel's options cannot name one. */
+export const isolationUnavailable = (plugin: string, isolation: Isolation): PlugbayError =>
+  new PlugbayError(
+    'ISOLATION_UNAVAILABLE',
+    `Plugin '${plugin}' asks for isolation '${isolation}', which this version does not have yet. Use 'process', 'thread' or 'inline'.`,
+    { plugin, details: { isolation } },
+  )

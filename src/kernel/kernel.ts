@@ -34,6 +34,7 @@ import { PluginOperations, type UnloadReport } from './plugin-operations.js'
 import { PluginPermissions } from './plugin-permissions.js'
 import { Reconciler } from './reconciler.js'
 import { Roster } from './roster.js'
+import { strangersIn } from './strangers.js'
 import { StuckThreads } from './stuck-threads.js'
 import { type Change, type Replacement, Supervisor } from './supervisor.js'
 import { TaskPools } from './task-pools.js'
@@ -164,6 +165,7 @@ export class Kernel implements AsyncDisposable {
     const { found, faults } = discover(this.#options.plugins, this.#options.base, this.#options.name)
     for (const { path, error } of faults) this.log.error({ err: error, path }, error.message)
     for (const source of found) this.#roster.add(source)
+    this.#warnOfStrangers([...this.#roster.byName.keys(), ...faults.flatMap(({ error }) => error.plugin ?? [])])
     for (const name of this.#inspections.keys()) this.#roster.find(name)
     // Watched from before they are loaded: an edit made during the boot is seen.
     this.#watching = this.#options.watch && this.#watch(this.#options.watch.settle, [...found, ...faults])
@@ -179,6 +181,10 @@ export class Kernel implements AsyncDisposable {
     this.#lifecycle.move('running')
     const infos = this.#roster.all.map((instance) => ({ instance, info: this.#info(instance) }))
     return bootReportOf(performance.now() - began, this.#reconciler.plan, infos, faults)
+  }
+
+  #warnOfStrangers(names: readonly string[]): void {
+    for (const sentence of strangersIn(this.#options, names)) this.log.warn({}, sentence)
   }
 
   /** What failed to start was told as a fault; what may not even start is told here, each root cause once. */

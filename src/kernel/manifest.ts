@@ -3,10 +3,10 @@
 import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { PlugbayError, reasonOf } from '../errors.js'
-import { didYouMean } from '../nearest.js'
 import { isRange, isVersion } from '../versions.js'
 import { within } from '../within.js'
 import { parseJson } from './json-text.js'
+import { didYouMeanPath, isMissing, namesIn } from './missing-path.js'
 import { permissionProblems, withGrammar } from './permission-grammar.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
@@ -124,15 +124,6 @@ export const checkManifest = (value: unknown, file: string): Manifest => {
 
 const realPath = realpathSync.native
 
-/** None for what is no folder. */
-export const namesIn = (folder: string): string[] => {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
-}
-
 const readManifest = (file: string): Manifest => {
   let text: string
   try {
@@ -162,12 +153,10 @@ const fileInside = (root: string, path: string, field: string, manifest: Manifes
     real = realPath(written)
     if (statSync(real).isDirectory()) throw new Error('it is a folder')
   } catch (error) {
-    const siblings = namesIn(dirname(written))
-    const mend = didYouMean(
-      basename(written),
-      siblings.filter((name) => MAIN_ENDINGS.has(extname(name))),
-    )
-    const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'which does not exist' : `which cannot be used: ${reasonOf(error)}` // oxlint-disable-line typescript/no-unsafe-type-assertion
+    const isModule = (name: string): boolean => MAIN_ENDINGS.has(extname(name))
+    const modules = namesIn(dirname(written)).filter(isModule)
+    const mend = didYouMeanPath(written, isModule) || (modules.length > 0 ? ` Modules there: ${modules.slice(0, 8).join(', ')}.` : '')
+    const why = isMissing(error) ? 'which does not exist' : `which cannot be used: ${reasonOf(error)}`
     throw new PlugbayError('PLUGIN_LOAD', `Plugin '${manifest.name}': ${field} in ${manifestPath} is '${path}', ${why}.${mend}`, {
       ...told,
       cause: error,
@@ -268,7 +257,10 @@ export const readPlugin = (place: string): PluginSource => {
   try {
     stats = statSync(path)
   } catch (error) {
-    throw new PlugbayError('MANIFEST_MISSING', `There is no plugin at ${path}: ${reasonOf(error)}.`, { cause: error, details: { path } })
+    if (!isMissing(error))
+      throw new PlugbayError('MANIFEST_MISSING', `There is no plugin at ${path}: ${reasonOf(error)}.`, { cause: error, details: { path } })
+    const [code, what] = isPluginModule(path) ? (['PLUGIN_LOAD', 'module'] as const) : (['MANIFEST_MISSING', 'plugin'] as const)
+    throw new PlugbayError(code, `There is no ${what} at ${path}.${didYouMeanPath(path)}`, { details: { path } })
   }
   if (stats.isDirectory()) return readFolder(path)
   if (!stats.isFile() || !isPluginModule(path)) {

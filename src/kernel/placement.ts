@@ -36,5 +36,5 @@ export const placeFor = async (
     const [{ ProcessHost }, needsHooks] = await Promise.all([import('../sandbox/host/process.js'), needsModuleHooks(source)])
     return ProcessHost.make({ root, dataDir, grants, memory, needsHooks, inspected })
   }
-  throw isolationUnavailable(name, placement)
+  throw isolationUnavailable(name, isolation)
 }

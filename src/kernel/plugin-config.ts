@@ -6,6 +6,7 @@ import { PlugbayError, reasonOf } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { parseJson } from './json-text.js'
 import type { ConfigDeclaration } from './manifest.js'
+import { didYouMeanPath, isMissing } from './missing-path.js'
 import { readYaml } from './options.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 
@@ -193,11 +194,9 @@ const convert = (errors: readonly ErrorObject[], config: object, whole: Readonly
 const fileOf = async ({ name, configDir }: PluginConfigSources): Promise<string | undefined> => {
   if (configDir === undefined) return undefined
   const names = await readdir(configDir).catch((error: unknown) => {
-    throw new PlugbayError('CONFIG_INVALID', `configDir ${configDir} cannot be read: ${reasonOf(error)}.`, {
-      plugin: name,
-      cause: error,
-      details: { file: configDir },
-    })
+    const told = { plugin: name, details: { file: configDir } }
+    if (isMissing(error)) throw new PlugbayError('CONFIG_INVALID', `configDir ${configDir} is not there.${didYouMeanPath(configDir)}`, told)
+    throw new PlugbayError('CONFIG_INVALID', `configDir ${configDir} cannot be read: ${reasonOf(error)}.`, { ...told, cause: error })
   })
   const present = ENDINGS.map((ending) => name + ending).filter((file) => names.includes(file))
   const [first, second] = present

@@ -173,9 +173,16 @@ const joinTypes = (errors: readonly ErrorObject[]): ErrorObject[] => {
   )
 }
 
+/** Whether another branch of the same choice takes a value of this type, only not this one: then that branch is what was meant. */
+const isOtherBranch = ({ keyword, instancePath }: ErrorObject, found: readonly ErrorObject[]): boolean => {
+  const here = (...keywords: string[]): boolean =>
+    found.some((other) => other.instancePath === instancePath && keywords.includes(other.keyword))
+  return keyword === 'type' && here('enum') && here('anyOf', 'oneOf')
+}
+
 /** All problems a validator found in `data`. The validator must run with `allErrors` and `verbose`. */
 export const schemaProblems = (errors: readonly ErrorObject[] | null | undefined, data: unknown): Problem[] => {
-  const found = errors ?? []
+  const found = (errors ?? []).filter((error, _, all) => !isOtherBranch(error, all))
   const telling = found.filter(
     (error) =>
       !SUMMARIES.has(error.keyword) ||

@@ -191,13 +191,13 @@ export interface OptionsFile {
   /** What plugins may do, by plugin name. An entry takes the place of what the plugin's manifest asks for, and is all that it may do. */
   grants?: Record<string, PluginGrants> | undefined
   /** Where plugins run, by plugin name, whatever their manifests say. */
-  isolation?: Record<string, Isolation> | undefined
+  isolation?: Record<string, 'inline' | 'thread' | 'process'> | undefined
 }
 
 /** What holds for a plugin whose manifest does not say otherwise. */
 export interface PluginDefaults {
   /** Where plugins run. Default: "thread". */
-  isolation?: Isolation | undefined
+  isolation?: 'inline' | 'thread' | 'process' | undefined
   /** What each plugin may take. */
   limits?: Limits | undefined
   /** When a plugin that ended by itself is started again. */

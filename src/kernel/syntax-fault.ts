@@ -16,6 +16,19 @@ const frameOf = (text: string, line: number, column: number): string => {
   return [...shown, `  ${' '.repeat(width)} | ${' '.repeat(column - 1)}^`].join('\n')
 }
 
+/** What does the same and can be stripped: types are taken out of the code, and nothing else is changed in it. */
+const INSTEAD: readonly [construct: RegExp, mend: string][] = [
+  [/\benum\b/, "Use a plain object `as const`, or a union of strings: type Color = 'red' | 'green'."],
+  [/parameter property/, 'Declare the field in the class and assign it in the constructor.'],
+  [/\bnamespace\b|\bmodule\b/, 'Use a module of its own, or a plain object.'],
+]
+
+const insteadOf = (reason: string): string => {
+  if (!reason.includes('strip-only')) return ''
+  const mend = INSTEAD.find(([construct]) => construct.test(reason))?.[1]
+  return mend === undefined ? '' : ` ${mend}`
+}
+
 /** The engine's own frames say nothing: they are where it reads modules, not where the module is wrong. */
 const pointingAt = ({ message }: Error, place: string): SyntaxError => {
   const error = new SyntaxError(message)
@@ -54,12 +67,16 @@ export const locateSyntaxFault = async (error: PlugbayError, { name, entry, root
       if (!found) continue
       const [line, column] = [Number(found[1]), Number(found[2])]
       const where = `${relative(root, file)}:${line}:${column}`
-      const reason = found[3]?.replace(/\.$/, '')
-      return new PlugbayError('PLUGIN_LOAD', `Plugin '${name}' could not be loaded: ${where}: ${reason}.\n${frameOf(text, line, column)}`, {
-        plugin: name,
-        cause: pointingAt(error.cause, `${file}:${line}:${column}`),
-        details: { ...error.details, file, line, column },
-      })
+      const reason = found[3]?.replace(/\.$/, '') ?? ''
+      return new PlugbayError(
+        'PLUGIN_LOAD',
+        `Plugin '${name}' could not be loaded: ${where}: ${reason}.${insteadOf(reason)}\n${frameOf(text, line, column)}`,
+        {
+          plugin: name,
+          cause: pointingAt(error.cause, `${file}:${line}:${column}`),
+          details: { ...error.details, file, line, column },
+        },
+      )
     }
     return await takenForCommonjs(error, name, entry)
   } catch {

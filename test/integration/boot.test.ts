@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { infoOf, kernelWith, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
@@ -74,6 +75,22 @@ describe('a boot', () => {
     expect(kernel.state).toBe('stopped')
     expect(stateOf(kernel, 'a')).toBe('stopped')
     expect(states.filter(({ to }) => to === 'running').map(({ name }) => name)).toEqual(['a'])
+  })
+
+  it('says loudly, in log and report, that a place of plugins is not there, and that options speak of plugins that are not', async () => {
+    const { kernel, folder, lines } = await kernelWith(
+      { cafe: ok },
+      { plugins: ['.', './cafes'], config: { cff: {}, cafe: {} }, isolation: { cafee: 'thread' } },
+    )
+    const { plugins } = await kernel.start()
+    const error = { code: 'OPTIONS_INVALID', message: `plugins names ${join(folder, 'cafes')}, which is not there. Did you mean 'cafe'?` }
+    expect(plugins.find(({ name }) => name === join(folder, 'cafes'))).toMatchObject({ state: 'failed', error })
+    const said = lines.map(({ level, message, fields }) => [level, message, (fields['err'] as Error | undefined)?.cause])
+    expect(said).toEqual([
+      ['error', error.message, undefined],
+      ['warn', "config has 'cff', but there is no plugin of that name. Did you mean 'cafe'?", undefined],
+      ['warn', "isolation has 'cafee', but there is no plugin of that name. Did you mean 'cafe'?", undefined],
+    ])
   })
 
   it('happens once', async () => {

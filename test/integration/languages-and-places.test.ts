@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { readableLogger } from '#src/kernel/log.js'
 import { eventually } from '../support/eventually.js'
 import { collect, emptyFolder, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
@@ -150,3 +151,40 @@ it('a plugin that a package.json makes CommonJS is told so, with the name that w
     message: expect.stringMatching(/'mistaken'.*index\.js is an ES module.*package\.json says "type": "commonjs"\. Name it index\.mjs/),
   })
 })
+
+it.each(['thread', 'process'])("what Node warns of in a plugin's %s is logged as a warning", async (isolation) => {
+  const { lines } = await startedWith({
+    warned: { manifest: { isolation }, code: pluginCode({ start: `process.emitWarning('that is old'); console.error('that is wrong')` }) },
+  })
+  const levelOf = (text: string): string | undefined => lines.find(({ message }) => message.includes(text))?.level
+  await eventually(() => expect([levelOf('that is old'), levelOf('that is wrong')]).toEqual(['warn', 'error']))
+})
+
+it.each(['thread', 'inline'])(
+  'an error in the fields of a log line keeps its message and stack, in whatever field (%s)',
+  async (isolation) => {
+    const { lines } = await startedWith({
+      p: {
+        manifest: { isolation },
+        code: pluginCode({
+          start: `
+          const error = new RangeError('out of paper')
+          ctx.log.error('in error', { error, tries: 2 })
+          ctx.log.error('in err', { err: error })
+          ctx.log.error('alone', error)`,
+        }),
+      },
+    })
+    const fieldsOf = (text: string): Record<string, unknown> => lines.find(({ message }) => message === text)?.fields ?? {}
+    await eventually(() => expect(fieldsOf('alone')).not.toEqual({}))
+    const told = { name: 'RangeError', message: 'out of paper', stack: expect.stringContaining('index.js') }
+    expect(JSON.parse(JSON.stringify(fieldsOf('in error')))).toEqual({ error: told, tries: 2, plugin: 'p', generation: 1 })
+    expect(JSON.parse(JSON.stringify(fieldsOf('alone')))).toMatchObject({ error: told })
+    expect(fieldsOf('in err')['err']).toBeInstanceOf(Error)
+    expect(fieldsOf('in err')['err']).toMatchObject(told)
+    const readable: string[] = []
+    const logger = readableLogger('info', (line) => void readable.push(line))
+    for (const text of ['in error', 'in err', 'alone']) logger.error(fieldsOf(text), text)
+    for (const line of readable) expect(line).toMatch(/out of paper\n +at .*index\.js/)
+  },
+)

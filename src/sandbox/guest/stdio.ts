@@ -1,5 +1,6 @@
 /** A plugin's standard streams: they lead to the kernel's log. Node's own hold the port on which the host's thread takes orders. */
 import { Readable, Writable } from 'node:stream'
+import { outputLevel } from '../output-level.js'
 import type { LogLevel } from '../protocol.js'
 import { lock } from './lock.js'
 
@@ -7,14 +8,12 @@ import { lock } from './lock.js'
 const WANTS_MORE = 'kStdioWantsMoreDataCallback'
 
 export const replaceStdio = (output: (level: LogLevel, text: string) => void): void => {
-  for (const [name, level] of [
-    ['stdout', 'info'],
-    ['stderr', 'error'],
-  ] as const) {
+  for (const name of ['stdout', 'stderr'] as const) {
     const stream = new Writable({
       decodeStrings: false,
       write: (chunk, _encoding, done) => {
-        output(level, String(chunk).replace(/\n$/, ''))
+        const text = String(chunk).replace(/\n$/, '')
+        output(outputLevel(name, text), text)
         done()
       },
     })

@@ -198,6 +198,18 @@ describe('plugbay check', () => {
     expect(code).toBe(1)
   })
 
+  test('says so where there are no plugins', async () => {
+    const { code, stdout } = await plugbay(['check'], folderWith({ 'plugins/.keep': '' }))
+    expect(stdout).toBe('! There are no plugins: `plugbay new plugin <name>` makes a first one.\n')
+    expect(code).toBe(0)
+  })
+
+  test('finds a place of plugins that is not there', async () => {
+    const { code, stdout } = await plugbay(['check'], folderWith({ 'plugins/.keep': '', 'plugbay.config.json': { plugins: './plugns' } }))
+    expect(stdout).toMatch(/OPTIONS_INVALID\n {2}plugins names \/.*\/plugns, which is not there\. Did you mean 'plugins'\?\n/)
+    expect(code).toBe(1)
+  })
+
   test('says which kind of isolation is not there yet', async () => {
     const { code, stdout } = await plugbay(['check'], folderWith(pluginsWith({ far: { isolation: 'grpc' } })))
     expect(stdout).toContain("ISOLATION_UNAVAILABLE\n  Plugin 'far' asks for isolation 'grpc'")

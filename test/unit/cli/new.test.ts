@@ -23,6 +23,21 @@ describe('plugbay new plugin', () => {
   })
 
   test.each([
+    ['extra', {}, '"plugins": ["./plugins", "./extra"]'],
+    ['src/more', { 'plugbay.config.json': { plugins: ['./a', './b'] } }, '"plugins": ["./a", "./b", "./src/more"]'],
+    ['b', { 'plugbay.config.json': { plugins: ['./a', './b'] } }, undefined],
+    ['./plugins', {}, undefined],
+  ])('in the folder %s of a project with %j says how it is loaded, if it is not', async (dir, files, says) => {
+    const { code, stdout } = await plugbay(['new', 'plugin', 'other', '--dir', dir], folderWith(files))
+    expect(code).toBe(0)
+    if (says === undefined) expect(stdout).not.toContain('Nothing is loaded')
+    else
+      expect(stdout).toContain(
+        `Nothing is loaded from ${dir} yet: name that folder in plugbay.config.json (or .yaml, .js, .ts):\n  ${says}`,
+      )
+  })
+
+  test.each([
     ['as a dependency', (folder: string) => symlinkSync(root, join(folder, 'node_modules/plugbay')), { 'node_modules/.keep': '' }],
     ['nowhere yet', () => {}, {}],
   ])('points the editor to the schema where plugbay is installed %s', async (_where, install, files) => {
@@ -60,6 +75,7 @@ describe('plugbay new plugin', () => {
     ['a'.repeat(129), 'is no plugin name'],
     ['--', "Missing required argument 'name'"],
     ['', 'is no plugin name'],
+    ['node_modules', "cannot be named 'node_modules'"],
   ])('refuses the name %j and says what would do', async (name, says) => {
     const folder = folderWith()
     const { code, stderr } = await plugbay(['new', 'plugin', name], folder)

@@ -53,6 +53,20 @@ describe.each(['start', 'dev'])('plugbay %s', (command) => {
     expect(code).toBe(1)
   })
 
+  test.each([
+    [{ plugins: './plugin' }, /OPTIONS_INVALID plugins names \/.*\/plugin, which is not there\. Did you mean 'plugins'\?\n$/],
+    [
+      { plugins: './plugins', configDir: './cnof' },
+      /OPTIONS_INVALID configDir names \/.*\/cnof, which is not there\. Did you mean 'conf'\?\n$/,
+    ],
+  ])('exits 1 where %j is not there', async (options, says) => {
+    const folder = folderWith({ ...pluginsWith({ one: {} }), 'conf/.keep': '', 'plugbay.config.json': options })
+    const { code, stdout, stderr } = await plugbay([command], folder)
+    expect(stderr).toMatch(says)
+    expect(stdout).toBe('')
+    expect(code).toBe(1)
+  })
+
   test('exits 1 when the configuration cannot be read', async () => {
     const { code, stderr } = await plugbay([command], folderWith({ 'plugbay.config.json': '{' }))
     expect(stderr).toContain('OPTIONS_INVALID')
@@ -132,6 +146,41 @@ describe('plugbay dev', () => {
     await says('mended')
     child.kill('SIGINT')
     expect(await ended).toMatchObject({ code: 0 })
+  })
+
+  test('says in one line each what came in, left, was mended, stopped for another, or was configured, and that saved options take a restart', async () => {
+    const folder = folderWith({
+      ...pluginsWith({ base: {}, user: { dependencies: { base: '*' } }, broken: {} }),
+      'plugins/base/index.js': noisy('base'),
+      'plugins/user/index.js': plugin('start() {}, updateConfig() {}'),
+      'plugins/broken/index.js': plugin(`start() { throw new Error('no port') }`),
+      'conf/user.yaml': 'greeting: hi',
+      'aside/.keep': '',
+      'plugbay.config.json': { plugins: './plugins', configDir: './conf' },
+    })
+    const { child, says, output, ended } = run(['dev'], folder)
+    await says('plugbay 2 plugins running, 1 failed')
+    expect(output()).not.toMatch(/Came in|Runs again/)
+    await writeFile(join(folder, 'plugins/broken/index.js'), plugin('start() {}'))
+    await says(/INFO {2}broken#2 Runs again\.$/m)
+    await writeFile(join(folder, 'plugins/late.mjs'), plugin('start() {}'))
+    await says(/INFO {2}late#1 Came in, and runs\.$/m)
+    await rename(join(folder, 'plugins/base'), join(folder, 'aside/base'))
+    await says(/INFO {2}user#1 Stopped: 'base' was unloaded\.$/m)
+    await says(/INFO {2}base#1 Left\.$/m)
+    await rename(join(folder, 'aside/base'), join(folder, 'plugins/base'))
+    await says(/INFO {2}base#1 Came in, and runs\.$/m)
+    await says(/INFO {2}user#2 Runs again\.$/m)
+    await writeFile(join(folder, 'conf/user.yaml'), 'greeting: hello')
+    await says(/INFO {2}user#2 Took its new configuration as it runs\.$/m)
+    await writeFile(join(folder, 'plugins/late.mjs'), plugin('start() { }'))
+    await says(/late#2 Replaced generation 1 by 2/)
+    await writeFile(join(folder, 'plugbay.config.json'), JSON.stringify({ plugins: './plugins', configDir: './conf', maxConcurrency: 3 }))
+    await says(/WARN {2}kernel plugbay\.config\.json was saved\. .*restart/)
+    expect(output()).not.toMatch(/late#2 (Runs|Came)|late#1 Stopped/)
+    child.kill('SIGINT')
+    expect(await ended).toMatchObject({ code: 0 })
+    expect(output()).not.toContain('the kernel stops')
   })
 
   test('opens an inspector for one plugin, and for the next generation of it at the same port', async () => {

@@ -1,6 +1,6 @@
 /** Who decides where a plugin runs. */
 import { describe, expect, test } from 'vitest'
-import { isolationUnavailable, placementOf } from '#src/kernel/isolation.js'
+import { placementOf } from '#src/kernel/isolation.js'
 import { resolveOptions } from '#src/kernel/options.js'
 
 const options = resolveOptions({ defaults: { isolation: 'inline' }, isolation: { pinned: 'thread' } })
@@ -16,11 +16,10 @@ describe('where a plugin runs', () => {
     expect(placementOf({ name, manifest: { isolation } }, options, demoted)).toEqual(placement)
   })
 
-  test('is told with who asked, where there is no such place', () => {
-    expect(isolationUnavailable('far', { isolation: 'grpc', from: 'manifest' }).message).toContain("Plugin 'far' asks for isolation 'grpc'")
-    expect(isolationUnavailable('far', { isolation: 'grpc', from: 'operator' }).message).toContain(
-      "options (isolation.far) ask for isolation 'grpc'",
+  test('is a place that there is: the options can name no other', () => {
+    expect(() => resolveOptions({ isolation: { far: 'grpc' as never } })).toThrow(
+      /isolation\.far: must be one of 'inline', 'thread', 'process', not 'grpc'/,
     )
-    expect(isolationUnavailable('far', { isolation: 'grpc', from: 'default' }).message).toContain('(defaults.isolation)')
+    expect(() => resolveOptions({ defaults: { isolation: 'grpc' as never } })).toThrow(/defaults\.isolation: must be one of/)
   })
 })

@@ -97,10 +97,25 @@ describe('a plugin without a manifest', () => {
   })
 })
 
+describe('a main that is not there', () => {
+  test.each([
+    ['inde.js', { 'index.js': module }, "Did you mean 'index.js'?"],
+    ['index', { 'index.js': module }, "Did you mean 'index.js'?"],
+    ['nope.js', { 'server.mjs': module, 'notes.md': '' }, 'Modules there: server.mjs.'],
+    ['src/start.js', { 'scr/start.js': module }, "Did you mean 'scr'?"],
+  ])('(%s) is told with the likely one', async (main, files, says) => {
+    const root = tree({ 'plugin.json': { name: 'a', main }, ...files })
+    const error = await thrown(() => readPlugin(root))
+    expect(error.code).toBe('PLUGIN_LOAD')
+    expect(error.message).toContain(says)
+  })
+})
+
 describe('what is no plugin', () => {
   test.each([
     ['an empty folder', {}, '.'],
     ['a path that is not there', {}, 'gone'],
+    ['a folder that is not there, beside one of nearly its name', { 'gone2/x.js': '' }, 'gone'],
     ['a file that is no module', { 'notes.md': '' }, 'notes.md'],
     ['a declaration file', { 'types.d.ts': '' }, 'types.d.ts'],
     ['a test file', { 'hello.test.js': '' }, 'hello.test.js'],

@@ -26,6 +26,19 @@ describe('the types', () => {
   })
 })
 
+describe('the schema files', () => {
+  test('resolve by their own ids in plain ajv, whichever is added first', () => {
+    const names = ['options.schema.json', 'plugin.schema.json']
+    for (const order of [names, names.toReversed()]) {
+      const ajv = new Ajv({ strict: false })
+      for (const name of order) ajv.addSchema(schema(name))
+      expect(ajv.validate('options.schema.json', { name: 'shop', defaults: { limits: { memory: 64 } } })).toBe(true)
+      expect(ajv.validate('options.schema.json', { name: 'Shop' })).toBe(false)
+      expect(ajv.validate('plugin.schema.json', { name: 'shop' })).toBe(true)
+    }
+  })
+})
+
 describe('the compiled validators', () => {
   test('load nothing', () => {
     const text = read('dist/kernel/schema-validators.generated.js')

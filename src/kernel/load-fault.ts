@@ -1,0 +1,38 @@
+/** A plugin whose modules do not load: where the fault is, and what to do about it. */
+import { isAbsolute } from 'node:path'
+import { PlugbayError } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import type { PluginSource } from './manifest.js'
+import { didYouMeanPath } from './missing-path.js'
+import { PLUGIN_MODULE } from './module-access.js'
+import { locateSyntaxFault } from './syntax-fault.js'
+
+const NO_MODULE = /^Cannot find module '([^'?]+)[^']*' imported from /
+const NO_PACKAGE = /^Cannot find package '((?:@[\w.-]+\/)?[\w.-]+)' imported from /
+const NO_EXPORT = /'plugbay\/plugin' does not provide an export named '([^']+)'/
+
+const missingExport = async (name: string): Promise<string> => {
+  const names = Object.keys((await import(PLUGIN_MODULE)) as object)
+  return didYouMean(name, names) || ` It exports ${names.join(', ')}; a type takes \`import type\`.`
+}
+
+/** A sentence for the end of the engine's own, or nothing. */
+const mendOf = async (reason: string): Promise<string> => {
+  const module = NO_MODULE.exec(reason)?.[1]
+  if (module !== undefined) return isAbsolute(module) ? didYouMeanPath(module) : ''
+  const name = NO_PACKAGE.exec(reason)?.[1]
+  if (name === 'plugbay') return " What a plugin imports of plugbay is 'plugbay/plugin'."
+  if (name !== undefined) return ` Install it where the plugin finds it: npm install ${name}.`
+  const wanted = NO_EXPORT.exec(reason)?.[1]
+  return wanted === undefined ? '' : missingExport(wanted)
+}
+
+/** The error with the place of the fault where the code does not parse, and else with the likely mend, where there is one. */
+export const explainLoadFault = async (error: PlugbayError, source: PluginSource): Promise<PlugbayError> => {
+  const located = await locateSyntaxFault(error, source)
+  if (located !== error || !(error.cause instanceof Error)) return located
+  const mend = await mendOf(error.cause.message)
+  if (mend === '') return error
+  const { plugin, cause, details } = error
+  return new PlugbayError('PLUGIN_LOAD', `${error.message.replace(/\.$/, '')}.${mend}`, { plugin, cause, details })
+}

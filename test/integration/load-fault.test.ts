@@ -1,0 +1,59 @@
+/** A plugin that does not load: what to do about it. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { emptyFolder, kernelWith, startedWith, writePlugin } from '../support/plugin-folder.js'
+
+const faulty = (imports: string) => ({ code: `${imports}\nexport default { start() {} }`, main: 'index.mjs' })
+const typed = (code: string) => ({ code: `${code}\nexport default { start() {} }`, main: 'index.mts' })
+
+const FAULTS: [what: string, files: { code: string; main: string }, says: string][] = [
+  ['a file that is not there', faulty(`import './helpr.mjs'`), "Did you mean 'helper.mjs'?"],
+  ['a file without its ending', faulty(`import './helper'`), "Did you mean 'helper.mjs'?"],
+  ['a folder that is not there', faulty(`import './lbi/helper.mjs'`), "Did you mean 'lib'?"],
+  ['a package that is not installed', faulty(`import '@nobody/has-this/part.js'`), 'npm install @nobody/has-this.'],
+  ['another entry of plugbay', faulty(`import 'plugbay/plugn'`), "'plugbay/plugin'."],
+  ['an export misspelt', faulty(`import { definePlugn } from 'plugbay/plugin'`), "Did you mean 'definePlugin'?"],
+  ['an export that is a type', faulty(`import { PluginContext } from 'plugbay/plugin'`), 'a type takes `import type`.'],
+  ['an enum', typed('enum Color { Red }\nexport const red = Color.Red'), 'Use a plain object `as const`'],
+  ['a parameter property', typed('export class A { constructor(private x: number) {} }'), 'Declare the field in the class'],
+  ['a namespace', typed('namespace A { export const x = 1 }\nexport const y = A.x'), 'Use a module of its own'],
+]
+
+describe.each(['thread', 'process'])('a plugin that does not load (%s)', (isolation) => {
+  it('is told what to do about it', async () => {
+    const { kernel, folder } = await kernelWith({}, { defaults: { isolation: isolation as 'thread' } })
+    for (const [index, [, files]] of FAULTS.entries()) {
+      const path = writePlugin(folder, `p${index}`, files)
+      writeFileSync(join(path, 'helper.mjs'), '')
+      writePlugin(path, 'lib', { code: '' })
+    }
+    const { plugins } = await kernel.start()
+    for (const [index, [what, , says]] of FAULTS.entries()) {
+      const error = plugins.find(({ name }) => name === `p${index}`)?.error
+      expect(error, what).toMatchObject({ code: 'PLUGIN_LOAD', message: expect.stringContaining(says) })
+    }
+  })
+})
+
+it('a path of a module where none is, in load, is told with the nearest', async () => {
+  const { kernel } = await startedWith({})
+  const folder = emptyFolder()
+  writeFileSync(join(folder, 'clock.mjs'), 'export default { start() {} }')
+  const error = await kernel.load(join(folder, 'clok.mjs')).catch((reason: unknown) => reason)
+  expect(error).toMatchObject({
+    code: 'PLUGIN_LOAD',
+    message: `There is no module at ${join(folder, 'clok.mjs')}. Did you mean 'clock.mjs'?`,
+  })
+  expect(error).not.toHaveProperty('cause')
+})
+
+it('a schema of a configuration with a type that there is not is one line', async () => {
+  const config = { schema: { type: 'objet' } }
+  const { kernel, folder } = await kernelWith({ p: { manifest: { config }, code: 'export default { start() {} }' } })
+  const { plugins } = await kernel.start()
+  expect(plugins[0]?.error?.message).toMatch(
+    /^.*plugin\.json is not valid: config\.schema\.type: must be one of .*not 'objet'\. Did you mean 'object'\?$/,
+  )
+  expect(plugins[0]?.error?.message).toContain(folder)
+})
