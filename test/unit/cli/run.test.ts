@@ -181,7 +181,7 @@ describe('plugbay dev', () => {
     child.kill('SIGINT')
     expect(await ended).toMatchObject({ code: 0 })
     expect(output()).not.toContain('the kernel stops')
-  })
+  }, 60_000)
 
   test('opens an inspector for one plugin, and for the next generation of it at the same port', async () => {
     const folder = folderWith({
