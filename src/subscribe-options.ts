@@ -42,7 +42,7 @@ export const readSubscriber = <Handler, Options extends object>(
     if (!OPTION_NAMES.includes(key))
       refuse(pattern, `has no option '${key}'.${hint(key, OPTION_NAMES)} It takes ${OPTION_NAMES.join(', ')}.`)
   }
-  return { handler: handled ? (first as Handler) : undefined, options: options as Partial<Options> }
+  return { handler: handled ? (first as Handler) : undefined, options }
 }
 
 /** Checks the values of what a subscriber asked for. Throws `SUBSCRIPTION_OPTIONS`. */
