@@ -72,7 +72,7 @@ describe('a malformed batch', () => {
       const { receive, conversation, ended } = listener()
       const asked = conversation.request('waiting')
       receive(batch)
-      await expect(asked).rejects.toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining("plugin 'far'") })
+      await expect(asked).rejects.toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining("Plugin 'far'") })
       expect(conversation.over).toBe(true)
       expect(ended).toHaveLength(1)
       expect(ended[0]?.code).toBe('PROTOCOL')

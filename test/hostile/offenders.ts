@@ -288,5 +288,5 @@ export const OFFENDERS: Offender[] = [
     end: null,
   },
 
-  { does: 'publishes in the name of the kernel', act: "ctx.bus.publish('kernel.plugin.fault', { name: 'observer' })", end: null },
+  { does: 'publishes in the name of the kernel', act: "ctx.bus.publish('kernel.plugin.fault', { name: 'observer' })", end: 'crash' },
 ]

@@ -23,8 +23,8 @@ it.each<[string, unknown[], RegExp]>([
 it('kernel.services.watch refuses a listener that is no function', async () => {
   const kernel = await createKernel()
   expect(await thrown(() => untyped(kernel.services)['watch']?.('s1', 5))).toMatchObject({
-    code: 'OPTIONS_INVALID',
-    message: expect.stringContaining("kernel.services.watch('s1') was given a listener that is number"),
+    code: 'SERVICE_OPTIONS',
+    message: "The watch of service 's1' has 5 for its listener. Give a function of the change.",
   })
 })
 
@@ -40,8 +40,8 @@ it("a plugin's services.watch refuses a listener that is no function, and the pl
   await kernel.bus.publish('tell')
   await eventually(() => expect(out).toHaveLength(1))
   expect(out[0]?.data).toEqual({
-    code: 'OPTIONS_INVALID',
-    message: "services.watch('s1') of plugin 'p' was given a listener that is number. Give a function of the change.",
+    code: 'SERVICE_OPTIONS',
+    message: "The watch of service 's1' has 5 for its listener. Give a function of the change.",
   })
   await kernel.services.provide('s1', { a: () => 1 })
   await kernel.stop()
