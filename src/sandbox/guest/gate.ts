@@ -1,32 +1,40 @@
 /** The gate of a plugin's thread: closes, before the plugin's first line runs, the ways to what it was not granted. */
 import asyncHooks from 'node:async_hooks'
 import nodeModule from 'node:module'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import workerThreads from 'node:worker_threads'
-import { type CheckImport, hasSockets } from '../builtin-modules.js'
-import type { Deny } from '../denial.js'
+import { type CheckImport, hasSockets, importable, importCheck } from '../builtin-modules.js'
+import { type Deny, denyFor } from '../denial.js'
 import type { Grants } from '../grants.js'
-import type { LogLevel } from '../protocol.js'
-import { type CheckFile, closeFiles } from './file-doors.js'
+import type { LoadRequest, LogLevel } from '../protocol.js'
+import { checkUrl, closeFiles, fileCheck } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
+import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
 import type { Used } from './net-rules.js'
 import { closeProcess } from './process-doors.js'
 import { replaceStdio } from './stdio.js'
 
+/** Whose gate it is, and who hears of what happens at it. */
 export interface Gate {
+  plugin: Pick<LoadRequest, 'name' | 'root' | 'pluginModule' | 'needsHooks'>
   grants: Grants
-  deny: Deny
-  checkImport: CheckImport
-  checkFile: CheckFile
+  /** Takes each denial. */
+  tell(resource: string, action: string): void
   /** While permissions are learnt: takes what the plugin used. */
   used?: Used | undefined
   /** Takes what the plugin writes to its standard streams. */
   output(level: LogLevel, text: string): void
 }
 
-/** For all time: a thread has one plugin. The module hooks, which hold to the same check, have to be there already. */
-export const closeGate = ({ grants, deny, checkImport, checkFile, used, output }: Gate): void => {
+/** For all time: a thread has one plugin. */
+export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void => {
+  const deny = denyFor(plugin.name, tell)
+  const checkFile = fileCheck(grants, [plugin.root, dirname(fileURLToPath(plugin.pluginModule))], deny)
+  const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
+  prepareModules(plugin, checkImport)
   replaceStdio(output)
   if (hasSockets(grants)) closeNet({ grants, deny, checkFile, used })
   closeProcess(grants, deny, checkImport)

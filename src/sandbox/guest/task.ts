@@ -1,18 +1,14 @@
 /** The guest's end of a thread that runs tasks: piscina's worker loads it as it boots, and runs each task of the plugin through it. */
 import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads'
 import { Denials } from '../../denials.js'
 import { toWire } from '../../errors.js'
-import { importable, importCheck } from '../builtin-modules.js'
-import { denyFor } from '../denial.js'
 import { LogBudget } from '../log-budget.js'
 import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
 import type { TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
 import { captureConsole } from './console.js'
-import { checkUrl, fileCheck } from './file-doors.js'
 import { closeGate } from './gate.js'
 import { startHeart } from './heartbeat.js'
 import { protect } from './lock.js'
@@ -44,13 +40,9 @@ let closed = false
 
 /** At the first task: before, piscina's worker has yet to say on the thread's own port that it is ready. */
 const close = (): void => {
-  const request = { name, pluginModule, needsHooks: false }
-  if (grants === undefined) return prepareModules(request)
-  const deny = denyFor(name, denied)
-  const checkFile = fileCheck(grants, [root, dirname(fileURLToPath(pluginModule))], deny)
-  const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
-  prepareModules(request, checkImport)
-  closeGate({ grants, deny, checkImport, checkFile, output })
+  const plugin = { name, root, pluginModule, needsHooks: false }
+  if (grants === undefined) return prepareModules(plugin)
+  closeGate({ plugin, grants, tell: denied, output })
   // What piscina's worker takes from the realm at each run: changed, it would be handed the runs of others.
   protect(Map.prototype)
   protect(Atomics)

@@ -1,17 +1,12 @@
 /** The guest's end of a thread: what a worker runs from its first line until the kernel ends it. */
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type MessagePort, workerData } from 'node:worker_threads'
 import { Denials } from '../../denials.js'
-import { importable, importCheck } from '../builtin-modules.js'
 import { portChannel } from '../channel.js'
-import { denyFor } from '../denial.js'
 import { departAll } from '../departures.js'
 import type { LoadRequest, LogLevel } from '../protocol.js'
 import type { Pulse } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
-import { checkUrl, fileCheck } from './file-doors.js'
 import { closeGate } from './gate.js'
 import { startHeart } from './heartbeat.js'
 import { prepareModules } from './module-hooks.js'
@@ -39,14 +34,10 @@ const prepare = async (request: LoadRequest): Promise<void> => {
   compiled?.()
 }
 const close = (request: LoadRequest): void => {
-  const { name, grants, root, pluginModule, permissions } = request
+  const { grants, permissions } = request
   if (grants === undefined) return prepareModules(request)
-  const deny = denyFor(name, tell)
-  const checkFile = fileCheck(grants, [root, dirname(fileURLToPath(pluginModule))], deny)
-  const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
-  prepareModules(request, checkImport)
   const used = permissions.learning ? (resource: string, action: string) => conversation.notify('used', [resource, action]) : undefined
-  closeGate({ grants, deny, checkImport, checkFile, used, output })
+  closeGate({ plugin: request, grants, tell, used, output })
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the thread.
 const runtime = new PluginRuntime(prepare, () => process.exit(0))
