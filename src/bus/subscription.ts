@@ -122,7 +122,9 @@ class Ledger {
   readonly iterated: boolean
   aborted: (() => void) | undefined
 
-  readonly queue: BoundedQueue
+  readonly capacity: number
+  /** Made when the first event has to wait: most subscriptions never hold one. */
+  #queue: BoundedQueue | undefined
   /** What the bus was told of it last. */
   overrun = false
   inFlight = 0
@@ -138,9 +140,9 @@ class Ledger {
   home: SubscriptionHome | undefined
   ended = false
   /** Who waits for it to be drained. */
-  drained: (() => void)[] = []
+  drained: (() => void)[] | undefined
   /** Who waits for the next event of one that is iterated. */
-  readonly readers = new Ring<Give<never>>()
+  readonly readers: Ring<Give<never>> | undefined
 
   failed = 0
   filtered = 0
@@ -151,7 +153,7 @@ class Ledger {
     this.id = options.id
     this.pattern = options.pattern
     this.owner = options.owner
-    this.queue = new BoundedQueue(options.capacity ?? DEFAULT_CAPACITY)
+    this.capacity = options.capacity ?? DEFAULT_CAPACITY
     this.policy = options.policy ?? 'block'
     this.once = options.once ?? false
     this.iterated = options.consume === undefined && options.handler === undefined
@@ -161,6 +163,17 @@ class Ledger {
     this.keep = options.keep
     this.onFailure = options.onFailure
     this.signal = options.signal
+    if (this.iterated) this.readers = new Ring()
+  }
+
+  get queue(): BoundedQueue {
+    this.#queue ??= new BoundedQueue(this.capacity)
+    return this.#queue
+  }
+
+  /** How many events wait. */
+  get queued(): number {
+    return this.#queue?.size ?? 0
   }
 }
 
@@ -214,7 +227,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   }
 
   get capacity(): number {
-    return this.#ledger.queue.capacity
+    return this.#ledger.capacity
   }
 
   get concurrency(): number {
@@ -250,7 +263,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
       filtered: this.#ledger.filtered,
       dropped: this.#ledger.dropped,
       lost: this.#ledger.lost,
-      queued: this.#ledger.queue.size,
+      queued: this.#ledger.queued,
       inFlight: this.#ledger.inFlight,
     }
   }
@@ -328,9 +341,12 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
    * handler that waits for its own subscription waits for ever.
    */
   drain(): Promise<void> {
-    if (this.#idle && this.#ledger.queue.size === 0) return Promise.resolve()
+    if (this.#idle && this.#ledger.queued === 0) return Promise.resolve()
     this.#flags |= WATCHED
-    return new Promise((resolve) => this.#ledger.drained.push(resolve))
+    return new Promise((resolve) => {
+      this.#ledger.drained ??= []
+      this.#ledger.drained.push(resolve)
+    })
   }
 
   /** Takes no further event, discards the queue, and lets every waiting publisher go. What is in flight ends by itself. Idempotent. */
@@ -338,7 +354,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     if ((this.#flags & CLOSED) !== 0) return
     this.#flags |= CLOSED
     this.#depart()
-    this.#ledger.dropped += this.#ledger.queue.cut(0)
+    if (this.#ledger.queued > 0) this.#ledger.dropped += this.#ledger.queue.cut(0)
     this.#measure()
     this.#endReaders()
     this.#rest()
@@ -381,8 +397,10 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     }
     this.#flags |= CLOSED
     this.#depart()
-    if (this.#ledger.queue.size > 0) heir.#flags |= QUEUED
-    heir.#ledger.queue.takeOver(this.#ledger.queue)
+    if (this.#ledger.queued > 0) {
+      heir.#flags |= QUEUED
+      heir.#ledger.queue.takeOver(this.#ledger.queue)
+    }
     this.#measure()
     this.#endReaders()
     if (!this.#idle) {
@@ -516,7 +534,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   /** Consumes what is queued, as far as it may. Whoever is called while consume is on the stack leaves it to the loop below. */
   #pump(): void {
     if ((this.#flags & ACTIVE) !== 0) return
-    while (this.#ledger.queue.size > 0 && (this.#flags & BLOCKING) === 0) this.#run(this.#take())
+    while (this.#ledger.queued > 0 && (this.#flags & BLOCKING) === 0) this.#run(this.#take())
     this.#rest()
   }
 
@@ -527,7 +545,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   }
 
   #measure(): void {
-    const { overrun } = this.#ledger.queue
+    const overrun = this.#ledger.queued > 0 && this.#ledger.queue.overrun
     if (overrun === this.#ledger.overrun) return
     this.#ledger.overrun = overrun
     this.#ledger.home?.overran(this, overrun)
@@ -535,11 +553,11 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
 
   /** Settles down after a predecessor's events came in at the front. */
   #adopted(): void {
-    if (this.once && this.#ledger.queue.size > 0) {
+    if (this.once && this.#ledger.queued > 0) {
       this.#ledger.dropped += this.#ledger.queue.cut(1)
       this.#shut()
     }
-    this.#ledger.queue.admit()
+    if (this.#ledger.queued > 0) this.#ledger.queue.admit()
     this.#measure()
     this.#pump()
   }
@@ -557,7 +575,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
 
   /** Looks whether there is somebody to tell that nothing is left to do. */
   #rest(): void {
-    if (this.#ledger.queue.size > 0) return
+    if (this.#ledger.queued > 0) return
     this.#flags &= ~QUEUED
     if (!this.#idle) return
     if ((this.#flags & (SHUT | CLOSED)) === SHUT) {
@@ -567,8 +585,8 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     if ((this.#flags & WATCHED) !== 0) {
       this.#flags &= ~WATCHED
       const waiting = this.#ledger.drained
-      this.#ledger.drained = []
-      for (const resolve of waiting) resolve()
+      this.#ledger.drained = undefined
+      for (const resolve of waiting ?? []) resolve()
     }
     if ((this.#flags & CLOSED) === 0) return
     const successor = this.#ledger.successor
@@ -592,22 +610,24 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
       give({ value: undefined, done: true })
       return
     }
-    this.#ledger.readers.push(give)
+    this.#ledger.readers?.push(give)
     this.#flags &= ~NO_DEMAND
     this.#pump()
   }
 
   /** The consumer of an iterated subscription: gives the event to the reader that waits longest. */
   #hand(event: never): unknown {
-    const give = this.#ledger.readers.shift()
-    if (this.#ledger.readers.size === 0) this.#flags |= NO_DEMAND
+    const { readers } = this.#ledger
+    const give = readers?.shift()
+    if (readers?.size === 0) this.#flags |= NO_DEMAND
     give?.({ value: event, done: false })
     return PENDING
   }
 
   #endReaders(): void {
-    for (let give = this.#ledger.readers.shift(); give !== undefined; give = this.#ledger.readers.shift())
-      give({ value: undefined, done: true })
-    if (this.#ledger.iterated) this.#flags |= NO_DEMAND
+    const { readers } = this.#ledger
+    if (readers === undefined) return
+    for (let give = readers.shift(); give !== undefined; give = readers.shift()) give({ value: undefined, done: true })
+    this.#flags |= NO_DEMAND
   }
 }
