@@ -1,8 +1,16 @@
 /** The check of what a public function was given, made where the mistake is. */
 import { PlugbayError } from './errors.js'
 
-/** `null`, `a list`, `number`: what something is, for the sentence that refuses it. */
-export const kindOf = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value)
+/** More of a text than this tells nobody more. */
+const SHOWN = 80
+
+/** `5`, `'shop'`, `a list`, `an object`: a value in the sentence that refuses it. */
+export const shown = (value: unknown): string => {
+  if (typeof value === 'string') return `'${value.length > SHOWN ? `${value.slice(0, SHOWN - 3)}...` : value}'`
+  if (typeof value === 'function') return 'a function'
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'object' && value !== null ? 'an object' : String(value)
+}
 
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)
 
@@ -12,11 +20,40 @@ export const argumentInvalid = (call: string, what: string): PlugbayError =>
 
 /** Throws OPTIONS_INVALID. */
 export function assertFunction(value: unknown, call: string, of: string): asserts value is (...args: never) => unknown {
-  if (typeof value !== 'function') throw argumentInvalid(call, `was given a listener that is ${kindOf(value)}. Give a function of ${of}.`)
+  if (typeof value !== 'function') throw argumentInvalid(call, `was given a listener that is ${shown(value)}. Give a function of ${of}.`)
 }
 
-/** Throws OPTIONS_INVALID for what is no text, or an empty one. */
+/** Throws OPTIONS_INVALID. */
 export function assertText(value: unknown, call: string, of: string): asserts value is string {
   if (typeof value !== 'string' || value === '')
-    throw argumentInvalid(call, `was given ${value === '' ? 'an empty text' : kindOf(value)} for ${of}. Give it as a text.`)
+    throw argumentInvalid(call, `was given ${value === '' ? 'an empty text' : shown(value)} for ${of}. Give it as a text.`)
 }
+
+/** What each option of a function has to be: says what to give instead of this value, or nothing when it is right. Undefined is the same as not given. */
+export type OptionChecks = Readonly<Record<string, (value: unknown) => string | undefined>>
+
+/** Says which of the names was meant by an unknown one; left out where its code would be too much to load. */
+export type Hint = (name: string, names: readonly string[]) => string
+
+/** What is wrong with the value of an option, and the mend: the rest of a sentence that begins with what has the options. */
+export const valueFault = (options: object, checks: OptionChecks): string | undefined => {
+  for (const [name, check] of Object.entries(checks)) {
+    const value = (options as Record<string, unknown>)[name]
+    const mend = value === undefined ? undefined : check(value)
+    if (mend !== undefined) return `has ${name} = ${shown(value)}. ${mend}`
+  }
+  return undefined
+}
+
+/** The same of options that anybody may have written: they can be no options at all, and have other names. */
+export const optionsFault = (options: unknown, checks: OptionChecks, hint: Hint = () => ''): string | undefined => {
+  const names = Object.keys(checks)
+  if (!isObject(options)) return `has ${shown(options)} for its options. Give an object with any of ${names.join(', ')}.`
+  const unknown = Object.keys(options).find((name) => !names.includes(name))
+  if (unknown !== undefined) return `has no option '${unknown}'.${hint(unknown, names)} It takes ${names.join(', ')}.`
+  return valueFault(options, checks)
+}
+
+/** A check of {@link OptionChecks} that several options share. */
+export const abortSignal = (value: unknown): string | undefined =>
+  value instanceof AbortSignal ? undefined : 'Give the signal of an AbortController.'

@@ -1,20 +1,18 @@
 /** The check of what a subscriber asks for: the bus makes it, and so does a plugin's end of the bus, where the mistake is. */
-import { isObject, kindOf } from './arguments.js'
+import { abortSignal, type Hint, isObject, type OptionChecks, optionsFault, shown, valueFault } from './arguments.js'
 import { PlugbayError } from './errors.js'
 
-const OPTION_NAMES = ['capacity', 'concurrency', 'policy', 'filter', 'once', 'signal']
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1
 
-interface Asked {
-  capacity?: unknown
-  concurrency?: unknown
-  policy?: unknown
-  filter?: unknown
-  once?: unknown
-  signal?: unknown
+const SUBSCRIBE_OPTIONS: OptionChecks = {
+  capacity: (value) => (isCount(value) ? undefined : 'Give a whole number of events, at least 1.'),
+  concurrency: (value) =>
+    isCount(value) || value === Number.POSITIVE_INFINITY ? undefined : 'Give a whole number, at least 1, or Infinity.',
+  policy: (value) => (value === 'block' ? undefined : "The only policy is 'block'."),
+  filter: (value) => (typeof value === 'function' ? undefined : 'Give a function of the event.'),
+  once: (value) => (typeof value === 'boolean' ? undefined : 'Give true or false.'),
+  signal: abortSignal,
 }
-
-/** Says which of the names was meant by an unknown one; left out where its code would be too much to load. */
-type Hint = (name: string, names: readonly string[]) => string
 
 const refuse = (pattern: string, what: string): never => {
   throw new PlugbayError('SUBSCRIPTION_OPTIONS', `The subscription to '${pattern}' ${what}`, { details: { pattern } })
@@ -27,40 +25,23 @@ const refuse = (pattern: string, what: string): never => {
 export const readSubscriber = <Handler, Options extends object>(
   pattern: string,
   given: readonly unknown[],
-  hint: Hint = () => '',
+  hint?: Hint,
 ): { handler: Handler | undefined; options: Partial<Options> } => {
   const [first, second] = given
   if (given.length === 0) return { handler: undefined, options: {} }
   const handled = typeof first === 'function'
   if (!handled && (!isObject(first) || second !== undefined))
-    refuse(pattern, `has a handler that is ${kindOf(first)}. Give a function of the event, or leave it out to iterate the subscription.`)
+    refuse(pattern, `has ${shown(first)} for its handler. Give a function of the event, or leave it out to iterate the subscription.`)
+  const handler = handled ? (first as Handler) : undefined
   const options = handled ? second : first
-  if (options === undefined) return { handler: first as Handler, options: {} }
-  if (!isObject(options))
-    return refuse(pattern, `has options that are ${kindOf(options)}. Give an object with any of ${OPTION_NAMES.join(', ')}.`)
-  for (const key of Object.keys(options)) {
-    if (!OPTION_NAMES.includes(key))
-      refuse(pattern, `has no option '${key}'.${hint(key, OPTION_NAMES)} It takes ${OPTION_NAMES.join(', ')}.`)
-  }
-  return { handler: handled ? (first as Handler) : undefined, options }
+  if (options === undefined) return { handler, options: {} }
+  const fault = optionsFault(options, SUBSCRIBE_OPTIONS, hint)
+  if (fault !== undefined) refuse(pattern, fault)
+  return { handler, options: options as Partial<Options> }
 }
 
-/** Checks the values of what a subscriber asked for. Throws `SUBSCRIPTION_OPTIONS`. */
-export const assertSubscribeOptions = ({ capacity, concurrency, policy, filter, once, signal }: Asked, pattern: string): void => {
-  if (capacity !== undefined && !(Number.isSafeInteger(capacity) && (capacity as number) >= 1)) {
-    refuse(pattern, `has capacity ${String(capacity)}. Give a whole number of events, at least 1.`)
-  }
-  if (
-    concurrency !== undefined &&
-    concurrency !== Number.POSITIVE_INFINITY &&
-    !(Number.isSafeInteger(concurrency) && (concurrency as number) >= 1)
-  ) {
-    refuse(pattern, `has concurrency ${String(concurrency)}. Give a whole number, at least 1, or Infinity.`)
-  }
-  if (policy !== undefined && policy !== 'block') refuse(pattern, `has policy '${String(policy)}'. The only policy is 'block'.`)
-  if (filter !== undefined && typeof filter !== 'function')
-    refuse(pattern, `has a filter that is ${kindOf(filter)}. Give a function of the event.`)
-  if (once !== undefined && typeof once !== 'boolean') refuse(pattern, `has once = ${String(once)}. Give true or false.`)
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    refuse(pattern, 'has a signal that is no AbortSignal. Give the signal of an AbortController.')
+/** Checks the values alone of what somebody asked for in code of our own, or by message. Throws `SUBSCRIPTION_OPTIONS`. */
+export const assertSubscribeOptions = (options: object, pattern: string): void => {
+  const fault = valueFault(options, SUBSCRIBE_OPTIONS)
+  if (fault !== undefined) refuse(pattern, fault)
 }

@@ -1,4 +1,5 @@
 /** The grammar of topics and patterns, and what it means for one to match the other. */
+import { shown } from './arguments.js'
 import { PlugbayError } from './errors.js'
 
 /** The longest topic or pattern, in UTF-16 code units. */
@@ -59,13 +60,10 @@ const faultOf = (text: unknown, wildcards: boolean): Fault => {
   return { what: 'is not valid', mend: "Join segments by dots, such as 'user.login'." }
 }
 
-/** What is no text is told of by its type alone. */
-const shown = (text: unknown): string => (typeof text !== 'string' ? '' : ` '${text.length > 80 ? `${text.slice(0, 77)}...` : text}'`)
-
 const refuse = (code: 'TOPIC_INVALID' | 'PATTERN_INVALID', noun: string, text: unknown): never => {
   const { at, what, mend } = faultOf(text, code === 'PATTERN_INVALID')
   const where = at === undefined ? '' : ` at position ${at}`
-  throw new PlugbayError(code, `${noun}${shown(text)} ${what}${where}. ${mend}`, {
+  throw new PlugbayError(code, `${noun}${typeof text === 'string' ? ` ${shown(text)}` : ''} ${what}${where}. ${mend}`, {
     details: { value: typeof text === 'string' ? text : typeof text, ...(at === undefined ? {} : { position: at }) },
   })
 }

@@ -1,5 +1,5 @@
 /** The event bus: who publishes on a topic reaches whoever subscribed to a pattern that matches it. */
-import { argumentInvalid, isObject, kindOf } from '../arguments.js'
+import { argumentInvalid, type OptionChecks, optionsFault, shown } from '../arguments.js'
 import { PlugbayError, toWire } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { readSubscriber } from '../subscribe-options.js'
@@ -272,19 +272,13 @@ export class EventBus {
   }
 }
 
-const PUBLISH_OPTIONS = ['source']
+const PUBLISH_OPTIONS: OptionChecks = {
+  source: (value) => (typeof value === 'string' && value !== '' ? undefined : 'Give a name, or leave it out.'),
+}
 
 const assertPublishOptions = (options: unknown, topic: unknown): void => {
-  const refuse = (what: string): never => {
-    throw argumentInvalid(`publish('${String(topic)}')`, what)
-  }
-  if (!isObject(options)) return refuse(`was given options that are ${kindOf(options)}. Give an object such as { source: 'shop' }.`)
-  for (const name of Object.keys(options))
-    if (!PUBLISH_OPTIONS.includes(name))
-      refuse(`has no option '${name}'.${didYouMean(name, PUBLISH_OPTIONS)} It takes ${PUBLISH_OPTIONS.join(', ')}.`)
-  const { source } = options as PublishOptions
-  if (source === undefined || (typeof source === 'string' && source !== '')) return
-  refuse(`was given a source that is ${source === '' ? 'empty' : kindOf(source)}. Give a name, or leave it out.`)
+  const fault = optionsFault(options, PUBLISH_OPTIONS, didYouMean)
+  if (fault !== undefined) throw argumentInvalid(`publish(${shown(topic)})`, fault)
 }
 
 const all = async (waits: readonly Promise<void>[]): Promise<void> => {

@@ -9,7 +9,7 @@ import { thrown } from '../support/thrown.js'
 const untyped = (value: object): Record<string, (...given: unknown[]) => unknown> => value as never
 
 it.each<[string, unknown[], RegExp]>([
-  ['a listener that is no function', ['plugin:state', 5], /kernel\.on\('plugin:state'\) was given a listener that is number/],
+  ['a listener that is no function', ['plugin:state', 5], /kernel\.on\('plugin:state'\) was given a listener that is 5\./],
   ['a misspelt event', ['plugin:stat', () => {}], /knows no event 'plugin:stat'\. Did you mean 'plugin:state'\? There are: plugin:state, /],
   ['an event of every object', ['constructor', () => {}], /knows no event 'constructor'/],
 ])('kernel.on refuses %s', async (_, given, says) => {
@@ -53,7 +53,7 @@ it.each([
   ["'buss:in', 'publish'", "asks for 'buss', which is no kind of resource. There are: bus, service, "],
   ["'constructor', 'publish'", "asks for 'constructor', which is no kind of resource"],
   ["'bus:in'", 'was given undefined for the action'],
-  ["5, 'publish'", 'was given number for the resource'],
+  ["5, 'publish'", 'was given 5 for the resource'],
 ])('permissions.has(%s) is no question that could be answered by yes or no', async (asked, says) => {
   const { kernel } = await startedWith({
     p: pluginCode({

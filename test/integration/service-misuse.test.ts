@@ -132,7 +132,7 @@ const MISTAKES: readonly [expression: string, code: string, message: string, hin
   ['use("used", { timeout: -1 })', 'SERVICE_OPTIONS', 'has timeout = -1. Give milliseconds, from 0 on.'],
   ['use("used", { wait: "x" })', 'SERVICE_OPTIONS', "has wait = 'x'. Give milliseconds, from 0 on."],
   ['use("used", { signal: {} })', 'SERVICE_OPTIONS', 'has signal = an object. Give the signal of an AbortController.'],
-  ['use("used", "^1.0.0")', 'SERVICE_OPTIONS', "has '^1.0.0' for its options. Give an object."],
+  ['use("used", "^1.0.0")', 'SERVICE_OPTIONS', "has '^1.0.0' for its options. Give an object with any of range"],
   [
     'use("used").then((s) => s.$with({ tiemout: 3 }))',
     'SERVICE_OPTIONS',

@@ -166,7 +166,7 @@ it.each([
   ['{ once: "yes" }', 'once'],
   ['{ signal: {} }', 'signal'],
   ['{ filtre: () => true }', 'It takes capacity'],
-  ['5', 'options that are number'],
+  ['5', 'has 5 for its options'],
 ])('options that are not valid are refused where they are given, and the plugin goes on: %s', async (options, text) => {
   const { kernel, faults } = await startedWith({
     p: pluginCode({

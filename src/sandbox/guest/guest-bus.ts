@@ -1,6 +1,6 @@
 /** A plugin's own end of the bus: publishing within a window, and subscriptions whose handlers run here. */
 import { PlugbayError, toWire } from '../../errors.js'
-import { assertSubscribeOptions, readSubscriber } from '../../subscribe-options.js'
+import { readSubscriber } from '../../subscribe-options.js'
 import { assertPattern, assertPluginTopic } from '../../topic.js'
 import { type Packed, pack } from '../codec.js'
 import { overLimit } from '../over-limit.js'
@@ -160,7 +160,6 @@ export class GuestBus {
     assertPattern(pattern)
     this.#permissions.assertSubscribe(pattern)
     const { handler, options } = readSubscriber<GuestHandler, GuestSubscribeOptions>(pattern, given)
-    assertSubscribeOptions(options, pattern)
     const most = this.#maxSubscriptions
     if (this.#subscriptions.size >= most) {
       const mend = 'Unsubscribe what it no longer needs, subscribe to a pattern with wildcards, or raise the limit.'

@@ -122,10 +122,10 @@ describe('publish', () => {
 describe('publish options', () => {
   it.each<[unknown, string]>([
     [{ soruce: 'x' }, "has no option 'soruce'. Did you mean 'source'? It takes source."],
-    [{ source: 5 }, 'a source that is number'],
-    [{ source: '' }, 'a source that is empty'],
-    [null, 'options that are null'],
-    ['shop', 'options that are string'],
+    [{ source: 5 }, 'has source = 5. Give a name'],
+    [{ source: '' }, "has source = ''. Give a name"],
+    [null, 'has null for its options'],
+    ['shop', "has 'shop' for its options"],
   ])('%o are refused, whether anybody listens or not, and nobody gets the event', async (options, says) => {
     const bus = aBus()
     const seen: unknown[] = []
@@ -363,14 +363,14 @@ describe('subscriptions', () => {
   })
 
   it.each<[string, unknown[], string]>([
-    ['a handler that is a number', [5], 'a handler that is number'],
-    ['a handler that is not there', [undefined], 'a handler that is undefined'],
-    ['no handler but options', [undefined, { once: true }], 'a handler that is undefined'],
-    ['null for a handler', [null], 'a handler that is null'],
-    ['a list of handlers', [[() => {}]], 'a handler that is a list'],
-    ['options before the handler', [{ once: true }, () => {}], 'a handler that is object'],
-    ['options that are a number', [() => {}, 5], 'options that are number'],
-    ['options that are null', [() => {}, null], 'options that are null'],
+    ['a handler that is a number', [5], 'has 5 for its handler'],
+    ['a handler that is not there', [undefined], 'has undefined for its handler'],
+    ['no handler but options', [undefined, { once: true }], 'has undefined for its handler'],
+    ['null for a handler', [null], 'has null for its handler'],
+    ['a list of handlers', [[() => {}]], 'has a list for its handler'],
+    ['options before the handler', [{ once: true }, () => {}], 'has an object for its handler'],
+    ['options that are a number', [() => {}, 5], 'has 5 for its options'],
+    ['null for options', [() => {}, null], 'has null for its options'],
     ['a misspelt option', [() => {}, { capcity: 5 }], "Did you mean 'capacity'?"],
   ])('refuse %s where it is given, as nobody would read their events', async (_, given, says) => {
     const bus = aBus()

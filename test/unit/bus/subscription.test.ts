@@ -750,16 +750,16 @@ describe('a subscription without a handler', () => {
 
 describe('options', () => {
   it.each([
-    [{ capacity: 0 }, 'capacity 0'],
-    [{ capacity: 1.5 }, 'capacity 1.5'],
-    [{ capacity: '9' }, 'capacity 9'],
-    [{ capacity: Number.POSITIVE_INFINITY }, 'capacity Infinity'],
-    [{ concurrency: 0 }, 'concurrency 0'],
-    [{ concurrency: Number.NaN }, 'concurrency NaN'],
-    [{ policy: 'drop' }, "policy 'drop'"],
-    [{ filter: /x/ }, 'filter that is object'],
+    [{ capacity: 0 }, 'has capacity = 0. Give a whole number'],
+    [{ capacity: 1.5 }, 'has capacity = 1.5.'],
+    [{ capacity: '9' }, "has capacity = '9'."],
+    [{ capacity: Number.POSITIVE_INFINITY }, 'has capacity = Infinity.'],
+    [{ concurrency: 0 }, 'has concurrency = 0.'],
+    [{ concurrency: Number.NaN }, 'has concurrency = NaN.'],
+    [{ policy: 'drop' }, "has policy = 'drop'. The only policy is 'block'."],
+    [{ filter: /x/ }, 'has filter = an object. Give a function'],
     [{ once: 1 }, 'once = 1'],
-    [{ signal: {} }, 'no AbortSignal'],
+    [{ signal: {} }, 'has signal = an object. Give the signal of an AbortController.'],
   ])('%o is refused, with the reason', (options, reason) => {
     expect(() => subscribe(options as never)).toThrow(
       expect.objectContaining({ code: 'SUBSCRIPTION_OPTIONS', message: expect.stringContaining(reason) }),
