@@ -181,9 +181,10 @@ export class EventBus {
     this.#anySealed = this.#sealed.size > 0
   }
 
-  /** From now on `publish` rejects and `subscribe` throws with what this gives. What is queued is still handled. */
+  /** From now on `publish` rejects and `subscribe` throws with what this gives. What is queued is still handled; then each subscription ends. */
   close(refusal: () => PlugbayError): void {
     this.#trie.close(refusal)
+    for (const subscription of [...this.#subscriptions]) subscription.finish()
   }
 
   /** The subscriptions of one owner. */

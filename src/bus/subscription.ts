@@ -349,6 +349,13 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     })
   }
 
+  /** Takes no further event, and ends when what it has is handled: a loop over it then ends too. Idempotent. */
+  finish(): void {
+    if ((this.#flags & (CLOSED | SHUT)) !== 0) return
+    this.#shut()
+    this.#rest()
+  }
+
   /** Takes no further event, discards the queue, and lets every waiting publisher go. What is in flight ends by itself. Idempotent. */
   unsubscribe(): void {
     if ((this.#flags & CLOSED) !== 0) return

@@ -39,6 +39,23 @@ it('what a handler has in its queue at the stop it still gets', async () => {
   expect(seen).toEqual([1, 2, 3])
 })
 
+it('a loop over events of the application ends at the stop, after what was queued', async () => {
+  const { kernel } = await startedWith({ p: pluginCode({ start: '' }) })
+  const seen: unknown[] = []
+  const numbers = kernel.bus.subscribe('in')
+  const waiting = kernel.bus.subscribe('never')
+  for (const n of [1, 2, 3]) await kernel.bus.publish('in', n)
+  const loop = (async () => {
+    for await (const { data } of numbers) seen.push(data)
+  })()
+  const none = waiting[Symbol.asyncIterator]().next()
+  await kernel.stop()
+  await loop
+  expect(seen).toEqual([1, 2, 3])
+  expect(await none).toEqual({ value: undefined, done: true })
+  expect(numbers.closed).toBe(true)
+})
+
 it('after the stop services are neither used nor provided nor watched', async () => {
   const { kernel } = await startedWith({ p: pluginCode({ start: '' }) })
   const waiting = thrown(() => kernel.services.use('none', { wait: 60_000 }))
