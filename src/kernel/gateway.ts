@@ -185,6 +185,8 @@ export class Gateway implements Party, ServiceConsumer {
       case 'unwatch':
         this.#watches.get((body as KernelVerbs['unwatch']['asks']).watch)?.()
         return
+      case 'sync':
+        return
       default:
         throw new PlugbayError('VERB_UNKNOWN', `The kernel does not know the verb '${call.verb}' that plugin '${this.name}' asked for.`)
     }
@@ -314,16 +316,22 @@ export class Gateway implements Party, ServiceConsumer {
 
   async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
     if (!this.#permissions.mayUse(request.name)) throw this.#denied(`service:${request.name}`, 'call')
-    this.#quota.assertService(this.#uses, `use the service '${request.name}'`, 'has lines to services,', 'Keep what the first use() gave')
+    this.#quota.assertService(
+      this.#uses,
+      `use the service '${request.name}'`,
+      'has lines to services,',
+      'Use fewer of them, or fewer ranges of one',
+    )
     this.#options.used?.(`service:${request.name}`, 'call')
     this.#uses++
-    const { use, record, port } = await this.#open(request, signal).catch((error: unknown) => {
+    const opened = await this.#open(request, signal).catch((error: unknown) => {
       this.#uses--
       throw error
     })
-    const { name, version, provider, methods } = record
-    const answer: KernelVerbs['use']['answers'] = { use, name, version, provider, methods: [...methods], port }
-    return new Boxed(answer, [port])
+    const { port, methods } = opened
+    if (port === undefined) this.#uses--
+    const answer: KernelVerbs['use']['answers'] = { ...opened, methods: [...methods] }
+    return new Boxed(answer, port === undefined ? [] : [port])
   }
 
   async #open(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<OpenedUse> {
@@ -337,8 +345,8 @@ export class Gateway implements Party, ServiceConsumer {
     return this.#permissions.mayCall(service, method)
   }
 
-  rebind(use: number, { version, provider }: ServiceRecord, port: MessagePort): void {
-    this.#conversation?.notify('rebind', [use, version, provider], port, [port])
+  rebind(use: number, { version, provider, methods }: ServiceRecord, port: MessagePort): void {
+    this.#conversation?.notify('rebind', [use, version, provider], { port, methods: [...methods] } satisfies Connection, [port])
   }
 
   gone(use: number, hard: boolean, error: PlugbayError): void {

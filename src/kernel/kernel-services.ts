@@ -4,7 +4,8 @@ import type { ServiceChange, ServiceRecord, ServiceRegistry } from '../bus/servi
 import type { ProviderOf, RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
-import { assertService, methodsOf, ProviderLine, ServiceClient, USE_WAIT } from '../sandbox/service-line.js'
+import { assertService, methodsOf, ProviderLine, USE_WAIT } from '../sandbox/service-line.js'
+import { UsedServices } from '../sandbox/used-services.js'
 import type { Scope } from '../scope.js'
 import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../service-options.js'
 import type { Plane } from './plane.js'
@@ -15,7 +16,7 @@ export class KernelServices implements ServiceConsumer {
   readonly #registry: ServiceRegistry
   readonly #broker: ServiceBroker
   readonly #scope: Scope
-  readonly #clients = new Map<number, ServiceClient>()
+  readonly #used = new UsedServices()
 
   constructor(name: string, { registry, broker }: Plane, scope: Scope) {
     this.name = name
@@ -25,7 +26,7 @@ export class KernelServices implements ServiceConsumer {
   }
 
   /**
-   * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced.
+   * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. The same service again, in the same range, is the same line.
    * Rejects with SERVICE_UNKNOWN, SERVICE_NAME_INVALID, SERVICE_OPTIONS, SERVICE_VERSION_INVALID for a range that is none, or KERNEL_STATE once the kernel stops.
    */
   async use<Name extends (keyof Services & string) | (string & {})>(name: Name, options: ServiceUseOptions = {}): Promise<RemoteOf<Name>> {
@@ -34,15 +35,14 @@ export class KernelServices implements ServiceConsumer {
     const { range = '*', wait = USE_WAIT, signal } = options
     this.#scope.signal.throwIfAborted()
     const limit = signal ? AbortSignal.any([signal, this.#scope.signal]) : this.#scope.signal
-    const { use, record, port } = await this.#broker.open(this, { name, range, wait }, limit)
-    const client = new ServiceClient(record, port, options)
-    this.#clients.set(use, client)
-    this.#scope.own(`use of service ${name}`, () => {
-      this.#clients.delete(use)
-      this.#broker.release(use)
-      client.gone(new PlugbayError('KERNEL_STATE', `The kernel has stopped: service '${name}' can no longer be called.`), true)
-    })
-    return client.proxy as RemoteOf<Name>
+    const opened = await this.#broker.open(this, { name, range, wait }, limit)
+    const { use, port } = opened
+    if (port !== undefined)
+      this.#scope.own(`use of service ${name}`, () => {
+        this.#broker.release(use)
+        this.#used.gone(use, new PlugbayError('KERNEL_STATE', `The kernel has stopped: service '${name}' can no longer be called.`), true)
+      })
+    return this.#used.opened(opened, options) as RemoteOf<Name>
   }
 
   /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE, SERVICE_DUPLICATE, or KERNEL_STATE once the kernel has stopped. */
@@ -99,13 +99,11 @@ export class KernelServices implements ServiceConsumer {
     return true
   }
 
-  rebind(use: number, { provider }: ServiceRecord, port: MessagePort): void {
-    const client = this.#clients.get(use)
-    if (client === undefined) port.close()
-    else client.rebind(port, provider)
+  rebind(use: number, record: ServiceRecord, port: MessagePort): void {
+    this.#used.rebind(use, port, record)
   }
 
   gone(use: number, hard: boolean, error: PlugbayError): void {
-    this.#clients.get(use)?.gone(error, hard)
+    this.#used.gone(use, error, hard)
   }
 }

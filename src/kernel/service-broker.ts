@@ -37,10 +37,10 @@ export interface StandingAside extends ServiceProvider {
   readonly methods: readonly string[]
 }
 
-export interface OpenedUse {
+/** A line to a service; without a port when it is one that its user has already. */
+export interface OpenedUse extends Pick<ServiceRecord, 'name' | 'version' | 'provider' | 'methods'> {
   use: number
-  record: Pick<ServiceRecord, 'name' | 'version' | 'provider' | 'methods'>
-  port: MessagePort
+  port: MessagePort | undefined
 }
 
 export class ServiceBroker {
@@ -52,17 +52,30 @@ export class ServiceBroker {
     this.#registry = registry
   }
 
-  /** Finds the service, waiting for it if asked to, and opens a line. Rejects with SERVICE_UNKNOWN. */
+  /** Finds the service, waiting for it if asked to, and opens a line, or finds the one that this consumer has. Rejects with SERVICE_UNKNOWN. */
   async open(consumer: ServiceConsumer, { name, range, wait }: UseRequest, signal: AbortSignal): Promise<OpenedUse> {
     const record = this.#registry.find(name, range) ?? (await this.#await(consumer.name, { name, range, wait }, signal))
+    const known = this.#known(consumer, name, range, record)
+    if (known !== undefined) {
+      if (known.record === undefined) this.#bind(known, record)
+      return { ...headOf(record), use: known.number, port: undefined }
+    }
     const use = this.#remember({ consumer, name, range, record, aside: undefined })
-    return { use, record, port: this.#connect(record, consumer) }
+    return { ...headOf(record), use, port: this.#connect(record, consumer) }
   }
 
   /** Opens a line to a service of the consumer's own that stands aside. */
   openAside(consumer: ServiceConsumer, range: string, offer: StandingAside): OpenedUse {
     const use = this.#remember({ consumer, name: offer.name, range, record: undefined, aside: offer })
-    return { use, record: { ...offer, provider: consumer.name }, port: this.#connect({ ...offer, handle: offer }, consumer) }
+    return { ...headOf({ ...offer, provider: consumer.name }), use, port: this.#connect({ ...offer, handle: offer }, consumer) }
+  }
+
+  /** The consumer's line to this provider, or one of its lines that has lost its own. */
+  #known(consumer: ServiceConsumer, name: string, range: string, record: ServiceRecord): Use | undefined {
+    const known = [...this.#uses.values()].filter(
+      (use) => use.consumer === consumer && use.name === name && use.range === range && use.aside === undefined,
+    )
+    return known.find((use) => use.record === record) ?? known.find((use) => use.record === undefined)
   }
 
   #remember(use: Omit<Use, 'number'>): number {
@@ -153,3 +166,10 @@ export class ServiceBroker {
     return count
   }
 }
+
+const headOf = ({ name, version, provider, methods }: Omit<OpenedUse, 'use' | 'port'>): Omit<OpenedUse, 'use' | 'port'> => ({
+  name,
+  version,
+  provider,
+  methods,
+})

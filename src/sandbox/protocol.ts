@@ -9,9 +9,14 @@ export interface KernelVerbs {
   /** Makes the service known. `service` is the guest's own number for it: `connect` names it. */
   provide: { asks: { service: number; name: string; version: string; methods: string[] }; answers: undefined }
   withdraw: { asks: { service: number }; answers: undefined }
-  /** Finds a service, waiting for it up to `wait` ms, and opens a direct line to its provider: the line's port travels with the answer. */
+  /**
+   * Finds a service, waiting for it up to `wait` ms, and opens a direct line to its provider: the line's port travels with the answer. Without a port it is
+   * the line of that number, which the guest has.
+   */
   use: { asks: UseRequest; answers: { use: number; name: string; version: string; provider: string; methods: string[]; port: unknown } }
   watch: { asks: { watch: number; name: string }; answers: undefined }
+  /** Answered when all that was said before has been heard. */
+  sync: { asks: undefined; answers: undefined }
   unwatch: { asks: { watch: number }; answers: undefined }
   /** Runs one of the plugin's declared tasks on its pool. */
   task: { asks: { name: string; input: unknown }; answers: unknown }
@@ -101,7 +106,7 @@ export interface KernelNotices {
   accepted: [count: number]
   /** A consumer's line to one of the guest's services: `[service, consumer]`, a {@link Connection}. */
   connect: [service: number, consumer: string]
-  /** A used service has a new provider: `[use, version]`, the port. */
+  /** A used service has a new provider: `[use, version, provider]`, a {@link Connection}. */
   rebind: [use: number, version: string, provider: string]
   /** A used service is gone: `[use, hard]`, the WireError. `hard`: calls under way fail too. */
   gone: [use: number, hard: boolean]
@@ -109,7 +114,7 @@ export interface KernelNotices {
   changed: [watch: number, change: ServiceChange, version: string]
 }
 
-/** The provider's end of a line, and the methods that the consumer may call over it. */
+/** One end of a line, and the methods: those the consumer may call, for its provider; all there are, for its consumer. */
 export interface Connection {
   port: unknown
   methods: readonly string[]

@@ -76,6 +76,8 @@ export interface Provided {
   plugin: string
   service: object
   methods: ReadonlySet<string>
+  /** What has to be done before an answer leaves; undefined when nothing has. */
+  before?: (() => Promise<unknown> | undefined) | undefined
 }
 
 type Method = (...args: unknown[]) => unknown
@@ -108,9 +110,7 @@ export class ProviderLine implements Party {
     const method = (service as Record<string, Method>)[call.verb] as Method
     if (call.metas.length > 0) return this.#requestBoxed(method, args as Box[])
     const result = Reflect.apply(method, service, args as unknown[])
-    if (typeof result !== 'object' && typeof result !== 'function') return result
-    if (result instanceof Promise) return result.then(this.#finish)
-    return this.#finish(result)
+    return result instanceof Promise ? result.then(this.#finish) : this.#finish(result)
   }
 
   async #requestBoxed(method: Method, boxes: Box[]): Promise<unknown> {
@@ -119,7 +119,11 @@ export class ProviderLine implements Party {
     return this.#finish(await Reflect.apply(method, this.#provided.service, args))
   }
 
-  readonly #finish = (result: unknown): unknown => (needsBox(result) ? this.#boxResult(result) : result)
+  readonly #finish = (result: unknown): unknown => {
+    const before = this.#provided.before?.()
+    if (before !== undefined) return before.then(() => this.#finish(result))
+    return needsBox(result) ? this.#boxResult(result) : result
+  }
 
   async #boxResult(result: unknown): Promise<Boxed> {
     const moved: Transferable[] = []
@@ -145,10 +149,20 @@ export type ServiceProxy = Record<string, (...args: unknown[]) => Promise<unknow
 /** What is known of a service that is used. */
 export interface Used {
   name: string
-  /** The plugin that provides it at first. */
+  /** The plugin that provides it. */
   provider: string
   methods: readonly string[]
 }
+
+/** What the user of a service may do with it. */
+export interface Access {
+  /** Of these methods, those that it may not call, with what each call is answered. */
+  denied(methods: readonly string[]): ReadonlyMap<string, () => PlugbayError>
+  /** Takes each method that is called. */
+  record: ((method: string) => void) | undefined
+}
+
+const ALL: Access = { denied: () => new Map(), record: undefined }
 
 /**
  * A used service. Its line may be bound anew (the provider was replaced) without the user noticing; when the provider is
@@ -156,49 +170,41 @@ export interface Used {
  */
 export class ServiceClient {
   readonly #name: string
-  readonly proxy: ServiceProxy
-  readonly #methods: readonly string[]
-  readonly #denied: ReadonlyMap<string, () => PlugbayError>
-  readonly #record: ((method: string) => void) | undefined
+  readonly #access: Access
+  #methods: ReadonlySet<string> = new Set()
+  #denied: ReadonlyMap<string, () => PlugbayError> = new Map()
   #line: ConsumerLine | undefined
   #gone: PlugbayError
 
-  /** `denied`: the methods that its user may not call, with what each call is answered; `record`: takes each method that is called. */
-  constructor(
-    { name, provider, methods }: Used,
-    port: MessagePort,
-    options: CallOptions,
-    denied: ReadonlyMap<string, () => PlugbayError> = new Map(),
-    record?: (method: string) => void,
-  ) {
+  constructor({ name, ...provided }: Used, port: MessagePort, access: Access = ALL) {
     this.#name = name
-    // Whoever says what it provides may not be the code above.
-    this.#methods = methods.filter((method) => !denied.has(method) && !TAKEN.some((taken) => taken === method))
-    this.#denied = denied
-    this.#record = record
+    this.#access = access
     this.#gone = new PlugbayError('SERVICE_GONE', `Service '${name}' was released: use it again to call it.`)
-    this.#line = new ConsumerLine(port, name, provider)
-    this.proxy = this.#makeProxy(options)
+    this.rebind(port, provided)
   }
 
-  #makeProxy(options: CallOptions): ServiceProxy {
+  /** The service as its user sees it. Throws SERVICE_OPTIONS from its `$with`. */
+  proxy(options: CallOptions): ServiceProxy {
     const timeout = options.timeout ?? CALL_TIMEOUT
     // Unknown methods are found on the prototype alone, so that known ones are plain properties.
     const unknown = new Proxy(shownAs(`[service ${this.#name}]`), {
       get: (shown, key) => {
-        const denied = typeof key === 'string' ? this.#denied.get(key) : undefined
-        if (denied !== undefined) {
-          const refused = (): Promise<never> => Promise.reject(denied())
-          return isAskedOfAll(key) ? unwaited(refused) : refused
+        if (typeof key === 'string') {
+          const denied = this.#denied.get(key)
+          if (denied !== undefined) {
+            const refused = (): Promise<never> => Promise.reject(denied())
+            return isAskedOfAll(key) ? unwaited(refused) : refused
+          }
+          // It came with a later version of the service.
+          if (this.#methods.has(key)) return methodFor(key)
         }
         if (key in shown) return Reflect.get(shown, key)
-        return isAskedOfAll(key) ? undefined : () => unknownMethod(this.#name, key as string, this.#methods)
+        return isAskedOfAll(key) ? undefined : () => unknownMethod(this.#name, key as string, [...this.#methods])
       },
     })
     const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }
-    const proxy = Object.create(unknown) as ServiceProxy
-    const record = this.#record
-    for (const method of this.#methods) {
+    const { record } = this.#access
+    const methodFor = (method: string): ServiceProxy[string] => {
       const call: ServiceProxy[string] =
         record === undefined
           ? (...args) => this.#call(method, args, made)
@@ -206,11 +212,13 @@ export class ServiceClient {
               record(method)
               return this.#call(method, args, made)
             }
-      proxy[method] = isAskedOfAll(method) ? unwaited(call) : call
+      return isAskedOfAll(method) ? unwaited(call) : call
     }
+    const proxy = Object.create(unknown) as ServiceProxy
+    for (const method of this.#methods) proxy[method] = methodFor(method)
     const chosen = (more: CallOptions): ServiceProxy => {
       assertServiceOptions(`$with of service '${this.#name}'`, more, CALL_OPTIONS)
-      return this.#makeProxy({ ...options, ...more })
+      return this.proxy({ ...options, ...more })
     }
     Object.defineProperty(proxy, '$with', { value: chosen })
     return proxy
@@ -223,9 +231,12 @@ export class ServiceClient {
     return line.call(method, args, options)
   }
 
-  /** From now on calls go over `port` to `provider`; those under way end on the old line. */
-  rebind(port: MessagePort, provider: string): void {
+  /** From now on calls go over `port` to who provides it now; those under way end on the old line. */
+  rebind(port: MessagePort, { provider, methods }: Omit<Used, 'name'>): void {
     void this.#line?.retire()
+    this.#denied = this.#access.denied(methods)
+    // Whoever says what it provides may not be the code above.
+    this.#methods = new Set(methods.filter((method) => !this.#denied.has(method) && !TAKEN.some((taken) => taken === method)))
     this.#line = new ConsumerLine(port, this.#name, provider)
   }
 

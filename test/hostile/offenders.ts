@@ -187,7 +187,7 @@ export const OFFENDERS: Offender[] = [
     does: 'uses a service again and again',
     heavy: true,
     manifest: FEW_REQUESTS,
-    act: "const f = () => { for (let i = 0; i < 100; i++) ctx.services.use('innocent').catch(() => {}); setImmediate(f) }; f()",
+    act: "let n = 0; const f = () => { for (let i = 0; i < 100; i++) ctx.services.use('innocent', { range: '>0.0.' + ++n }).catch(() => {}); setImmediate(f) }; f()",
     end: 'requests or memory or hang',
   },
   {

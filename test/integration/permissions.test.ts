@@ -145,7 +145,7 @@ describe('denials', () => {
         manifest: { permissions: [{ resource: 'bus:fine', actions: ['publish'] }] },
         code: pluginCode({
           start: `
-            for (let i = 0; i < 50_000; i++) ctx.bus.publish('secret.' + (i % 100)).catch(() => {})
+            for (let i = 0; i < 10_000; i++) ctx.bus.publish('secret.' + (i % 100)).catch(() => {})
             await ctx.bus.publish('fine')`,
         }),
       },
@@ -154,9 +154,9 @@ describe('denials', () => {
     const pongs = collect(running.kernel, 'pong')
     for (let i = 0; i < 100; i++) await running.kernel.bus.publish('ping')
     await eventually(() => expect(pongs).toHaveLength(100))
-    expect(stateOf(running.kernel, 'guest')).toBe('running')
+    expect(infoOf(running.kernel, 'guest')).toMatchObject({ state: 'running', lastError: undefined })
     expect(denials(running).length).toBeGreaterThan(0)
-    // 50,000 in a few seconds at most, 16 kinds a second.
+    // 10,000 in a few seconds at most, 16 kinds a second.
     expect(denials(running).length).toBeLessThan(500)
   })
 

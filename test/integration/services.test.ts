@@ -175,6 +175,67 @@ describe('a service', () => {
   })
 })
 
+describe('a service that is used again', () => {
+  const ports = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'MessagePort').length
+
+  it('is called over the line that is there, as often as it is used', async () => {
+    const { kernel, run } = await between('echo: (value) => value', { manifest: { limits: { services: 10 } } })
+    const first = await kernel.services.use('shop')
+    const before = ports()
+    for (let i = 0; i < 100; i++) await expect((await kernel.services.use('shop', { timeout: 10_000 })).echo?.(i)).resolves.toBe(i)
+    expect(ports() - before).toBeLessThan(10)
+    await expect(first.echo?.(1)).resolves.toBe(1)
+    // More often than a plugin may have lines.
+    await expect(
+      run('let sum = 0; for (let i = 0; i < 1200; i++) sum += await (await ctx.services.use("shop")).echo(1); return sum'),
+    ).resolves.toEqual({ value: 1_200 })
+  })
+
+  it('at the same time from many sides is one line too, with the options of each', async () => {
+    const { kernel } = await between('hang: () => new Promise(() => {}), echo: (value) => value')
+    const before = ports()
+    const used = await Promise.all(Array.from({ length: 50 }, (_, i) => kernel.services.use('shop', { timeout: 20 + i })))
+    expect(ports() - before).toBeLessThan(10)
+    await expect(used[0]?.hang?.()).rejects.toMatchObject({ code: 'CALL_TIMEOUT', message: expect.stringContaining('20 ms') })
+    await expect(used[9]?.hang?.()).rejects.toMatchObject({ code: 'CALL_TIMEOUT', message: expect.stringContaining('29 ms') })
+  })
+
+  it('is the highest version there is now', async () => {
+    const { kernel, folder } = await startedWith({ a: provider('v: () => 1') })
+    const first = await kernel.services.use('shop')
+    await kernel.load(writePlugin(folder, 'b', { code: provider('v: () => 2', '2.0.0') }))
+    await expect((await kernel.services.use('shop')).v?.()).resolves.toBe(2)
+    await expect(first.v?.()).resolves.toBe(1)
+  })
+
+  it('while its provider is away is waited for, and the users from before have it back too', async () => {
+    const { kernel } = await startedWith({ shop: provider('v: () => ctx.generation'), caller })
+    const run = (await kernel.services.use('run')).run as (code: string) => Promise<Outcome>
+    const first = await kernel.services.use('shop')
+    await kernel.disable('shop')
+    await expect(first.v?.()).rejects.toMatchObject({ code: 'SERVICE_GONE' })
+    await expect(kernel.services.use('shop', { wait: 0 })).rejects.toMatchObject({ code: 'SERVICE_UNKNOWN' })
+    const [again, far] = [kernel.services.use('shop'), run('return (await ctx.services.use("shop")).v()')]
+    await kernel.enable('shop')
+    const generation = await (await again).v?.()
+    expect(generation).toBeGreaterThan(1)
+    await expect(first.v?.()).resolves.toBe(generation)
+    await expect(far).resolves.toEqual({ value: generation })
+  })
+
+  it('has the methods that its next version brings, whoever used it before, and tells of those that went', async () => {
+    const { kernel, folder, run } = await between('old: () => 1')
+    const first = await kernel.services.use('shop')
+    await run('globalThis.first = await ctx.services.use("shop")')
+    writePlugin(folder, 'shop', { code: provider('fresh: () => 2') })
+    await kernel.reload('shop')
+    await expect((await kernel.services.use('shop')).fresh?.()).resolves.toBe(2)
+    await expect(first.fresh?.()).resolves.toBe(2)
+    await expect(first.old?.()).rejects.toMatchObject({ code: 'SERVICE_METHOD_UNKNOWN' })
+    await expect(run('return [await first.fresh(), await (await ctx.services.use("shop")).fresh()]')).resolves.toEqual({ value: [2, 2] })
+  })
+})
+
 describe('a call', () => {
   it('fails with the error of its method, whole', async () => {
     const { run, kernel } = await between(
@@ -296,6 +357,28 @@ describe('a call', () => {
     await expect(call).resolves.toBe('enough')
   })
 })
+
+it.each(['thread', 'process'] as const)(
+  'what a method has subscribed to is in force when its caller has the answer, in a %s',
+  async (isolation) => {
+    const { kernel } = await startedWith({
+      shop: {
+        manifest: { isolation },
+        code: provider(
+          'sync: (topic) => void ctx.bus.subscribe(topic, () => {}), later: async (topic) => { await null; ctx.bus.subscribe(topic, () => {}); return [topic] }',
+        ),
+      },
+    })
+    const shop = await kernel.services.use('shop')
+    const missed: string[] = []
+    for (let i = 0; i < 200; i++) {
+      const topic = `topic.n${i}`
+      await (i % 2 === 0 ? shop.sync?.(topic) : shop.later?.(topic))
+      if (infoOf(kernel, 'shop').subscriptions.length !== i + 1) missed.push(topic)
+    }
+    expect(missed).toEqual([])
+  },
+)
 
 describe('a stream', () => {
   const methods = `

@@ -61,6 +61,9 @@ export class GuestBus {
   readonly #maxSubscriptions: number
   /** Sizes of the events that have not found room yet, as far as the kernel has told. */
   readonly #sizes = new Sizes()
+  /** There is a subscription that the kernel may not have heard of, and nobody has asked. */
+  #unheard = false
+  #hearing: Promise<unknown> | undefined
   /** What was published on last, and may be. */
   #topic: readonly string[] = []
   #waiting: Waiting[] = []
@@ -174,7 +177,20 @@ export class GuestBus {
     if (options.signal?.aborted) return subscription
     this.#subscriptions.set(number, subscription)
     this.#conversation.notify('subscribe', [number, pattern, options.capacity ?? null])
+    this.#unheard = true
     return subscription
+  }
+
+  /** Resolves when the kernel has heard of all subscriptions; undefined when it has. */
+  heard(): Promise<unknown> | undefined {
+    if (this.#unheard) {
+      this.#unheard = false
+      const hearing: Promise<unknown> = this.#conversation.request('sync').finally(() => {
+        if (this.#hearing === hearing) this.#hearing = undefined
+      })
+      this.#hearing = hearing
+    }
+    return this.#hearing
   }
 
   received(number: number, event: GuestEvent): void {

@@ -4,16 +4,9 @@ import { fromWire, PlugbayError, type WireError } from '../../errors.js'
 import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../../service-options.js'
 import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
-import {
-  assertService,
-  type CallOptions,
-  methodsOf,
-  type Provided,
-  ProviderLine,
-  ServiceClient,
-  type ServiceProxy,
-  USE_WAIT,
-} from '../service-line.js'
+import { assertService, type CallOptions, methodsOf, type Provided, ProviderLine, type ServiceProxy, USE_WAIT } from '../service-line.js'
+import { type Opened, UsedServices } from '../used-services.js'
+import type { GuestBus } from './guest-bus.js'
 import type { GuestPermissions } from './guest-permissions.js'
 
 export interface UseOptions extends CallOptions {
@@ -27,16 +20,19 @@ export class GuestServices {
   readonly #conversation: Conversation
   readonly #plugin: string
   readonly #permissions: GuestPermissions
+  readonly #before: () => Promise<unknown> | undefined
   readonly #provided = new Map<number, Provided>()
   readonly #lines = new Set<ProviderLine>()
-  readonly #used = new Map<number, ServiceClient>()
+  readonly #used = new UsedServices()
   readonly #watching = new Map<number, (change: { change: ServiceChange; version: string }) => unknown>()
   readonly #asked = new Set<Promise<unknown>>()
   #last = 0
   #drained: (() => void) | undefined
 
-  constructor(conversation: Conversation, plugin: string, permissions: GuestPermissions) {
+  constructor(conversation: Conversation, plugin: string, permissions: GuestPermissions, bus: GuestBus) {
     this.#conversation = conversation
+    // An answer goes to its caller, not by way of the kernel: what a method has subscribed to is to be in force when its caller hears of it.
+    this.#before = () => bus.heard()
     this.#plugin = plugin
     this.#permissions = permissions
   }
@@ -65,7 +61,7 @@ export class GuestServices {
     assertService(service, name, this.#plugin)
     const number = ++this.#last
     const methods = methodsOf(service)
-    this.#provided.set(number, { name, plugin: this.#plugin, service, methods: new Set(methods) })
+    this.#provided.set(number, { name, plugin: this.#plugin, service, methods: new Set(methods), before: this.#before })
     try {
       await this.#announce('provide', { service: number, name, version, methods })
     } catch (error) {
@@ -79,16 +75,16 @@ export class GuestServices {
     }
   }
 
-  /** Finds a service. Rejects with SERVICE_UNKNOWN when none is there in time, as {@link provide} for what is not valid, or with PERMISSION_DENIED. */
+  /** Finds a service; the same one again, in the same range, is the same line. Rejects with SERVICE_UNKNOWN when none is there in time, as {@link provide} for what is not valid, or with PERMISSION_DENIED. */
   async use(name: string, asked: UseOptions = {}): Promise<ServiceProxy> {
     assertServiceName(name)
     assertServiceOptions(`The use of service '${name}'`, asked, USE_OPTIONS)
     const { range = '*', wait = USE_WAIT, ...options } = asked
     const found = await this.#ask('use', { name, range, wait }, options.signal)
-    const denied = this.#permissions.deniedMethods(name, found.methods)
-    const client = new ServiceClient(found, found.port as MessagePort, options, denied, this.#permissions.recordCalls(name))
-    this.#used.set(found.use, client)
-    return client.proxy
+    return this.#used.opened(found as Opened, options, {
+      denied: (methods) => this.#permissions.deniedMethods(name, methods),
+      record: this.#permissions.recordCalls(name),
+    })
   }
 
   /** Tells of every change of a service: provided, withdrawn, replaced. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
@@ -124,14 +120,12 @@ export class GuestServices {
     this.#lines.add(line)
   }
 
-  rebind(use: number, provider: string, port: MessagePort): void {
-    const client = this.#used.get(use)
-    if (client === undefined) port.close()
-    else client.rebind(port, provider)
+  rebind(use: number, provider: string, { port, methods }: Connection): void {
+    this.#used.rebind(use, port as MessagePort, { provider, methods })
   }
 
   gone(use: number, hard: boolean, error: WireError): void {
-    this.#used.get(use)?.gone(fromWire(error) as PlugbayError, hard)
+    this.#used.gone(use, fromWire(error) as PlugbayError, hard)
   }
 
   changed(watch: number, change: ServiceChange, version: string): void {
@@ -144,7 +138,7 @@ export class GuestServices {
   }
 
   close(): void {
-    for (const client of this.#used.values()) client.release()
+    this.#used.release()
     const error = new PlugbayError('SERVICE_GONE', `Plugin '${this.#plugin}' has stopped.`, { plugin: this.#plugin })
     for (const line of [...this.#lines]) line.close(error)
   }

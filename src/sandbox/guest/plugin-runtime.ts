@@ -89,7 +89,7 @@ export class PluginRuntime implements Party {
         this.#services?.connect(metas[0] as number, metas[1] as string, body.open() as Connection)
         break
       case 'rebind':
-        this.#services?.rebind(metas[0] as number, metas[2] as string, body.open() as MessagePort)
+        this.#services?.rebind(metas[0] as number, metas[2] as string, body.open() as Connection)
         break
       case 'gone':
         this.#services?.gone(metas[0] as number, metas[1] as boolean, body.open() as WireError)
@@ -130,7 +130,7 @@ export class PluginRuntime implements Party {
     const conversation = this.#conversation as Conversation
     const permissions = new GuestPermissions(conversation, name, granted)
     const bus = (this.#bus = new GuestBus(conversation, name, request, permissions))
-    const services = (this.#services = new GuestServices(conversation, name, permissions))
+    const services = (this.#services = new GuestServices(conversation, name, permissions, bus))
     const oneTask = limiter(AT_ONCE.task)
     const log = (level: LogLevel) => (message: string, fields?: unknown) => this.log(level, String(message), fields)
     return {

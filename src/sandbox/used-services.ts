@@ -1,0 +1,37 @@
+/** The services that somebody uses, one line each: who uses one again gets the line that is there. */
+import type { MessagePort } from 'node:worker_threads'
+import { PlugbayError } from '../errors.js'
+import { type Access, type CallOptions, ServiceClient, type ServiceProxy, type Used } from './service-line.js'
+
+/** What was answered to the question for a service: without a port when the line is one that its user has. */
+export interface Opened extends Used {
+  use: number
+  port: MessagePort | undefined
+}
+
+export class UsedServices {
+  readonly #clients = new Map<number, ServiceClient>()
+
+  /** The service as the kernel opened it, or over the line that is there. */
+  opened({ use, port, ...used }: Opened, options: CallOptions, access?: Access): ServiceProxy {
+    if (port !== undefined) this.#clients.set(use, new ServiceClient(used, port, access))
+    const client = this.#clients.get(use)
+    if (client === undefined) throw new PlugbayError('PROTOCOL', `There is no line ${use} to service '${used.name}'.`)
+    return client.proxy(options)
+  }
+
+  rebind(use: number, port: MessagePort, now: Omit<Used, 'name'>): void {
+    const client = this.#clients.get(use)
+    if (client === undefined) port.close()
+    else client.rebind(port, now)
+  }
+
+  gone(use: number, error: PlugbayError, hard: boolean): void {
+    this.#clients.get(use)?.gone(error, hard)
+  }
+
+  /** Lets go of all: calls under way are still answered. */
+  release(): void {
+    for (const client of this.#clients.values()) client.release()
+  }
+}
