@@ -74,12 +74,13 @@ export class BoundedQueue {
     other.#entries.clear()
   }
 
-  /** Lets go the publishers of what came to lie inside the capacity. */
-  admit(): void {
-    for (let i = Math.min(this.capacity, this.#entries.size) - 1; i >= 0; i--) this.#admitAt(i)
+  /** Lets go the publishers of what came to lie inside the capacity, or of all there is. */
+  admit(all = false): void {
+    const end = all ? this.#entries.size : Math.min(this.capacity, this.#entries.size)
+    for (let i = end - 1; i >= 0; i--) this.#admitAt(i)
   }
 
-  /** The publisher of the event at `index`, which is inside the capacity, need not wait any more. */
+  /** The publisher of the event at `index` need not wait any more. */
   #admitAt(index: number): void {
     const entry = this.#entries.at(index)
     if (!(entry instanceof Parked)) return

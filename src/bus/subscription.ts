@@ -349,10 +349,11 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     })
   }
 
-  /** Takes no further event, and ends when what it has is handled: a loop over it then ends too. Idempotent. */
+  /** Takes no further event, lets every waiting publisher go, and ends when what it has is handled: a loop over it then ends too. Idempotent. */
   finish(): void {
-    if ((this.#flags & (CLOSED | SHUT)) !== 0) return
-    this.#shut()
+    if ((this.#flags & CLOSED) !== 0) return
+    if ((this.#flags & SHUT) === 0) this.#shut()
+    if (this.#ledger.queued > 0) this.#ledger.queue.admit(true)
     this.#rest()
   }
 

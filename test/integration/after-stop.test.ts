@@ -56,6 +56,15 @@ it('a loop over events of the application ends at the stop, after what was queue
   expect(numbers.closed).toBe(true)
 })
 
+it('whoever waited for a handler that never ends is let go at the stop', async () => {
+  const { kernel } = await startedWith({ p: pluginCode({ start: '' }) })
+  const stuck = kernel.bus.subscribe('in', () => new Promise(() => {}), { capacity: 2 })
+  const waiting = Promise.all([1, 2, 3, 4, 5].map((n) => kernel.bus.publish('in', n)))
+  await kernel.stop()
+  await waiting
+  expect(stuck.stats).toMatchObject({ inFlight: 1, queued: 4 })
+})
+
 it('after the stop services are neither used nor provided nor watched', async () => {
   const { kernel } = await startedWith({ p: pluginCode({ start: '' }) })
   const waiting = thrown(() => kernel.services.use('none', { wait: 60_000 }))
