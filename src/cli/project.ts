@@ -3,21 +3,14 @@ import { existsSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { PlugbayError } from '../errors.js'
+import { CONFIG_FILES, loadConfigFile } from '../kernel/config-file.js'
 import { Configurations } from '../kernel/configurations.js'
 import { dependencyFailed, type Plan, plan } from '../kernel/dependency-graph.js'
 import { discover } from '../kernel/discovery.js'
 import { isolationUnavailable, type Placement, placementOf } from '../kernel/isolation.js'
 import type { PluginSource } from '../kernel/manifest.js'
 import { needsModuleHooks } from '../kernel/module-access.js'
-import {
-  CONFIG_FILES,
-  type EffectiveRestart,
-  effectiveRestart,
-  type KernelOptions,
-  loadConfigFile,
-  type ResolvedOptions,
-  resolveOptions,
-} from '../kernel/options.js'
+import { type EffectiveRestart, effectiveRestart, type KernelOptions, type ResolvedOptions, resolveOptions } from '../kernel/options.js'
 import { assertRoles, permissionsOf } from '../kernel/permissions.js'
 import { strangersIn } from '../kernel/strangers.js'
 import type { Granted } from '../permission-set.js'
