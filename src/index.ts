@@ -26,7 +26,7 @@ export type { UnloadReport } from './kernel/plugin-operations.js'
 export * from './passing.js'
 export type { Permission } from './permission-set.js'
 
-// An app imports this file long before it has a kernel, and the command to say its version: what these two need is loaded when they are called.
+// An app imports this file long before it has a kernel: what these two need is loaded when they are called.
 
 /**
  * Makes a kernel; `kernel.start()` starts it. Relative paths are relative to `options.base` (default: the current folder).

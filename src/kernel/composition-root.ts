@@ -109,8 +109,22 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     standby,
     learns: learning !== undefined,
   })
-  const parts = { log, bus: plane.bus, services, lifecycle, run, roster, operations, inventory, announcer, act }
-  return new Kernel({ ...parts, inspections, standby, stuckThreads, learning })
+  return new Kernel({
+    log,
+    bus: plane.bus,
+    services,
+    lifecycle,
+    run,
+    roster,
+    operations,
+    inventory,
+    announcer,
+    act,
+    inspections,
+    standby,
+    stuckThreads,
+    learning,
+  })
 }
 
 const auditOf = async (options: NonNullable<ResolvedOptions['audit']>, log: Logger, roster: Roster): Promise<Audit> => {
