@@ -1,13 +1,13 @@
 /** plugbay: a microkernel for Node.js applications. */
-import { Kernel } from './kernel/kernel.js'
-import { type KernelOptions, resolveOptions } from './kernel/options.js'
+import type { Kernel } from './kernel/kernel.js'
+import type { KernelOptions } from './kernel/options.js'
 
 export type { Event } from './bus/event.js'
 export type { EventBus } from './bus/event-bus.js'
 export type { Subscription } from './bus/subscription.js'
 // `export *`, so that `declare module 'plugbay' { interface Events { … } interface Services { … } }` merges with these.
-export * from './bus/typed-events.js'
-export * from './bus/typed-services.js'
+export type * from './bus/typed-events.js'
+export type * from './bus/typed-services.js'
 export { ERROR_CODES, type ErrorCode, PlugbayError } from './errors.js'
 export type { Attribution } from './kernel/audit.js'
 export { type BootedPlugin, type BootReport, renderBootTree } from './kernel/boot-report.js'
@@ -21,18 +21,29 @@ export type { KernelServices } from './kernel/kernel-services.js'
 export type { Learned } from './kernel/least-permissions.js'
 export type { Limits, Manifest, RestartPolicy } from './kernel/manifest.js'
 export type { KernelOptions, Logger } from './kernel/options.js'
-export { loadConfigFile } from './kernel/options.js'
 export type { FaultRecord } from './kernel/plugin-instance.js'
 export type { UnloadReport } from './kernel/plugin-operations.js'
 export * from './passing.js'
 export type { Permission } from './permission-set.js'
+
+// An app imports this file long before it has a kernel: what these two need is loaded when they are called.
 
 /**
  * Makes a kernel; `kernel.start()` starts it. Relative paths are relative to `options.base` (default: the current folder).
  * Rejects with OPTIONS_INVALID.
  */
 export const createKernel = async (options: KernelOptions = {}): Promise<Kernel> => {
-  const resolved = resolveOptions(options)
-  // Loaded when it is asked for: no kernel that serves learns.
-  return new Kernel(resolved, resolved.learn ? new (await import('./kernel/learning.js')).Learning(resolved) : undefined)
+  const { composeKernel } = await import('./kernel/composition-root.js')
+  return composeKernel(options)
+}
+
+/**
+ * Reads a configuration file: the file itself, or `plugbay.config.{ts,js,mjs,json,yaml,yml}` in a folder; undefined when
+ * the folder has none. Relative paths in it are relative to its own folder. A module gives the options as default export.
+ *
+ * Rejects with OPTIONS_INVALID, naming file, line and field.
+ */
+export const loadConfigFile = async (place: string): Promise<KernelOptions | undefined> => {
+  const file = await import('./kernel/config-file.js')
+  return file.loadConfigFile(place)
 }

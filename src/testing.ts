@@ -12,10 +12,11 @@ import type { EventBus } from './bus/event-bus.js'
 import type { EventOf } from './bus/typed-events.js'
 import { type ErrorCode, PlugbayError } from './errors.js'
 import type { BootReport } from './kernel/boot-report.js'
+import { composeKernel } from './kernel/composition-root.js'
 import { discover } from './kernel/discovery.js'
-import { Kernel } from './kernel/kernel.js'
+import type { Kernel } from './kernel/kernel.js'
 import type { KernelServices } from './kernel/kernel-services.js'
-import { type KernelOptions, type Logger, resolveOptions } from './kernel/options.js'
+import type { KernelOptions, Logger } from './kernel/options.js'
 import { didYouMean } from './nearest.js'
 import { assertPattern, matches } from './topic.js'
 
@@ -298,7 +299,7 @@ export const createTestKernel = async (options: TestKernelOptions = {}): Promise
   try {
     const places = [plugins].flat().map((place) => (place instanceof URL ? fileURLToPath(place) : resolve(base, place)))
     const stood = await standIns(folder, places, base, new Set(Object.keys(services)))
-    const resolved = resolveOptions({
+    const kernel = await composeKernel({
       ...rest,
       base,
       plugins: [...places, ...stood],
@@ -307,7 +308,7 @@ export const createTestKernel = async (options: TestKernelOptions = {}): Promise
       standby: isolation === 'thread' ? 1 : 0,
       logger: collector(lines),
     })
-    test = new TestKernel(new Kernel(resolved), folder, dataDir, lines)
+    test = new TestKernel(kernel, folder, dataDir, lines)
     for (const [name, service] of Object.entries(services)) test.services.provide(name, service)
     await test.start()
     if (!mayFail) throwFirstFailure(test)

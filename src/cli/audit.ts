@@ -1,7 +1,6 @@
 /** `plugbay audit`: the last entries of an audit log, and whether it is still as it was written. */
 import { existsSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
 import { PlugbayError } from '../errors.js'
 import { type AuditEntry, HEAD, type Link, logFiles } from '../kernel/audit/chain.js'
 import { lastEntries, verifyAudit } from '../kernel/audit/verify.js'
@@ -10,12 +9,12 @@ import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/termina
 import { type PlaceOptions, readOptions } from './project.js'
 import { EXIT } from './usage.js'
 
-interface ListOptions extends PlaceOptions {
+export interface LastOptions extends PlaceOptions {
   last: number
   json?: true
 }
 
-interface VerifyOptions extends PlaceOptions {
+export interface VerifyOptions extends PlaceOptions {
   anchor: Link[]
   json?: true
 }
@@ -32,17 +31,6 @@ const logFolder = async (folder: string, place: PlaceOptions): Promise<string> =
   throw new PlugbayError('USAGE', `There is no audit log in ${dir}. \`plugbay start\` writes one, or a kernel with the option 'audit'.`)
 }
 
-const wholeNumber = (text: string): number => {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number above 0.')
-  return Number(text)
-}
-
-const anchors = (text: string, before: readonly Link[]): Link[] => {
-  const [, seq, hash] = /^([1-9]\d*):([0-9a-f]{64})$/.exec(text) ?? []
-  if (hash === undefined) throw new InvalidArgumentError('It must be a number and a hash, as `verify` prints them: 12:ab34…')
-  return [...before, { seq: Number(seq), hash }]
-}
-
 const screenLine = (
   { kind, plugin, generation, actor, reason, details, time }: AuditEntry & { time: string },
   style: TerminalStyle,
@@ -53,13 +41,13 @@ const screenLine = (
   return `${style.dim(time)} ${style.cyan(kind.padEnd(15))}${who} ${rest}${reason === undefined ? '' : `: ${reason.replaceAll(/\s+/g, ' ')}`}`
 }
 
-const list = async (folder: string, { last, json, ...place }: ListOptions): Promise<void> => {
+export const showLast = async (folder: string, { last, json, ...place }: LastOptions): Promise<void> => {
   const entries = await lastEntries(await logFolder(folder, place), last)
   const style = terminalStyle(wantsColor(process.stdout))
   for (const entry of entries) process.stdout.write(`${json ? JSON.stringify(entry) : screenLine(entry, style)}\n`)
 }
 
-const verify = async (folder: string, { anchor, json, ...place }: VerifyOptions): Promise<void> => {
+export const verify = async (folder: string, { anchor, json, ...place }: VerifyOptions): Promise<void> => {
   const dir = await logFolder(folder, place)
   const report = await verifyAudit(dir, anchor)
   const { faults, files, lines, dropped, last } = report
@@ -82,21 +70,4 @@ const verify = async (folder: string, { anchor, json, ...place }: VerifyOptions)
     if (last)
       process.stdout.write(`  Its last line is ${last.seq}:${last.hash}. Noted elsewhere, it proves later what was there: --anchor\n`)
   }
-}
-
-const withLog = (command: Command): Command =>
-  command
-    .argument('[folder]', 'where the log is, or the configuration of the kernel that writes it', '.')
-    .option('--config <file>', 'a configuration file elsewhere')
-    .option('--json', 'print it as JSON')
-
-export const addAudit = (program: Command): void => {
-  const audit = program.command('audit').description('show the last entries of the audit log, or verify it').helpCommand(false)
-  withLog(audit.command('list', { isDefault: true }).description('show the last entries, the oldest first'))
-    .option('--last <number>', 'how many', wholeNumber, 20)
-    .action(list)
-  withLog(audit.command('verify').description('find what was changed, taken out, moved or torn'))
-    .option('--anchor <seq:hash>', 'a line noted earlier, which must still be as it was (may be repeated)', anchors, [])
-    .addHelpText('after', '\nExit codes: 0 the log is as it was written, 1 it is not, 2 wrong arguments or no log.')
-    .action(verify)
 }

@@ -1,13 +1,12 @@
 /** `plugbay check`: everything that is wrong with configuration, manifests and dependencies, at once. */
-import type { Command } from 'commander'
 import { PlugbayError } from '../errors.js'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
 import { permissionScreen } from './permission-screen.js'
 import { problemScreen } from './problem-screen.js'
-import { type PlaceOptions, type Project, type ProjectProblem, readProject, withPlace } from './project.js'
+import { type PlaceOptions, type Project, type ProjectProblem, readProject } from './project.js'
 import { EXIT } from './usage.js'
 
-interface CheckOptions extends PlaceOptions {
+export interface CheckOptions extends PlaceOptions {
   json?: true
 }
 
@@ -21,7 +20,8 @@ const asData = ({ error, victims }: ProjectProblem): object => ({
   victims,
 })
 
-const check = async (folder: string, options: CheckOptions): Promise<void> => {
+/** Exits 1 where there is something to mend. */
+export const check = async (folder: string, options: CheckOptions): Promise<void> => {
   const style = terminalStyle(wantsColor(process.stdout))
   let problems: ProjectProblem[]
   let remarks: string[] = []
@@ -54,15 +54,4 @@ const check = async (folder: string, options: CheckOptions): Promise<void> => {
   } else {
     process.stdout.write(`${problemScreen(problems, style)}\n\n${style.red(plural(problems.length, 'problem'))}; ${summary}.\n`)
   }
-}
-
-export const addCheck = (program: Command): void => {
-  withPlace(
-    program
-      .command('check')
-      .description('say everything that is wrong with configuration, manifests and dependencies, and what each plugin may do'),
-  )
-    .option('--json', 'print it as JSON')
-    .addHelpText('after', '\nNo plugin is run. Exit codes: 0 nothing to mend, 1 problems found, 2 wrong arguments.')
-    .action(check)
 }

@@ -1,12 +1,12 @@
 /** `plugbay graph`: who waits for whom, as text, Mermaid or DOT. */
-import { type Command, Option } from 'commander'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
-import { type PlaceOptions, type Project, type ProjectPlugin, readProject, withPlace } from './project.js'
+import { type PlaceOptions, type Project, type ProjectPlugin, readProject } from './project.js'
 
-const FORMATS = ['text', 'mermaid', 'dot'] as const
+/** How it is drawn. */
+export type Format = 'text' | 'mermaid' | 'dot'
 
-interface GraphOptions extends PlaceOptions {
-  format: (typeof FORMATS)[number]
+export interface GraphOptions extends PlaceOptions {
+  format: Format
 }
 
 /** One arrow of the graph: `from` needs `to`. */
@@ -105,7 +105,7 @@ const asDot = (project: Project): string => {
   return lines.join('\n')
 }
 
-const graph = async (folder: string, options: GraphOptions): Promise<void> => {
+export const graph = async (folder: string, options: GraphOptions): Promise<void> => {
   const project = await readProject(folder, options)
   const drawn = {
     text: () => asText(project, terminalStyle(wantsColor(process.stdout))),
@@ -113,10 +113,4 @@ const graph = async (folder: string, options: GraphOptions): Promise<void> => {
     dot: () => asDot(project),
   }[options.format]()
   process.stdout.write(`${drawn}\n`)
-}
-
-export const addGraph = (program: Command): void => {
-  withPlace(program.command('graph').description('draw who waits for whom, and what leaves a plugin out'))
-    .addOption(new Option('--format <format>', 'how to draw it').choices(FORMATS).default('text'))
-    .action(graph)
 }

@@ -8,8 +8,7 @@ import { permissionLine, withPermissions } from './manifest-edit.js'
 import { shortPath } from './project.js'
 
 /** What is done at the end with what was learnt. */
-export const LEARN_MODES = ['print', 'write'] as const
-export type LearnMode = (typeof LEARN_MODES)[number]
+export type LearnMode = 'print' | 'write'
 
 /** Prints it on demand, beside at the end. Windows has no such signal. */
 const ON_DEMAND = 'SIGUSR2'

@@ -1,11 +1,10 @@
 /** `plugbay list`: the plugins, where each would run, in which wave, and what it needs. */
-import type { Command } from 'commander'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
 import { chosenBy } from './placement-text.js'
 import { problemScreen } from './problem-screen.js'
-import { type PlaceOptions, type Project, type ProjectPlugin, readProject, shortPath, withPlace } from './project.js'
+import { type PlaceOptions, type Project, type ProjectPlugin, readProject, shortPath } from './project.js'
 
-interface ListOptions extends PlaceOptions {
+export interface ListOptions extends PlaceOptions {
   json?: true
 }
 
@@ -64,7 +63,7 @@ const asData = ({ plugins }: Project): object[] =>
     error: error && { code: error.code, message: error.message },
   }))
 
-const list = async (folder: string, options: ListOptions): Promise<void> => {
+export const list = async (folder: string, options: ListOptions): Promise<void> => {
   const project = await readProject(folder, options)
   if (options.json) {
     process.stdout.write(`${JSON.stringify(asData(project), null, 2)}\n`)
@@ -78,10 +77,4 @@ const list = async (folder: string, options: ListOptions): Promise<void> => {
     process.stdout.write(`${table(project.plugins, style)}\n`)
   }
   if (project.problems.length > 0) process.stdout.write(`\n${problemScreen(project.problems, style)}\n`)
-}
-
-export const addList = (program: Command): void => {
-  withPlace(program.command('list').description('list the plugins: where each runs, when it starts, what it needs'))
-    .option('--json', 'print it as JSON')
-    .action(list)
 }

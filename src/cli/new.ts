@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
-import type { Command } from 'commander'
 import { PlugbayError } from '../errors.js'
 import { NOT_PLUGINS } from '../kernel/discovery.js'
 import { resolveOptions } from '../kernel/options.js'
@@ -10,7 +9,7 @@ import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/termina
 import { fileNames, pluginFiles } from './plugin-template.js'
 import { readOptions } from './project.js'
 
-interface NewOptions {
+export interface NewOptions {
   dir: string
   ts?: true
 }
@@ -128,7 +127,7 @@ const nextSteps = (name: string, shown: string, testFile: string, around: Surrou
   return steps.map(([command, why]) => `  ${style.cyan(command.padEnd(width))}  ${style.dim(why)}`).join('\n')
 }
 
-const newPlugin = async (name: string, options: NewOptions): Promise<void> => {
+export const newPlugin = async (name: string, options: NewOptions): Promise<void> => {
   checkName(name)
   const folder = resolve(options.dir, name)
   const shown = withSlashes(relative(process.cwd(), folder)) || '.'
@@ -156,15 +155,4 @@ const newPlugin = async (name: string, options: NewOptions): Promise<void> => {
   process.stdout.write(
     `${style.green('Made')} ${style.bold(shown)}\n${lines.join('\n')}\n\n${await howToLoad(options.dir)}Next:\n${nextSteps(name, shown, fileNames(kind).test, around, style)}\n`,
   )
-}
-
-export const addNew = (program: Command): void => {
-  const command = program.command('new').description('make something to start from').helpCommand(false)
-  command
-    .command('plugin')
-    .description('make a plugin that runs at once: its manifest, its module, its test')
-    .argument('<name>', 'lower-case words joined by -, _ or .')
-    .option('--dir <folder>', 'the folder of plugins it goes into', 'plugins')
-    .option('--ts', 'write the plugin in TypeScript (it needs no build)')
-    .action(newPlugin)
 }

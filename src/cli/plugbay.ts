@@ -1,15 +1,9 @@
 #!/usr/bin/env node
-/** The command `plugbay`: one file for each of its commands, this one calls them. */
+/** The command `plugbay`: takes what it is called with, and says how it ended. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
-import { addAudit } from './audit.js'
-import { addCheck } from './check.js'
-import { addDev } from './dev.js'
-import { addGraph } from './graph.js'
-import { addList } from './list.js'
-import { addNew } from './new.js'
-import { addStart } from './start.js'
+import { addCommands } from './commands.js'
 import { reportFailure } from './usage.js'
 
 const versionOf = (file: URL): string => {
@@ -27,13 +21,7 @@ const program = new Command('plugbay')
   .configureOutput({ outputError: () => {} })
   .addHelpText('after', '\nExit codes: 0 done, 1 it could not be done, 2 wrong arguments. `plugbay <command> --help` says more.')
 
-addNew(program)
-addCheck(program)
-addList(program)
-addGraph(program)
-addDev(program)
-addStart(program)
-addAudit(program)
+addCommands(program)
 
 try {
   await program.parseAsync()

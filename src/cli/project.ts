@@ -1,38 +1,25 @@
 /** What lies in a folder with plugins, read without running any of it: for `check`, `list` and `graph`, and the options for `dev` and `start`. */
 import { existsSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
-import type { Command } from 'commander'
 import { PlugbayError } from '../errors.js'
+import { CONFIG_FILES, loadConfigFile } from '../kernel/config-file.js'
 import { Configurations } from '../kernel/configurations.js'
 import { dependencyFailed, type Plan, plan } from '../kernel/dependency-graph.js'
 import { discover } from '../kernel/discovery.js'
 import { isolationUnavailable, type Placement, placementOf } from '../kernel/isolation.js'
 import type { PluginSource } from '../kernel/manifest.js'
 import { needsModuleHooks } from '../kernel/module-access.js'
-import {
-  CONFIG_FILES,
-  type EffectiveRestart,
-  effectiveRestart,
-  type KernelOptions,
-  loadConfigFile,
-  type ResolvedOptions,
-  resolveOptions,
-} from '../kernel/options.js'
+import { type EffectiveRestart, effectiveRestart, type KernelOptions, type ResolvedOptions, resolveOptions } from '../kernel/options.js'
 import { assertRoles, permissionsOf } from '../kernel/permissions.js'
 import { strangersIn } from '../kernel/strangers.js'
 import type { Granted } from '../permission-set.js'
 import { processTier } from '../sandbox/host/confinement.js'
 import type { Tier } from '../sandbox/plugin-host.js'
 
+/** The configuration file elsewhere, which every command that looks at plugins takes. */
 export interface PlaceOptions {
   config?: string
 }
-
-/** The folder and the configuration file, which every command that looks at plugins takes. */
-export const withPlace = (command: Command): Command =>
-  command
-    .argument('[folder]', 'where plugbay.config.* or the folder plugins is', '.')
-    .option('--config <file>', 'a configuration file elsewhere')
 
 /** The options of the kernel in a folder: from its configuration file, or else just its folder `plugins`. */
 export const readOptions = async (folder: string, { config }: PlaceOptions): Promise<KernelOptions> => {

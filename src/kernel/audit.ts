@@ -14,6 +14,14 @@ export interface Attribution {
   reason?: string | undefined
 }
 
+/** Somebody does something to the kernel, or to that plugin: the audit log, where one is kept, says who before it is done. */
+export type Act = <T>(
+  action: string,
+  plugin: { name: string; newest: number } | undefined,
+  by: Attribution | undefined,
+  run: () => Promise<T>,
+) => Promise<T>
+
 /** What follows by itself, without anybody asking. */
 const KERNEL = 'kernel'
 const EMBEDDER = 'embedder'

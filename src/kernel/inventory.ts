@@ -1,12 +1,16 @@
-/** What the kernel tells of its plugins: the inventory, the traffic, and the report of the boot. */
+/** What the kernel tells of its plugins: what each is, its traffic, why it does not run, and the report of the boot. */
 import { codeOf, type PlugbayError } from '../errors.js'
 import type { Permission } from '../permission-set.js'
 import type { Tier } from '../sandbox/plugin-host.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
-import type { Plan } from './dependency-graph.js'
-import type { IsolationSource, Placement } from './isolation.js'
+import { type Explanation, explain } from './explain.js'
+import { type IsolationSource, type Placement, placementOf } from './isolation.js'
 import type { Isolation } from './manifest.js'
+import type { ResolvedOptions } from './options.js'
 import type { FaultRecord, PluginInstance } from './plugin-instance.js'
+import type { PluginPermissions } from './plugin-permissions.js'
+import type { Reconciler } from './reconciler.js'
+import type { Roster } from './roster.js'
 
 /** A plugin as `kernel.plugins()` tells it. */
 export interface PluginInfo {
@@ -53,7 +57,53 @@ export interface PluginTraffic {
   inFlight: number
 }
 
-export const infoOf = (instance: PluginInstance, { isolation, from }: Placement, permissions: readonly Permission[]): PluginInfo => {
+export interface InventoryOptions {
+  options: Pick<ResolvedOptions, 'isolation' | 'defaults'>
+  roster: Roster
+  reconciler: Reconciler
+  permissions: PluginPermissions
+}
+
+export class Inventory {
+  readonly #options: InventoryOptions
+
+  constructor(options: InventoryOptions) {
+    this.#options = options
+  }
+
+  plugin(instance: PluginInstance): PluginInfo {
+    const { options, permissions } = this.#options
+    const { source, demotion } = instance
+    return infoOf(instance, placementOf(source, options, demotion.active), permissions.of(source).granted.permissions)
+  }
+
+  /** All there are, by name. */
+  plugins(): PluginInfo[] {
+    return this.#options.roster.all.map((instance) => this.plugin(instance)).sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  /** Of all there are, by name. */
+  traffic(): PluginTraffic[] {
+    return this.plugins().map(trafficOf)
+  }
+
+  /** Why the plugin does not run, or that it does. */
+  explain(instance: PluginInstance): Explanation {
+    const { roster, reconciler } = this.#options
+    return explain(instance, roster.byName, reconciler.plan)
+  }
+
+  /** `faults`: paths that were to be plugins and are none. */
+  bootReport(ms: number, faults: readonly { path: string; error: PlugbayError }[]): BootReport {
+    const { roster, reconciler } = this.#options
+    const { waves, order } = reconciler.plan
+    const wave = (name: string): number => waves.findIndex((names) => names.includes(name))
+    const plugins = roster.all.map((instance) => booted(instance, this.plugin(instance), wave(instance.name)))
+    return { ms, waves, order, plugins: [...plugins, ...faults.map(unusable)] }
+  }
+}
+
+const infoOf = (instance: PluginInstance, { isolation, from }: Placement, permissions: readonly Permission[]): PluginInfo => {
   const { name, source, generation, error } = instance
   return {
     name,
@@ -84,7 +134,7 @@ export const infoOf = (instance: PluginInstance, { isolation, from }: Placement,
   }
 }
 
-export const trafficOf = ({ name, state, generation, restarts, subscriptions }: PluginInfo): PluginTraffic => {
+const trafficOf = ({ name, state, generation, restarts, subscriptions }: PluginInfo): PluginTraffic => {
   const sum = (key: 'delivered' | 'failed' | 'queued' | 'inFlight'): number => subscriptions.reduce((total, stats) => total + stats[key], 0)
   return {
     name,
@@ -131,25 +181,4 @@ const unusable = ({ path, error }: { path: string; error: PlugbayError }): Boote
   publishes: [],
   subscribes: [],
   error: { code: error.code, message: error.message },
-})
-
-export const bootReportOf = (
-  ms: number,
-  { waves, order }: Plan,
-  plugins: readonly { instance: PluginInstance; info: PluginInfo }[],
-  faults: readonly { path: string; error: PlugbayError }[],
-): BootReport => ({
-  ms,
-  waves,
-  order,
-  plugins: [
-    ...plugins.map(({ instance, info }) =>
-      booted(
-        instance,
-        info,
-        waves.findIndex((wave) => wave.includes(info.name)),
-      ),
-    ),
-    ...faults.map(unusable),
-  ],
 })

@@ -7,8 +7,8 @@ import { didYouMean } from '../nearest.js'
 import { parseJson } from './json-text.js'
 import type { ConfigDeclaration } from './manifest.js'
 import { didYouMeanPath, isMissing } from './missing-path.js'
-import { readYaml } from './options.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+import { readYaml } from './yaml-text.js'
 
 /** A configuration: plain data that a plugin is given. */
 export type PluginConfig = Record<string, unknown>

@@ -41,7 +41,12 @@ export class PluginOperations {
     this.#options = options
   }
 
-  /** Rejects with what keeps the plugin from running: then it is not known any more. */
+  /** Where that is: an absolute path. */
+  placeOf(path: string): string {
+    return resolve(this.#options.base, path)
+  }
+
+  /** `path` is absolute. Rejects with what keeps the plugin from running: then it is not known any more. */
   async load(path: string): Promise<PluginInstance> {
     const instance = await this.#enter(path)
     if (instance.enabled && !instance.running) {
@@ -63,9 +68,9 @@ export class PluginOperations {
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */
   async #enter(path: string): Promise<PluginInstance> {
-    const { base, lifecycle, roster, reconciler } = this.#options
+    const { lifecycle, roster, reconciler } = this.#options
     lifecycle.assertRunning('load')
-    const source = readPlugin(resolve(base, path))
+    const source = readPlugin(path)
     const instance = roster.add(source)
     this.#unloaded.delete(source.path)
     await reconciler.reconcile(`'${source.name}' was loaded`).catch((error: unknown) => {

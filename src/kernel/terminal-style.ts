@@ -1,5 +1,4 @@
 /** Colour for the terminal, and whether it is wanted. */
-import { styleText } from 'node:util'
 
 type Paint = (text: string) => string
 
@@ -26,7 +25,11 @@ export const wantsColor = (stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv =
 }
 
 export const terminalStyle = (color: boolean): TerminalStyle => {
-  const paint = (format: 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'): Paint =>
-    color ? (text) => styleText(format, text, { validateStream: false }) : plain
+  const paint = (format: 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'): Paint => {
+    if (!color) return plain
+    // Taken when it is needed: the public entry loads this file, and to import all of node:util takes as long as all that the entry loads.
+    const { styleText } = process.getBuiltinModule('node:util')
+    return (text) => styleText(format, text, { validateStream: false })
+  }
   return { bold: paint('bold'), dim: paint('dim'), red: paint('red'), green: paint('green'), yellow: paint('yellow'), cyan: paint('cyan') }
 }

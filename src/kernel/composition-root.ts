@@ -1,0 +1,133 @@
+/** The composition root: the one place where the parts of a kernel are made and given to each other. Loaded when the first kernel is made. */
+import { Standby } from '../sandbox/host/standby.js'
+import { Scope } from '../scope.js'
+import { Announcer } from './announcer.js'
+import type { Act, Audit } from './audit.js'
+import { Configurations } from './configurations.js'
+import { GenerationFactory } from './generation-factory.js'
+import { handlerFailed } from './handler-failed.js'
+import type { Inspection } from './inspection.js'
+import { Inventory } from './inventory.js'
+import { placementOf } from './isolation.js'
+import { Kernel } from './kernel.js'
+import { KernelLifecycle } from './kernel-lifecycle.js'
+import { KernelRun } from './kernel-run.js'
+import { KernelServices } from './kernel-services.js'
+import { readableLogger } from './log.js'
+import type { PluginSource } from './manifest.js'
+import { type KernelOptions, type Logger, type ResolvedOptions, resolveOptions } from './options.js'
+import { makePlane } from './plane.js'
+import { PluginOperations } from './plugin-operations.js'
+import { PluginPermissions } from './plugin-permissions.js'
+import { Reconciler } from './reconciler.js'
+import { Roster } from './roster.js'
+import { StuckThreads } from './stuck-threads.js'
+import { Supervisor } from './supervisor.js'
+import { TaskPools } from './task-pools.js'
+
+/** A kernel with all its parts, not started. Rejects with OPTIONS_INVALID. */
+export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
+  const options = resolveOptions(given)
+  const scope = new Scope('kernel')
+  const log = options.logger ?? readableLogger(options.logLevel)
+  const plane = makePlane(options.name, ({ owner, pattern }, { type }, error) => {
+    // A plugin's generation tells of its own.
+    if (owner === options.name) log.error(...handlerFailed('the application', type, pattern, error))
+  })
+  const services = new KernelServices(options.name, plane, scope)
+  const roster = new Roster(options, (name, generation, transition) => announcer.tell('plugin:state', { name, generation, ...transition }))
+  // Loaded when they are asked for: many a kernel keeps no audit log, and none that serves learns.
+  const audit = options.audit && (await auditOf(options.audit, log, roster))
+  const learning = options.learn ? new (await import('./learning.js')).Learning(options) : undefined
+  const act: Act = (action, plugin, by, run) => (audit ? audit.act(action, plugin, by ?? {}, run) : run())
+  const announcer = new Announcer(log, audit, plane.bus)
+  const lifecycle = new KernelLifecycle((transition) => announcer.tell('kernel:state', transition))
+  const permissions = new PluginPermissions(options, learning)
+  const configurations = new Configurations(options)
+  const standby = new Standby(options.standby)
+  const stuckThreads = new StuckThreads()
+  const inspections = new Map<string, Inspection>()
+  const shared = {
+    plane,
+    configurations,
+    audit,
+    track: (source: PluginSource): Promise<void> | undefined => run.track(source),
+  }
+  const generations = new GenerationFactory({
+    ...shared,
+    options,
+    standby,
+    tasks: new TaskPools(options.maxConcurrency),
+    permissions,
+    inspections,
+    learning,
+    log,
+    announcer,
+    stuckThreads,
+  })
+  const supervisor = new Supervisor({
+    make: (instance, change, aside, crashed) => generations.make(instance, change, aside, crashed),
+    emit: (event, payload) => announcer.tell(event, payload),
+    // A change was carried out: it holds for later generations too.
+    adopt: (instance, { source, config }) => {
+      if (source) roster.adopt(instance, source)
+      if (config) configurations.give(instance.name, config)
+    },
+    cameBack: ({ name, restart }) => void (restart.strategy === 'rest-for-one' && reconciler.replaceDependents(name)),
+    demotable: ({ source }) => {
+      const { isolation, from } = placementOf(source, options)
+      return isolation === 'thread' && from !== 'operator'
+    },
+    givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && reconciler.stopDependents(name)),
+  })
+  const reconciler = new Reconciler(roster.byName, supervisor, options.maxConcurrency)
+  const operations = new PluginOperations({
+    ...shared,
+    base: options.base,
+    lifecycle,
+    roster,
+    reconciler,
+    supervisor,
+    untrack: (plugin) => run.untrack(plugin),
+  })
+  const inventory = new Inventory({ options, roster, reconciler, permissions })
+  const run = new KernelRun({
+    options,
+    log,
+    bus: plane.bus,
+    scope,
+    lifecycle,
+    roster,
+    reconciler,
+    operations,
+    inventory,
+    configurations,
+    announcer,
+    audit,
+    act,
+    inspections,
+    standby,
+    learns: learning !== undefined,
+  })
+  return new Kernel({
+    log,
+    bus: plane.bus,
+    services,
+    lifecycle,
+    run,
+    roster,
+    operations,
+    inventory,
+    announcer,
+    act,
+    inspections,
+    standby,
+    stuckThreads,
+    learning,
+  })
+}
+
+const auditOf = async (options: NonNullable<ResolvedOptions['audit']>, log: Logger, roster: Roster): Promise<Audit> => {
+  const [{ Audit }, { AuditLog }] = await Promise.all([import('./audit.js'), import('./audit/audit-log.js')])
+  return new Audit({ log: new AuditLog({ ...options, log }), errorOf: (name) => roster.byName.get(name)?.error })
+}

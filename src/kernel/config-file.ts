@@ -1,0 +1,112 @@
+/** The kernel's options from a configuration file. */
+import { randomUUID } from 'node:crypto'
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, extname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { PlugbayError, reasonOf } from '../errors.js'
+import { isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
+import { parseJson } from './json-text.js'
+import { type KernelOptions, resolveOptions } from './options.js'
+import { readYaml } from './yaml-text.js'
+
+const CONFIG_ENDINGS = ['.ts', '.js', '.mjs', '.json', '.yaml', '.yml']
+
+/** The names a configuration file may have. */
+export const CONFIG_FILES = CONFIG_ENDINGS.map((ending) => `plugbay.config${ending}`)
+
+const invalid = (
+  file: string,
+  at: { line: number; column?: number | undefined } | undefined,
+  reason: string,
+  cause?: unknown,
+): PlugbayError => {
+  const where = at === undefined ? file : at.column === undefined ? `${file}:${at.line}` : `${file}:${at.line}:${at.column}`
+  return new PlugbayError('OPTIONS_INVALID', `${where} cannot be read: ${reason.replace(/\.$/, '')}.`, { cause, details: { file, ...at } })
+}
+
+/** The line of `file` an error points to: the head of its stack for a syntax error, else the first frame in the file. */
+const lineIn = (error: unknown, names: readonly string[]): { line: number; column?: number | undefined } | undefined => {
+  const stack: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'stack') : undefined
+  if (typeof stack !== 'string') return undefined
+  for (const name of names) {
+    for (const rest of stack.split(name).slice(1)) {
+      const found = /^(?:\?t=[\d.]+)?:(\d+)(?::(\d+))?/.exec(rest)
+      if (found) return { line: Number(found[1]), column: found[2] === undefined ? undefined : Number(found[2]) }
+    }
+  }
+  return undefined
+}
+
+const importModule = async (file: string): Promise<unknown> => {
+  const { mtimeMs } = await stat(file)
+  const load = async (url: string): Promise<unknown> => ((await import(url)) as { default?: unknown }).default
+  // The time in the address makes an edited file be read again.
+  if (!isTypeScript(file) || runsTypeScript) return load(`${pathToFileURL(file).href}?t=${mtimeMs}`)
+  // Beside the original, so that its imports resolve as they would from there.
+  const stripped = stripTypes(await readFile(file, 'utf8'), file)
+  const copy = join(dirname(file), `.${basename(file)}.${randomUUID()}.mjs`)
+  try {
+    await writeFile(copy, stripped, { flag: 'wx' })
+  } catch {
+    // A folder that cannot be written to: bare and relative imports are lost, all else works.
+    return load(`data:text/javascript;base64,${Buffer.from(stripped).toString('base64')}`)
+  }
+  try {
+    return await load(pathToFileURL(copy).href)
+  } catch (error) {
+    if (error instanceof Error && error.stack !== undefined)
+      error.stack = error.stack.replaceAll(pathToFileURL(copy).href, file).replaceAll(copy, file)
+    throw error
+  } finally {
+    await rm(copy, { force: true })
+  }
+}
+
+const readConfig = async (file: string): Promise<unknown> => {
+  const ending = extname(file)
+  if (ending === '.json') {
+    const parsed = parseJson(await readFile(file, 'utf8'))
+    if ('fault' in parsed)
+      throw invalid(file, { line: parsed.fault.line, column: parsed.fault.column }, `it is not valid JSON: ${parsed.fault.reason}`)
+    return parsed.value
+  }
+  if (ending === '.yaml' || ending === '.yml') return readYaml(file, await readFile(file, 'utf8'), invalid)
+  try {
+    return await importModule(file)
+  } catch (thrown) {
+    const error = (thrown instanceof SyntaxError && syntaxFault(await readFile(file, 'utf8'), file)) || thrown
+    const url = pathToFileURL(file).href
+    const at = lineIn(error, [url, file]) ?? lineIn({ stack: reasonOf(error) }, [file])
+    throw invalid(file, at, reasonOf(error).replace(`${file}:${at?.line ?? ''}:${at?.column ?? ''}: `, ''), error)
+  }
+}
+
+/** The options in a file, or in the configuration file of a folder, as the public entry promises. */
+export const loadConfigFile = async (place: string): Promise<KernelOptions | undefined> => {
+  const path = resolve(place)
+  const stats = await stat(path).catch((error: unknown) => {
+    throw invalid(path, undefined, reasonOf(error), error)
+  })
+  let file = path
+  if (stats.isDirectory()) {
+    const names = await readdir(path)
+    const present = CONFIG_FILES.filter((name) => names.includes(name))
+    const [first, second] = present
+    if (first === undefined) return undefined
+    if (second !== undefined) {
+      throw new PlugbayError('OPTIONS_INVALID', `${path} has both ${present.join(' and ')}. Keep one of them.`, {
+        details: { files: present },
+      })
+    }
+    file = join(path, first)
+  } else if (!CONFIG_ENDINGS.includes(extname(path))) {
+    throw invalid(path, undefined, `a configuration file ends in ${CONFIG_ENDINGS.join(', ')}`)
+  }
+  const value = await readConfig(file)
+  if (value === undefined && /[jt]s$/.test(file))
+    throw invalid(file, undefined, 'it has no default export; write `export default { plugins: … }`')
+  const options = (value ?? {}) as KernelOptions & { $schema?: unknown } // oxlint-disable-line typescript/no-unsafe-type-assertion
+  resolveOptions(options, file)
+  const { $schema: _, ...rest } = options
+  return { ...rest, base: resolve(dirname(file), options.base ?? '.') }
+}

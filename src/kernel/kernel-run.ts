@@ -1,0 +1,178 @@
+/** The one run of a kernel: its plugins started, their files watched, all of it stopped. */
+import type { EventBus } from '../bus/event-bus.js'
+import { PlugbayError } from '../errors.js'
+import { commonFlags } from '../sandbox/host/permission-flags.js'
+import type { Standby } from '../sandbox/host/standby.js'
+import type { Scope } from '../scope.js'
+import type { Announcer } from './announcer.js'
+import type { Act, Attribution, Audit } from './audit.js'
+import type { BootReport } from './boot-report.js'
+import type { Configurations } from './configurations.js'
+import { discover } from './discovery.js'
+import type { HotReload } from './hot-reload.js'
+import type { Inspection } from './inspection.js'
+import type { Inventory } from './inventory.js'
+import type { KernelLifecycle } from './kernel-lifecycle.js'
+import type { PluginSource } from './manifest.js'
+import type { Logger, ResolvedOptions } from './options.js'
+import type { PluginOperations } from './plugin-operations.js'
+import type { Reconciler } from './reconciler.js'
+import type { Roster } from './roster.js'
+import { strangersIn } from './strangers.js'
+
+const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' }
+
+export interface KernelRunParts {
+  options: ResolvedOptions
+  log: Logger
+  bus: EventBus
+  /** What the embedder has of the kernel: it ends with the run. */
+  scope: Scope
+  lifecycle: KernelLifecycle
+  roster: Roster
+  reconciler: Reconciler
+  operations: PluginOperations
+  inventory: Inventory
+  configurations: Configurations
+  announcer: Announcer
+  audit: Audit | undefined
+  act: Act
+  /** Plugins that their authors look into. */
+  inspections: ReadonlyMap<string, Inspection>
+  standby: Standby
+  /** Whether permissions are recorded instead of enforced. */
+  learns: boolean
+}
+
+export class KernelRun {
+  readonly #parts: KernelRunParts
+  #hotReload: HotReload | undefined
+  #watching: Promise<void> | undefined
+  #stopped: Promise<void> | undefined
+
+  constructor(parts: KernelRunParts) {
+    this.#parts = parts
+  }
+
+  // ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Rejects with KERNEL_STATE when called twice, and with BOOT_FAILED. */
+  start(by?: Attribution): Promise<BootReport> {
+    return this.#parts.act('start', undefined, by, () => this.#start())
+  }
+
+  async #start(): Promise<BootReport> {
+    const { options, log, lifecycle, roster, reconciler, inspections, standby, inventory } = this.#parts
+    lifecycle.assertCreated()
+    lifecycle.move('starting')
+    if (this.#parts.learns)
+      log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
+    const began = performance.now()
+    const { found, faults } = discover(options.plugins, options.base, options.name)
+    for (const { path, error } of faults) log.error({ err: error, path }, error.message)
+    for (const source of found) roster.add(source)
+    this.#warnOfStrangers([...roster.byName.keys(), ...faults.flatMap(({ error }) => error.plugin ?? [])])
+    for (const name of inspections.keys()) roster.find(name)
+    // Watched from before they are loaded: an edit made during the boot is seen.
+    this.#watching = options.watch && this.#watch(options.watch.settle, [...found, ...faults])
+    // Told below, after the plugins have started.
+    this.#watching?.catch(() => {})
+    await reconciler.reconcile('the kernel starts')
+    lifecycle.assertStarting()
+    this.#logExcluded()
+    await this.#abortIfAsked()
+    await this.#watching
+    lifecycle.assertStarting()
+    standby.open(commonFlags(options.plugins))
+    lifecycle.move('running')
+    return inventory.bootReport(performance.now() - began, faults)
+  }
+
+  #warnOfStrangers(names: readonly string[]): void {
+    for (const sentence of strangersIn(this.#parts.options, names)) this.#parts.log.warn({}, sentence)
+  }
+
+  /** What failed to start was told as a fault; what may not even start is told here, each root cause once. */
+  #logExcluded(): void {
+    const { reconciler, log } = this.#parts
+    for (const [name, error] of reconciler.plan.excluded) {
+      if (error.code !== 'DEPENDENCY_FAILED') log.error({ plugin: name, err: error }, error.message)
+    }
+  }
+
+  async #abortIfAsked(): Promise<void> {
+    const culprit = this.#parts.roster.all.find(
+      ({ enabled, running, source, error }) => enabled && !running && error !== undefined && source.manifest.onFailure === 'abort',
+    )
+    if (culprit === undefined) return
+    await this.stop({ actor: 'kernel', reason: `'${culprit.name}' must run and did not start` })
+    throw new PlugbayError(
+      'BOOT_FAILED',
+      `The system did not boot: plugin '${culprit.name}' must run (onFailure: "abort") and did not start. ${culprit.error?.message ?? ''}`,
+      { plugin: culprit.name, cause: culprit.error },
+    )
+  }
+
+  // ── stop ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Idempotent; nothing of the kernel runs afterwards. */
+  stop(by?: Attribution): Promise<void> {
+    this.#stopped ??= this.#parts.act('stop', undefined, by, () => this.#stop())
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    const { lifecycle, inspections, reconciler, log, scope, bus, standby, audit } = this.#parts
+    lifecycle.move('stopping')
+    for (const { ending } of inspections.values()) ending.abort()
+    await this.#watching?.catch(() => {})
+    await this.#hotReload?.close()
+    const left = await reconciler.stopAll('the kernel stops')
+    for (const label of left) log.warn({}, `Left behind: ${label}`)
+    await scope.close(stopped())
+    bus.close(stopped)
+    await standby.close()
+    for (const inspection of inspections.values()) inspection.close()
+    lifecycle.move('stopped')
+    await audit?.close()
+  }
+
+  // ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Watches the plugin's files, from what they are now on, where files are watched. */
+  track(source: PluginSource): Promise<void> | undefined {
+    return this.#hotReload?.track(source)
+  }
+
+  untrack(plugin: string): void {
+    this.#hotReload?.untrack(plugin)
+  }
+
+  async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
+    const { HotReload } = await import('./hot-reload.js')
+    const { options, log, roster, reconciler, operations, configurations, announcer, act } = this.#parts
+    this.#hotReload = new HotReload({
+      settle,
+      known: known.map(({ path }) => path),
+      ignore: [options.dataDir, ...(options.audit ? [options.audit.dir] : [])],
+      places: options.plugins,
+      configDir: options.configDir,
+      instances: roster.byName,
+      log,
+      order: () => reconciler.plan.order,
+      changed: (instance) => act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change')),
+      configured: (instance) =>
+        act('updateConfig', instance, BY_WATCHER, () => operations.configure(instance, configurations.given(instance.name) ?? {})),
+      appeared: (path) => act('load', undefined, { actor: 'watcher', reason: path }, () => operations.dropIn(path)),
+      vanished: async (name) => {
+        const instance = roster.find(name)
+        return act('unload', instance, BY_WATCHER, () => operations.remove(instance))
+      },
+      fault: (name, error) => announcer.tell('plugin:fault', { name, generation: roster.byName.get(name)?.newest ?? 0, error }),
+    })
+    await this.#hotReload.open()
+  }
+}
+
+const stopped = (): PlugbayError =>
+  new PlugbayError('KERNEL_STATE', 'The kernel has stopped: it has no events and no services any more. Make a new one with createKernel().')

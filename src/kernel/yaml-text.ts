@@ -1,0 +1,27 @@
+/** Parses YAML that people write, and says at which line and column it goes wrong. */
+import { type PlugbayError, reasonOf } from '../errors.js'
+
+/** The value of a YAML text; `fail` makes the error out of the file, the place in it, and the reason. */
+export const readYaml = async (
+  file: string,
+  text: string,
+  fail: (file: string, at: { line: number; column: number } | undefined, reason: string, cause: unknown) => PlugbayError,
+): Promise<unknown> => {
+  const { parseDocument } = await import('yaml')
+  const document = parseDocument(text, { prettyErrors: false })
+  const [error] = document.errors
+  if (error) {
+    const before = text.slice(0, error.pos[0])
+    throw fail(
+      file,
+      { line: before.split('\n').length, column: before.length - before.lastIndexOf('\n') },
+      `it is not valid YAML: ${error.message}`,
+      error,
+    )
+  }
+  try {
+    return document.toJS() as unknown
+  } catch (cause) {
+    throw fail(file, undefined, `it is not usable YAML: ${reasonOf(cause)}`, cause) // an alias to nothing, or too many of them
+  }
+}
