@@ -1,5 +1,4 @@
 /** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
-import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
 import { EventIds } from '../../event-ids.js'
 import { limiter } from '../../limiter.js'
