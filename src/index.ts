@@ -3,7 +3,7 @@ import type { Kernel } from './kernel/kernel.js'
 import type { KernelOptions } from './kernel/options.js'
 
 export type { Event } from './bus/event.js'
-export type { EventBus } from './bus/event-bus.js'
+export type { Bus } from './bus/event-bus.js'
 export type { Subscription } from './bus/subscription.js'
 // `export *`, so that `declare module 'plugbay' { interface Events { … } interface Services { … } }` merges with these.
 export type * from './bus/typed-events.js'

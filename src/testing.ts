@@ -8,7 +8,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import minVersion from 'semver/ranges/min-version.js'
 import type { Event } from './bus/event.js'
-import type { EventBus } from './bus/event-bus.js'
+import type { Bus } from './bus/event-bus.js'
 import type { EventOf } from './bus/typed-events.js'
 import { type ErrorCode, PlugbayError } from './errors.js'
 import type { BootReport } from './kernel/boot-report.js'
@@ -69,7 +69,7 @@ const LISTED = 20
 /** A started kernel under test. */
 export class TestKernel implements AsyncDisposable {
   readonly kernel: Kernel
-  readonly bus: EventBus
+  readonly bus: Bus
   readonly services: KernelServices
   /** The folder that is removed at the end; each plugin has `<dataDir>/<name>`. */
   readonly dataDir: string

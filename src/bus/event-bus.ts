@@ -273,6 +273,9 @@ export class EventBus {
   }
 }
 
+/** What an embedder has of it: events go in and out, what plugins hang on it is the kernel's own. */
+export type Bus = Pick<EventBus, 'source' | 'publish' | 'subscribe' | 'subscriptionsOf' | 'drain' | 'stats'>
+
 const PUBLISH_OPTIONS: OptionChecks = {
   source: (value) => (typeof value === 'string' && value !== '' ? undefined : 'Give a name, or leave it out.'),
 }

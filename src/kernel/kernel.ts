@@ -1,6 +1,6 @@
 /** The kernel: which plugins live, and the door to all they share. Of its parts it imports the types alone: the public entry loads this file. */
 import { assertText } from '../arguments.js'
-import type { EventBus, EventBusStats } from '../bus/event-bus.js'
+import type { Bus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import type { HealthReport } from '../sandbox/protocol.js'
@@ -36,7 +36,7 @@ export interface KernelMetrics {
 /** What a kernel is made of: the composition root makes it. */
 export interface KernelParts {
   log: Logger
-  bus: EventBus
+  bus: Bus
   services: KernelServices
   lifecycle: KernelLifecycle
   run: KernelRun
@@ -54,7 +54,7 @@ export interface KernelParts {
 
 export class Kernel implements AsyncDisposable {
   /** Publishes and subscribes as the embedder. */
-  readonly bus: EventBus
+  readonly bus: Bus
   /** Provides and uses services as the embedder. */
   readonly services: KernelServices
   /** Where the kernel's lines go. */
