@@ -59,6 +59,7 @@ export const ERROR_CODES = {
   CHANNEL_CLOSED: 'The other end of the channel is gone.',
   PROTOCOL: 'A message does not follow the protocol.',
   VERB_UNKNOWN: 'The other end does not know the verb.',
+  INTERNAL: 'Something in plugbay itself failed, and no plugin is to blame.',
   // command
   USAGE: 'The command was called with arguments it does not take.',
 } as const

@@ -9,13 +9,16 @@ export interface Party {
   readonly plugin?: string | undefined
   /** Answers a request: with a value, a promise of one, or by throwing. */
   request(call: Call, body: unknown): unknown
-  /** Takes a notice. Must not throw. The body is valid during the call only; the number means something if the other end numbered it. */
+  /**
+   * Takes a notice. A PlugbayError that it throws refuses the notice, which ends the conversation with PROTOCOL; all else is a mistake of its own and
+   * ends it with INTERNAL. The body is valid during the call only; the number means something if the other end numbered it.
+   */
   notice?(verb: string, metas: readonly Meta[], body: Body, number: number): void
   /** Makes the value of a reply that came with metas: one that is more than data. */
   unbox?(metas: readonly Meta[], body: unknown): unknown
   /** Why the conversation is over when the other end closed it. Default: CHANNEL_CLOSED. */
   lost?(): PlugbayError
-  /** Called once when the conversation is over: by `close`, by the other end, or for a broken protocol (then with the error). */
+  /** Called once when the conversation is over: by `close`, by the other end, or for a failure at either end (then with the error). */
   ended?(reason: PlugbayError): void
 }
 

@@ -1,6 +1,6 @@
 /** The conversation over a channel: requests with deadlines that can be cancelled, replies, notices, batched and in order. */
 import type { Transferable } from 'node:worker_threads'
-import { fromWire, PlugbayError, toWire, type WireError } from '../errors.js'
+import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
 import { isThenable } from '../thenable.js'
 import { ServedCall } from './call.js'
 import type { Batch, Channel } from './channel.js'
@@ -24,7 +24,7 @@ import {
 import { Boxed, type Party } from './party.js'
 import { beat } from './pulse.js'
 import { asBeginning } from './sentence.js'
-import { LEAF_SHAPE } from './shape.js'
+import { LEAF_SHAPE, ShapeError } from './shape.js'
 import { uncloneablePart } from './uncloneable-part.js'
 import { Underway } from './underway.js'
 import { notCloneable, tooLarge } from './unsendable.js'
@@ -311,7 +311,13 @@ export class Conversation implements Writer {
     switch (kind) {
       case NOTICE:
       case NUMBERED:
-        this.#party.notice?.(verb, metas, body, id)
+        try {
+          this.#party.notice?.(verb, metas, body, id)
+        } catch (error) {
+          // What it refuses, and a body that cannot be built, is the other end's doing.
+          if (PlugbayError.is(error) || error instanceof ShapeError) throw error
+          this.#failedHere(verb, error)
+        }
         break
       case REQUEST:
         this.#serve(id, verb, metas, body.open())
@@ -444,6 +450,18 @@ export class Conversation implements Writer {
       new PlugbayError('PROTOCOL', `${asBeginning(this.#label)} sent a message that breaks the protocol: ${(error as Error).message}.`, {
         cause: error,
       }),
+    )
+    this.#channel.close()
+  }
+
+  /** A message was taken by halves: nobody knows what else would be wrong, so this ends too, and the other end is not blamed. */
+  #failedHere(verb: string, error: unknown): void {
+    this.#end(
+      new PlugbayError(
+        'INTERNAL',
+        `plugbay itself failed at '${verb}' from ${this.#label}: ${reasonOf(error).replace(/\.$/, '')}. That is a mistake in plugbay: please report it with the stack of the cause.`,
+        { cause: error, details: { verb } },
+      ),
     )
     this.#channel.close()
   }

@@ -1,7 +1,7 @@
 import { byReference, transfer } from 'plugbay'
 import { describe, expect, it, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { collect, infoOf, pluginCode, type Running, startedWith, writePlugin } from '../support/plugin-folder.js'
+import { collect, infoOf, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 const provider = (methods: string, version = '1.0.0', before = ''): string =>
   pluginCode({ start: `${before}\nawait ctx.services.provide('shop', { ${methods} }, { version: '${version}' })` })
@@ -549,4 +549,22 @@ it('a listener of services that throws harms nobody', async () => {
   kernel.services.watch('clock', heard)
   kernel.services.provide('clock', { now: () => 1 })
   expect(heard).toHaveBeenCalledTimes(1)
+})
+
+it.each([
+  ['throws', "() => { throw Object.assign(new Error('not mine'), { code: 'E_MINE' }) }"],
+  ['rejects', "async () => { throw Object.assign(new Error('not mine'), { code: 'E_MINE' }) }"],
+])('a listener of services in a plugin that %s is told in the log, and ends nothing', async (_, listener) => {
+  const { kernel, lines, faults } = await startedWith({ shop: pluginCode({ start: `await ctx.services.watch('clock', ${listener})` }) })
+  kernel.services.provide('clock', { now: () => 1 })
+  await eventually(() =>
+    expect(lines.filter(({ level }) => level === 'error')).toMatchObject([
+      {
+        message: 'A listener of ctx.services.watch failed: not mine',
+        fields: { plugin: 'shop', err: { code: 'E_MINE', stack: expect.any(String) } },
+      },
+    ]),
+  )
+  expect(faults).toEqual([])
+  expect(stateOf(kernel, 'shop')).toBe('running')
 })
