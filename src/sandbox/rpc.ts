@@ -49,7 +49,8 @@ interface Pending extends Timed {
   verb: string
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
-  unlisten: (() => void) | undefined
+  signal: AbortSignal | undefined
+  abort: (() => void) | undefined
 }
 
 const errorIn = (body: unknown): Error => {
@@ -123,7 +124,7 @@ export class Conversation implements Writer {
         return
       }
       const timeout = options?.timeout ?? 0
-      const pending: Pending = { verb, resolve, reject, deadline: Infinity, timeout, unlisten: undefined }
+      const pending: Pending = { verb, resolve, reject, deadline: Infinity, timeout, signal, abort: undefined }
       const id = this.#pending.add(pending)
       const held = this.#held
       try {
@@ -138,9 +139,8 @@ export class Conversation implements Writer {
       }
       if (timeout > 0) this.#deadlines.add(pending)
       if (signal) {
-        const abort = (): void => this.#abandon(id, this.#cancelled(verb, signal))
-        signal.addEventListener('abort', abort, { once: true })
-        pending.unlisten = () => signal.removeEventListener('abort', abort)
+        pending.abort = () => this.#abandon(id, this.#cancelled(verb, signal))
+        signal.addEventListener('abort', pending.abort, { once: true })
       }
       // One that could not wait for others has left already.
       if (this.#out.frames === 0) this.#departed()
@@ -351,13 +351,15 @@ export class Conversation implements Writer {
       return
     }
     this.#serving.set(id, call)
-    const finished = (act: () => void): void => {
-      // Cancelled meanwhile: nobody waits for it.
-      if (this.#serving.delete(id)) act()
-    }
+    // Those that were cancelled meanwhile: nobody waits for them.
     result.then(
-      (value) => finished(() => this.#reply(id, verb, value)),
-      (error: unknown) => finished(() => this.#fail(id, error)),
+      (value) => {
+        if (this.#serving.delete(id)) this.#reply(id, verb, value)
+        else if (value instanceof Boxed) value.drop()
+      },
+      (error: unknown) => {
+        if (this.#serving.delete(id)) this.#fail(id, error)
+      },
     )
   }
 
@@ -397,13 +399,16 @@ export class Conversation implements Writer {
 
   #replied(id: number, metas: readonly Meta[], body: unknown): void {
     const pending = this.#settle(id)
-    if (pending === undefined) return
+    if (pending === undefined) {
+      if (metas.length > 0) this.#party.dropped?.(metas, body)
+      return
+    }
     if (metas.length === 0) {
       pending.resolve(body)
       return
     }
     try {
-      pending.resolve(this.#party.unbox?.(metas, body))
+      pending.resolve(this.#party.unbox?.(metas, body, pending.signal))
     } catch (error) {
       pending.reject(error)
     }
@@ -416,7 +421,7 @@ export class Conversation implements Writer {
   #settle(id: number): Pending | undefined {
     const pending = this.#pending.take(id)
     if (pending === undefined) return undefined
-    if (pending.unlisten !== undefined) pending.unlisten()
+    if (pending.abort !== undefined) pending.signal?.removeEventListener('abort', pending.abort)
     if (this.#pending.size === 0 && this.#idle !== undefined) this.#idle()
     return pending
   }
