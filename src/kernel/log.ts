@@ -23,14 +23,23 @@ interface StackHolder {
   stack: string
   code?: unknown
   cause?: unknown
+  errors?: unknown
 }
 
 const hasStack = (value: unknown): value is StackHolder =>
   typeof value === 'object' && value !== null && 'stack' in value && typeof value.stack === 'string'
 
-/** Stacks that lead to somebody's code: ours end at the one who noticed, so where there is a cause, that is what helps. */
-const renderStack = (error: StackHolder): string => {
-  if (hasStack(error.cause)) return renderStack(error.cause)
+/** No deeper: an error may have itself as its cause. */
+const MAX_DEPTH = 8
+
+/** Stacks that lead to somebody's code: ours end at the one who noticed, so where there is a cause, that is what helps; of an AggregateError, its members. */
+const renderStack = (error: StackHolder, depth = 0): string => {
+  const { cause, errors } = error
+  if (depth < MAX_DEPTH) {
+    if (hasStack(cause)) return renderStack(cause, depth + 1)
+    const members = Array.isArray(errors) ? errors.filter(hasStack) : []
+    if (members.length > 0) return members.map((each) => renderStack(each, depth + 1)).join('')
+  }
   return PlugbayError.is(error) ? '' : `\n    ${error.stack.replaceAll('\n', '\n    ')}`
 }
 

@@ -247,6 +247,24 @@ describe('a call', () => {
     await expect((await kernel.services.use('shop')).fail?.()).rejects.toMatchObject({ ...whole, cause: { message: 'why' } })
   })
 
+  it('fails with all that an AggregateError holds, and with what was set on an error', async () => {
+    const { kernel } = await between(`
+      any: () => Promise.any([Promise.reject(new TypeError('db down')), Promise.reject(Object.assign(new RangeError('cache down'), { code: 'E_CACHE' }))]),
+      find: () => { throw Object.assign(new Error('not found'), { status: 404, query: { id: [1] }, socket: new (class Socket {})() }) }`)
+    const shop = await kernel.services.use('shop')
+    const any: unknown = await shop.any?.().catch((error: unknown) => error)
+    expect(any).toBeInstanceOf(AggregateError)
+    expect(any).toMatchObject({
+      plugin: 'shop',
+      errors: [
+        { name: 'TypeError', message: 'db down' },
+        { name: 'RangeError', message: 'cache down', code: 'E_CACHE' },
+      ],
+    })
+    const find: unknown = await shop.find?.().catch((error: unknown) => error)
+    expect({ ...(find as object) }).toEqual({ plugin: 'shop', status: 404, query: { id: [1] } })
+  })
+
   it('has a deadline', async () => {
     const { run, kernel } = await between('never: () => new Promise(() => {})')
     await expect((await kernel.services.use('shop', { timeout: 20 })).never?.()).rejects.toMatchObject({
