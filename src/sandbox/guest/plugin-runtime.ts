@@ -1,5 +1,4 @@
 /** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
-import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
 import { EventIds } from '../../event-ids.js'
 import { limiter } from '../../limiter.js'
@@ -14,6 +13,7 @@ import { GuestBus } from './guest-bus.js'
 import { GuestPermissions } from './guest-permissions.js'
 import { GuestServices } from './guest-services.js'
 import { openInspector, waitForDebugger } from './inspector.js'
+import { crossing } from './log-fields.js'
 import { mediatedFetch, mediatedFiles } from './mediated.js'
 
 type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
@@ -154,15 +154,15 @@ export class PluginRuntime implements Party {
     }
   }
 
-  /** Fields that cannot cross, or cannot even be read, are left out rather than lose the line. */
+  /** Fields that cannot cross, or cannot even be read, cost neither the line nor the other fields. */
   log(level: LogLevel, message: string, fields?: unknown): void {
     if (!this.#logBudget.takes(message.length)) return
     const metas = [level, message]
     const body = fields instanceof Error ? { error: toWire(fields) } : fields
     try {
       this.#conversation?.notify('log', metas, body)
-    } catch (error) {
-      this.#conversation?.notify('log', metas, { unclonable: reasonOf(error) })
+    } catch {
+      this.#conversation?.notify('log', metas, crossing(body))
     }
   }
 
