@@ -13,6 +13,10 @@ versions; its \`message\` names the plugin, what happened, the value, and the li
 \`details\` holds what a program may want to read, and \`cause\` is the error behind it. All of that survives the way through a
 worker thread.
 
+What plugins throw survives it as well: name, message, stack, \`code\` and \`cause\`, of an \`AggregateError\` its \`errors\`, and the properties that were set on it
+(\`error.status = 404\`) as far as they are plain data: texts, numbers, booleans, null, and lists and plain objects of these. Getters, functions and objects with a class are left behind, and so is what is
+beyond the bounds: 8 errors deep, 16 members of aggregates, 16 KB of properties with 256 parts in all. Its class is lost, but for \`PlugbayError\` and \`AggregateError\`: tell errors apart by \`name\` or \`code\`.
+
 \`\`\`ts
 import { PlugbayError } from 'plugbay'
 

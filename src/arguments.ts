@@ -54,6 +54,11 @@ export const optionsFault = (options: unknown, checks: OptionChecks, hint: Hint 
   return valueFault(options, checks)
 }
 
-/** A check of {@link OptionChecks} that several options share. */
+/** More milliseconds than this are none to a timer. */
+const MAX_MS = 2 ** 31 - 1
+
+// Checks of {@link OptionChecks} that several options share.
+export const milliseconds = (value: unknown): string | undefined =>
+  typeof value === 'number' && value >= 0 && value <= MAX_MS ? undefined : 'Give milliseconds, from 0 on.'
 export const abortSignal = (value: unknown): string | undefined =>
   value instanceof AbortSignal ? undefined : 'Give the signal of an AbortController.'

@@ -59,6 +59,7 @@ export const ERROR_CODES = {
   CHANNEL_CLOSED: 'The other end of the channel is gone.',
   PROTOCOL: 'A message does not follow the protocol.',
   VERB_UNKNOWN: 'The other end does not know the verb.',
+  INTERNAL: 'Something in plugbay itself failed, and no plugin is to blame.',
   // command
   USAGE: 'The command was called with arguments it does not take.',
 } as const
@@ -112,16 +113,25 @@ export interface WireError {
   plugin?: string
   details?: Record<string, unknown>
   cause?: WireError
+  /** The members of an AggregateError. */
+  errors?: WireError[]
+  /** Whatever else was set on it, as far as it is plain data. */
+  properties?: Record<string, unknown>
   branded?: true
   /** A thrown value that was no error, as text. */
   thrown?: string
 }
 
-/** A chain of causes longer than this is cut: a hostile error may have itself as its cause. */
-const MAX_CAUSES = 8
+/** A chain of causes and members longer than this is cut: a hostile error may have itself as its cause. */
+const MAX_DEPTH = 8
+/** Errors that one brings along as members of aggregates, its own and those of its causes. */
+const MAX_MEMBERS = 16
 /** Details and texts longer than this many characters are cut: a report must never be what fills the memory or the log. */
 const MAX_DETAILS = 64 * 1024
 const MAX_TEXT = 16 * 1024
+/** Properties of an error with all their parts, and how deep these lie. What goes beyond is left behind. */
+const MAX_PARTS = 256
+const MAX_PART_DEPTH = 4
 
 const cut = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (${text.length} characters)` : text)
 
@@ -162,8 +172,100 @@ const plainDetails = (details: unknown): Record<string, unknown> | undefined => 
   }
 }
 
+/** What the properties of one error may still take. */
+interface Room {
+  parts: number
+  text: number
+}
+
+/** The values of an object's own properties that are values: no code of the object runs. */
+const valuesOf = (object: object): [key: string, value: unknown][] => {
+  const values: [string, unknown][] = []
+  for (const key of Object.keys(object)) {
+    const descriptor = Object.getOwnPropertyDescriptor(object, key)
+    if (key !== '__proto__' && descriptor !== undefined && Object.hasOwn(descriptor, 'value')) values.push([key, descriptor.value])
+    if (values.length > MAX_PARTS) break
+  }
+  return values
+}
+
+/** A copy of plain data; undefined for what is not plain, or takes too much room. */
+const plainCopy = (value: unknown, room: Room, depth = 1): unknown => {
+  if (--room.parts < 0) return undefined
+  switch (typeof value) {
+    case 'string':
+      return (room.text -= value.length) < 0 ? undefined : value
+    case 'number':
+    case 'boolean':
+      return value
+    case 'bigint':
+      return BigInt.asIntN(64, value) === value ? value : undefined
+    case 'object':
+      break
+    default:
+      return undefined
+  }
+  if (value === null) return null
+  const list = Array.isArray(value)
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (depth > MAX_PART_DEPTH) return undefined
+  if (list ? value.length > room.parts : prototype !== Object.prototype && prototype !== null) return undefined
+  const values = valuesOf(value)
+  // A list with holes, or with more than elements, is none.
+  if (list && (values.length !== value.length || !values.every(([key], i) => key === String(i)))) return undefined
+  const parts: [string, unknown][] = []
+  for (const [key, part] of values) {
+    const copy = plainCopy(part, room, depth + 1)
+    if (copy === undefined && (list || part !== undefined)) return undefined
+    room.text -= key.length
+    parts.push([key, copy])
+  }
+  return list ? parts.map(([, part]) => part) : Object.fromEntries(parts)
+}
+
+/** What has a place of its own in a wire error. */
+const PLACED: ReadonlySet<string> = new Set(['stack', 'code', 'plugin', 'details', 'cause'])
+
+/** What was set on an error beside what every error has: each property whole, or not at all. Whoever has it calls what every error can, so that stays. */
+const plainProperties = (error: object): Record<string, unknown> | undefined => {
+  let room: Room = { parts: MAX_PARTS, text: MAX_TEXT }
+  const found: [string, unknown][] = []
+  try {
+    for (const [key, value] of valuesOf(error)) {
+      if (PLACED.has(key) || key in Error.prototype) continue
+      const left = { parts: room.parts, text: room.text - key.length }
+      const copy = plainCopy(value, left)
+      if (copy === undefined) continue
+      found.push([key, copy])
+      room = left
+    }
+  } catch {
+    // a proxy whose trap throws
+  }
+  return found.length === 0 ? undefined : Object.fromEntries(found)
+}
+
+/** The members of an AggregateError, of this or another realm. */
+const membersOf = (error: object): readonly unknown[] | undefined => {
+  const errors = read(error, 'errors')
+  try {
+    return Array.isArray(errors) && (error instanceof AggregateError || read(error, 'name') === 'AggregateError')
+      ? errors.slice(0, MAX_MEMBERS)
+      : undefined
+  } catch {
+    return undefined // a proxy whose trap throws
+  }
+}
+
+/** What an error may still bring along. */
+interface Baggage {
+  members: number
+}
+
 /** Turns anything that was thrown into plain data. `plugin` is the plugin of origin, kept if one is there already. Never throws. */
-export const toWire = (thrown: unknown, plugin?: string, depth = 0): WireError => {
+export const toWire = (thrown: unknown, plugin?: string): WireError => wired(thrown, plugin, 0, { members: MAX_MEMBERS })
+
+const wired = (thrown: unknown, plugin: string | undefined, depth: number, baggage: Baggage): WireError => {
   if (typeof thrown !== 'object' || thrown === null) {
     return { name: 'Error', message: describe(thrown), thrown: typeof thrown, ...(plugin === undefined ? {} : { plugin }) }
   }
@@ -174,12 +276,18 @@ export const toWire = (thrown: unknown, plugin?: string, depth = 0): WireError =
   const code = read(thrown, 'code')
   // Of what is no error, its content is all there is.
   const details = plainDetails(read(thrown, 'details')) ?? (message === undefined ? plainDetails(thrown) : undefined)
+  const properties = plainProperties(thrown)
   const cause = read(thrown, 'cause')
   if (stack !== undefined) wire.stack = stack
   if (typeof code === 'string' || typeof code === 'number') wire.code = code
   if (origin !== undefined) wire.plugin = origin
   if (details) wire.details = details
-  if (cause !== undefined && cause !== null && depth < MAX_CAUSES) wire.cause = toWire(cause, undefined, depth + 1)
+  if (properties) wire.properties = properties
+  if (depth < MAX_DEPTH) {
+    if (cause !== undefined && cause !== null) wire.cause = wired(cause, undefined, depth + 1, baggage)
+    const members = membersOf(thrown)
+    if (members) wire.errors = members.filter(() => baggage.members-- > 0).map((each) => wired(each, undefined, depth + 1, baggage))
+  }
   if (PlugbayError.is(thrown)) wire.branded = true
   return wire
 }
@@ -188,23 +296,38 @@ export const toWire = (thrown: unknown, plugin?: string, depth = 0): WireError =
 export const isErrorCode = (code: unknown): code is ErrorCode => typeof code === 'string' && Object.hasOwn(ERROR_CODES, code)
 
 /**
- * The error again: a PlugbayError where it was one, else an Error with the same name, message, code, cause and stack.
- * The chain of causes is cut like in {@link toWire}, because what arrives may not have been made by it.
+ * The error again: a PlugbayError where it was one, an AggregateError where it has members, else an Error; with the same name, message, code, cause, stack and
+ * properties. All is bounded like in {@link toWire}, because what arrives may not have been made by it.
  */
-export const fromWire = (wire: WireError, depth = 0): Error => {
-  const options: { cause?: unknown } = wire.cause && depth < MAX_CAUSES ? { cause: fromWire(wire.cause, depth + 1) } : {}
+export const fromWire = (wire: WireError): Error => unwired(wire, 0, { members: MAX_MEMBERS })
+
+const define = (error: Error, key: string, value: unknown, enumerable: boolean): void => {
+  Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable })
+}
+
+const isWire = (value: unknown): value is WireError => typeof value === 'object' && value !== null
+
+const unwired = (wire: WireError, depth: number, baggage: Baggage): Error => {
+  const { name, message, stack, code, plugin, details } = wire
+  const deeper = depth < MAX_DEPTH
+  const options: { cause?: unknown } = wire.cause && deeper ? { cause: unwired(wire.cause, depth + 1, baggage) } : {}
   let error: Error
-  if (wire.branded && isErrorCode(wire.code)) {
-    error = new PlugbayError(wire.code, wire.message, { ...options, plugin: wire.plugin, details: wire.details })
+  if (wire.branded && isErrorCode(code)) {
+    error = new PlugbayError(code, message, { ...options, plugin, details })
   } else {
-    error = new Error(wire.message, options)
-    Object.defineProperty(error, 'name', { value: wire.name, configurable: true, writable: true })
-    const extra: Record<string, unknown> = { code: wire.code, plugin: wire.plugin, details: wire.details }
-    for (const [key, value] of Object.entries(extra)) {
-      if (value !== undefined) Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: true })
-    }
+    const members =
+      deeper && Array.isArray(wire.errors)
+        ? wire.errors.filter((each) => isWire(each) && baggage.members-- > 0).map((each) => unwired(each, depth + 1, baggage))
+        : undefined
+    error = members ? new AggregateError(members, message, options) : new Error(message, options)
+    define(error, 'name', name, false)
+    for (const [key, value] of Object.entries({ code, plugin, details })) if (value !== undefined) define(error, key, value, true)
   }
-  if (wire.stack !== undefined) Object.defineProperty(error, 'stack', { value: wire.stack, configurable: true, writable: true })
+  if (isWire(wire.properties)) {
+    const properties = plainProperties(wire.properties) ?? {}
+    for (const [key, value] of Object.entries(properties)) if (!Object.hasOwn(error, key)) define(error, key, value, true)
+  }
+  if (stack !== undefined) define(error, 'stack', stack, false)
   return error
 }
 
@@ -215,5 +338,14 @@ export const codeOf = (thrown: unknown): string | undefined => {
   return typeof code === 'string' ? code : undefined
 }
 
-/** The message of anything thrown, for the tail of a longer message. */
-export const reasonOf = (thrown: unknown): string => toWire(thrown).message
+/** A sentence names so many members of an AggregateError. */
+const MEMBERS_TOLD = 3
+
+/** The message of anything thrown, for the tail of a longer message; of an AggregateError, with those of its members. */
+export const reasonOf = (thrown: unknown): string => {
+  const { message, errors = [] } = toWire(thrown)
+  if (errors.length === 0) return message
+  const told = errors.slice(0, MEMBERS_TOLD).map((each) => each.message.replace(/\.$/, ''))
+  const more = errors.length > MEMBERS_TOLD ? `; and ${errors.length - MEMBERS_TOLD} more` : ''
+  return cut(`${message.replace(/\.$/, '')}: ${told.join('; ')}${more}`)
+}

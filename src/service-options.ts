@@ -1,12 +1,7 @@
 /** The check of what providers and users of services ask for: the kernel makes it, and so does a plugin's end, where the mistake is. */
-import { abortSignal, type Hint, type OptionChecks, optionsFault, shown } from './arguments.js'
+import { abortSignal, type Hint, milliseconds, type OptionChecks, optionsFault, shown } from './arguments.js'
 import { PlugbayError } from './errors.js'
 
-/** More milliseconds than this are none to a timer. */
-const MAX_MS = 2 ** 31 - 1
-
-const milliseconds = (value: unknown): string | undefined =>
-  typeof value === 'number' && value >= 0 && value <= MAX_MS ? undefined : 'Give milliseconds, from 0 on.'
 const text = (example: string) => (value: unknown) => (typeof value === 'string' ? undefined : `Give one such as '${example}'.`)
 
 export const PROVIDE_OPTIONS: OptionChecks = { version: text('1.0.0') }

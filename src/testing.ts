@@ -7,6 +7,7 @@ import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import minVersion from 'semver/ranges/min-version.js'
+import { argumentInvalid, milliseconds, type OptionChecks, optionsFault } from './arguments.js'
 import type { Event } from './bus/event.js'
 import type { Bus } from './bus/event-bus.js'
 import type { EventOf } from './bus/typed-events.js'
@@ -52,6 +53,11 @@ export interface LoggedLine {
   level: 'debug' | 'info' | 'warn' | 'error'
   message: string
   fields: Record<string, unknown>
+}
+
+const EXPECT_OPTIONS: OptionChecks = {
+  where: (value) => (typeof value === 'function' ? undefined : 'Give a function of the event.'),
+  timeout: milliseconds,
 }
 
 interface Expectation {
@@ -130,13 +136,16 @@ export class TestKernel implements AsyncDisposable {
   /**
    * Resolves with the first event that fits and has met no expectation yet: one published already (since the boot began), or the next. So
    * two expectations of one pattern take two events. Rejects with an AssertionError after `timeout` ms, which says what was published
-   * instead; with PATTERN_INVALID; or with what `where` throws.
+   * instead; with PATTERN_INVALID or OPTIONS_INVALID; or with what `where` throws.
    */
   async expectEvent<const Pattern extends string>(
     pattern: Pattern,
-    { where = () => true, timeout = WAIT }: ExpectEventOptions<EventOf<Pattern>> = {},
+    options: ExpectEventOptions<EventOf<Pattern>> = {},
   ): Promise<EventOf<Pattern>> {
     assertPattern(pattern)
+    const fault = optionsFault(options, EXPECT_OPTIONS, didYouMean)
+    if (fault !== undefined) throw argumentInvalid(`expectEvent('${pattern}')`, fault)
+    const { where = () => true, timeout = WAIT } = options
     const accepts = (event: Event): boolean => Boolean(where(event as EventOf<Pattern>))
     const there = this.#events.find((event) => !this.#met.has(event) && matches(pattern, event.type) && accepts(event))
     if (there !== undefined) {

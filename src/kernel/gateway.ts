@@ -51,6 +51,8 @@ export interface GatewayOptions {
   ended(reason: PlugbayError): void
 }
 
+const LOG_LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(['debug', 'info', 'warn', 'error'])
+
 /** Longer names of resources and actions are no guest's of ours. */
 const MAX_TOLD = 4_096
 
@@ -128,11 +130,18 @@ export class Gateway implements Party, ServiceConsumer {
         break
       }
       case 'log':
-        this.#options.log(metas[0] as LogLevel, metas[1] as string, body.open())
+        this.#log(metas[0], metas[1], body.open())
         break
       default:
         if (this.#quota.spend()) this.#told(verb, metas)
     }
+  }
+
+  /** The logger is the embedder's: nothing but a line comes to it. */
+  #log(level: unknown, message: unknown, fields: unknown): void {
+    if (!LOG_LEVELS.has(level) || typeof message !== 'string')
+      throw new PlugbayError('PROTOCOL', 'a line for the log has no message, or no level that there is', { plugin: this.name })
+    this.#options.log(level as LogLevel, message, fields)
   }
 
   /** What it tells as often as it likes: it costs the kernel's thread, and nothing else bounds it. */

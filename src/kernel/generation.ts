@@ -283,10 +283,10 @@ export class Generation {
     }
   }
 
-  /** The channel closed or was abused: then the place is of no use any more. */
+  /** The channel closed, was abused, or what came over it could not be dealt with: then the place is of no use any more. */
   #lineEnded(reason: PlugbayError): void {
     if (this.#ending || this.#dead) return
-    if (reason.code !== 'PROTOCOL') {
+    if (reason.code !== 'PROTOCOL' && reason.code !== 'INTERNAL') {
       void this.host.kill('its channel closed')
       return
     }

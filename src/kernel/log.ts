@@ -1,7 +1,20 @@
-/** Where lines go when the embedder gives no logger: readable ones on standard error. */
-import { styleText } from 'node:util'
+/** The logger: what it is to the kernel, and the one that writes when the embedder gives none: readable lines on standard error. */
+import { inspect, styleText } from 'node:util'
 import { PlugbayError } from '../errors.js'
-import type { Logger, LogLevel } from './options.js'
+import type { OptionsFile } from './schema-types.generated.js'
+
+export type LogLevel = NonNullable<OptionsFile['logLevel']>
+
+/** One method of a structured logger: fields, then a message. */
+export type LogMethod = (fields: Record<string, unknown>, message?: string) => void
+
+/** A logger like pino: a method for each level that takes fields and a message. */
+export interface Logger {
+  debug: LogMethod
+  info: LogMethod
+  warn: LogMethod
+  error: LogMethod
+}
 
 const RANK: Record<LogLevel, number> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: 99 }
 const COLOR = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red' } as const
@@ -10,14 +23,23 @@ interface StackHolder {
   stack: string
   code?: unknown
   cause?: unknown
+  errors?: unknown
 }
 
 const hasStack = (value: unknown): value is StackHolder =>
   typeof value === 'object' && value !== null && 'stack' in value && typeof value.stack === 'string'
 
-/** Stacks that lead to somebody's code: ours end at the one who noticed, so where there is a cause, that is what helps. */
-const renderStack = (error: StackHolder): string => {
-  if (hasStack(error.cause)) return renderStack(error.cause)
+/** No deeper: an error may have itself as its cause. */
+const MAX_DEPTH = 8
+
+/** Stacks that lead to somebody's code: ours end at the one who noticed, so where there is a cause, that is what helps; of an AggregateError, its members. */
+const renderStack = (error: StackHolder, depth = 0): string => {
+  const { cause, errors } = error
+  if (depth < MAX_DEPTH) {
+    if (hasStack(cause)) return renderStack(cause, depth + 1)
+    const members = Array.isArray(errors) ? errors.filter(hasStack) : []
+    if (members.length > 0) return members.map((each) => renderStack(each, depth + 1)).join('')
+  }
   return PlugbayError.is(error) ? '' : `\n    ${error.stack.replaceAll('\n', '\n    ')}`
 }
 
@@ -27,7 +49,7 @@ const renderFields = (fields: Record<string, unknown>): string => {
   let stack = ''
   for (const [key, value] of Object.entries(fields)) {
     if (value === undefined || key === 'plugin' || key === 'generation') continue
-    if (!hasStack(value)) line += ` ${key}=${typeof value === 'string' ? value : safeJson(value)}`
+    if (!hasStack(value)) line += ` ${key}=${typeof value === 'string' ? value : shown(value)}`
     else {
       stack += renderStack(value)
       if (value.code !== undefined) line += ` code=${String(value.code)}`
@@ -36,12 +58,15 @@ const renderFields = (fields: Record<string, unknown>): string => {
   return line + stack
 }
 
-const safeJson = (value: unknown): string => {
+/** JSON as far as there is any: a bigint and a circle have none. */
+const shown = (value: unknown): string => {
   try {
-    return JSON.stringify(value) ?? String(value)
+    const json: unknown = JSON.stringify(value)
+    if (typeof json === 'string') return json
   } catch {
-    return String(value)
+    // shown as code then
   }
+  return inspect(value, { breakLength: Number.POSITIVE_INFINITY, customInspect: false })
 }
 
 /** A pino-like logger of readable lines: time, level, plugin#generation, message, fields. */

@@ -2,6 +2,8 @@
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { didYouMean } from '../nearest.js'
+import { guardedLogger } from './guarded-logger.js'
+import type { Logger, LogLevel } from './log.js'
 import { permissionProblems, roleProblems, withGrammar } from './permission-grammar.js'
 import { type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type {
@@ -16,20 +18,8 @@ import type {
 } from './schema-types.generated.js'
 import { validateOptions } from './schema-validators.generated.js'
 
+export type { Logger } from './log.js'
 export type { OptionsFile } from './schema-types.generated.js'
-
-export type LogLevel = NonNullable<OptionsFile['logLevel']>
-
-/** One method of a structured logger: fields, then a message. */
-export type LogMethod = (fields: Record<string, unknown>, message?: string) => void
-
-/** A logger like pino: a method for each level that takes fields and a message. */
-export interface Logger {
-  debug: LogMethod
-  info: LogMethod
-  warn: LogMethod
-  error: LogMethod
-}
 
 /** What `createKernel` takes. All of it may be left out. */
 export interface KernelOptions extends Omit<OptionsFile, '$schema' | 'config' | 'env'> {
@@ -219,7 +209,7 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
     },
     maxConcurrency: input.maxConcurrency ?? Math.max(2, availableParallelism()),
     standby: input.standby ?? 1,
-    logger: input.logger,
+    logger: input.logger && guardedLogger(input.logger),
     logLevel: input.logLevel ?? 'info',
     env: input.env ?? process.env,
     roles: input.roles ?? {},

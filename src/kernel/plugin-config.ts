@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv'
 import { PlugbayError, reasonOf } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import { uncloneablePart } from '../sandbox/uncloneable-part.js'
 import { parseJson } from './json-text.js'
 import type { ConfigDeclaration } from './manifest.js'
 import { didYouMeanPath, isMissing } from './missing-path.js'
@@ -88,13 +89,27 @@ const substitute = (value: unknown, path: Path, state: Substitution): unknown =>
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, substitute(item, [...path, key], state)]))
 }
 
-/** Where a value refers back to something it is in, if it does. */
-const circleIn = (value: unknown, path: Path = [], ancestors: ReadonlySet<unknown> = new Set()): Path | undefined => {
-  if (!Array.isArray(value) && !isPlain(value)) return undefined
-  if (ancestors.has(value)) return path
+/** Why a value that is no list and no plain object cannot be in a configuration, if it cannot. */
+const uncloneable = (value: unknown, path: Path): Problem | undefined => {
+  if (typeof value === 'function' || typeof value === 'symbol')
+    return { path: fieldPath(path), message: `is a ${typeof value}, and a configuration is plain data: it crosses to the plugin` }
+  if (typeof value !== 'object' || value === null) return undefined
+  try {
+    structuredClone(value)
+    return undefined
+  } catch (error) {
+    const place = uncloneablePart(value, fieldPath(path)) ?? fieldPath(path)
+    return { path: place, message: `cannot cross to the plugin, which is given plain data: ${reasonOf(error)}` }
+  }
+}
+
+/** What in a value cannot be in a configuration: what refers back to something it is in, or cannot be cloned. */
+const unusableIn = (value: unknown, path: Path = [], ancestors: ReadonlySet<unknown> = new Set()): Problem | undefined => {
+  if (!Array.isArray(value) && !isPlain(value)) return uncloneable(value, path)
+  if (ancestors.has(value)) return { path: fieldPath(path), message: 'refers back to itself' }
   const inner = new Set(ancestors).add(value)
   for (const [key, item] of Object.entries(value)) {
-    const found = circleIn(item, [...path, Array.isArray(value) ? Number(key) : key], inner)
+    const found = unusableIn(item, [...path, Array.isArray(value) ? Number(key) : key], inner)
     if (found) return found
   }
   return undefined
@@ -269,9 +284,8 @@ export const resolvePluginConfig = async (sources: PluginConfigSources): Promise
   const subject = describeSources(name, ...(file === undefined ? [] : [file]), ...(given && Object.keys(given).length > 0 ? [from] : []))
   const layers = [declaration?.defaults, fromFile, given]
   for (const layer of layers) {
-    const circle = circleIn(layer)
-    if (circle)
-      throw problemsError('CONFIG_INVALID', subject, [{ path: fieldPath(circle), message: 'refers back to itself' }], { plugin: name })
+    const unusable = unusableIn(layer)
+    if (unusable) throw problemsError('CONFIG_INVALID', subject, [unusable], { plugin: name })
   }
   const state: Substitution = { env, missing: [], whole: new Set() }
   const config = substitute(layers.reduce(merge, {}), [], state) as PluginConfig // oxlint-disable-line typescript/no-unsafe-type-assertion

@@ -74,8 +74,8 @@ export const box = async (value: unknown, holdings: Holdings, moved: Transferabl
   return [kind, port2]
 }
 
-/** The value of a box. */
-export const unbox = async ([kind, content]: Box, holdings: Holdings, label: string): Promise<unknown> => {
+/** The value of a box. A stream ends with the signal. */
+export const unbox = async ([kind, content]: Box, holdings: Holdings, label: string, signal?: AbortSignal): Promise<unknown> => {
   if (kind === 'data') return content
   const port = content as MessagePort
   holdings.hold(port, kind)
@@ -89,7 +89,7 @@ export const unbox = async ([kind, content]: Box, holdings: Holdings, label: str
     case 'signal':
       return receiveSignal(port)
     default:
-      return receiveStream(port, label)
+      return receiveStream(port, label, signal)
   }
 }
 
@@ -219,15 +219,22 @@ const sendStream = (source: AsyncIterable<unknown>, port: MessagePort, plugin: s
   new Conversation(portChannel(port), party, 'the consumer of a stream')
 }
 
-const receiveStream = (port: MessagePort, label: string): AsyncIterableIterator<unknown> => {
+const receiveStream = (port: MessagePort, label: string, signal: AbortSignal | undefined): AsyncIterableIterator<unknown> => {
+  let cancelled: PlugbayError | undefined
+  const cancel = (): void => {
+    cancelled = new PlugbayError('CALL_CANCELLED', `The stream of ${label} was cancelled by its caller.`, { cause: signal?.reason })
+    conversation.close(cancelled)
+  }
   const conversation = new Conversation(
     portChannel(port),
     {
       request: () => undefined,
       lost: () => new PlugbayError('SERVICE_GONE', `${asBeginning(label)} is gone, and with it the stream it was sending.`),
+      ended: () => signal?.removeEventListener('abort', cancel),
     },
     `the stream of ${label}`,
   )
+  signal?.addEventListener('abort', cancel, { once: true })
   const asked: Promise<unknown>[] = []
   let over = false
   const finish = (): IteratorResult<unknown> => {
@@ -244,8 +251,10 @@ const receiveStream = (port: MessagePort, label: string): AsyncIterableIterator<
   return {
     async next() {
       if (over) return { done: true, value: undefined }
-      while (asked.length < AHEAD) ask()
       try {
+        // What was asked for ahead may have come before.
+        if (cancelled) throw cancelled
+        while (asked.length < AHEAD) ask()
         const result = (await asked.shift()) as IteratorResult<unknown>
         return result.done ? finish() : result
       } catch (error) {

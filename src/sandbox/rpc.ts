@@ -1,6 +1,6 @@
 /** The conversation over a channel: requests with deadlines that can be cancelled, replies, notices, batched and in order. */
 import type { Transferable } from 'node:worker_threads'
-import { fromWire, PlugbayError, toWire, type WireError } from '../errors.js'
+import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
 import { isThenable } from '../thenable.js'
 import { ServedCall } from './call.js'
 import type { Batch, Channel } from './channel.js'
@@ -24,7 +24,7 @@ import {
 import { Boxed, type Party } from './party.js'
 import { beat } from './pulse.js'
 import { asBeginning } from './sentence.js'
-import { LEAF_SHAPE } from './shape.js'
+import { LEAF_SHAPE, ShapeError } from './shape.js'
 import { uncloneablePart } from './uncloneable-part.js'
 import { Underway } from './underway.js'
 import { notCloneable, tooLarge } from './unsendable.js'
@@ -49,7 +49,8 @@ interface Pending extends Timed {
   verb: string
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
-  unlisten: (() => void) | undefined
+  signal: AbortSignal | undefined
+  abort: (() => void) | undefined
 }
 
 const errorIn = (body: unknown): Error => {
@@ -123,7 +124,7 @@ export class Conversation implements Writer {
         return
       }
       const timeout = options?.timeout ?? 0
-      const pending: Pending = { verb, resolve, reject, deadline: Infinity, timeout, unlisten: undefined }
+      const pending: Pending = { verb, resolve, reject, deadline: Infinity, timeout, signal, abort: undefined }
       const id = this.#pending.add(pending)
       const held = this.#held
       try {
@@ -138,9 +139,8 @@ export class Conversation implements Writer {
       }
       if (timeout > 0) this.#deadlines.add(pending)
       if (signal) {
-        const abort = (): void => this.#abandon(id, this.#cancelled(verb, signal))
-        signal.addEventListener('abort', abort, { once: true })
-        pending.unlisten = () => signal.removeEventListener('abort', abort)
+        pending.abort = () => this.#abandon(id, this.#cancelled(verb, signal))
+        signal.addEventListener('abort', pending.abort, { once: true })
       }
       // One that could not wait for others has left already.
       if (this.#out.frames === 0) this.#departed()
@@ -311,7 +311,13 @@ export class Conversation implements Writer {
     switch (kind) {
       case NOTICE:
       case NUMBERED:
-        this.#party.notice?.(verb, metas, body, id)
+        try {
+          this.#party.notice?.(verb, metas, body, id)
+        } catch (error) {
+          // What it refuses, and a body that cannot be built, is the other end's doing.
+          if (PlugbayError.is(error) || error instanceof ShapeError) throw error
+          this.#failedHere(verb, error)
+        }
         break
       case REQUEST:
         this.#serve(id, verb, metas, body.open())
@@ -345,13 +351,15 @@ export class Conversation implements Writer {
       return
     }
     this.#serving.set(id, call)
-    const finished = (act: () => void): void => {
-      // Cancelled meanwhile: nobody waits for it.
-      if (this.#serving.delete(id)) act()
-    }
+    // Those that were cancelled meanwhile: nobody waits for them.
     result.then(
-      (value) => finished(() => this.#reply(id, verb, value)),
-      (error: unknown) => finished(() => this.#fail(id, error)),
+      (value) => {
+        if (this.#serving.delete(id)) this.#reply(id, verb, value)
+        else if (value instanceof Boxed) value.drop()
+      },
+      (error: unknown) => {
+        if (this.#serving.delete(id)) this.#fail(id, error)
+      },
     )
   }
 
@@ -391,13 +399,16 @@ export class Conversation implements Writer {
 
   #replied(id: number, metas: readonly Meta[], body: unknown): void {
     const pending = this.#settle(id)
-    if (pending === undefined) return
+    if (pending === undefined) {
+      if (metas.length > 0) this.#party.dropped?.(metas, body)
+      return
+    }
     if (metas.length === 0) {
       pending.resolve(body)
       return
     }
     try {
-      pending.resolve(this.#party.unbox?.(metas, body))
+      pending.resolve(this.#party.unbox?.(metas, body, pending.signal))
     } catch (error) {
       pending.reject(error)
     }
@@ -410,7 +421,7 @@ export class Conversation implements Writer {
   #settle(id: number): Pending | undefined {
     const pending = this.#pending.take(id)
     if (pending === undefined) return undefined
-    if (pending.unlisten !== undefined) pending.unlisten()
+    if (pending.abort !== undefined) pending.signal?.removeEventListener('abort', pending.abort)
     if (this.#pending.size === 0 && this.#idle !== undefined) this.#idle()
     return pending
   }
@@ -444,6 +455,18 @@ export class Conversation implements Writer {
       new PlugbayError('PROTOCOL', `${asBeginning(this.#label)} sent a message that breaks the protocol: ${(error as Error).message}.`, {
         cause: error,
       }),
+    )
+    this.#channel.close()
+  }
+
+  /** A message was taken by halves: nobody knows what else would be wrong, so this ends too, and the other end is not blamed. */
+  #failedHere(verb: string, error: unknown): void {
+    this.#end(
+      new PlugbayError(
+        'INTERNAL',
+        `plugbay itself failed at '${verb}' from ${this.#label}: ${reasonOf(error).replace(/\.$/, '')}. That is a mistake in plugbay: please report it with the stack of the cause.`,
+        { cause: error, details: { verb } },
+      ),
     )
     this.#channel.close()
   }

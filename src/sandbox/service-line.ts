@@ -22,7 +22,7 @@ const BOXED = ['boxed'] as const
 export interface CallOptions {
   /** Milliseconds until a call fails with CALL_TIMEOUT; 0: never. Default 5000. */
   timeout?: number | undefined
-  /** Cancels the calls made with it. */
+  /** Cancels the calls made with it, and ends the streams they were answered with. */
   signal?: AbortSignal | undefined
 }
 
@@ -285,8 +285,12 @@ class ConsumerLine implements Party {
     )
   }
 
-  unbox(_metas: readonly unknown[], body: unknown): unknown {
-    return unbox(body as Box, this.#holdings, this.#label)
+  unbox(_metas: readonly unknown[], body: unknown, signal: AbortSignal | undefined): unknown {
+    return unbox(body as Box, this.#holdings, this.#label, signal)
+  }
+
+  dropped(_metas: readonly unknown[], [kind, content]: Box): void {
+    if (kind !== 'data') (content as MessagePort).close()
   }
 
   ended(): void {

@@ -133,7 +133,7 @@ const compile = (template: Template): Builder => {
       )
     } else if (part.length === 1) {
       lines.push(
-        `const n${name}=m[i++];if(!(n${name}>=0&&n${name}<=m.length))bad();const ${name}=new Array(n${name});for(let k=0;k<n${name};k++){`,
+        `const n${name}=m[i++];if(!(isInteger(n${name})&&n${name}>=0&&n${name}<=m.length))bad();const ${name}=new Array(n${name});for(let k=0;k<n${name};k++){`,
       )
       const element = emit(part[0])
       lines.push(`${name}[k]=${element}}`)
@@ -145,10 +145,13 @@ const compile = (template: Template): Builder => {
   }
   const result = emit(template)
   // oxlint-disable-next-line typescript/no-implied-eval
-  const make = new Function('bad', `return (m,i)=>{${lines.join('')}return ${result}}`) as (bad: () => never) => Builder
+  const make = new Function('bad', 'isInteger', `return (m,i)=>{${lines.join('')}return ${result}}`) as (
+    bad: () => never,
+    isInteger: (length: unknown) => boolean,
+  ) => Builder
   return make(() => {
     throw new ShapeError('an array is longer than its message')
-  })
+  }, Number.isInteger)
 }
 
 /** The same by walking the template: for shapes that come a few times only, where compiling would cost more than it saves. */
@@ -166,7 +169,7 @@ const interpret = (template: Template): Builder => {
     }
     const length = leaves[at++] as number
     if (part.length > 1) return part.map((item) => build(item))
-    if (!(length >= 0 && length <= leaves.length)) throw new ShapeError('an array is longer than its message')
+    if (!(Number.isInteger(length) && length >= 0 && length <= leaves.length)) throw new ShapeError('an array is longer than its message')
     const element = part[0]
     const array: unknown[] = []
     for (let k = 0; k < length; k++) array.push(build(element))

@@ -59,6 +59,17 @@ describe('what a guest tells and asks beside events and calls', () => {
   })
 })
 
+test.each([
+  ['no level that there is', ['constructor', 'text']],
+  ['no level at all', [null, 'text']],
+  ['no message', ['info', 5]],
+  ['nothing', []],
+])('a line for the log with %s ends the conversation, and does not reach the logger', async (_, metas) => {
+  const { guest } = lineOf()
+  guest.notify('log', metas)
+  await eventually(() => expect(guest.over).toBe(true))
+})
+
 describe('what a guest has in the kernel', () => {
   test('is contained at twice the subscriptions that its own end would refuse', async () => {
     const { guest, gateway, breaches, heard } = lineOf()

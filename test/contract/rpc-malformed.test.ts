@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { PlugbayError } from '#src/errors.js'
+import { PlugbayError } from '#src/errors.js'
 import { type Batch, channelPair } from '#src/sandbox/channel.js'
 import type { Party } from '#src/sandbox/party.js'
 import { Conversation } from '#src/sandbox/rpc.js'
@@ -42,6 +42,7 @@ const MALFORMED: Record<string, unknown> = {
   'a frame that is nothing but its head': [REQUEST],
   'an array longer than its batch': [REQUEST, 1, 'verb', 0, '[0]', 1, 1_000_000],
   'an array of a negative length': [REQUEST, 1, 'verb', 0, '[0]', 1, -5],
+  'an array of a fractional length': [NOTICE, 'verb', 0, '[0]', 2, 0.5, 1],
   'an array within arrays that is longer than its batch': [REQUEST, 1, 'verb', 0, '[[0]]', 2, 1, 1_000_000],
   'a shape that is no JSON': [REQUEST, 1, 'verb', 0, '{', 1, 1],
   'a shape that is code': [REQUEST, 1, 'verb', 0, 'process.exit()', 1, 1],
@@ -78,6 +79,31 @@ describe('a malformed batch', () => {
       expect(ended[0]?.code).toBe('PROTOCOL')
     })
   }
+
+  it('is one with a notice that its reader refuses', () => {
+    const { receive, ended } = listener({
+      notice: () => {
+        throw new PlugbayError('PATTERN_INVALID', 'the pattern is none')
+      },
+    })
+    receive([NOTICE, 'subscribe', 0, '0', 1])
+    expect(ended).toMatchObject([{ code: 'PROTOCOL', message: expect.stringContaining('the pattern is none') }])
+  })
+
+  it('is not one that its reader fails at by a mistake of its own: the other end is not blamed', async () => {
+    const mistake = new TypeError('not a function')
+    const { receive, conversation, ended } = listener({
+      notice: () => {
+        throw mistake
+      },
+    })
+    const asked = conversation.request('waiting')
+    receive([NOTICE, 'handled', 0, '0', 1, NOTICE, 'later', 0, '0', 1])
+    await expect(asked).rejects.toMatchObject({ code: 'INTERNAL', cause: mistake })
+    expect(ended).toMatchObject([
+      { code: 'INTERNAL', message: expect.stringContaining("failed at 'handled' from plugin 'far': not a function.") },
+    ])
+  })
 
   it('that is empty says nothing, and is no fault', () => {
     const { receive, conversation } = listener()

@@ -65,6 +65,29 @@ it.each([
   await expect(got(kernel)).resolves.toEqual([2, { message: 'default', times: 1 }, 0])
 })
 
+it.each([
+  ['live', live],
+  ['fixed', fixed],
+])('one that cannot cross to the plugin is not valid, and changes nothing (%s)', async (_, code) => {
+  const { kernel, replaced, faults, states } = await startedWith({ p: { code, manifest: { config: {} } } })
+  const moves = states.length
+  await expect(kernel.updateConfig('p', { hooks: { done() {} } })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(/'p' \(what updateConfig was given\) is not valid: hooks\.done: is a function/),
+  })
+  await expect(got(kernel)).resolves.toEqual([1, {}, 0])
+  expect([replaced, faults, states.length]).toEqual([[], [], moves])
+})
+
+it('one that cannot cross to the plugin keeps it from running, before there is a generation', async () => {
+  const { kernel } = await startedWith({ p: fixed }, { config: { p: { done() {} } } })
+  expect(kernel.explain('p')).toMatchObject({
+    code: 'CONFIG_INVALID',
+    because: expect.stringContaining("(options.config['p']) is not valid: done: is a function"),
+  })
+  expect(infoOf(kernel, 'p')).toMatchObject({ state: 'failed', generation: 0 })
+})
+
 it('one that the hook refuses changes nothing', async () => {
   const { kernel } = await startedWith({ p: { code: live, manifest } })
   await expect(kernel.updateConfig('p', { message: 'refuse' })).rejects.toMatchObject({

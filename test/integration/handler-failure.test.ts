@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { readableLogger } from '#src/kernel/log.js'
 import { eventually } from '../support/eventually.js'
 import { collect, infoOf, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
 
@@ -35,6 +36,20 @@ it.each([
   })
   expect(stateOf(kernel, 'a')).toBe('running')
   expect(faults).toEqual([])
+})
+
+it('a handler whose every way failed tells them all, and where', async () => {
+  const { kernel, lines } = await startedWith({
+    a: throwing("() => Promise.any(['db', 'cache'].map(async (name) => { throw new Error(`${name} down`) }))"),
+  })
+  await kernel.bus.publish('in', 1)
+  await eventually(() => expect(lines.filter(({ level }) => level === 'error')).toHaveLength(1))
+  const line = lines.find(({ level }) => level === 'error')
+  expect(line?.message).toContain("failed on 'in': All promises were rejected: db down; cache down. The event")
+  expect(line?.fields).toMatchObject({ err: { name: 'AggregateError', errors: [{ message: 'db down' }, { message: 'cache down' }] } })
+  const readable: string[] = []
+  readableLogger('error', (text) => void readable.push(text)).error(line?.fields ?? {}, line?.message)
+  expect(readable.join('')).toMatch(/Error: db down\n +at .*index\.js.*Error: cache down\n +at .*index\.js/s)
 })
 
 it('a handler of the embedder that throws stops neither the publish nor a plugin', async () => {

@@ -119,6 +119,48 @@ it('fields that cannot cross, or that throw when read, cost neither the line nor
   expect(mine.sort()).toEqual(['five', 'four', 'inner', 'last', 'one', 'three', 'two'])
 })
 
+it('fields that cannot cross are left as text, and the others as they are', async () => {
+  const { lines } = await startedWith({
+    p: pluginCode({
+      start: `
+        const odd = { user: 'ada', err: new TypeError('te'), cb() {}, at: new Date(5), big: 3n, later: Promise.resolve(1), missing: undefined,
+          in: { list: [1, () => 2, { ok: true }] }, cause: new Error('outer', { cause: () => 1 }), get bad() { throw new Error('no') } }
+        odd.self = odd
+        ctx.log.info('odd', odd)
+        ctx.log.info('function', () => 1)
+        ctx.log.info('symbol', Symbol('s'))
+        ctx.log.info('list', [1, () => 2])
+        ctx.log.info('many', { f() {}, list: Array.from({ length: 10_000 }, () => () => 1) })
+        class Socket { handle = () => {} }
+        ctx.log.info('class', { socket: new Socket(), name: 'x'.repeat(5_000), nested: Object.assign(() => {}, { text: 'y'.repeat(5_000) }) })
+        ctx.log.info('proxy', new Proxy({}, { ownKeys() { throw new Error('hostile') } }))`,
+    }),
+  })
+  await eventually(() => expect(lines.some(({ message }) => message === 'proxy')).toBe(true))
+  const fieldsOf = (text: string) => lines.find(({ message }) => message === text)?.fields ?? {}
+  expect(fieldsOf('odd')).toMatchObject({
+    plugin: 'p',
+    generation: 1,
+    user: 'ada',
+    err: { name: 'TypeError', message: 'te' },
+    cb: '[Function: cb]',
+    at: new Date(5),
+    big: 3n,
+    later: 'Promise { 1 }',
+    in: { list: [1, '[Function (anonymous)]', { ok: true }] },
+    cause: { name: 'Error', message: 'outer', stack: expect.stringContaining('index.js') as string, cause: { message: '() => 1' } },
+    bad: 'could not be read: no',
+  })
+  expect(fieldsOf('odd')['err']).toBeInstanceOf(Error)
+  expect(fieldsOf('function')).toMatchObject({ value: '[Function (anonymous)]' })
+  expect(fieldsOf('symbol')).toMatchObject({ value: 'Symbol(s)' })
+  expect(fieldsOf('list')).toMatchObject({ 0: 1, 1: '[Function (anonymous)]' })
+  expect(JSON.stringify(fieldsOf('many')).length).toBeLessThan(20_000)
+  expect(fieldsOf('proxy')).toMatchObject({ value: 'could not be read: hostile' })
+  expect(fieldsOf('class')).toMatchObject({ name: 'x'.repeat(5_000), socket: 'Socket { handle: [Function: handle] }' })
+  expect(String(fieldsOf('class')['nested']).length).toBeLessThan(2_000)
+})
+
 it('a stack of a TypeScript plugin points into its source', async () => {
   const { kernel, folder } = await startedWith({})
   const path = writePlugin(folder, 'typed', {

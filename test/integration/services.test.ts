@@ -1,7 +1,8 @@
+import { getEventListeners } from 'node:events'
 import { byReference, transfer } from 'plugbay'
 import { describe, expect, it, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { collect, infoOf, pluginCode, type Running, startedWith, writePlugin } from '../support/plugin-folder.js'
+import { collect, infoOf, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 const provider = (methods: string, version = '1.0.0', before = ''): string =>
   pluginCode({ start: `${before}\nawait ctx.services.provide('shop', { ${methods} }, { version: '${version}' })` })
@@ -246,6 +247,24 @@ describe('a call', () => {
     await expect((await kernel.services.use('shop')).fail?.()).rejects.toMatchObject({ ...whole, cause: { message: 'why' } })
   })
 
+  it('fails with all that an AggregateError holds, and with what was set on an error', async () => {
+    const { kernel } = await between(`
+      any: () => Promise.any([Promise.reject(new TypeError('db down')), Promise.reject(Object.assign(new RangeError('cache down'), { code: 'E_CACHE' }))]),
+      find: () => { throw Object.assign(new Error('not found'), { status: 404, query: { id: [1] }, socket: new (class Socket {})() }) }`)
+    const shop = await kernel.services.use('shop')
+    const any: unknown = await shop.any?.().catch((error: unknown) => error)
+    expect(any).toBeInstanceOf(AggregateError)
+    expect(any).toMatchObject({
+      plugin: 'shop',
+      errors: [
+        { name: 'TypeError', message: 'db down' },
+        { name: 'RangeError', message: 'cache down', code: 'E_CACHE' },
+      ],
+    })
+    const find: unknown = await shop.find?.().catch((error: unknown) => error)
+    expect({ ...(find as object) }).toEqual({ plugin: 'shop', status: 404, query: { id: [1] } })
+  })
+
   it('has a deadline', async () => {
     const { run, kernel } = await between('never: () => new Promise(() => {})')
     await expect((await kernel.services.use('shop', { timeout: 20 })).never?.()).rejects.toMatchObject({
@@ -385,9 +404,19 @@ describe('a stream', () => {
     count: async function* (to) { try { for (let n = 1; n <= to; n++) { produced = n; yield n } } finally { finished++ } },
     broken: async function* () { yield 1; throw Object.assign(new RangeError('dry'), { code: 'E_DRY' }) },
     sum: async (numbers) => { let sum = 0; for await (const n of numbers) { sum += n; if (sum > 100) break } return sum },
-    state: () => ({ produced, finished }),
+    quiet: () => {
+      let sent = 0
+      return { [Symbol.asyncIterator]: () => ({ next: async () => sent++ ? new Promise(() => {}) : { value: 1 }, return: async () => { finished++ } }) }
+    },
+    late: async () => {
+      waiting++
+      await new Promise((resolve) => { opened = resolve })
+      return { [Symbol.asyncIterator]: () => ({ next: async () => ({ value: 1 }), return: async () => { finished++ } }) }
+    },
+    open: () => opened(),
+    state: () => ({ produced, finished, waiting }),
     die: () => process.exit(1)`
-  const before = 'let produced = 0, finished = 0'
+  const before = 'let produced = 0, finished = 0, waiting = 0, opened'
 
   it('is returned, to its end', async () => {
     const { run, kernel } = await between(methods, { before })
@@ -437,6 +466,59 @@ describe('a stream', () => {
     await expect(run('return (await ctx.services.use("shop")).sum((async function* () { yield 1; yield 2 })())')).resolves.toEqual({
       value: 3,
     })
+  })
+
+  it('ends with the signal of its call, at both ends', async () => {
+    const { run, kernel } = await between(methods, { before })
+    const shop = await kernel.services.use('shop')
+    const abort = new AbortController()
+    const seen: number[] = []
+    const read = async (): Promise<void> => {
+      for await (const n of (await shop.$with({ signal: abort.signal }).count!(1_000_000)) as AsyncIterable<number>) {
+        seen.push(n)
+        if (n === 3) abort.abort(new Error('enough'))
+      }
+    }
+    await expect(read()).rejects.toMatchObject({
+      code: 'CALL_CANCELLED',
+      message: "The stream of service 'shop' of 'shop' was cancelled by its caller.",
+      cause: { message: 'enough' },
+    })
+    // What had been asked for ahead and was there is not read any more.
+    expect(seen).toEqual([1, 2, 3])
+    await eventually(async () => expect(await shop.state?.()).toMatchObject({ finished: 1 }))
+    await expect(
+      run(`
+        const abort = new AbortController()
+        const stream = await (await ctx.services.use('shop', { signal: abort.signal })).quiet()
+        await stream.next()
+        const waiting = stream.next()
+        abort.abort()
+        const code = await waiting.catch((error) => error.code)
+        return [code, await stream.next()]`),
+    ).resolves.toEqual({ value: ['CALL_CANCELLED', { done: true, value: undefined }] })
+    await eventually(async () => expect(await shop.state?.()).toMatchObject({ finished: 2 }))
+  })
+
+  it('leaves nothing at a signal that outlives it', async () => {
+    const { kernel } = await between(methods, { before })
+    const { signal } = new AbortController()
+    const shop = await kernel.services.use('shop', { signal })
+    for await (const n of (await shop.count!(3)) as AsyncIterable<number>) expect(n).toBeLessThan(4)
+    for await (const n of (await shop.count!(1_000_000)) as AsyncIterable<number>) if (n === 3) break
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+
+  it('that comes when its call was cancelled is ended', async () => {
+    const { kernel } = await between(methods, { before })
+    const shop = await kernel.services.use('shop')
+    const abort = new AbortController()
+    const call = shop.$with({ signal: abort.signal }).late!()
+    await eventually(async () => expect(await shop.state?.()).toMatchObject({ waiting: 1 }))
+    abort.abort()
+    await expect(call).rejects.toMatchObject({ code: 'CALL_CANCELLED' })
+    await shop.open?.()
+    await eventually(async () => expect(await shop.state?.()).toMatchObject({ finished: 1 }))
   })
 
   it('whose provider dies fails at once', async () => {
@@ -549,4 +631,22 @@ it('a listener of services that throws harms nobody', async () => {
   kernel.services.watch('clock', heard)
   kernel.services.provide('clock', { now: () => 1 })
   expect(heard).toHaveBeenCalledTimes(1)
+})
+
+it.each([
+  ['throws', "() => { throw Object.assign(new Error('not mine'), { code: 'E_MINE' }) }"],
+  ['rejects', "async () => { throw Object.assign(new Error('not mine'), { code: 'E_MINE' }) }"],
+])('a listener of services in a plugin that %s is told in the log, and ends nothing', async (_, listener) => {
+  const { kernel, lines, faults } = await startedWith({ shop: pluginCode({ start: `await ctx.services.watch('clock', ${listener})` }) })
+  kernel.services.provide('clock', { now: () => 1 })
+  await eventually(() =>
+    expect(lines.filter(({ level }) => level === 'error')).toMatchObject([
+      {
+        message: 'A listener of ctx.services.watch failed: not mine',
+        fields: { plugin: 'shop', err: { code: 'E_MINE', stack: expect.any(String) } },
+      },
+    ]),
+  )
+  expect(faults).toEqual([])
+  expect(stateOf(kernel, 'shop')).toBe('running')
 })

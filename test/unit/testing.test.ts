@@ -187,6 +187,19 @@ describe('expectEvent', () => {
   })
 })
 
+test.each([
+  [{ wher: () => false }, "expectEvent('n') has no option 'wher'. Did you mean 'where'? It takes where, timeout."],
+  [{ where: { data: 1 } }, "expectEvent('n') has where = an object. Give a function of the event."],
+  [{ timeout: '5' }, "expectEvent('n') has timeout = '5'. Give milliseconds, from 0 on."],
+  [{ timeout: Number.POSITIVE_INFINITY }, "expectEvent('n') has timeout = Infinity. Give milliseconds, from 0 on."],
+  [null, "expectEvent('n') has null for its options. Give an object with any of where, timeout."],
+])('expectEvent refuses %o, and takes no event', async (options, message) => {
+  const kernel = await started()
+  await kernel.bus.publish('n', 1)
+  await expect(kernel.expectEvent('n', options as object)).rejects.toMatchObject({ code: 'OPTIONS_INVALID', message })
+  expect((await kernel.expectEvent('n')).data).toBe(1)
+})
+
 describe('expectNoFaults', () => {
   test('is quiet until a handler fails, and names it then', async () => {
     const kernel = await started()

@@ -1,7 +1,8 @@
 /** A plugin's own end of the services: what it provides, uses and watches. */
 import type { MessagePort } from 'node:worker_threads'
-import { fromWire, PlugbayError, type WireError } from '../../errors.js'
+import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
 import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../../service-options.js'
+import { isThenable } from '../../thenable.js'
 import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 import { assertService, type CallOptions, methodsOf, type Provided, ProviderLine, type ServiceProxy, USE_WAIT } from '../service-line.js'
@@ -129,7 +130,19 @@ export class GuestServices {
   }
 
   changed(watch: number, change: ServiceChange, version: string): void {
-    this.#watching.get(watch)?.({ change, version })
+    const listener = this.#watching.get(watch)
+    try {
+      const told = listener?.({ change, version })
+      if (isThenable(told)) told.then(undefined, this.#listenerFailed)
+    } catch (error) {
+      this.#listenerFailed(error)
+    }
+  }
+
+  /** It was told by the kernel, which is in the middle of something. */
+  readonly #listenerFailed = (error: unknown): void => {
+    const line = `A listener of ctx.services.watch failed: ${reasonOf(error)}`
+    this.#conversation.notify('log', ['error', line], { err: toWire(error, this.#plugin) })
   }
 
   /** Resolves when every consumer has closed its line, which it does when its calls are answered. */

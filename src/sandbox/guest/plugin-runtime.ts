@@ -13,6 +13,7 @@ import { GuestBus } from './guest-bus.js'
 import { GuestPermissions } from './guest-permissions.js'
 import { GuestServices } from './guest-services.js'
 import { openInspector, waitForDebugger } from './inspector.js'
+import { crossing } from './log-fields.js'
 import { mediatedFetch, mediatedFiles } from './mediated.js'
 
 type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
@@ -153,15 +154,15 @@ export class PluginRuntime implements Party {
     }
   }
 
-  /** Fields that cannot cross, or cannot even be read, are left out rather than lose the line. */
+  /** Fields that cannot cross, or cannot even be read, cost neither the line nor the other fields. */
   log(level: LogLevel, message: string, fields?: unknown): void {
     if (!this.#logBudget.takes(message.length)) return
     const metas = [level, message]
     const body = fields instanceof Error ? { error: toWire(fields) } : fields
     try {
       this.#conversation?.notify('log', metas, body)
-    } catch (error) {
-      this.#conversation?.notify('log', metas, { unclonable: reasonOf(error) })
+    } catch {
+      this.#conversation?.notify('log', metas, crossing(body))
     }
   }
 

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import {
   DEFAULT_LIMITS,
   DEFAULT_RESTART,
@@ -98,8 +98,17 @@ describe('resolved options', () => {
 
   test('keep logger, env and every explicit value; an undefined one counts as left out', () => {
     const env = { A: '1', B: undefined }
-    const options = resolveOptions({ logger, env, standby: 0, dataDir: undefined, defaults: { limits: { memory: 64, cpu: undefined } } })
-    expect(options).toMatchObject({ logger, env, standby: 0 })
+    const warn = vi.fn()
+    const options = resolveOptions({
+      logger: { ...logger, warn },
+      env,
+      standby: 0,
+      dataDir: undefined,
+      defaults: { limits: { memory: 64, cpu: undefined } },
+    })
+    expect(options).toMatchObject({ env, standby: 0 })
+    options.logger?.warn({ user: 'ada' }, 'seen')
+    expect(warn).toHaveBeenCalledExactlyOnceWith({ user: 'ada' }, 'seen')
     expect(options.defaults.limits).toEqual({ ...DEFAULT_LIMITS, memory: 64 })
   })
 

@@ -266,6 +266,30 @@ describe('sources that are not valid', () => {
     expect(problemsOf(error)).toEqual([{ path: 'list[0].again', message: 'refers back to itself' }])
   })
 
+  test.each<[string, object, Record<string, string>]>([
+    [
+      'a function',
+      { limits: [1, { f() {} }] },
+      { path: 'limits[1].f', message: 'is a function, and a configuration is plain data: it crosses to the plugin' },
+    ],
+    ['a symbol', { kind: Symbol('x') }, { path: 'kind', message: expect.stringContaining('is a symbol') as string }],
+    ['a promise', { user: Promise.resolve(1) }, { path: 'user', message: expect.stringContaining('could not be cloned') as string }],
+    [
+      'a map of functions',
+      { by: new Map([['a', () => 1]]) },
+      { path: 'by.get("a")', message: expect.stringContaining('cannot cross') as string },
+    ],
+  ])('%s, which cannot cross to the plugin, is refused with its place', async (_, override, problem) => {
+    const error = await thrown(() => resolve({ override }))
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', plugin: 'hello' })
+    expect(problemsOf(error)).toEqual([problem])
+  })
+
+  test('what can be cloned is given as it is', async () => {
+    const override = { at: new Date(5), by: new Map([['a', new Set([1n])]]), bytes: new Uint8Array([1]), of: /x/g }
+    expect(await resolve({ override })).toEqual(override)
+  })
+
   test('an override that is no object is refused', async () => {
     expect((await thrown(() => resolve({ override: ['a'] }))).code).toBe('CONFIG_INVALID')
   })
