@@ -95,7 +95,7 @@ export class HotReload {
     try {
       await this.#options.changed(instance)
     } catch (error) {
-      if (generation !== undefined)
+      if (generation !== undefined && instance.generation?.number === generation)
         this.#options.log.warn({ plugin: name, generation }, `The change of '${name}' was not taken over: generation ${generation} stays.`)
       this.#options.fault(name, error as Error)
       await this.track(instance.source)

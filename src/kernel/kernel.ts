@@ -129,7 +129,9 @@ export class Kernel implements AsyncDisposable {
       },
       givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && this.#reconciler.stopDependents(name)),
     })
-    this.#reconciler = new Reconciler(this.#roster.byName, supervisor, options.maxConcurrency)
+    this.#reconciler = new Reconciler(this.#roster.byName, supervisor, options.maxConcurrency, (service, version) =>
+      plane.registry.list().some((each) => each.name === service && each.version === version),
+    )
     this.#operations = new PluginOperations({
       ...shared,
       base: options.base,
@@ -163,7 +165,10 @@ export class Kernel implements AsyncDisposable {
       this.log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
     const { found, faults } = discover(this.#options.plugins, this.#options.base, this.#options.name)
-    for (const { path, error } of faults) this.log.error({ err: error, path }, error.message)
+    for (const { path, error } of faults) {
+      this.log.error({ err: error, path }, error.message)
+      this.#operations.leaveOut(path, error)
+    }
     for (const source of found) this.#roster.add(source)
     this.#warnOfStrangers([...this.#roster.byName.keys(), ...faults.flatMap(({ error }) => error.plugin ?? [])])
     for (const name of this.#inspections.keys()) this.#roster.find(name)
@@ -280,16 +285,10 @@ export class Kernel implements AsyncDisposable {
     return this.#act('unload', instance, by, () => this.#operations.unload(instance))
   }
 
-  /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STATE for a disabled plugin. */
+  /** Reads the plugin's files again and replaces it, or starts it if it does not run; it is stopped if its manifest now disables it. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STATE for a plugin that is disabled, and stays so. */
   async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
     this.#lifecycle.assertRunning('reload')
     const instance = this.#roster.find(name)
-    if (!instance.enabled)
-      throw new PlugbayError(
-        'PLUGIN_STATE',
-        `Plugin '${name}' is disabled: there is nothing to replace. Enable it with kernel.enable('${name}'), which starts it; reload it then if its manifest has changed.`,
-        { plugin: name },
-      )
     return this.#act('reload', instance, by, () => this.#operations.reload(instance, 'reload'))
   }
 
@@ -386,7 +385,7 @@ export class Kernel implements AsyncDisposable {
       appeared: (path) => this.#act('load', undefined, { actor: 'watcher', reason: path }, () => this.#operations.dropIn(path)),
       vanished: (name) => {
         const instance = this.#roster.find(name)
-        return this.#act('unload', instance, BY_WATCHER, () => this.#operations.remove(instance))
+        return this.#act('unload', instance, BY_WATCHER, () => this.#operations.vanished(instance))
       },
       fault: (name, error) => this.#announcer.tell('plugin:fault', { name, generation: this.#roster.byName.get(name)?.newest ?? 0, error }),
     })
