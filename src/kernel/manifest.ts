@@ -54,7 +54,7 @@ export interface PluginSource {
   /** Task modules as real paths, by task name. */
   tasks: Record<string, TaskSource>
   singleFile: boolean
-  /** What to watch besides the module graph: manifest and entry, as real paths and, where links lead there, as they were found. */
+  /** What to watch besides the module graph: manifest (which may come later) and entry, as real paths and, where links lead there, as they were found. */
   tracked: string[]
 }
 
@@ -226,7 +226,9 @@ const readFolder = (path: string): PluginSource => {
   }
   const entry = main === undefined ? written : fileInside(root, main, 'main', manifest, written)
   const tracked = [
-    ...(manifestPath === undefined ? [] : [manifestPath, written, join(path, 'plugin.json')]),
+    ...(manifestPath === undefined ? [] : [manifestPath]),
+    written,
+    join(path, 'plugin.json'),
     entry,
     ...(main === undefined ? [] : [resolve(root, main), resolve(path, main)]),
   ]

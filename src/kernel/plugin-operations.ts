@@ -1,5 +1,6 @@
 /** What can be done to the plugins of a kernel that runs: load, unload, reload, enable, disable, configure. Each brings all that depends on it in line. */
 import { resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../errors.js'
 import type { Audit } from './audit.js'
 import type { Configurations } from './configurations.js'
@@ -60,8 +61,13 @@ export class PluginOperations {
     // A save of a plugin that was unloaded on purpose does not bring it back.
     if (this.#unloaded.has(path)) return
     try {
+      const there = this.#options.roster.all.find(({ source }) => source.path === path)
+      // It changed before it was watched, as it waited for its turn.
+      if (there !== undefined) return void (await this.reload(there, 'file change'))
       const instance = await this.#enter(path)
       await this.#options.track(instance.source)
+      // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
+      if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
       if (instance.enabled && !instance.running && instance.error) throw instance.error
     } catch (error) {
       const holder = this.leaveOut(path, error)
