@@ -7,6 +7,7 @@ import { PlugbayError } from '../errors.js'
 import { NOT_PLUGINS } from '../kernel/discovery.js'
 import { resolveOptions } from '../kernel/options.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { upwardsFrom } from '../within.js'
 import { fileNames, pluginFiles } from './plugin-template.js'
 import { readOptions } from './project.js'
 
@@ -35,12 +36,6 @@ const checkName = (name: string): void => {
 }
 
 const withSlashes = (path: string): string => path.split(sep).join('/')
-
-/** The folders from `folder` up to the root of the disk. */
-const upwardsFrom = (folder: string): string[] => {
-  const parent = dirname(folder)
-  return parent === folder ? [folder] : [folder, ...upwardsFrom(parent)]
-}
 
 interface PackageFile {
   name?: string
