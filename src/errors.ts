@@ -127,6 +127,7 @@ const cut = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0,
 
 /** Text of any value, whatever its own toString does; of an object that has none, its content. */
 const describe = (value: unknown): string => {
+  if (value === undefined || value === null) return `${value} was thrown, which says neither what went wrong nor where: throw an Error`
   try {
     const text = String(value)
     return cut(/^\[object \w+\]$/.test(text) ? (JSON.stringify(value) ?? text) : text)
@@ -204,7 +205,9 @@ export const fromWire = (wire: WireError, depth = 0): Error => {
       if (value !== undefined) Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: true })
     }
   }
-  if (wire.stack !== undefined) Object.defineProperty(error, 'stack', { value: wire.stack, configurable: true, writable: true })
+  // What was no error has no stack, and this end's would say nothing of it.
+  const stack = wire.stack ?? (wire.thrown === undefined ? undefined : `${wire.name}: ${wire.message}`)
+  if (stack !== undefined) Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true })
   return error
 }
 
