@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { emptyFolder, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
+import { emptyFolder, infoOf, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
 
 const sound = pluginCode({ start: '' })
 
@@ -54,8 +54,10 @@ it('what else a package.json says replaces nobody', async () => {
   save(join(base, 'plugins/package.json'), { type: 'module', dependencies: { other: '1.0.0' } })
   // Who imports it takes it whole.
   await eventually(() => expect(replaced.map(({ name }) => name)).toEqual(['b']))
-  save(join(base, 'plugins/a.js'), `${sound}// saved`)
+  save(join(base, 'plugins/a.js'), pluginCode({ start: `await ctx.services.provide('saved', {})` }))
+  await eventually(() => expect(kernel.services.list()).toHaveLength(1))
   await eventually(() => expect(replaced.map(({ name }) => name)).toEqual(['b', 'a']))
+  expect(infoOf(kernel, 'a').generation).toBe(2)
 })
 
 it('a plugin that imports a package which is not there starts when that is installed', async () => {
