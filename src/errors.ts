@@ -137,6 +137,7 @@ const cut = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0,
 
 /** Text of any value, whatever its own toString does; of an object that has none, its content. */
 const describe = (value: unknown): string => {
+  if (value === undefined || value === null) return `${value} was thrown, which says neither what went wrong nor where: throw an Error`
   try {
     const text = String(value)
     return cut(/^\[object \w+\]$/.test(text) ? (JSON.stringify(value) ?? text) : text)
@@ -327,7 +328,9 @@ const unwired = (wire: WireError, depth: number, baggage: Baggage): Error => {
     const properties = plainProperties(wire.properties) ?? {}
     for (const [key, value] of Object.entries(properties)) if (!Object.hasOwn(error, key)) define(error, key, value, true)
   }
-  if (stack !== undefined) define(error, 'stack', stack, false)
+  // What was no error has no stack, and this end's would say nothing of it.
+  const shown = stack ?? (wire.thrown === undefined ? undefined : `${name}: ${message}`)
+  if (shown !== undefined) define(error, 'stack', shown, false)
   return error
 }
 

@@ -4,8 +4,10 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { NOT_PLUGINS } from '../kernel/discovery.js'
-import { resolveOptions } from '../kernel/options.js'
+import { isKernelName } from '../kernel/kernel-names.js'
+import { type ResolvedOptions, resolveOptions } from '../kernel/options.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { upwardsFrom } from '../within.js'
 import { fileNames, pluginFiles } from './plugin-template.js'
 import { readOptions } from './project.js'
 
@@ -24,7 +26,9 @@ const fitName = (name: string): string =>
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-+|-+$/g, '')
 
-const checkName = (name: string): void => {
+const checkName = (name: string, kernel: string): void => {
+  if (isKernelName(name, kernel))
+    throw new PlugbayError('USAGE', `A plugin cannot be named '${name}': that is the kernel's own name. Choose another name.`)
   if (NOT_PLUGINS.has(name))
     throw new PlugbayError('USAGE', `A plugin cannot be named '${name}': folders of that name are passed over. Choose another name.`)
   if (NAME.test(name) && name.length <= 128) return
@@ -34,12 +38,6 @@ const checkName = (name: string): void => {
 }
 
 const withSlashes = (path: string): string => path.split(sep).join('/')
-
-/** The folders from `folder` up to the root of the disk. */
-const upwardsFrom = (folder: string): string[] => {
-  const parent = dirname(folder)
-  return parent === folder ? [folder] : [folder, ...upwardsFrom(parent)]
-}
 
 interface PackageFile {
   name?: string
@@ -97,19 +95,18 @@ const lookAround = async (folder: string): Promise<Surroundings> => {
   return fallback
 }
 
-/** The folders of plugins that `plugbay dev` would look into from here. */
-const placesHere = async (): Promise<string[]> => {
+/** The kernel that `plugbay dev` would run from here: its name, and the folders of plugins it would look into. */
+const kernelHere = async (): Promise<Pick<ResolvedOptions, 'name' | 'plugins'>> => {
   try {
-    return resolveOptions(await readOptions('.', {})).plugins
+    return resolveOptions(await readOptions('.', {}))
   } catch {
     // Nothing is there yet, or it cannot be read, which `plugbay check` tells.
-    return [resolve('plugins')]
+    return { name: 'plugbay', plugins: [resolve('plugins')] }
   }
 }
 
 /** How a plugin in a folder that nothing names comes to be loaded; empty where it is. */
-const howToLoad = async (dir: string): Promise<string> => {
-  const places = await placesHere()
+const howToLoad = (dir: string, places: readonly string[]): string => {
   if (places.includes(resolve(dir))) return ''
   const all = [...places, resolve(dir)].map((place) => `"./${withSlashes(relative(process.cwd(), place))}"`)
   return `Nothing is loaded from ${dir} yet: name that folder in plugbay.config.json (or .yaml, .js, .ts):\n  "plugins": [${all.join(', ')}]\n\n`
@@ -128,7 +125,8 @@ const nextSteps = (name: string, shown: string, testFile: string, around: Surrou
 }
 
 export const newPlugin = async (name: string, options: NewOptions): Promise<void> => {
-  checkName(name)
+  const kernel = await kernelHere()
+  checkName(name, kernel.name)
   const folder = resolve(options.dir, name)
   const shown = withSlashes(relative(process.cwd(), folder)) || '.'
   const there = await readdir(folder).catch(() => [])
@@ -153,6 +151,6 @@ export const newPlugin = async (name: string, options: NewOptions): Promise<void
     lines.push(`  ${file.padEnd(14)}  ${style.dim(says)}`)
   }
   process.stdout.write(
-    `${style.green('Made')} ${style.bold(shown)}\n${lines.join('\n')}\n\n${await howToLoad(options.dir)}Next:\n${nextSteps(name, shown, fileNames(kind).test, around, style)}\n`,
+    `${style.green('Made')} ${style.bold(shown)}\n${lines.join('\n')}\n\n${howToLoad(options.dir, kernel.plugins)}Next:\n${nextSteps(name, shown, fileNames(kind).test, around, style)}\n`,
   )
 }

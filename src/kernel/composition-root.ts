@@ -80,7 +80,9 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     },
     givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && reconciler.stopDependents(name)),
   })
-  const reconciler = new Reconciler(roster.byName, supervisor, options.maxConcurrency)
+  const reconciler = new Reconciler(roster.byName, supervisor, options.maxConcurrency, (service, version) =>
+    plane.registry.list().some((each) => each.name === service && each.version === version),
+  )
   const operations = new PluginOperations({
     ...shared,
     base: options.base,

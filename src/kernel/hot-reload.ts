@@ -1,8 +1,10 @@
 /** Turns changes of files into changes of what runs: replaced, loaded, unloaded, configured anew, in the order of the dependencies. */
+import { dirname } from 'node:path'
 import { reasonOf } from '../errors.js'
 import type { PluginSource } from './manifest.js'
 import { type ModuleGraph, moduleGraph } from './module-graph.js'
 import type { Logger } from './options.js'
+import { type PackageScope, packageScope } from './package-scope.js'
 import type { PluginInstance } from './plugin-instance.js'
 import { Watcher } from './watcher.js'
 
@@ -29,6 +31,8 @@ export class HotReload {
   readonly #options: HotReloadOptions
   readonly #watcher: Watcher
   readonly #graphs = new Map<string, ModuleGraph>()
+  /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
+  readonly #scopes = new Map<string, { scope: PackageScope; now: () => PackageScope }>()
   readonly #changed = new Set<string>()
   #working: Promise<void> | undefined
 
@@ -37,7 +41,7 @@ export class HotReload {
     this.#watcher = new Watcher({
       settle: options.settle,
       ignore: [...options.ignore],
-      onChange: (name) => this.#note(name),
+      onChange: (name, paths) => this.#stirred(name, paths),
       onAppear: (path) => this.#run(path, () => options.appeared(path)),
       onVanish: (path) => this.#gone(path),
       onConfig: (name) => this.#reconfigure(name),
@@ -66,10 +70,33 @@ export class HotReload {
       if (entry !== undefined) this.#graphs.set(entry, graph)
       return [...graph.files, ...graph.links, ...graph.unresolved]
     })
-    if (this.#options.instances.has(name)) await this.#watcher.track(name, [...new Set([...files, ...source.tracked])])
+    if (!this.#options.instances.has(name)) return
+    const own = new Set([...files, ...source.tracked])
+    const folders = [...new Set(graphs.flatMap((graph) => graph.files.map((file) => dirname(file))))]
+    const bare = [...new Set(graphs.flatMap((graph) => graph.bare))]
+    const now = (): PackageScope => {
+      const { files, says } = packageScope(folders, bare, dirname(source.root))
+      return { files: files.filter((file) => !own.has(file)), says }
+    }
+    const scope = now()
+    this.#scopes.set(name, { scope, now })
+    await this.#watcher.track(name, [...own, ...scope.files])
+  }
+
+  /** Most changes of a package.json are of no concern to the modules in it. */
+  #stirred(name: string, paths: readonly string[]): void {
+    const known = this.#scopes.get(name)
+    if (known && paths.every((path) => known.scope.files.includes(path)) && known.now().says === known.scope.says) {
+      const source = this.#options.instances.get(name)?.source
+      // Another may be the nearest now.
+      if (source) this.#run(name, () => this.track(source))
+      return
+    }
+    this.#note(name)
   }
 
   untrack(name: string): void {
+    this.#scopes.delete(name)
     this.#watcher.untrack(name)
   }
 
@@ -95,7 +122,7 @@ export class HotReload {
     try {
       await this.#options.changed(instance)
     } catch (error) {
-      if (generation !== undefined)
+      if (generation !== undefined && instance.generation?.number === generation)
         this.#options.log.warn({ plugin: name, generation }, `The change of '${name}' was not taken over: generation ${generation} stays.`)
       this.#options.fault(name, error as Error)
       await this.track(instance.source)

@@ -5,9 +5,12 @@ import type { PluginSource } from './manifest.js'
 /** What the kernel is called wherever it does not go by the name in its options. */
 const ALWAYS = ['kernel', 'plugbay']
 
+/** `kernel` is that one's name in its options. */
+export const isKernelName = (name: string, kernel: string): boolean => name === kernel || ALWAYS.includes(name)
+
 /** PLUGIN_DUPLICATE for a plugin that would be taken for the kernel; `kernel` is that one's name. */
 export const kernelNameFault = ({ name, path }: PluginSource, kernel: string): PlugbayError | undefined => {
-  if (name !== kernel && !ALWAYS.includes(name)) return undefined
+  if (!isKernelName(name, kernel)) return undefined
   const mend = name === kernel && !ALWAYS.includes(name) ? 'Rename it, or give the kernel another name (the option name)' : 'Rename it'
   return new PlugbayError(
     'PLUGIN_DUPLICATE',

@@ -62,14 +62,17 @@ export class KernelRun {
   }
 
   async #start(): Promise<BootReport> {
-    const { options, log, lifecycle, roster, reconciler, inspections, standby, inventory } = this.#parts
+    const { options, log, lifecycle, roster, reconciler, operations, inspections, standby, inventory } = this.#parts
     lifecycle.assertCreated()
     lifecycle.move('starting')
     if (this.#parts.learns)
       log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
     const { found, faults } = discover(options.plugins, options.base, options.name)
-    for (const { path, error } of faults) log.error({ err: error, path }, error.message)
+    for (const { path, error } of faults) {
+      log.error({ err: error, path }, error.message)
+      operations.leaveOut(path, error)
+    }
     for (const source of found) roster.add(source)
     this.#warnOfStrangers([...roster.byName.keys(), ...faults.flatMap(({ error }) => error.plugin ?? [])])
     for (const name of inspections.keys()) roster.find(name)
@@ -166,7 +169,7 @@ export class KernelRun {
       appeared: (path) => act('load', undefined, { actor: 'watcher', reason: path }, () => operations.dropIn(path)),
       vanished: async (name) => {
         const instance = roster.find(name)
-        return act('unload', instance, BY_WATCHER, () => operations.remove(instance))
+        return act('unload', instance, BY_WATCHER, () => operations.vanished(instance))
       },
       fault: (name, error) => announcer.tell('plugin:fault', { name, generation: roster.byName.get(name)?.newest ?? 0, error }),
     })

@@ -142,16 +142,10 @@ export class Kernel implements AsyncDisposable {
     return this.#parts.act('unload', instance, by, () => this.#parts.operations.unload(instance))
   }
 
-  /** Reads the plugin's files again and replaces it, or starts it if it does not run. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STATE for a disabled plugin. */
+  /** Reads the plugin's files again and replaces it, or starts it if it does not run; it is stopped if its manifest now disables it. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STATE for a plugin that is disabled, and stays so. */
   async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
     this.#parts.lifecycle.assertRunning('reload')
     const instance = this.#parts.roster.find(name)
-    if (!instance.enabled)
-      throw new PlugbayError(
-        'PLUGIN_STATE',
-        `Plugin '${name}' is disabled: there is nothing to replace. Enable it with kernel.enable('${name}'), which starts it; reload it then if its manifest has changed.`,
-        { plugin: name },
-      )
     return this.#parts.act('reload', instance, by, () => this.#parts.operations.reload(instance, 'reload'))
   }
 

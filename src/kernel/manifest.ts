@@ -6,7 +6,7 @@ import { PlugbayError, reasonOf } from '../errors.js'
 import { isRange, isVersion } from '../versions.js'
 import { within } from '../within.js'
 import { parseJson } from './json-text.js'
-import { didYouMeanPath, isMissing, namesIn } from './missing-path.js'
+import { isMissing, mendOfPath } from './missing-path.js'
 import { permissionProblems, withGrammar } from './permission-grammar.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
@@ -54,7 +54,7 @@ export interface PluginSource {
   /** Task modules as real paths, by task name. */
   tasks: Record<string, TaskSource>
   singleFile: boolean
-  /** What to watch besides the module graph: manifest and entry, as real paths and, where links lead there, as they were found. */
+  /** What to watch besides the module graph: manifest (which may come later) and entry, as real paths and, where links lead there, as they were found. */
   tracked: string[]
 }
 
@@ -154,12 +154,11 @@ const fileInside = (root: string, path: string, field: string, manifest: Manifes
     if (statSync(real).isDirectory()) throw new Error('it is a folder')
   } catch (error) {
     const isModule = (name: string): boolean => MAIN_ENDINGS.has(extname(name))
-    const modules = namesIn(dirname(written)).filter(isModule)
-    const mend = didYouMeanPath(written, isModule) || (modules.length > 0 ? ` Modules there: ${modules.slice(0, 8).join(', ')}.` : '')
+    const mend = mendOfPath(written, 'Modules', isModule)
     const why = isMissing(error) ? 'which does not exist' : `which cannot be used: ${reasonOf(error)}`
     throw new PlugbayError('PLUGIN_LOAD', `Plugin '${manifest.name}': ${field} in ${manifestPath} is '${path}', ${why}.${mend}`, {
       ...told,
-      cause: error,
+      ...(isMissing(error) ? {} : { cause: error }),
     })
   }
   if (!within(root, real)) throw outside(real)
@@ -226,7 +225,9 @@ const readFolder = (path: string): PluginSource => {
   }
   const entry = main === undefined ? written : fileInside(root, main, 'main', manifest, written)
   const tracked = [
-    ...(manifestPath === undefined ? [] : [manifestPath, written, join(path, 'plugin.json')]),
+    ...(manifestPath === undefined ? [] : [manifestPath]),
+    written,
+    join(path, 'plugin.json'),
     entry,
     ...(main === undefined ? [] : [resolve(root, main), resolve(path, main)]),
   ]
@@ -259,8 +260,12 @@ export const readPlugin = (place: string): PluginSource => {
   } catch (error) {
     if (!isMissing(error))
       throw new PlugbayError('MANIFEST_MISSING', `There is no plugin at ${path}: ${reasonOf(error)}.`, { cause: error, details: { path } })
-    const [code, what] = isPluginModule(path) ? (['PLUGIN_LOAD', 'module'] as const) : (['MANIFEST_MISSING', 'plugin'] as const)
-    throw new PlugbayError(code, `There is no ${what} at ${path}.${didYouMeanPath(path)}`, { details: { path } })
+    if (isPluginModule(path))
+      throw new PlugbayError('PLUGIN_LOAD', `There is no module at ${path}.${mendOfPath(path, 'Modules', isPluginModule)}`, {
+        details: { path },
+      })
+    const mend = mendOfPath(path, 'Plugins', (name) => isPluginModule(name) || /^(?!node_modules$)[^.]+$/.test(name))
+    throw new PlugbayError('MANIFEST_MISSING', `There is no plugin at ${path}.${mend}`, { details: { path } })
   }
   if (stats.isDirectory()) return readFolder(path)
   if (!stats.isFile() || !isPluginModule(path)) {

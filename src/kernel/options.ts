@@ -19,7 +19,6 @@ import type {
 import { validateOptions } from './schema-validators.generated.js'
 
 export type { Logger } from './log.js'
-export type { OptionsFile } from './schema-types.generated.js'
 
 /** What `createKernel` takes. All of it may be left out. */
 export interface KernelOptions extends Omit<OptionsFile, '$schema' | 'config' | 'env'> {

@@ -26,7 +26,6 @@ export class PluginInstance {
   generation: Generation | undefined
   /** Number of the newest generation. */
   newest = 0
-  enabled: boolean
   /** Why it does not run, when it does not. */
   error: Error | undefined
   /** Restarts after crashes, in all, and what the next one depends on. */
@@ -45,6 +44,8 @@ export class PluginInstance {
   shelved = false
   /** A restart that waits for its time. */
   retry: NodeJS.Timeout | undefined
+  /** What was asked for and is not what its manifest says: a plugin that was disabled stays so, one that was enabled until its manifest enables it, too. */
+  #overruled: boolean | undefined
   #idle: Lifecycle
   readonly #moved: (transition: Transition) => void
   #turn: Promise<unknown> = Promise.resolve()
@@ -53,9 +54,31 @@ export class PluginInstance {
     this.name = source.name
     this.source = source
     this.restart = restart
-    this.enabled = source.manifest.enabled
     this.#moved = (transition) => moved(this.newest, transition)
     this.#idle = new Lifecycle(source.name, 'discovered', this.#moved)
+  }
+
+  get enabled(): boolean {
+    return this.enabledAs(this.source)
+  }
+
+  /** Whether it would be enabled if it were what `source` says. */
+  enabledAs({ manifest }: PluginSource): boolean {
+    return this.#overruled ?? manifest.enabled
+  }
+
+  enable(): void {
+    this.#overruled = this.source.manifest.enabled ? undefined : true
+  }
+
+  disable(): void {
+    this.#overruled = false
+  }
+
+  /** From now on it is what `source` says. */
+  become(source: PluginSource): void {
+    this.source = source
+    if (this.#overruled && source.manifest.enabled) this.#overruled = undefined
   }
 
   remember(fault: FaultRecord): void {

@@ -1,8 +1,10 @@
 /** What can be done to the plugins of a kernel that runs: load, unload, reload, enable, disable, configure. Each brings all that depends on it in line. */
 import { resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../errors.js'
 import type { Audit } from './audit.js'
 import type { Configurations } from './configurations.js'
+import { looksLikePlugin } from './discovery.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { leftOf, type Plane } from './plane.js'
@@ -36,6 +38,8 @@ export class PluginOperations {
   readonly #options: PluginOperationsOptions
   /** Where plugins lie that were unloaded on purpose. */
   readonly #unloaded = new Set<string>()
+  /** Where plugins lie that were left out because another had their name. */
+  readonly #leftOut = new Set<string>()
 
   constructor(options: PluginOperationsOptions) {
     this.#options = options
@@ -61,9 +65,68 @@ export class PluginOperations {
   async dropIn(path: string): Promise<void> {
     // A save of a plugin that was unloaded on purpose does not bring it back.
     if (this.#unloaded.has(path)) return
-    const instance = await this.#enter(path)
-    await this.#options.track(instance.source)
-    if (instance.enabled && !instance.running && instance.error) throw instance.error
+    try {
+      const there = this.#options.roster.all.find(({ source }) => source.path === path)
+      // It changed before it was watched, as it waited for its turn.
+      if (there !== undefined) return void (await this.reload(there, 'file change'))
+      const instance = await this.#enter(path)
+      await this.#options.track(instance.source)
+      // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
+      if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
+      if (instance.enabled && !instance.running && instance.error) throw instance.error
+    } catch (error) {
+      const holder = this.leaveOut(path, error)
+      // It was moved, most likely: that is known when it is certain that the other is gone.
+      if (holder !== undefined && !looksLikePlugin(holder)) return
+      throw error
+    }
+  }
+
+  /** Remembers the plugin at `path` if another has its name: it is the next when that is gone. Returns where the other lies. */
+  leaveOut(path: string, error: unknown): string | undefined {
+    if (!PlugbayError.is(error) || error.code !== 'PLUGIN_DUPLICATE') return undefined
+    const holder = this.#options.roster.byName.get(error.plugin ?? '')?.source.path
+    if (holder === path) return undefined
+    this.#leftOut.add(path)
+    return holder
+  }
+
+  /** Its files are gone: it runs on from where they were moved, or it is unloaded. */
+  async vanished(instance: PluginInstance): Promise<void> {
+    const { path } = instance.source
+    this.#leftOut.delete(path)
+    const moved = this.#successorOf(instance)
+    if (moved === undefined) {
+      await this.remove(instance)
+      return
+    }
+    try {
+      await this.reload(instance, 'file change')
+    } catch (error) {
+      if (instance.source.path !== path) throw error
+      // What it was is gone, and what it is now does not run: its next save may mend it.
+      await this.remove(instance)
+      await this.dropIn(moved.path)
+    }
+  }
+
+  /** The plugin of its name that was left out for its sake. */
+  #successorOf({ name }: PluginInstance): PluginSource | undefined {
+    for (const path of this.#leftOut) {
+      try {
+        const source = readPlugin(path)
+        if (source.name === name) return source
+      } catch {
+        // Gone as well, or broken: no successor as it is.
+      }
+    }
+    return undefined
+  }
+
+  /** What its files say now, also where they were moved meanwhile. */
+  #readAnew(instance: PluginInstance): PluginSource {
+    const { path } = instance.source
+    return (looksLikePlugin(path) ? undefined : this.#successorOf(instance)) ?? readPlugin(path)
   }
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */
@@ -71,13 +134,18 @@ export class PluginOperations {
     const { lifecycle, roster, reconciler } = this.#options
     lifecycle.assertRunning('load')
     const source = readPlugin(path)
-    const instance = roster.add(source)
     this.#unloaded.delete(source.path)
-    await reconciler.reconcile(`'${source.name}' was loaded`).catch((error: unknown) => {
-      roster.forget(instance)
-      throw error
+    // Whether a name that is taken now is free then is judged when what was asked for before is done: the other may be on its way out.
+    const added = roster.byName.has(source.name) ? undefined : roster.add(source)
+    return reconciler.inTurn(async (round) => {
+      const instance = added ?? roster.add(source)
+      await round(`'${source.name}' was loaded`).catch((error: unknown) => {
+        roster.forget(instance)
+        throw error
+      })
+      this.#leftOut.delete(source.path)
+      return instance
     })
-    return instance
   }
 
   /** Its files do not bring it back. */
@@ -97,41 +165,80 @@ export class PluginOperations {
   /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it. */
   async reload(instance: PluginInstance, reason: ReplaceReason): Promise<Replacement | undefined> {
     const { reconciler, supervisor } = this.#options
-    const source = readPlugin(instance.source.path)
-    if (source.name !== instance.name) {
-      throw new PlugbayError(
-        'MANIFEST_INVALID',
-        `The plugin at ${source.path} is now named '${source.name}' instead of '${instance.name}'. Unload it and load it again.`,
-        { plugin: instance.name },
-      )
-    }
+    const source = this.#readAnew(instance)
+    if (source.name !== instance.name) return this.#rename(instance, source, reason)
+    const enabled = instance.enabledAs(source)
+    if (!enabled) return this.#rest(instance, source, reason)
     const excluded = reconciler
-      .planWith({ ...source.manifest, name: source.name, version: source.version, enabled: instance.enabled })
+      .planWith({ ...source.manifest, name: source.name, version: source.version, enabled })
       .excluded.get(source.name)
     if (excluded && instance.running) throw excluded
     const replacement = await supervisor.replace(instance, reason, { source })
+    this.#leftOut.delete(source.path)
     // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
     await reconciler.reconcile(reason, instance)
     if (replacement === undefined && !instance.running && instance.enabled && instance.error) throw instance.error
     return replacement
   }
 
+  /** Its files name another plugin now: that comes in when this one has left. */
+  async #rename(instance: PluginInstance, source: PluginSource, reason: ReplaceReason): Promise<undefined> {
+    if (reason !== 'file change') {
+      throw new PlugbayError(
+        'MANIFEST_INVALID',
+        `The plugin at ${source.path} is now named '${source.name}' instead of '${instance.name}'. Unload it and load it again.`,
+        { plugin: instance.name },
+      )
+    }
+    this.#options.roster.assertFree(source)
+    await this.remove(instance)
+    await this.dropIn(source.path)
+  }
+
+  /** It is not enabled, as what it was or as what it is now: it is that from here on, and does not run. */
+  async #rest(instance: PluginInstance, source: PluginSource, reason: ReplaceReason): Promise<undefined> {
+    const { name, enabled } = instance
+    if (!enabled && reason === 'reload') {
+      throw new PlugbayError(
+        'PLUGIN_STATE',
+        `Plugin '${name}' is disabled: there is nothing to replace. Enable it with kernel.enable('${name}'), which starts it; reload it then if its manifest has changed.`,
+        { plugin: name },
+      )
+    }
+    const { reconciler, roster, track } = this.#options
+    await reconciler.inTurn(async (round) => {
+      roster.assertStill(instance)
+      roster.adopt(instance, source)
+      await round(`the manifest of '${name}' disables it`)
+      instance.rest('disabled', 'its manifest says so')
+    })
+    await track(source)
+  }
+
   /** Rejects with what keeps the plugin from running. */
   async enable(instance: PluginInstance): Promise<void> {
-    instance.enabled = true
-    instance.rest('resolved', 'it was enabled')
-    await this.#options.reconciler.reconcile(`'${instance.name}' was enabled`, instance)
-    this.#options.roster.assertStill(instance)
+    const { reconciler, roster } = this.#options
+    await reconciler.inTurn(async (round) => {
+      roster.assertStill(instance)
+      instance.enable()
+      instance.shelved = false
+      instance.rest('resolved', 'it was enabled')
+      await round(`'${instance.name}' was enabled`)
+    })
+    roster.assertStill(instance)
     if (instance.enabled && !instance.running && instance.error) throw instance.error
   }
 
-  async disable(instance: PluginInstance): Promise<UnloadReport> {
+  disable(instance: PluginInstance): Promise<UnloadReport> {
+    const { reconciler, roster, plane } = this.#options
     const { name } = instance
-    instance.enabled = false
-    await this.#options.reconciler.reconcile(`'${name}' was disabled`)
-    this.#options.roster.assertStill(instance)
-    if (!instance.enabled) instance.rest('disabled', 'it was disabled')
-    return { name, left: leftOf(name, this.#options.plane) }
+    return reconciler.inTurn(async (round) => {
+      roster.assertStill(instance)
+      instance.disable()
+      await round(`'${name}' was disabled`)
+      instance.rest('disabled', 'it was disabled')
+      return { name, left: leftOf(name, plane) }
+    })
   }
 
   /** A plugin with `updateConfig` gets it live; another is replaced. */

@@ -4,6 +4,7 @@ import { limiter } from '../limiter.js'
 import { dependencyFailed, type GraphNode, type Plan, plan } from './dependency-graph.js'
 import type { PluginInstance } from './plugin-instance.js'
 import type { Supervisor } from './supervisor.js'
+import { takenService } from './taken-service.js'
 
 const nodeOf = ({ source, enabled }: PluginInstance): GraphNode => ({
   ...source.manifest,
@@ -16,14 +17,21 @@ export class Reconciler {
   readonly #instances: ReadonlyMap<string, PluginInstance>
   readonly #supervisor: Supervisor
   readonly #maxConcurrency: number
+  readonly #isProvided: (service: string, version: string) => boolean
   #plan: Plan = plan([])
   #round: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(instances: ReadonlyMap<string, PluginInstance>, supervisor: Supervisor, maxConcurrency: number) {
+  constructor(
+    instances: ReadonlyMap<string, PluginInstance>,
+    supervisor: Supervisor,
+    maxConcurrency: number,
+    isProvided: (service: string, version: string) => boolean,
+  ) {
     this.#instances = instances
     this.#supervisor = supervisor
     this.#maxConcurrency = maxConcurrency
+    this.#isProvided = isProvided
   }
 
   /** The plan of the last round. */
@@ -41,21 +49,24 @@ export class Reconciler {
    * KERNEL_STATE once everything was stopped.
    */
   reconcile(reason: string, again?: PluginInstance): Promise<void> {
-    return this.#inRound(async () => {
+    return this.inTurn((round) => {
       if (again) again.shelved = false
-      if (this.#closed) throw new PlugbayError('KERNEL_STATE', `The kernel is stopping: it starts nothing any more (${reason}).`)
-      await this.#run(reason)
+      return round(reason)
     })
   }
 
-  /** What starts and stops several plugins does so alone: otherwise one starts again what the other has just stopped. */
-  #inRound<T>(act: () => Promise<T>): Promise<T> {
-    const done = this.#round.then(act)
+  /**
+   * Does something after all that was asked for before, and alone: what it finds holds until it is done, but for the rounds it asks for
+   * itself. Otherwise one starts again what the other has just stopped. A round rejects with KERNEL_STATE once everything was stopped.
+   */
+  inTurn<T>(act: (round: (reason: string) => Promise<void>) => Promise<T>): Promise<T> {
+    const done = this.#round.then(() => act((reason) => this.#run(reason)))
     this.#round = done.catch(() => {})
     return done
   }
 
   async #run(reason: string): Promise<void> {
+    if (this.#closed) throw new PlugbayError('KERNEL_STATE', `The kernel is stopping: it starts nothing any more (${reason}).`)
     const before = this.#plan
     const next = (this.#plan = plan(Array.from(this.#instances.values(), nodeOf)))
     for (const [at, wave] of next.waves.entries()) for (const name of wave) this.#mark(name, at)
@@ -66,7 +77,17 @@ export class Reconciler {
       instance.error = error
       instance.rest('failed', error.message)
     }
+    this.#unshelve()
     await this.#startAll(next)
+  }
+
+  /** Who had what another's start failed over may be gone by now. One that crashed and comes back keeps what it had. */
+  #unshelve(): void {
+    for (const instance of this.#instances.values()) {
+      const taken = instance.shelved ? takenService(instance.error, instance.name) : undefined
+      if (taken === undefined || this.#isProvided(taken.name, taken.version)) continue
+      instance.shelved = this.#instances.get(taken.provider)?.generation?.alive === false
+    }
   }
 
   #mark(name: string, wave: number): void {
@@ -124,7 +145,7 @@ export class Reconciler {
 
   /** Stops a plugin after those that depend on it, has it forgotten, and does a round. Returns what could not be undone. */
   remove(name: string, reason: string, forget: () => void): Promise<string[]> {
-    return this.#inRound(async () => {
+    return this.inTurn(async () => {
       const left: string[] = []
       for (const gone of [...this.#plan.dependentsOf(name), name]) {
         const instance = this.#instances.get(gone)
@@ -138,7 +159,7 @@ export class Reconciler {
 
   /** Replaces those that need a plugin which came back, in start order. One whose next generation does not come up stays as it is; that is told as its fault. */
   replaceDependents(name: string): Promise<void> {
-    return this.#inRound(async () => {
+    return this.inTurn(async () => {
       for (const dependent of this.#plan.dependentsOf(name).reverse()) {
         const instance = this.#instances.get(dependent)
         if (this.#closed || !instance) continue
@@ -149,7 +170,7 @@ export class Reconciler {
 
   /** Stops those that need a plugin which is not coming back, the last started first. They start again with it. */
   stopDependents(name: string): Promise<void> {
-    return this.#inRound(async () => {
+    return this.inTurn(async () => {
       const root = this.#instances.get(name)
       for (const dependent of this.#plan.dependentsOf(name)) {
         const instance = this.#instances.get(dependent)
@@ -166,7 +187,7 @@ export class Reconciler {
   /** Stops everything in reverse order, wave by wave, for good. Returns what could not be undone. */
   stopAll(reason: string): Promise<string[]> {
     this.#closed = true
-    return this.#inRound(() => this.#stopAll(reason))
+    return this.inTurn(() => this.#stopAll(reason))
   }
 
   async #stopAll(reason: string): Promise<string[]> {

@@ -37,8 +37,8 @@ export class Roster {
   }
 
   /** Throws PLUGIN_DUPLICATE. */
-  add(source: PluginSource): PluginInstance {
-    const { name, path, manifest } = source
+  assertFree(source: PluginSource): void {
+    const { name, path } = source
     const taken = kernelNameFault(source, this.#options.name)
     if (taken) throw taken
     const there = this.#instances.get(name)
@@ -51,6 +51,12 @@ export class Roster {
         { plugin: name, details: { paths: [there.source.path, path] } },
       )
     }
+  }
+
+  /** Throws PLUGIN_DUPLICATE. */
+  add(source: PluginSource): PluginInstance {
+    this.assertFree(source)
+    const { name, manifest } = source
     const restart = effectiveRestart(manifest, this.#options.defaults)
     const instance = new PluginInstance(source, restart, (generation, transition) => this.#moved(name, generation, transition))
     if (!instance.enabled) instance.rest('disabled', 'its manifest says so')
@@ -60,7 +66,7 @@ export class Roster {
 
   /** From now on the plugin is what it was read as last. */
   adopt(instance: PluginInstance, source: PluginSource): void {
-    instance.source = source
+    instance.become(source)
     instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
     instance.demotion.lift()
   }

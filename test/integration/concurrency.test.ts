@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { PlugbayError } from '#src/errors.js'
 import { TRANSITIONS } from '#src/kernel/lifecycle.js'
 import { eventually } from '../support/eventually.js'
-import { pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
+import { pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 const NAMES = ['a', 'b', 'c', 'd']
 const NEEDS: Record<string, string[]> = { a: [], b: ['a'], c: ['b'], d: [] }
@@ -97,3 +97,16 @@ it('whatever is asked at once, every move is in the table, and what runs in the 
     { numRuns: 8 },
   )
 }, 60_000)
+
+it('what is asked while something else is under way is judged when its turn comes', async () => {
+  const { kernel, folder } = await startedWith({ a: { code } })
+  const [unloaded, loaded] = await Promise.all([kernel.unload('a'), kernel.load(`${folder}/a`)])
+  expect([unloaded.left, loaded.state]).toEqual([[], 'running'])
+
+  const [disabled] = await Promise.all([kernel.disable('a'), kernel.enable('a')])
+  expect(disabled).toEqual({ name: 'a', left: [] })
+  expect(stateOf(kernel, 'a')).toBe('running')
+
+  await Promise.all([kernel.enable('a'), kernel.disable('a')])
+  expect(stateOf(kernel, 'a')).toBe('disabled')
+})

@@ -1,8 +1,8 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { emptyFolder, startedWith, stateOf } from '../support/plugin-folder.js'
+import { emptyFolder, infoOf, startedWith, stateOf } from '../support/plugin-folder.js'
 
 const SOUND = 'export default { start() {} }'
 const BROKEN: [string, string][] = [
@@ -27,5 +27,42 @@ describe('a plugin that is dropped in and is no good', () => {
     expect(faults).toHaveLength(1)
     rmSync(join(folder, 'unlucky.js'))
     await eventually(() => expect(kernel.plugins()).toEqual([]))
+  })
+})
+
+describe('a plugin whose files come one after the other', () => {
+  it('is what its manifest says when that comes after its module', async () => {
+    const { kernel, folder, faults } = await startedWith({}, { watch: true })
+    mkdirSync(join(folder, 'slow'))
+    writeFileSync(join(folder, 'slow', 'index.js'), SOUND)
+    await eventually(() => expect(stateOf(kernel, 'slow')).toBe('running'))
+    writeFileSync(join(folder, 'slow', 'plugin.json'), JSON.stringify({ name: 'slow', version: '1.2.0', isolation: 'inline' }))
+    await eventually(() => expect(infoOf(kernel, 'slow')).toMatchObject({ version: '1.2.0', isolation: 'inline', state: 'running' }))
+    expect(faults).toEqual([])
+  })
+
+  it('is what its manifest says when that comes while it waits for its turn', async () => {
+    const { kernel, folder, faults } = await startedWith({}, { watch: true })
+    let free: (() => void) | undefined
+    await kernel.services.provide('gate', { opened: () => new Promise<void>((resolve) => (free = resolve)) })
+    const waits = "export default { async start(ctx) { await (await ctx.services.use('gate')).opened() } }"
+    writeFileSync(join(folder, 'first.js'), waits)
+    await eventually(() => expect(free).toBeDefined())
+    mkdirSync(join(folder, 'slow'))
+    writeFileSync(join(folder, 'slow', 'index.js'), SOUND)
+    await eventually(() => expect(stateOf(kernel, 'slow')).toBe('discovered'))
+    writeFileSync(join(folder, 'slow', 'plugin.json'), JSON.stringify({ name: 'slow', version: '1.2.0' }))
+    free?.()
+    await eventually(() => expect(infoOf(kernel, 'slow')).toMatchObject({ version: '1.2.0', state: 'running' }))
+    expect(faults).toEqual([])
+  })
+
+  it('has the name that its manifest gives it', async () => {
+    const { kernel, folder } = await startedWith({}, { watch: true })
+    mkdirSync(join(folder, 'slow'))
+    writeFileSync(join(folder, 'slow', 'index.js'), SOUND)
+    await eventually(() => expect(stateOf(kernel, 'slow')).toBe('running'))
+    writeFileSync(join(folder, 'slow', 'plugin.json'), JSON.stringify({ name: 'other' }))
+    await eventually(() => expect(kernel.plugins().map(({ name, state }) => [name, state])).toEqual([['other', 'running']]))
   })
 })

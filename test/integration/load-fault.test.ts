@@ -1,5 +1,5 @@
 /** A plugin that does not load: what to do about it. */
-import { writeFileSync } from 'node:fs'
+import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { emptyFolder, kernelWith, startedWith, writePlugin } from '../support/plugin-folder.js'
@@ -11,6 +11,17 @@ const FAULTS: [what: string, files: { code: string; main: string }, says: string
   ['a file that is not there', faulty(`import './helpr.mjs'`), "Did you mean 'helper.mjs'?"],
   ['a file without its ending', faulty(`import './helper'`), "Did you mean 'helper.mjs'?"],
   ['a folder that is not there', faulty(`import './lbi/helper.mjs'`), "Did you mean 'lib'?"],
+  ['a file that is like none of those there', faulty(`import './quite-another.mjs'`), 'Modules there: helper.mjs, index.mjs.'],
+  [
+    'what CommonJS has',
+    faulty(`module.exports = {}`),
+    'is not defined in ES module scope. A plugin is an ES module: it has `export default`',
+  ],
+  [
+    'what CommonJS has, in a .js',
+    { code: `module.exports = {}\nexport {}`, main: 'index.js' },
+    'ES module scope. A plugin is an ES module',
+  ],
   ['a package that is not installed', faulty(`import '@nobody/has-this/part.js'`), 'npm install @nobody/has-this.'],
   ['another entry of plugbay', faulty(`import 'plugbay/plugn'`), "'plugbay/plugin'."],
   ['an export misspelt', faulty(`import { definePlugn } from 'plugbay/plugin'`), "Did you mean 'definePlugin'?"],
@@ -32,8 +43,39 @@ describe.each(['thread', 'process'])('a plugin that does not load (%s)', (isolat
     for (const [index, [what, , says]] of FAULTS.entries()) {
       const error = plugins.find(({ name }) => name === `p${index}`)?.error
       expect(error, what).toMatchObject({ code: 'PLUGIN_LOAD', message: expect.stringContaining(says) })
+      // What Node advises, and no plugin can have.
+      expect(error?.message, what).not.toContain('.cjs')
     }
   })
+})
+
+it('what is thrown and says nothing is told as that, and with no stack of the kernel', async () => {
+  const { kernel, faults } = await kernelWith({
+    n: 'export default { start() { throw null } }',
+    u: 'export default { start: () => Promise.reject() }',
+  })
+  await kernel.start()
+  for (const [plugin, text] of Object.entries({ n: 'null', u: 'undefined' })) {
+    const error = faults.find(({ name }) => name === plugin)?.error as Error
+    expect(error.message).toContain(`failed in start: ${text} was thrown, which says neither what went wrong nor where: throw an Error`)
+    expect((error.cause as Error).stack).not.toContain('    at ')
+  }
+})
+
+it('a path where nothing is, in load, is told with what is there', async () => {
+  const { kernel } = await startedWith({})
+  const folder = emptyFolder()
+  const messageFor = async (name: string): Promise<string> => {
+    const error: unknown = await kernel.load(join(folder, name)).catch((reason: unknown) => reason)
+    return (error as Error).message.replaceAll(folder, '…')
+  }
+  expect(await messageFor('nope.js')).toBe('There is no module at …/nope.js. There are no modules there: correct the path.')
+  writeFileSync(join(folder, 'a-clock.mjs'), 'export default { start() {} }')
+  writePlugin(folder, 'weather', { code: '' })
+  symlinkSync('nowhere', join(folder, 'broken'))
+  expect(await messageFor('nope.js')).toBe('There is no module at …/nope.js. Modules there: a-clock.mjs.')
+  expect(await messageFor('something')).toBe('There is no plugin at …/something. Plugins there: a-clock.mjs, broken, weather.')
+  expect(await messageFor('broken')).toBe("There is no plugin at …/broken. It is a link to 'nowhere', which is not there.")
 })
 
 it('a path of a module where none is, in load, is told with the nearest', async () => {

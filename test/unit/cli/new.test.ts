@@ -76,6 +76,8 @@ describe('plugbay new plugin', () => {
     ['--', "Missing required argument 'name'"],
     ['', 'is no plugin name'],
     ['node_modules', "cannot be named 'node_modules'"],
+    ['plugbay', "cannot be named 'plugbay': that is the kernel's own name"],
+    ['kernel', "cannot be named 'kernel': that is the kernel's own name"],
   ])('refuses the name %j and says what would do', async (name, says) => {
     const folder = folderWith()
     const { code, stderr } = await plugbay(['new', 'plugin', name], folder)
@@ -83,6 +85,14 @@ describe('plugbay new plugin', () => {
     expect(code).toBe(2)
     expect(readdirSync(folder)).toEqual([])
   })
+})
+
+test('a new plugin cannot have the name that the configuration gives the kernel', async () => {
+  const folder = folderWith({ 'plugbay.config.json': { name: 'shop' } })
+  const { code, stderr } = await plugbay(['new', 'plugin', 'shop'], folder)
+  expect(stderr).toContain("cannot be named 'shop'")
+  expect(code).toBe(2)
+  expect(readdirSync(folder)).toEqual(['plugbay.config.json'])
 })
 
 describe('a new plugin', () => {

@@ -1,4 +1,4 @@
-import { symlinkSync } from 'node:fs'
+import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { discover } from '#src/kernel/discovery.js'
@@ -93,6 +93,13 @@ describe('discovery', () => {
     expect(found).toEqual([])
     expect(faults[0]).toMatchObject({ path: join(root, 'plguins'), error: { code: 'OPTIONS_INVALID' } })
     expect(faults[0]?.error.message).toContain("Did you mean 'plugins'?")
+  })
+
+  test('a place in a folder that is empty suggests nothing: the folder itself is there', () => {
+    const root = tree({})
+    mkdirSync(join(root, '639-3'))
+    const { faults } = discover('./3-369', join(root, '639-3'))
+    expect(faults[0]?.error.message).toBe(`plugins names ${join(root, '639-3', '3-369')}, which is not there.`)
   })
 
   test('a link that leads nowhere is a fault; one to a plugin is a plugin', async () => {

@@ -108,6 +108,7 @@ describe('a main that is not there', () => {
     const error = await thrown(() => readPlugin(root))
     expect(error.code).toBe('PLUGIN_LOAD')
     expect(error.message).toContain(says)
+    expect(error).not.toHaveProperty('cause')
   })
 })
 
