@@ -3,6 +3,7 @@
 import type { CheckImport } from '../builtin-modules.js'
 import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
+import { words } from '../words.js'
 import { lock } from './lock.js'
 
 /**
@@ -27,10 +28,6 @@ export const OPEN_OF_PROCESS: readonly string[] = words(`
   constructor _events _eventsCount _maxListeners setMaxListeners getMaxListeners emit addListener on prependListener once prependOnceListener
   removeListener off removeAllListeners listeners rawListeners listenerCount eventNames
 `)
-
-function words(text: string): readonly string[] {
-  return text.trim().split(/\s+/)
-}
 
 /** Not a copy in its place: the one object is in many hands already. */
 export const closeProcess = (grants: Grants, deny: Deny, check: CheckImport): void => {
