@@ -60,6 +60,8 @@ export const closeProcess = (grants: Grants, deny: Deny, check: CheckImport): vo
 
 /** The variables whose names are granted; a `*` at the end stands for the rest of a name. */
 const granted = (env: NodeJS.ProcessEnv, names: readonly string[]): NodeJS.ProcessEnv => {
+  // Most get none: to look through all of them would take longer than the other doors of `process` together.
+  if (names.length === 0) return {}
   const fits = (name: string): boolean =>
     names.some((given) => (given.endsWith('*') ? name.startsWith(given.slice(0, -1)) : name === given))
   return Object.fromEntries(Object.entries(env).filter(([name]) => fits(name)))
