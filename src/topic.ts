@@ -7,9 +7,13 @@ export const MAX_TOPIC_LENGTH = 256
 /** The most segments in a topic or pattern. */
 export const MAX_TOPIC_SEGMENTS = 32
 
-const TOPIC = /^[^\s\p{Cc}.*]+(?:\.[^\s\p{Cc}.*]+)*$/u
-const PATTERN = /^(?:\*\*?|[^\s\p{Cc}.*]+)(?:\.(?:\*\*?|[^\s\p{Cc}.*]+))*$/u
-const UNSEEN = /[\s\p{Cc}]/u
+/** Whitespace and control characters. `\p{Cc}` would say it too, but that is looked up, which every thread would wait for as it starts. */
+const BLANK = String.raw`\s\0-\x1f\x7f-\x9f`
+const SEGMENT = `[^${BLANK}.*]+`
+const WILDCARD = String.raw`\*\*?`
+const TOPIC = new RegExp(String.raw`^${SEGMENT}(?:\.${SEGMENT})*$`, 'u')
+const PATTERN = new RegExp(String.raw`^(?:${WILDCARD}|${SEGMENT})(?:\.(?:${WILDCARD}|${SEGMENT}))*$`, 'u')
+const UNSEEN = new RegExp(`[${BLANK}]`, 'u')
 
 interface Fault {
   /** Offset of the first offending character. */

@@ -10,7 +10,7 @@ import { LogBudget } from '../sandbox/log-budget.js'
 import { outputLevel } from '../sandbox/output-level.js'
 import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
-import { Conversation } from '../sandbox/rpc.js'
+import { Conversation, type RequestOptions } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
 import { crashError } from './crash-error.js'
 import { Gateway } from './gateway.js'
@@ -171,7 +171,8 @@ export class Generation {
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
       if (inspection !== undefined) await this.#inspected(inspection)
-      const { hooks } = (await this.#run('load', this.#loadRequest())) as GuestVerbs['load']['answers']
+      // Its guest meets no other request of this shape.
+      const { hooks } = (await this.#run('load', this.#loadRequest(), { transfer: [] })) as GuestVerbs['load']['answers']
       this.#hooks = new Set(hooks)
       if (this.has('initialize')) await this.#run('initialize')
       this.lifecycle.move('starting', 'start')
@@ -234,14 +235,14 @@ export class Generation {
   }
 
   /** One phase: asked of the guest, timed, limited, its failure told as the plugin's. */
-  async #run(phase: Phase, body?: unknown): Promise<unknown> {
+  async #run(phase: Phase, body?: unknown, options?: RequestOptions): Promise<unknown> {
     const timeout = this.limits[PHASES[phase].limit]
     const began = performance.now()
     try {
       if (this.#dead) throw this.#dead
       if (this.#conversation === undefined)
         throw new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' has no place to run '${phase}' in.`, { plugin: this.name })
-      const answer = await this.#conversation.request(phase, body, { timeout })
+      const answer = await this.#conversation.request(phase, body, { ...options, timeout })
       // It may have died as soon as it had answered.
       if (this.fault) throw this.fault
       return answer

@@ -2,6 +2,7 @@
 import nodeModule from 'node:module'
 import type { Deny } from './denial.js'
 import { type Grants, hasNet } from './grants.js'
+import { words } from './words.js'
 
 /** They reach nothing beyond the thread. Members of `async_hooks`, `module` and `process` that do are closed one by one. */
 export const OPEN = words(`
@@ -32,10 +33,6 @@ export const CLOSED = words(`
 /** Whether a module that it may import leads to sockets, by whichever grant. */
 export const hasSockets = (grants: Grants): boolean =>
   hasNet(grants) || grants.builtins.some((name) => BY_GRANT.net.includes(name) || name === 'tty' || name === 'cluster')
-
-function words(text: string): readonly string[] {
-  return text.trim().split(/\s+/)
-}
 
 /** The names, without `node:`, of all that may be imported. */
 export const importable = (grants: Grants): string[] => [

@@ -41,7 +41,7 @@ export interface RequestOptions {
   timeout?: number
   /** Cancels the request: it fails with CALL_CANCELLED, and the other end's signal aborts. */
   signal?: AbortSignal | undefined
-  /** Objects to move rather than copy. */
+  /** Objects to move rather than copy. Where it is given, be it empty, the platform clones the whole value: cheaper for one whose shape comes but once. */
   transfer?: readonly Transferable[] | undefined
 }
 

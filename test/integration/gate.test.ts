@@ -196,6 +196,48 @@ describe('a plugin without grants', () => {
     expect(await tried(body)).toBe('all of them')
   })
 
+  it('imports its own modules as Node does', async () => {
+    const found = await tried(
+      `const attempt = async (act) => { try { return (await act()).default } catch (error) { return error.code } }
+      return [
+        await attempt(() => import('./marked.mjs')),
+        await attempt(() => import('./marked.mjs?again')),
+        await attempt(() => import('./data.json', { with: { type: 'json' } })),
+        await attempt(() => import('./own.mjs', { with: { type: 'json' } })),
+        await attempt(() => import('./own.mjs', { with: { odd: 'x' } })),
+        await attempt(() => import('./none.mjs')),
+      ]`,
+      {},
+      { 'marked.mjs': '\uFEFFexport default 1', 'own.mjs': 'export default 2', 'data.json': '{ "three": 3 }' },
+    )
+    const MISFIT = expect.stringMatching(/^ERR_IMPORT_(ASSERTION_TYPE_FAILED|ATTRIBUTE_TYPE_INCOMPATIBLE)$/) as string
+    expect(found).toEqual([1, 1, { three: 3 }, MISFIT, 'ERR_IMPORT_ATTRIBUTE_UNSUPPORTED', 'ERR_MODULE_NOT_FOUND'])
+  })
+
+  it('gets the module it asks for though it changes what a loader would use', async () => {
+    const beyond = join(emptyFolder(), 'beyond.mjs')
+    writeFileSync(beyond, "export default 'beyond'")
+    const found = await tried(
+      `const elsewhere = ${JSON.stringify(pathToFileURL(beyond).href)}
+      const changes = [
+        [globalThis, 'URL', class extends URL { constructor() { super(elsewhere) } }],
+        [String.prototype, 'startsWith', () => true],
+        [Reflect, 'ownKeys', () => []],
+        [Reflect, 'apply', () => elsewhere],
+        [require('url'), 'fileURLToPath', () => ${JSON.stringify(beyond)}],
+      ].map(([target, key, value]) => [target, key, target[key], value])
+      for (const [target, key, , value] of changes) target[key] = value
+      try {
+        return (await import('./own.mjs')).default
+      } finally {
+        for (const [target, key, value] of changes) target[key] = value
+      }`,
+      {},
+      { 'own.mjs': "export default 'own'" },
+    )
+    expect(found).toBe('own')
+  })
+
   it('finds no other way into modules: what loads them is locked', async () => {
     const found = await tried(`
       const Module = require('module')

@@ -4,31 +4,30 @@ import path from 'node:path'
 import { fileURLToPath as pathOfUrl } from 'node:url'
 import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
+import { words } from '../words.js'
 import { lock } from './lock.js'
 
 type Act = 'read' | 'write'
 type Files = Record<string, unknown>
 type Function = (...args: unknown[]) => unknown
 
-/** What each does with its first arguments. */
-const ACTS: Record<string, readonly (Act | undefined)[]> = Object.fromEntries([
+type Acts = readonly (Act | undefined)[]
+
+/** What each does with its first arguments. For the few plugins that get a function of `node:fs` into their hands. */
+const actsByName = (): [string, Acts][] => [
   ...words(
     'access exists stat lstat statfs readFile readdir opendir readlink realpath watch watchFile unwatchFile createReadStream openAsBlob',
-  ).map((name) => [name, ['read']]),
+  ).map((name): [string, Acts] => [name, ['read']]),
   ...words(
     'writeFile appendFile mkdir mkdtemp mkdtempDisposable rm rmdir unlink truncate chmod lchmod chown lchown utimes lutimes createWriteStream',
-  ).map((name) => [name, ['write']]),
+  ).map((name): [string, Acts] => [name, ['write']]),
   ['rename', ['write', 'write']],
   ['copyFile', ['read', 'write']],
   ['cp', ['read', 'write']],
   ['link', ['write', 'write']],
   // What it leads to is asked for when it is followed.
   ['symlink', [undefined, 'write']],
-]) as Record<string, readonly (Act | undefined)[]>
-
-function words(text: string): string[] {
-  return text.split(' ')
-}
+]
 
 // The plugin shares this realm and may change all it finds: what a check needs is taken now.
 const { apply } = Reflect
@@ -73,11 +72,12 @@ export const closeFiles = ({ fs: { read, write }, builtins }: Grants, check: Che
     guard(fs, 'readFileSync', ([wanted]) => check('read', wanted))
     return
   }
+  const byName = actsByName()
   for (const [files, promises] of [
     [fs, false],
     [fs.promises, true],
   ] as unknown as [Files, boolean][]) {
-    for (const [base, acts] of Object.entries(ACTS)) {
+    for (const [base, acts] of byName) {
       guard(files, base, (args) => checkEach(acts, args, check), promises)
       guard(files, `${base}Sync`, (args) => checkEach(acts, args, check))
     }
@@ -89,7 +89,7 @@ export const closeFiles = ({ fs: { read, write }, builtins }: Grants, check: Che
   if ('Utf8Stream' in fs) lock(fs, 'Utf8Stream', undefined)
 }
 
-const checkEach = (acts: readonly (Act | undefined)[], args: readonly unknown[], check: (act: Act, given: unknown) => void): void => {
+const checkEach = (acts: Acts, args: readonly unknown[], check: (act: Act, given: unknown) => void): void => {
   for (let at = 0; at < acts.length; at++) {
     const act = acts[at]
     if (act !== undefined) check(act, args[at])

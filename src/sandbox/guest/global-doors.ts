@@ -2,6 +2,7 @@
 import type { webcrypto } from 'node:crypto'
 import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
+import { words } from '../words.js'
 import { lock } from './lock.js'
 
 /** They reach the network. */
@@ -18,7 +19,7 @@ export const CLOSED_GLOBALS: readonly string[] = [
 ]
 
 /** They reach nothing beyond the thread. Of `process` and `navigator` single members are closed. */
-export const OPEN_GLOBALS: readonly string[] = `
+export const OPEN_GLOBALS: readonly string[] = words(`
   AbortController AbortSignal Blob Buffer ByteLengthQueuingStrategy CloseEvent CompressionStream CountQueuingStrategy Crypto CryptoKey CustomEvent
   DOMException DecompressionStream ErrorEvent Event EventTarget File FormData Headers MessageChannel MessageEvent MessagePort Navigator Performance
   PerformanceEntry PerformanceMark PerformanceMeasure PerformanceObserver PerformanceObserverEntryList PerformanceResourceTiming QuotaExceededError
@@ -27,9 +28,7 @@ export const OPEN_GLOBALS: readonly string[] = `
   TransformStreamDefaultController URL URLPattern URLSearchParams WebAssembly WritableStream WritableStreamDefaultController
   WritableStreamDefaultWriter atob btoa clearImmediate clearInterval clearTimeout console constructor global navigator performance process
   queueMicrotask setImmediate setInterval setTimeout structuredClone
-`
-  .trim()
-  .split(/\s+/)
+`)
 
 export const closeGlobals = (grants: Grants, deny: Deny): void => {
   if (grants.net.length === 0) {
