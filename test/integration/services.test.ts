@@ -105,6 +105,31 @@ describe('a service', () => {
     })
   })
 
+  it.each([
+    ['while it is waited for', false],
+    ['before it is asked for', true],
+  ])('whose use is cancelled %s is not used', async (_, early) => {
+    const { kernel, run } = await between('v: () => 1')
+    const abort = new AbortController()
+    const why = new Error('enough')
+    if (early) abort.abort(why)
+    const use = kernel.services.use(early ? 'shop' : 'shpo', { signal: abort.signal, wait: 60_000 })
+    abort.abort(why)
+    await expect(use).rejects.toMatchObject({ code: 'CALL_CANCELLED', message: expect.stringContaining('was cancelled'), cause: why })
+    await expect(
+      run(
+        `
+        const abort = new AbortController()
+        if (args[0]) abort.abort()
+        const use = ctx.services.use(args[0] ? 'shop' : 'shpo', { signal: abort.signal, wait: 60000 })
+        abort.abort()
+        return use`,
+        early,
+      ),
+    ).resolves.toMatchObject({ error: { code: 'CALL_CANCELLED' } })
+    await expect((await kernel.services.use('shop')).v?.()).resolves.toBe(1)
+  })
+
   it('suggests the nearest method', async () => {
     const { kernel, run } = await between('findById: () => 1, list: () => 2')
     const shop = await kernel.services.use('shop')
