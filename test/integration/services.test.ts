@@ -249,6 +249,28 @@ describe('a service that is used again', () => {
     await expect(far).resolves.toEqual({ value: generation })
   })
 
+  it.each([
+    ['in the turn of its use', ''],
+    ['when its line is on the way', 'const until = Date.now() + 200; while (Date.now() < until);'],
+    ['when the line may be there', 'await new Promise((resolve) => setTimeout(resolve, 20))'],
+  ])('is there as ever after a use that was cancelled %s', async (_, busy) => {
+    const { run, faults } = await between('echo: (value) => value')
+    await expect(
+      run(`
+        const seen = []
+        for (const range of ['*', '1.x', '^1.0.0', '>=1']) {
+          const abort = new AbortController()
+          const use = ctx.services.use('shop', { signal: abort.signal, range }).catch(() => {})
+          ${busy}
+          abort.abort()
+          await use
+          seen.push(await (await ctx.services.use('shop', { range })).echo(range))
+        }
+        return seen`),
+    ).resolves.toEqual({ value: ['*', '1.x', '^1.0.0', '>=1'] })
+    expect(faults).toEqual([])
+  })
+
   it('has the methods that its next version brings, whoever used it before, and tells of those that went', async () => {
     const { kernel, folder, run } = await between('old: () => 1')
     const first = await kernel.services.use('shop')
