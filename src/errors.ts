@@ -309,7 +309,9 @@ const define = (error: Error, key: string, value: unknown, enumerable: boolean):
 const isWire = (value: unknown): value is WireError => typeof value === 'object' && value !== null
 
 const unwired = (wire: WireError, depth: number, baggage: Baggage): Error => {
-  const { name, message, stack, code, plugin, details } = wire
+  const { name, message, thrown, code, plugin, details } = wire
+  // What was no error has no stack, and this end's would say nothing of it.
+  const stack = wire.stack ?? (thrown === undefined ? undefined : `${name}: ${message}`)
   const deeper = depth < MAX_DEPTH
   const options: { cause?: unknown } = wire.cause && deeper ? { cause: unwired(wire.cause, depth + 1, baggage) } : {}
   let error: Error

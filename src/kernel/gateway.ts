@@ -53,6 +53,8 @@ export interface GatewayOptions {
 
 const LOG_LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(['debug', 'info', 'warn', 'error'])
 
+const LINE = ['line'] as const
+
 /** Longer names of resources and actions are no guest's of ours. */
 const MAX_TOLD = 4_096
 
@@ -337,10 +339,17 @@ export class Gateway implements Party, ServiceConsumer {
       this.#uses--
       throw error
     })
-    const { port, methods } = opened
+    const { use, port, methods } = opened
     if (port === undefined) this.#uses--
+    else if (signal.aborted) {
+      // Cancelled while it was opened: it would never be told of.
+      this.#uses--
+      this.#plane.broker.release(use)
+      port.close()
+    }
+    signal.throwIfAborted()
     const answer: KernelVerbs['use']['answers'] = { ...opened, methods: [...methods] }
-    return new Boxed(answer, port === undefined ? [] : [port])
+    return new Boxed(answer, port === undefined ? [] : [port], LINE)
   }
 
   async #open(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<OpenedUse> {

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
+import { isObject, shown } from '../arguments.js'
 import { type ErrorCode, PlugbayError, reasonOf } from '../errors.js'
 import type { PermissionSet } from '../permission-set.js'
 import type { CpuProfile } from '../sandbox/cpu-profile.js'
@@ -341,7 +342,13 @@ export class Generation {
   }
 
   async health(): Promise<HealthReport> {
-    return (await this.#run('health')) as HealthReport
+    const report = await this.#run('health')
+    if (isObject(report) && typeof (report as Partial<HealthReport>).healthy === 'boolean') return report as HealthReport
+    throw new PlugbayError(
+      'PLUGIN_STATE',
+      `Plugin '${this.name}' answers health with ${shown(report)}. Give an object such as { healthy: true }.`,
+      { plugin: this.name },
+    )
   }
 
   async updateConfig(config: object): Promise<void> {

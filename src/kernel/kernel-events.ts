@@ -3,9 +3,17 @@
 import type { Emitter, EventType } from 'mitt'
 import mittModule from 'mitt'
 import { argumentInvalid, assertFunction } from '../arguments.js'
+import type { ErrorCode } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import type { PluginState } from './lifecycle.js'
 import type { Isolation } from './manifest.js'
+
+/** What keeps a plugin from running or went wrong with it: a PlugbayError, or one of Node's with a code such as `EACCES`. */
+export type Fault = Error & {
+  readonly code?: ErrorCode | (string & {}) | undefined
+  readonly plugin?: string | undefined
+  readonly details?: Record<string, unknown> | undefined
+}
 
 /** Events of `kernel.on`. All times in milliseconds. */
 export type KernelEvents = {
@@ -15,7 +23,7 @@ export type KernelEvents = {
    * A crash, a limit, a denial, a replacement that did not come up. `lost`: events it had taken and not handled. `restartIn`: ms until
    * it is started again; a crash without it is not followed by a restart.
    */
-  'plugin:fault': { name: string; generation: number; error: Error; lost?: number; restartIn?: number }
+  'plugin:fault': { name: string; generation: number; error: Fault; lost?: number; restartIn?: number }
   /** A generation took over from another. `moved`: events that were handed over; `left`: what the old one could not undo. */
   'plugin:replaced': { name: string; from: number; to: number; reason: string; ms: number; moved: number; left: string[] }
   /** The thread of a plugin was to end and does not: native code holds it. The plugin has no part in the system any more; its thread may end later. */

@@ -4,12 +4,13 @@ import type { ServiceChange, ServiceRecord, ServiceRegistry } from '../bus/servi
 import type { ProviderOf, RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import type { UseRequest } from '../sandbox/protocol.js'
 import { assertService, methodsOf, ProviderLine, USE_WAIT } from '../sandbox/service-line.js'
 import { UsedServices } from '../sandbox/used-services.js'
 import type { Scope } from '../scope.js'
 import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../service-options.js'
 import type { Plane } from './plane.js'
-import type { ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
+import type { OpenedUse, ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
 export class KernelServices implements ServiceConsumer {
   readonly name: string
@@ -27,15 +28,14 @@ export class KernelServices implements ServiceConsumer {
 
   /**
    * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. The same service again, in the same range, is the same line.
-   * Rejects with SERVICE_UNKNOWN, SERVICE_NAME_INVALID, SERVICE_OPTIONS, SERVICE_VERSION_INVALID for a range that is none, or KERNEL_STATE once the kernel stops.
+   * Rejects with SERVICE_UNKNOWN, CALL_CANCELLED once its signal is aborted, SERVICE_NAME_INVALID, SERVICE_OPTIONS, SERVICE_VERSION_INVALID for a range that is none, or KERNEL_STATE once the kernel stops.
    */
   async use<Name extends (keyof Services & string) | (string & {})>(name: Name, options: ServiceUseOptions = {}): Promise<RemoteOf<Name>> {
     assertServiceName(name)
     assertServiceOptions(`The use of service '${name}'`, options, USE_OPTIONS, didYouMean)
     const { range = '*', wait = USE_WAIT, signal } = options
     this.#scope.signal.throwIfAborted()
-    const limit = signal ? AbortSignal.any([signal, this.#scope.signal]) : this.#scope.signal
-    const opened = await this.#broker.open(this, { name, range, wait }, limit)
+    const opened = await this.#open({ name, range, wait }, signal)
     const { use, port } = opened
     if (port !== undefined)
       this.#scope.own(`use of service ${name}`, () => {
@@ -43,6 +43,17 @@ export class KernelServices implements ServiceConsumer {
         this.#used.gone(use, new PlugbayError('KERNEL_STATE', `The kernel has stopped: service '${name}' can no longer be called.`), true)
       })
     return this.#used.opened(opened, options) as RemoteOf<Name>
+  }
+
+  async #open(request: UseRequest, signal: AbortSignal | undefined): Promise<OpenedUse> {
+    if (signal === undefined) return this.#broker.open(this, request, this.#scope.signal)
+    try {
+      signal.throwIfAborted()
+      return await this.#broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
+    } catch (error) {
+      if (error !== signal.reason) throw error
+      throw new PlugbayError('CALL_CANCELLED', `The use of service '${request.name}' was cancelled by its caller.`, { cause: error })
+    }
   }
 
   /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE, SERVICE_DUPLICATE, or KERNEL_STATE once the kernel has stopped. */

@@ -13,11 +13,16 @@ export class UsedServices {
   readonly #clients = new Map<number, ServiceClient>()
 
   /** The service as the kernel opened it, or over the line that is there. */
-  opened({ use, port, ...used }: Opened, options: CallOptions, access?: Access): ServiceProxy {
-    if (port !== undefined) this.#clients.set(use, new ServiceClient(used, port, access))
-    const client = this.#clients.get(use)
-    if (client === undefined) throw new PlugbayError('PROTOCOL', `There is no line ${use} to service '${used.name}'.`)
+  opened(opened: Opened, options: CallOptions, access?: Access): ServiceProxy {
+    this.keep(opened, access)
+    const client = this.#clients.get(opened.use)
+    if (client === undefined) throw new PlugbayError('PROTOCOL', `There is no line ${opened.use} to service '${opened.name}'.`)
     return client.proxy(options)
+  }
+
+  /** A line that the kernel opened: it opens no other to the same service. */
+  keep({ use, port, ...used }: Opened, access?: Access): void {
+    if (port !== undefined) this.#clients.set(use, new ServiceClient(used, port, access))
   }
 
   rebind(use: number, port: MessagePort, now: Omit<Used, 'name'>): void {

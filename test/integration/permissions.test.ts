@@ -103,12 +103,7 @@ describe.each(['thread', 'inline'] as const)('a plugin with permissions, in isol
     })
     expect(running.kernel.services.list().map(({ name }) => name)).not.toContain('stock-taking')
     await eventually(() =>
-      expect(denials(running).map(({ error }) => (error as { details?: { action: string } }).details?.action)).toEqual([
-        'call:clear',
-        'call',
-        'call',
-        'provide',
-      ]),
+      expect(denials(running).map(({ error }) => error.details?.['action'])).toEqual(['call:clear', 'call', 'call', 'provide']),
     )
     // Nobody else is the poorer for it.
     expect(await (await running.kernel.services.use('stock')).clear()).toBe('gone')

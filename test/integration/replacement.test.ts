@@ -105,6 +105,22 @@ it('health tells how a plugin is, and of one that does not answer or run', async
   await expect(kernel.health('off')).resolves.toMatchObject({ healthy: false, state: 'disabled' })
 })
 
+it.each([
+  ['return 5', '5'],
+  ["return 'fine'", "'fine'"],
+  ['return [true]', 'a list'],
+  ['return { ok: true }', 'an object'],
+  ["return { healthy: 'yes' }", 'an object'],
+])('a plugin whose health is `%s` is not healthy, and told what to answer', async (health, given) => {
+  const { kernel, faults } = await startedWith({ p: pluginCode({ health }) })
+  await expect(kernel.health('p')).resolves.toEqual({
+    healthy: false,
+    state: 'running',
+    reason: `Plugin 'p' answers health with ${given}. Give an object such as { healthy: true }.`,
+  })
+  expect([faults, stateOf(kernel, 'p')]).toEqual([[], 'running'])
+})
+
 it('a disabled plugin is not reloaded: that would do nothing, and says what to do instead', async () => {
   const { kernel } = await startedWith({ off: { code: pluginCode({ start: '' }), manifest: { enabled: false } } })
   await expect(kernel.reload('off')).rejects.toMatchObject({

@@ -105,6 +105,31 @@ describe('a service', () => {
     })
   })
 
+  it.each([
+    ['while it is waited for', false],
+    ['before it is asked for', true],
+  ])('whose use is cancelled %s is not used', async (_, early) => {
+    const { kernel, run } = await between('v: () => 1')
+    const abort = new AbortController()
+    const why = new Error('enough')
+    if (early) abort.abort(why)
+    const use = kernel.services.use(early ? 'shop' : 'shpo', { signal: abort.signal, wait: 60_000 })
+    abort.abort(why)
+    await expect(use).rejects.toMatchObject({ code: 'CALL_CANCELLED', message: expect.stringContaining('was cancelled'), cause: why })
+    await expect(
+      run(
+        `
+        const abort = new AbortController()
+        if (args[0]) abort.abort()
+        const use = ctx.services.use(args[0] ? 'shop' : 'shpo', { signal: abort.signal, wait: 60000 })
+        abort.abort()
+        return use`,
+        early,
+      ),
+    ).resolves.toMatchObject({ error: { code: 'CALL_CANCELLED' } })
+    await expect((await kernel.services.use('shop')).v?.()).resolves.toBe(1)
+  })
+
   it('suggests the nearest method', async () => {
     const { kernel, run } = await between('findById: () => 1, list: () => 2')
     const shop = await kernel.services.use('shop')
@@ -222,6 +247,28 @@ describe('a service that is used again', () => {
     expect(generation).toBeGreaterThan(1)
     await expect(first.v?.()).resolves.toBe(generation)
     await expect(far).resolves.toEqual({ value: generation })
+  })
+
+  it.each([
+    ['in the turn of its use', ''],
+    ['when its line is on the way', 'const until = Date.now() + 200; while (Date.now() < until);'],
+    ['when the line may be there', 'await new Promise((resolve) => setTimeout(resolve, 20))'],
+  ])('is there as ever after a use that was cancelled %s', async (_, busy) => {
+    const { run, faults } = await between('echo: (value) => value')
+    await expect(
+      run(`
+        const seen = []
+        for (const range of ['*', '1.x', '^1.0.0', '>=1']) {
+          const abort = new AbortController()
+          const use = ctx.services.use('shop', { signal: abort.signal, range }).catch(() => {})
+          ${busy}
+          abort.abort()
+          await use
+          seen.push(await (await ctx.services.use('shop', { range })).echo(range))
+        }
+        return seen`),
+    ).resolves.toEqual({ value: ['*', '1.x', '^1.0.0', '>=1'] })
+    expect(faults).toEqual([])
   })
 
   it('has the methods that its next version brings, whoever used it before, and tells of those that went', async () => {

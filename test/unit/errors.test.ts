@@ -110,6 +110,7 @@ describe('an error that crosses a boundary', () => {
   test('keeps its stack', () => {
     const error = new PlugbayError('PLUGIN_START', 'no port')
     expect(travel(error).stack).toBe(error.stack)
+    expect(travel('no error').stack).toBe('Error: no error')
   })
 
   test('is a PlugbayError again where it was one', () => {

@@ -5,7 +5,16 @@ import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTION
 import { isThenable } from '../../thenable.js'
 import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
-import { assertService, type CallOptions, methodsOf, type Provided, ProviderLine, type ServiceProxy, USE_WAIT } from '../service-line.js'
+import {
+  type Access,
+  assertService,
+  type CallOptions,
+  methodsOf,
+  type Provided,
+  ProviderLine,
+  type ServiceProxy,
+  USE_WAIT,
+} from '../service-line.js'
 import { type Opened, UsedServices } from '../used-services.js'
 import type { GuestBus } from './guest-bus.js'
 import type { GuestPermissions } from './guest-permissions.js'
@@ -82,10 +91,19 @@ export class GuestServices {
     assertServiceOptions(`The use of service '${name}'`, asked, USE_OPTIONS)
     const { range = '*', wait = USE_WAIT, ...options } = asked
     const found = await this.#ask('use', { name, range, wait }, options.signal)
-    return this.#used.opened(found as Opened, options, {
+    return this.#used.opened(found as Opened, options, this.#accessTo(name))
+  }
+
+  /** A line that came when its use had been cancelled: the next use has it. */
+  keep(found: Opened): void {
+    this.#used.keep(found, this.#accessTo(found.name))
+  }
+
+  #accessTo(name: string): Access {
+    return {
       denied: (methods) => this.#permissions.deniedMethods(name, methods),
       record: this.#permissions.recordCalls(name),
-    })
+    }
   }
 
   /** Tells of every change of a service: provided, withdrawn, replaced. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */

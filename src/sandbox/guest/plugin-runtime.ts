@@ -9,6 +9,7 @@ import { LogBudget } from '../log-budget.js'
 import type { Party } from '../party.js'
 import type { Connection, GuestVerbs, Hook, KernelNotices, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
 import type { Conversation, RequestOptions } from '../rpc.js'
+import type { Opened } from '../used-services.js'
 import { GuestBus } from './guest-bus.js'
 import { GuestPermissions } from './guest-permissions.js'
 import { GuestServices } from './guest-services.js'
@@ -99,6 +100,15 @@ export class PluginRuntime implements Party {
         break
       default:
     }
+  }
+
+  /** The only reply of the kernel that is more than data: a line to a service. */
+  unbox(_metas: readonly Meta[], body: unknown): unknown {
+    return body
+  }
+
+  dropped(_metas: readonly Meta[], body: unknown): void {
+    this.#services?.keep(body as Opened)
   }
 
   ended(): void {
