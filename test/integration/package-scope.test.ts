@@ -63,6 +63,7 @@ it('what else a package.json says replaces nobody', async () => {
 it('a plugin that imports a package which is not there starts when that is installed', async () => {
   const { kernel, base } = await watching({
     'package.json': { type: 'module' },
+    'node_modules/first/package.json': { name: 'first', version: '1.0.0' },
     'plugins/a.js': `import { name } from 'other'\nexport default { start: () => name }`,
   })
   expect(stateOf(kernel, 'a')).toBe('failed')
