@@ -199,7 +199,7 @@ export class Kernel implements AsyncDisposable {
 
   /**
    * The least permissions that allow what each plugin has used until now; also after `stop()`. Of a kernel with the option `learn`; another has learnt nothing.
-   * What only a plugin's code tells (modules it imports, variables it reads) is read from there.
+   * Modules that a plugin imports and variables that it reads are taken from its code, too; of one that runs `inline`, from there alone.
    */
   async learned(): Promise<Learned[]> {
     return this.#parts.learning?.learned() ?? []
