@@ -22,8 +22,7 @@ const folder = (): string =>
       const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logLevel: 'error' })
       kernel.on('plugin:stuck', () => void kernel.exit(3))
       setInterval(() => {}, 1_000) // An application that serves somebody.
-      if (process.argv[2] === 'at once') await kernel.start().then(() => kernel.exit(3))
-      else await kernel.start()`,
+      await kernel.start()`,
   })
 
 const run = (args: string[], cwd: string): { child: ChildProcess; output: () => string; ended: Promise<unknown> } => {
@@ -97,7 +96,19 @@ describe('kernel.exit', () => {
   )
 
   it('gives the code it was given where every thread has ended', patient, async () => {
-    const { ended } = run(['app.mjs', 'at once'], folder())
+    const { ended } = run(
+      ['app.mjs'],
+      folderWith({
+        ...pluginsWith({ plain: {} }),
+        'plugins/plain/index.js': 'export default {}',
+        'app.mjs': `
+          import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
+          const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logLevel: 'error' })
+          await kernel.start()
+          setInterval(() => {}, 1_000) // An application that serves somebody.
+          await kernel.exit(3)`,
+      }),
+    )
     await expect(ended).resolves.toEqual({ code: 3, signal: null })
   })
 })
