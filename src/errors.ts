@@ -51,6 +51,7 @@ export const ERROR_CODES = {
   SERVICE_GONE: 'The provider of the service stopped or crashed.',
   CALL_TIMEOUT: 'A call was not answered within its deadline.',
   CALL_CANCELLED: 'The caller cancelled the call.',
+  FILE_KIND: 'A plugin reads or writes by ctx.fs what is no file: a pipe, a socket or a device.',
   PAYLOAD_TOO_LARGE: 'A value, a file or a body is larger than it may be.',
   // tasks
   TASK_UNKNOWN: 'A plugin runs a task that its manifest does not declare.',

@@ -4,6 +4,7 @@ import { Scope } from '../scope.js'
 import { Announcer } from './announcer.js'
 import type { Act, Audit } from './audit.js'
 import { Configurations } from './configurations.js'
+import { endProcess } from './end-process.js'
 import { GenerationFactory } from './generation-factory.js'
 import { handlerFailed } from './handler-failed.js'
 import type { Inspection } from './inspection.js'
@@ -126,6 +127,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     standby,
     stuckThreads,
     learning,
+    endProcess,
   })
 }
 

@@ -1,17 +1,23 @@
 /** Files on a plugin's behalf: the kernel reads and writes them where the plugin may, wherever links lead. */
-import { appendFile, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, mkdir, realpath, rename } from 'node:fs/promises'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { entryFor, toAllow } from '../permission-set.js'
 import type { Grants } from '../sandbox/grants.js'
 import type { FileKind, KernelVerbs } from '../sandbox/protocol.js'
 import { within } from '../within.js'
+import { type Held, hold, listHeld, openHeld, removeHeld } from './held-folder.js'
 
 type FileRequest = KernelVerbs['file']['asks']
 type Access = 'read' | 'write'
 
 /** Bytes of one file that cross at once. */
 const MAX_FILE = 64 * 1_024 * 1_024
+/** Bytes that are read at once of what does not say its size. */
+const CHUNK = 64 * 1_024
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_APPEND } = constants
 
 export interface FileAccessOptions {
   plugin: string
@@ -26,14 +32,14 @@ export interface FileAccessOptions {
   used?: ((resource: string, action: Access) => void) | undefined
 }
 
-const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
+const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
 
 /** Where a path leads, all links followed; its last parts need not be there yet. Undefined for a link that leads nowhere: nobody knows what it will mean. */
 const destinationOf = async (path: string): Promise<string | undefined> => {
   try {
     return await realpath(path)
   } catch (error) {
-    if (!isMissing(error) || dirname(path) === path) throw error
+    if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error
   }
   const linked = await lstat(path).then(
     () => true,
@@ -66,33 +72,41 @@ export class FileAccess {
     this.#folders = { read: [...this.#own.read, ...grants.read], write: [...this.#own.write, ...grants.write] }
   }
 
-  /** Does what is asked. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, or as the file system does (`code` ENOENT, EEXIST, …). */
+  /** Does what is asked. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, FILE_KIND, or as the file system does (`code` ENOENT, EEXIST, …). */
   async run({ act, path, to, data, encoding }: FileRequest): Promise<unknown> {
     switch (act) {
-      case 'readFile': {
-        const file = await this.#allowed('read', path)
-        this.#assertSize((await stat(file)).size, path)
-        return encoding === undefined ? new Uint8Array(await readFile(file)) : readFile(file, encoding)
-      }
-      case 'readdir': {
-        const entries = await readdir(await this.#allowed('read', path), { withFileTypes: true })
-        return entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) })).sort((a, b) => (a.name < b.name ? -1 : 1))
-      }
-      case 'stat': {
-        const stats = await stat(await this.#allowed('read', path))
-        return { kind: kindOf(stats), size: stats.size, modified: stats.mtime }
-      }
+      case 'readFile':
+        return this.#at('read', path, destinationOf, async (held) => {
+          const bytes = await this.#withFile(held, 'read', path, O_RDONLY, (file, size) => this.#read(file, size, path))
+          return encoding === undefined ? new Uint8Array(bytes) : bytes.toString(encoding)
+        })
+      case 'readdir':
+        return this.#at('read', path, destinationOf, async (held) => {
+          const entries = await listHeld(held)
+          return entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) })).sort((a, b) => (a.name < b.name ? -1 : 1))
+        })
+      case 'stat':
+        return this.#at('read', path, destinationOf, async (held) => {
+          const stats = await lstat(held.path)
+          return { kind: kindOf(stats), size: stats.size, modified: stats.mtime }
+        })
       case 'writeFile':
-        return writeFile(await this.#allowed('write', path), data ?? '')
+        return this.#at('write', path, destinationOf, (held) =>
+          this.#withFile(held, 'write', path, O_WRONLY | O_CREAT, async (file, size) => {
+            if (size > 0) await file.truncate()
+            await file.writeFile(data ?? '')
+          }),
+        )
       case 'appendFile':
-        return appendFile(await this.#allowed('write', path), data ?? '')
+        return this.#at('write', path, destinationOf, (held) =>
+          this.#withFile(held, 'write', path, O_WRONLY | O_CREAT | O_APPEND, (file) => file.appendFile(data ?? '')),
+        )
       case 'mkdir':
-        await mkdir(await this.#allowed('write', path), { recursive: true })
-        return undefined
+        return this.#makeFolder(path)
       case 'rm':
-        return rm(await this.#allowed('write', path, entryOf), { recursive: true, force: true })
+        return this.#at('write', path, entryOf, removeHeld)
       case 'rename':
-        return rename(await this.#allowed('write', path, entryOf), await this.#allowed('write', to ?? '', entryOf))
+        return this.#at('write', path, entryOf, (from) => this.#at('write', to ?? '', entryOf, (target) => rename(from.path, target.path)))
       default:
         throw new PlugbayError(
           'VERB_UNKNOWN',
@@ -101,19 +115,112 @@ export class FileAccess {
     }
   }
 
-  /** The real path, if the plugin may. */
-  async #allowed(action: Access, path: string, find = destinationOf): Promise<string> {
+  /** Has `act` done where the path leads, if the plugin may: asked of the path, and again of the folder that was opened, which nobody swaps any more. */
+  async #at<Outcome>(action: Access, path: string, find: typeof destinationOf, act: (held: Held) => Promise<Outcome>): Promise<Outcome> {
     const wanted = resolve(this.#options.dataDir, path)
     const real = await find(wanted)
-    if (real !== undefined) {
-      for (const folder of this.#folders[action]) {
-        if (folder !== '*' && !within(await realpath(folder).catch(() => folder), real)) continue
-        if (!this.#own[action].includes(folder)) this.#options.used?.(`fs:${real}`, action)
-        return real
+    const opens = await this.#opens(action)
+    const by = real === undefined ? undefined : opens(real)
+    if (real === undefined || by === undefined) throw this.#denied(action, wanted, real)
+    if (!this.#own[action].includes(by)) this.#options.used?.(`fs:${real}`, action)
+    return hold(real, (held) => {
+      if (opens(held.real) === undefined) throw this.#denied(action, wanted, held.real)
+      return act(held)
+    })
+  }
+
+  /** Says of a real path which folder of the plugin's opens it. */
+  async #opens(action: Access): Promise<(real: string) => string | undefined> {
+    const folders: [string, string][] = []
+    for (const folder of this.#folders[action]) folders.push([folder, await this.#rootOf(folder)])
+    return (real) => folders.find(([folder, root]) => folder === '*' || within(root, real))?.[0]
+  }
+
+  /** Where a folder of the plugin's is. In one that it writes to it could be turned into a link to anywhere: there it is what its name says. */
+  async #rootOf(folder: string): Promise<string> {
+    const outer = this.#folders.write.filter((each) => each !== folder && each !== '*' && within(each, folder))
+    const [outermost] = outer.sort((a, b) => a.length - b.length)
+    const realOf = (path: string): Promise<string> => realpath(path).catch(() => path)
+    return outermost === undefined ? realOf(folder) : join(await realOf(outermost), relative(outermost, folder))
+  }
+
+  /** With all folders on the way, one in the other. */
+  async #makeFolder(path: string): Promise<void> {
+    const make = (wanted: string): Promise<void> =>
+      this.#at('write', wanted, destinationOf, async (held) => {
+        await mkdir(held.path).catch(async (error: unknown) => {
+          if (codeOf(error) !== 'EEXIST' || !(await lstat(held.path)).isDirectory()) throw error
+        })
+      })
+    const makeAll = async (wanted: string): Promise<void> => {
+      try {
+        await make(wanted)
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT' || dirname(wanted) === wanted) throw error
+        if (!(await this.#makeAbove(wanted))) await makeAll(dirname(wanted))
+        await make(wanted)
       }
     }
+    await makeAll(resolve(this.#options.dataDir, path))
+  }
+
+  /** What lies above a folder of the plugin's: nobody but the kernel could have made that. False: `wanted` is not such a folder. */
+  async #makeAbove(wanted: string): Promise<boolean> {
+    if (!this.#folders.write.includes(wanted) || this.#folders.write.some((folder) => folder !== wanted && within(folder, wanted)))
+      return false
+    await mkdir(dirname(wanted), { recursive: true })
+    return true
+  }
+
+  /** Opens it for `act`: a file, and nothing that keeps whoever reads it waiting. */
+  async #withFile<Outcome>(
+    held: Held,
+    action: Access,
+    path: string,
+    mode: number,
+    act: (file: FileHandle, size: number) => Promise<Outcome>,
+  ): Promise<Outcome> {
+    const file = await openHeld(held, mode).catch((error: unknown) => {
+      // A pipe that nobody reads, or a socket.
+      throw codeOf(error) === 'ENXIO' ? this.#noFile(action, path, error) : error
+    })
+    if (file === undefined) throw this.#denied(action, resolve(this.#options.dataDir, path), held.real)
+    try {
+      const stats = await file.stat()
+      // Of a folder the system says so itself.
+      if (!stats.isFile() && !stats.isDirectory()) throw this.#noFile(action, path)
+      return await act(file, stats.size)
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** All of it. What its size says is not believed: it grows meanwhile, or is made as it is read. */
+  async #read(file: FileHandle, size: number, path: string): Promise<Buffer> {
+    if (size > MAX_FILE) throw this.#tooLarge(size, path)
+    let bytes = Buffer.allocUnsafeSlow(Math.max(size, CHUNK) + 1)
+    let length = 0
+    for (;;) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length)
+      length += bytesRead
+      if (length > MAX_FILE) throw this.#tooLarge(length, path)
+      if (bytesRead === 0) return bytes.subarray(0, length)
+      if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(2 * length, MAX_FILE + 1))
+    }
+  }
+
+  #denied(action: Access, wanted: string, real: string | undefined): PlugbayError {
     this.#options.denied(`fs:${wanted}`, action)
-    throw this.#denial(action, wanted, real)
+    return this.#denial(action, wanted, real)
+  }
+
+  #noFile(action: Access, path: string, cause?: unknown): PlugbayError {
+    const { plugin } = this.#options
+    return new PlugbayError(
+      'FILE_KIND',
+      `Plugin '${plugin}' may not ${action} '${path}' by ctx.fs: it is a pipe, a socket or a device, which can keep whoever opens it waiting for ever. Use a file.`,
+      { plugin, cause, details: { path } },
+    )
   }
 
   #denial(action: Access, wanted: string, real: string | undefined): PlugbayError {
@@ -128,10 +235,9 @@ export class FileAccess {
     )
   }
 
-  #assertSize(size: number, path: string): void {
-    if (size <= MAX_FILE) return
+  #tooLarge(size: number, path: string): PlugbayError {
     const { plugin } = this.#options
-    throw new PlugbayError(
+    return new PlugbayError(
       'PAYLOAD_TOO_LARGE',
       `Plugin '${plugin}' may not read '${path}' at once: it has ${size} bytes, and the limit is ${MAX_FILE}. Keep it in smaller files, or grant the plugin the module 'node:fs'.`,
       { plugin, details: { size, limit: MAX_FILE } },

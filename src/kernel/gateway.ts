@@ -159,7 +159,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
         break
       case 'used':
-        this.#usedThere(String(metas[0]), String(metas[1]))
+        this.usedThere(String(metas[0]), String(metas[1]))
         break
       default:
     }
@@ -401,7 +401,7 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   /** What the guest says that its plugin used, as far as it could. */
-  #usedThere(resource: string, action: string): void {
+  usedThere(resource: string, action: string): void {
     if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !this.#permissions.has(resource, action)) return
     this.#options.used?.(resource, action)
   }

@@ -136,9 +136,11 @@ export class Generation {
       source,
       // The tasks of a plugin in a process run in the kernel's: they are held as a thread's.
       grants: host.kind === 'inline' ? undefined : options.grants,
+      learning: options.permissions.granted.learning === true,
       memory: limits.memory,
       log: (level, message) => this.#log(level, message, undefined),
       denied: (resource, action, times) => this.gateway.deniedThere(resource, action, times),
+      used: (resource, action) => this.gateway.usedThere(resource, action),
       fault: options.denied,
       stuck: options.stuck,
     }

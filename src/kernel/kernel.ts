@@ -50,6 +50,7 @@ export interface KernelParts {
   standby: Standby
   stuckThreads: StuckThreads
   learning: Learning | undefined
+  endProcess(code: number): never
 }
 
 export class Kernel implements AsyncDisposable {
@@ -91,12 +92,14 @@ export class Kernel implements AsyncDisposable {
 
   /**
    * Stops the kernel and ends the process, for certain. `process.exit()` waits for all threads, so while one is stuck in native code it would hang: then the
-   * process is ended by SIGKILL instead, and its code is 137.
+   * process is ended by SIGKILL instead, and its code is 137; at once where the kernel knows of it, and else, as of a thread of Node's own that waits for a file,
+   * after 5 s.
    */
   async exit(code = 0): Promise<never> {
     await this.stop()
-    if (this.#parts.stuckThreads.count > 0) process.kill(process.pid, 'SIGKILL')
-    process.exit(code)
+    const { stuckThreads, endProcess } = this.#parts
+    if (stuckThreads.count > 0) process.kill(process.pid, 'SIGKILL')
+    return endProcess(code)
   }
 
   /**
@@ -190,7 +193,7 @@ export class Kernel implements AsyncDisposable {
 
   /**
    * The least permissions that allow what each plugin has used until now; also after `stop()`. Of a kernel with the option `learn`; another has learnt nothing.
-   * What only a plugin's code tells (modules it imports, variables it reads) is read from there.
+   * Modules that a plugin imports and variables that it reads are taken from its code, too; of one that runs `inline`, from there alone.
    */
   async learned(): Promise<Learned[]> {
     return this.#parts.learning?.learned() ?? []

@@ -1,7 +1,7 @@
 /** What plugins use while their permissions are recorded instead of enforced, and the least permissions that follow from it. */
 import { join } from 'node:path'
 import { type Kind, type Permission, PermissionSet, partsOf } from '../permission-set.js'
-import { CLOSED } from '../sandbox/builtin-modules.js'
+import { BY_GRANT, CLOSED } from '../sandbox/builtin-modules.js'
 import { placementOf } from './isolation.js'
 import { type Learned, leastOf, type Used, usedByCode } from './least-permissions.js'
 import type { PluginSource } from './manifest.js'
@@ -15,7 +15,7 @@ const OPEN: readonly Permission[] = [
   { resource: 'fs:*', actions: ['read', 'write'] },
   { resource: 'net:*', actions: ['connect', 'listen'] },
   { resource: 'env:*', actions: ['read'] },
-  ...CLOSED.map((name) => ({ resource: `builtin:${name}`, actions: ['import'] })),
+  ...[...CLOSED, ...Object.values(BY_GRANT).flat()].map((name) => ({ resource: `builtin:${name}`, actions: ['import'] })),
   { resource: 'child', actions: ['use'] },
   { resource: 'worker', actions: ['use'] },
   { resource: 'addons', actions: ['use'] },
@@ -75,8 +75,9 @@ export class Learning {
     if (!this.#teaches(plugin)) return { ...told, least: asked, notes: ["The operator's grants hold for it: nothing was learnt."] }
     // In a plugin's own thread or process the doors of the network see every host.
     const hostsSeen = placementOf(source, this.#options).isolation !== 'inline'
-    const code = await usedByCode(source, hostsSeen)
-    const used = new Map([...(this.#used.get(plugin) ?? []), ...code.used])
+    const [imported, seen] = withoutModules(this.#used.get(plugin) ?? new Map<string, Set<string>>())
+    const code = await usedByCode(source, hostsSeen, imported)
+    const used = new Map([...seen, ...code.used])
     const idle = FREE_KINDS.filter((kind) => ![...used.keys()].some((resource) => resource.startsWith(`${kind}:`)))
     const kept = asked.filter(({ resource }) => {
       const [kind] = partsOf(resource)
@@ -89,6 +90,16 @@ export class Learning {
     const notes = idle.flatMap((kind) => noteOn(kind, given, kept))
     return { ...told, least, notes: [...code.notes, ...(least.length > 0 ? notes : [])] }
   }
+}
+
+/** What was used, and apart from it the modules of Node that were imported: which permission opens one, the judge of the code knows. */
+const withoutModules = (used: Used): [modules: string[], rest: Used] => {
+  const [modules, rest] = [[] as string[], new Map(used)]
+  for (const resource of used.keys()) {
+    const [kind, name = ''] = partsOf(resource)
+    if (kind === 'builtin' && rest.delete(resource)) modules.push(name)
+  }
+  return [modules, rest]
 }
 
 /** What the manifest says of calls to services that the plugin found and did not call: which methods it would have called is not known. */

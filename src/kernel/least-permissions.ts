@@ -136,10 +136,12 @@ export const usedByCode = async (
   { entry, root, tasks }: PluginSource,
   /** The hosts that it reaches by modules of Node are seen where it runs. */
   hostsSeen: boolean,
+  /** Modules of Node that it imported as it ran, whatever its code says. */
+  imported: readonly string[],
 ): Promise<{ used: Map<string, Set<string>>; notes: string[]; unseen: Set<Kind> }> => {
   const entries = [entry, ...Object.values(tasks).map(({ file }) => file)]
   const graphs = await Promise.all(entries.map((file) => moduleGraph(file, root)))
-  const bare = new Set(graphs.flatMap((graph) => graph.bare))
+  const bare = new Set([...graphs.flatMap((graph) => graph.bare), ...imported.map((name) => `node:${name}`)])
   const used = new Map<string, Set<string>>()
   const notes: string[] = []
   const unseen = new Set<Kind>(['addons'])

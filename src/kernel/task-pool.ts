@@ -26,6 +26,8 @@ export interface TaskOwner extends TaskListener {
   source: PluginSource
   /** What the gate of its threads opens; undefined: they have none. */
   grants: Grants | undefined
+  /** Whether what its tasks use is recorded. */
+  learning: boolean
   /** MB that one of its threads may take. */
   memory: number
   /** A thread of it was ended: by a limit, or by what its tasks left behind. */
@@ -42,9 +44,9 @@ export class TaskPool {
   readonly #turns: Map<string, Limiter>
 
   constructor(owner: TaskOwner, maxThreads: number) {
-    const { source, grants } = owner
+    const { source, grants, learning } = owner
     const { name, root, tasks } = source
-    const identity: TaskIdentity = { name, root, grants, pluginModule: PLUGIN_MODULE }
+    const identity: TaskIdentity = { name, root, grants, pluginModule: PLUGIN_MODULE, learning }
     this.#owner = owner
     this.#turn = limiter(maxThreads)
     const limited = Object.entries(tasks).filter(([, { concurrency }]) => concurrency !== undefined)

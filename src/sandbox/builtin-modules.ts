@@ -61,14 +61,19 @@ const { apply } = Reflect
 const { startsWith, slice } = String.prototype
 const { isBuiltin } = nodeModule
 
+/** The name, without `node:`, of the module of Node's own that an import means; undefined: it means none. */
+export const moduleName = (specifier: string): string | undefined => {
+  if (!isBuiltin(specifier)) return undefined
+  return apply(startsWith, specifier, ['node:']) ? apply<string, [number], string>(slice, specifier, [5]) : specifier
+}
+
 /** `names`: the {@link importable}; `checkFile`: throws at the URL of a file whose code the plugin may not have. */
 export const importCheck = (names: readonly string[], deny: Deny, checkFile: (url: string) => void): CheckImport => {
   const open = Object.create(null) as Record<string, true | undefined>
   for (const name of names) open[name] = true
   return (specifier) => {
     if (apply<string, [string], boolean>(startsWith, specifier, ['file:'])) return checkFile(specifier)
-    if (!isBuiltin(specifier)) return
-    const name = apply(startsWith, specifier, ['node:']) ? apply<string, [number], string>(slice, specifier, [5]) : specifier
-    if (open[name] !== true) deny(`import 'node:${name}'`, ...permissionFor(name))
+    const name = moduleName(specifier)
+    if (name !== undefined && open[name] !== true) deny(`import 'node:${name}'`, ...permissionFor(name))
   }
 }

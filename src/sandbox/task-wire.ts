@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { LoadRequest, LogLevel } from './protocol.js'
 
 /** Whose tasks a thread runs, and what its gate opens: given to it as it is made. */
-export type TaskIdentity = Pick<LoadRequest, 'name' | 'root' | 'grants' | 'pluginModule'>
+export type TaskIdentity = Pick<LoadRequest, 'name' | 'root' | 'grants' | 'pluginModule'> & { learning: boolean }
 
 /** What a thread hands over as it boots, before any code of the plugin. */
 export interface TaskGreeting {
@@ -22,4 +22,8 @@ export interface TaskRun {
   input: unknown
 }
 
-export type TaskNotice = ['log', level: LogLevel, message: string] | ['denied', resource: string, action: string, times: number]
+export type TaskNotice =
+  | ['log', level: LogLevel, message: string]
+  | ['denied', resource: string, action: string, times: number]
+  /** While permissions are learnt. */
+  | ['used', resource: string, action: string]

@@ -22,8 +22,7 @@ const folder = (): string =>
       const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logLevel: 'error' })
       kernel.on('plugin:stuck', () => void kernel.exit(3))
       setInterval(() => {}, 1_000) // An application that serves somebody.
-      if (process.argv[2] === 'at once') await kernel.start().then(() => kernel.exit(3))
-      else await kernel.start()`,
+      await kernel.start()`,
   })
 
 const run = (args: string[], cwd: string): { child: ChildProcess; output: () => string; ended: Promise<unknown> } => {
@@ -68,8 +67,48 @@ describe('kernel.exit', () => {
     await expect(ended).resolves.toEqual({ code: null, signal: 'SIGKILL' })
   })
 
+  it.skipIf(process.platform === 'win32').each([1, 4])(
+    "ends a process in which %i of Node's own threads wait for a file that never comes, also with an audit log",
+    patient,
+    async (pipes) => {
+      const cwd = folderWith({
+        ...pluginsWith({ plain: {} }),
+        'plugins/plain/index.js': 'export default {}',
+        'app.mjs': `
+          import { execFileSync } from 'node:child_process'
+          import { readFile } from 'node:fs/promises'
+          import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
+          const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logLevel: 'error', audit: true })
+          await kernel.start()
+          for (let at = 0; at < ${pipes}; at++) {
+            execFileSync('mkfifo', ['pipe' + at])
+            readFile('pipe' + at)
+          }
+          console.log('waiting')
+          setTimeout(() => void kernel.exit(3), 100)`,
+      })
+      const { ended, output } = run(['app.mjs'], cwd)
+      await expect(ended).resolves.toEqual({ code: null, signal: 'SIGKILL' })
+      expect(output()).toContain('waiting')
+      // All of them: nobody is left to write it.
+      if (pipes === 4) expect(output()).toContain('were not written')
+    },
+  )
+
   it('gives the code it was given where every thread has ended', patient, async () => {
-    const { ended } = run(['app.mjs', 'at once'], folder())
+    const { ended } = run(
+      ['app.mjs'],
+      folderWith({
+        ...pluginsWith({ plain: {} }),
+        'plugins/plain/index.js': 'export default {}',
+        'app.mjs': `
+          import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
+          const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logLevel: 'error' })
+          await kernel.start()
+          setInterval(() => {}, 1_000) // An application that serves somebody.
+          await kernel.exit(3)`,
+      }),
+    )
     await expect(ended).resolves.toEqual({ code: 3, signal: null })
   })
 })

@@ -1,10 +1,12 @@
 /** Learning: what real plugins use is recorded instead of refused, and the least permissions that follow are enough for them, and no more. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import nodeModule from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Kernel, KernelOptions, Permission } from 'plugbay'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { eventually } from '../support/eventually.js'
 import { emptyFolder, kernelWith, pluginCode, startedWith } from '../support/plugin-folder.js'
 
 /** A server that answers, and its port. */
@@ -117,6 +119,73 @@ describe.each(['thread', 'process'] as const)('the hosts that a plugin in a plac
     const held = await startedWith({ far: { manifest: { isolation, permissions: least }, code } })
     expect(held.kernel.plugins()[0]).toMatchObject({ state: 'running' })
     expect(held.faults).toEqual([])
+  })
+})
+
+/** Names nothing where it stands in the code. */
+const EVASIVE = `
+  const { PLUGBAY_LEARNT, PLUGBAY_UNSET = 'none' } = process.env
+  if (PLUGBAY_LEARNT !== 'here' || PLUGBAY_UNSET !== 'none') throw new Error('not the variables it needs: ' + PLUGBAY_LEARNT)
+  if (!('PLUGBAY_TOO' in process['env'])) throw new Error('a variable is missing')
+  const all = { ...process.env }
+  for (const name in process.env) void process.env[name]
+  void Object.entries(process.env)
+  await import('node:' + 'zlib')
+  await import('node:' + 'path')
+  await import('tt' + 'y')`
+
+const variables = (): Permission[] => {
+  vi.stubEnv('PLUGBAY_LEARNT', 'here')
+  vi.stubEnv('PLUGBAY_TOO', 'here')
+  vi.stubEnv('PLUGBAY_NOT_ASKED_FOR', 'here')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  return ['LEARNT', 'TOO', 'UNSET'].map((name) => ({ resource: `env:PLUGBAY_${name}`, actions: ['read'] }))
+}
+
+const modules = ['tty', 'zlib'].map((name) => ({ resource: `builtin:${name}`, actions: ['import'] }))
+
+describe('what only shows as it runs', () => {
+  test.each(['thread', 'process'] as const)('is learnt in a place of kind %s, and is enough for it', async (isolation) => {
+    const needed = variables()
+    const code = pluginCode({ start: EVASIVE })
+    const learning = await startedWith({ evasive: { manifest: { isolation }, code } }, { learn: true })
+    expect(learning.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+    const { least } = await learnedOf(learning.kernel, 'evasive')
+    // A process needs no permission for these modules, and Node before 22.15 shows there only what the code says.
+    const seen = isolation === 'thread' || 'registerHooks' in nodeModule
+    expect(least).toEqual([...needed, ...(seen ? modules : [])])
+    await learning.kernel.stop()
+    const held = await startedWith({ evasive: { manifest: { isolation, permissions: least }, code } })
+    expect(held.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+    expect(held.faults).toEqual([])
+  })
+
+  test('is learnt of a task, and is enough for it', async () => {
+    const needed = [...variables(), ...modules]
+    const plugin = (permissions?: readonly Permission[]) => ({
+      manifest: { tasks: { hidden: 'hidden.js' }, ...(permissions ? { permissions } : {}) },
+      code: pluginCode({ start: "await ctx.tasks.run('hidden')" }),
+    })
+    const started = async (options: KernelOptions, permissions?: readonly Permission[]) => {
+      const running = await kernelWith({ evasive: plugin(permissions) }, options)
+      writeFileSync(join(running.folder, 'evasive/hidden.js'), `export default async () => {${EVASIVE}}`)
+      await running.kernel.start()
+      expect(running.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+      return running
+    }
+    const learning = await started({ learn: true })
+    await eventually(async () => expect((await learnedOf(learning.kernel, 'evasive')).least).toEqual(needed))
+    await learning.kernel.stop()
+    expect((await started({}, needed)).faults).toEqual([])
+  })
+
+  test('is of children and files as of what the code names', async () => {
+    const code = pluginCode({ start: "for (const name of ['child_process', 'fs']) await import('node:' + name)" })
+    const files = { resource: 'fs:data', actions: ['read'] }
+    const { kernel } = await startedWith({ hidden: { manifest: { permissions: [files] }, code } }, { learn: true })
+    const { least, notes } = await learnedOf(kernel, 'hidden')
+    expect(least).toEqual([files, { resource: 'child', actions: ['use'] }])
+    expect(notes).toContainEqual(expect.stringContaining('node:fs'))
   })
 })
 

@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { processTier } from '#src/sandbox/host/confinement.js'
+import { confiners } from '#src/sandbox/host/confiners.js'
 import { bin, node } from '../support/command.js'
 import { emptyFolder, infoOf, pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
 
@@ -43,6 +44,40 @@ describe('a plugin in a process', () => {
     await expect(far.connect?.(port)).resolves.toMatch(/^(ECONNREFUSED|ENETUNREACH|ERR_ACCESS_DENIED)$/)
     await expect(far.signal?.(process.pid)).resolves.toBe('ESRCH')
     await expect(far.interfaces?.()).resolves.toEqual([])
+  })
+
+  sandboxed('keeps what it and its children write into memory within its limit, wherever they write it', async () => {
+    const { sizes, shuts } = await confiners()
+    const { kernel } = await startedWith({
+      far: {
+        code: pluginCode(
+          {
+            start: `
+              const sh = (script) => new Promise((resolve) => execFile('/bin/sh', ['-c', script], (error, stdout) => resolve(stdout.trim())))
+              await ctx.services.provide('far', {
+                fill: (file) => sh('head -c 100000000 /dev/zero > ' + file + '; wc -c < ' + file + '; rm -f ' + file),
+                mount: (how) => sh(how + ' && echo mounted'),
+                keep: () => sh('echo kept > ' + ctx.dataDir + '/file; cat ' + ctx.dataDir + '/file'),
+              })`,
+          },
+          "import { execFile } from 'node:child_process'",
+        ),
+        manifest: { ...manifest, limits: { memory: 64 }, permissions: [{ resource: 'child', actions: ['use'] }] },
+      },
+    })
+    const far = await kernel.services.use('far')
+    const half = 32 * 1_024 * 1_024
+    for (const file of sizes ? ['/tmp/x', '/dev/shm/x'] : []) {
+      const held = Number(await far.fill?.(file))
+      expect(held, file).toBeGreaterThan(0)
+      expect(held, file).toBeLessThanOrEqual(half)
+    }
+    for (const file of ['/x', '/dev/x', '/proc/x']) await expect(far.fill?.(file), file).resolves.toBe('')
+    const mount = 'mount -t tmpfs none /tmp'
+    for (const how of ['mount -o remount,rw /', mount, ...(shuts ? [`unshare -Urm ${mount}`] : [])])
+      await expect(far.mount?.(how), how).resolves.toBe('')
+    await expect(far.keep?.()).resolves.toBe('kept')
+    expect(infoOf(kernel, 'far')).toMatchObject({ tier: 'process+sandbox', state: 'running' })
   })
 
   it('runs where none of the commands is there that hold it, and says so', async () => {

@@ -36,8 +36,15 @@ const MAX_PENDING = 10_000
 const MAX_BATCH = 256
 /** Milliseconds until a disk that refused is tried again. */
 const RETRY = 1_000
-/** Milliseconds that the end of the log waits for a disk: one that never answers must not keep a kernel from stopping. */
+/** Milliseconds that the end of the log waits for a disk, once for what is not written yet and once to let go: one that never answers must not keep a kernel from stopping. */
 const LAST_WRITE = 2_000
+
+/** Resolves when it is done, or when the end of the log waits no longer. */
+const withinLimit = async (done: Promise<void>): Promise<void> => {
+  const limit = new AbortController()
+  await Promise.race([done, delay(LAST_WRITE, undefined, { signal: limit.signal }).catch(() => {})])
+  limit.abort()
+}
 
 /** The file that is written to. */
 interface Tail {
@@ -80,13 +87,11 @@ export class AuditLog {
     this.#closed = true
     clearTimeout(this.#retry)
     this.#retry = undefined
-    const limit = new AbortController()
-    await Promise.race([this.#writeRest(), delay(LAST_WRITE, undefined, { signal: limit.signal }).catch(() => {})])
-    limit.abort()
+    await withinLimit(this.#writeRest())
     clearTimeout(this.#retry)
     const left = this.#pending.length + this.#lost
     if (left > 0) this.#options.log.error({}, `${left} entries of the audit log in ${this.#options.dir} were not written.`)
-    await this.#letGo()
+    await withinLimit(this.#letGo())
   }
 
   async #writeRest(): Promise<void> {

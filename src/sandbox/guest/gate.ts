@@ -13,8 +13,8 @@ import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
 import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
-import type { Used } from './net-rules.js'
 import { closeProcess } from './process-doors.js'
+import { recordImports, type Used } from './recorder.js'
 import { replaceStdio } from './stdio.js'
 
 /** Whose gate it is, and who hears of what happens at it. */
@@ -33,11 +33,12 @@ export interface Gate {
 export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void => {
   const deny = denyFor(plugin.name, tell)
   const checkFile = fileCheck(grants, [plugin.root, dirname(fileURLToPath(plugin.pluginModule))], deny)
-  const checkImport = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
+  const check = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
+  const checkImport = used ? recordImports(check, used) : check
   prepareModules(plugin, checkImport)
   replaceStdio(output)
   if (hasSockets(grants)) closeNet({ grants, deny, checkFile, used })
-  closeProcess(grants, deny, checkImport)
+  closeProcess(grants, deny, checkImport, used)
   closeFiles(grants, checkFile)
   closeGlobals(grants, deny)
   closeModules(deny, checkImport)

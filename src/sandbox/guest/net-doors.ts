@@ -5,7 +5,8 @@ import { closeDatagrams } from './datagram-doors.js'
 import type { CheckFile } from './file-doors.js'
 import { closeLookups } from './lookup-doors.js'
 import { lockHandles, type NetModules } from './net-handles.js'
-import { netRules, type Used } from './net-rules.js'
+import { netRules } from './net-rules.js'
+import type { Used } from './recorder.js'
 import { closeSockets } from './socket-doors.js'
 
 export interface NetDoors {

@@ -2,6 +2,7 @@
 import { hostAs, hostOf, reaches } from '../../hosts.js'
 import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
+import type { Used } from './recorder.js'
 
 /** Hosts are names or addresses, written in any way. */
 export interface NetRules {
@@ -21,9 +22,6 @@ export interface NetRules {
   /** A socket for datagrams needs a port of its own, whichever, to send from and be answered on. */
   mayBind(address: string, port: number): boolean
 }
-
-/** Takes what the plugin used of the network. */
-export type Used = (resource: string, action: string) => void
 
 // The plugin shares this realm and may change all it finds: what the rules need is taken now, and tables have no prototype.
 const { create } = Object

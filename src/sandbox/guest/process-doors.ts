@@ -5,6 +5,7 @@ import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { words } from '../words.js'
 import { lock } from './lock.js'
+import { recordVariables, type Used } from './recorder.js'
 
 /**
  * They reach the process that all threads share, its files, its identity, or code that no hook sees. `exit`, `reallyExit` and `abort` stay: they
@@ -30,13 +31,14 @@ export const OPEN_OF_PROCESS: readonly string[] = words(`
 `)
 
 /** Not a copy in its place: the one object is in many hands already. */
-export const closeProcess = (grants: Grants, deny: Deny, check: CheckImport): void => {
+export const closeProcess = (grants: Grants, deny: Deny, check: CheckImport, used?: Used): void => {
   for (const name of CLOSED_OF_PROCESS) {
     if (name in process) lock(process, name, () => deny(`use process.${name}()`))
   }
   const report = (name: string) => () => deny(`use process.report.${name}()`)
   lock(process, 'report', Object.freeze({ getReport: report('getReport'), writeReport: report('writeReport') }))
-  lock(process, 'env', granted(process.env, grants.env))
+  const env = granted(process.env, grants.env)
+  lock(process, 'env', used ? recordVariables(env, used) : env)
   lock(process, 'mainModule', undefined)
   // The checks of paths go by it.
   lock(process, 'cwd', process.cwd)

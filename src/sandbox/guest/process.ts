@@ -16,6 +16,7 @@ import { lock } from './lock.js'
 import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
 import { PluginRuntime } from './plugin-runtime.js'
+import { recordImports, recordVariables, type Used } from './recorder.js'
 
 /** The descriptor that the kernel talks on. */
 const CHANNEL = 3
@@ -34,12 +35,11 @@ beatBy(() => channel.tell(0))
 const denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
 
 /** The system and Node hold the rest of what a plugin may do in its process. The network neither knows by its hosts, and Node not at all before 25. */
-const close = ({ name, grants, root, dataDir, permissions, offline }: LoadRequest): void => {
+const close = ({ name, grants, root, dataDir, offline }: LoadRequest, used: Used | undefined): void => {
   if (grants === undefined || offline) return
   const deny = denyFor(name, (resource, action) => denials.add(resource, action))
   const { read, write } = grants.fs
   const checkFile = fileCheck({ ...grants, fs: { read, write: [dataDir, ...write] } }, [root], deny)
-  const used = permissions.learning ? (resource: string, action: string) => conversation.notify('used', [resource, action]) : undefined
   closeNet({ grants, deny, checkFile, used, ownStreams: true })
   if (!grants.net.includes('*')) {
     // Among them is the channel.
@@ -49,8 +49,13 @@ const close = ({ name, grants, root, dataDir, permissions, offline }: LoadReques
   nodeModule.syncBuiltinESMExports()
 }
 const prepare = (request: LoadRequest): void => {
-  close(request)
-  prepareModules(request)
+  const used = request.permissions.learning
+    ? (resource: string, action: string) => conversation.notify('used', [resource, action])
+    : undefined
+  close(request, used)
+  // Where a module that is imported can be seen without a thread for it.
+  prepareModules(request, used && 'registerHooks' in nodeModule ? recordImports(undefined, used) : undefined)
+  if (used) process.env = recordVariables(process.env, used)
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the process.
 const runtime = new PluginRuntime(prepare, () => process.exit(0))

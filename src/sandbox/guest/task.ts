@@ -16,7 +16,7 @@ import { prepareModules } from './module-hooks.js'
 
 type Task = (input: unknown) => unknown
 
-const { name, root, grants, pluginModule } = workerData as TaskIdentity
+const { name, root, grants, pluginModule, learning } = workerData as TaskIdentity
 const pulse = new MessageChannel()
 const wire = new MessageChannel()
 const cells = newCells()
@@ -42,7 +42,8 @@ let closed = false
 const close = (): void => {
   const plugin = { name, root, pluginModule, needsHooks: false }
   if (grants === undefined) return prepareModules(plugin)
-  closeGate({ plugin, grants, tell: denied, output })
+  const used = learning ? (resource: string, action: string): void => tell(['used', resource, action]) : undefined
+  closeGate({ plugin, grants, tell: denied, used, output })
   // What piscina's worker takes from the realm at each run: changed, it would be handed the runs of others.
   protect(Map.prototype)
   protect(Atomics)

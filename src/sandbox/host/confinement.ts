@@ -45,10 +45,10 @@ export interface Command {
 }
 
 export const commandFor = async (place: Place): Promise<Command> => {
-  const { prlimit, setpriv, bwrap } = await confiners()
+  const { prlimit, setpriv, bwrap, sizes, shuts } = await confiners()
   const words = [
     ...(prlimit ? PRLIMIT : []),
-    ...(bwrap && !place.inspected ? bubblewrapped(place) : setpriv ? SETPRIV : []),
+    ...(bwrap && !place.inspected ? bubblewrapped(place, { sizes, shuts }) : setpriv ? SETPRIV : []),
     process.execPath,
     `--max-old-space-size=${heapOf(place.memory)}`,
     '--disable-warning=ExperimentalWarning',

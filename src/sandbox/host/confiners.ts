@@ -2,10 +2,13 @@
 import { execFile } from 'node:child_process'
 
 /** False: not there, or not working here. */
-interface Confiners {
+export interface Confiners {
   prlimit: boolean
   setpriv: boolean
   bwrap: boolean
+  /** Whether it is a bubblewrap that also can do this. */
+  sizes: boolean
+  shuts: boolean
 }
 
 /** Milliseconds that a command may take to show that it works. */
@@ -16,8 +19,12 @@ const MAX_DESCRIPTORS = 256
 export const PRLIMIT = ['prlimit', `--nofile=${MAX_DESCRIPTORS}:${MAX_DESCRIPTORS}`, '--core=0:0']
 /** Ends with its parent. */
 export const SETPRIV = ['setpriv', '--pdeathsig', 'KILL']
-/** Sees no other process and no network, and ends with its parent; which files it sees is to be said. */
-export const BWRAP = ['bwrap', '--unshare-all', '--die-with-parent']
+/** Sees no other process and no network, has no rights of root's, and ends with its parent; which files it sees is to be said. */
+export const BWRAP = ['bwrap', '--unshare-all', '--die-with-parent', '--cap-drop', 'ALL']
+/** Makes no namespaces in its own, where it would be root and mount what nobody limits. */
+export const SHUT = ['--unshare-user', '--disable-userns']
+/** A folder in memory of at most so many bytes. */
+export const sized = (folder: string, bytes: number): string[] => ['--size', String(bytes), '--tmpfs', folder]
 
 const works = ([file = '', ...args]: readonly string[]): Promise<boolean> =>
   new Promise((resolve) => {
@@ -25,9 +32,16 @@ const works = ([file = '', ...args]: readonly string[]): Promise<boolean> =>
   })
 
 const probe = async (): Promise<Confiners> => {
-  if (process.platform !== 'linux') return { prlimit: false, setpriv: false, bwrap: false }
-  const [prlimit, setpriv, bwrap] = await Promise.all([works(PRLIMIT), works(SETPRIV), works([...BWRAP, '--ro-bind', '/', '/'])])
-  return { prlimit, setpriv, bwrap }
+  if (process.platform !== 'linux') return { prlimit: false, setpriv: false, bwrap: false, sizes: false, shuts: false }
+  const wraps = (...words: string[]): Promise<boolean> => works([...BWRAP, '--ro-bind', '/', '/', ...words])
+  const [prlimit, setpriv, bwrap, sizes, shuts] = await Promise.all([
+    works(PRLIMIT),
+    works(SETPRIV),
+    wraps(),
+    wraps(...sized('/tmp', 65_536)),
+    wraps(...SHUT),
+  ])
+  return { prlimit, setpriv, bwrap, sizes, shuts }
 }
 
 let probed: Promise<Confiners> | undefined

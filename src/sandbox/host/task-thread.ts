@@ -22,6 +22,7 @@ export class TaskBreach extends Error {
 export interface TaskListener {
   log(level: LogLevel, message: string): void
   denied(resource: string, action: string, times: number): void
+  used(resource: string, action: string): void
   /** A thread that was ended is still there after 2 s: native code holds it. */
   stuck(gone: Promise<unknown>): void
 }
@@ -52,10 +53,11 @@ export class TaskThread {
   }
 
   #hear(wire: TaskGreeting['wire']): void {
-    const { log, denied } = this.#listener
+    const { log, denied, used } = this.#listener
     wire.on('message', (notice: TaskNotice) => {
       if (notice[0] === 'log') log(notice[1], notice[2])
-      else denied(notice[1], notice[2], notice[3])
+      else if (notice[0] === 'denied') denied(notice[1], notice[2], notice[3])
+      else used(notice[1], notice[2])
     })
     for (const [stream, level] of [
       [this.#worker.stdout, 'info'],

@@ -1,6 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { FileAccess } from '#src/kernel/file-access.js'
 import { emptyFolder } from '../../support/plugin-folder.js'
 
@@ -100,4 +102,143 @@ it('errors of the file system keep their code, and a file that is too large is r
   writeFileSync(join(dataDir, 'huge'), '')
   truncateSync(join(dataDir, 'huge'), 64 * 1_024 * 1_024 + 1)
   await expect(files.run({ act: 'readFile', path: 'huge' })).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE', plugin: 'p' })
+})
+
+it('a granted folder that is not there yet is made with all above it', async () => {
+  const { files, dataDir } = made({ write: ['new/deep'] })
+  const wanted = join(dataDir, '../new/deep/er/still')
+  await files.run({ act: 'mkdir', path: wanted })
+  await files.run({ act: 'mkdir', path: wanted })
+  expect(readdirSync(join(dataDir, '../new/deep/er'))).toEqual(['still'])
+  await files.run({ act: 'writeFile', path: 'file', data: '' })
+  await expect(files.run({ act: 'mkdir', path: 'file' })).rejects.toMatchObject({ code: 'EEXIST' })
+})
+
+it('a granted folder in one that the plugin writes to is what its name says, whatever the plugin puts there', async () => {
+  const { files, dataDir, outside } = made({ read: ['data/inner'] })
+  symlinkSync(outside, join(dataDir, 'inner'))
+  await expect(files.run({ act: 'readFile', path: 'inner/secret' })).rejects.toEqual(denied('read'))
+})
+
+it('a folder is removed with all in it, and what links in it lead to stays', async () => {
+  const { files, dataDir, outside } = made()
+  await files.run({ act: 'mkdir', path: 'a/b/c' })
+  for (const name of ['a/1', 'a/b/2', 'a/b/c/3']) writeFileSync(join(dataDir, name), '')
+  if (process.platform === 'linux') writeFileSync(Buffer.concat([Buffer.from(`${dataDir}/a/`), Buffer.from([0xff, 0xfe])]), '')
+  symlinkSync(outside, join(dataDir, 'a/b/out'))
+  await files.run({ act: 'rm', path: 'a' })
+  expect(readdirSync(dataDir)).toEqual([])
+  expect(readdirSync(outside)).toEqual(['secret'])
+})
+
+it('errors of the file system name the file as it was meant', async () => {
+  const { files, dataDir } = made()
+  const path = join(dataDir, 'none')
+  for (const act of ['readFile', 'readdir', 'stat'] as const) {
+    const error = (await files.run({ act, path: 'none' }).catch((thrown: unknown) => thrown)) as NodeJS.ErrnoException
+    expect(error).toMatchObject({ code: 'ENOENT', path })
+    expect(error.message).toContain(`'${path}'`)
+    expect(error.stack).not.toContain('/proc/self')
+  }
+})
+
+it('what does not say its size is read to its end, and what has none is refused', async () => {
+  const { files } = made({ read: ['*'] })
+  const path = import.meta.filename
+  expect(await files.run({ act: 'readFile', path, encoding: 'utf8' })).toBe(readFileSync(path, 'utf8'))
+  if (process.platform !== 'linux') return
+  expect(await files.run({ act: 'readFile', path: '/proc/self/status', encoding: 'utf8' })).toContain('Threads:')
+  await expect(files.run({ act: 'readFile', path: '/dev/zero' })).rejects.toMatchObject({ code: 'FILE_KIND' })
+})
+
+describe.skipIf(process.platform === 'win32')('a pipe', () => {
+  const withPipes = () => {
+    const all = made()
+    const names = Array.from({ length: 8 }, (_, at) => `pipe${at}`)
+    execFileSync('mkfifo', names, { cwd: all.dataDir })
+    return { ...all, names }
+  }
+
+  it('keeps nobody waiting who reads or writes it: it is refused, and files are read as before', async () => {
+    const { files, names, dataDir } = withPipes()
+    for (const act of ['readFile', 'writeFile', 'appendFile'] as const) {
+      const all = await Promise.all(names.map((path) => files.run({ act, path, data: 'x' }).catch((error: unknown) => error)))
+      for (const error of all) expect(error).toMatchObject({ code: 'FILE_KIND', plugin: 'p' })
+    }
+    await files.run({ act: 'writeFile', path: 'file', data: 'x' })
+    expect(readFileSync(join(dataDir, 'file'), 'utf8')).toBe('x')
+    expect(await files.run({ act: 'stat', path: `${names[0]}` })).toMatchObject({ kind: 'other' })
+  })
+})
+
+// What it does by names alone, where nothing shows what is open, it cannot hold.
+describe.skipIf(process.platform !== 'linux')('a plugin that swaps its folder for a link while the kernel is at work', () => {
+  /** A process of its own renames as fast as it can: `a` is a folder with `f` in it, then a link to the folder outside. */
+  const swapping = async () => {
+    const all = made()
+    const { dataDir, outside } = all
+    mkdirSync(join(dataDir, 'a/sub'), { recursive: true })
+    writeFileSync(join(dataDir, 'a/secret'), 'mine')
+    mkdirSync(join(outside, 'sub'))
+    writeFileSync(join(outside, 'sub/kept'), '')
+    symlinkSync(outside, join(dataDir, 'link'))
+    const code = `
+      const { existsSync, lstatSync, renameSync, rmSync } = require('node:fs')
+      // While it was away, the kernel may have made a folder of its name.
+      const mend = () => {
+        if (!existsSync('b')) return
+        if (lstatSync('a', { throwIfNoEntry: false })?.isSymbolicLink()) renameSync('a', 'link')
+        rmSync('a', { recursive: true, force: true })
+        renameSync('b', 'a')
+      }
+      console.log('swapping')
+      for (;;) {
+        try { renameSync('a', 'b'); renameSync('link', 'a'); renameSync('a', 'link'); renameSync('b', 'a') } catch { try { mend() } catch {} }
+      }`
+    const swapper = spawn(process.execPath, ['-e', code], { cwd: dataDir, stdio: ['ignore', 'pipe', 'inherit'] })
+    const ended = once(swapper, 'close')
+    onTestFinished(async () => {
+      swapper.kill('SIGKILL')
+      await ended
+    })
+    await once(swapper.stdout, 'data')
+    return all
+  }
+
+  /** So often that what only looks at paths is led outside many times. */
+  const ROUNDS = 500
+
+  const tried = async (act: (round: number) => Promise<unknown>[]): Promise<unknown[]> => {
+    const got: unknown[] = []
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const outcome of await Promise.allSettled(act(round))) if (outcome.status === 'fulfilled') got.push(outcome.value)
+    }
+    return got
+  }
+
+  it('reads nothing but its own', { timeout: 120_000 }, async () => {
+    const { files } = await swapping()
+    const got = await tried(() => Array.from({ length: 4 }, () => files.run({ act: 'readFile', path: 'a/secret', encoding: 'utf8' })))
+    expect(got).toContain('mine')
+    expect(got).not.toContain('secret')
+    const listed = await tried(() => [files.run({ act: 'readdir', path: 'a/sub' })])
+    expect(new Set(listed.map((entries) => (entries as unknown[]).length))).toEqual(new Set([0]))
+  })
+
+  it('writes, makes, moves and removes nothing outside', { timeout: 120_000 }, async () => {
+    const { files, outside, dataDir } = await swapping()
+    await files.run({ act: 'writeFile', path: 'mine', data: '' })
+    await tried((round) => [
+      files.run({ act: 'writeFile', path: 'a/secret', data: 'changed' }),
+      files.run({ act: 'appendFile', path: 'a/planted', data: 'x' }),
+      files.run({ act: 'mkdir', path: `a/made${round % 3}/deep` }),
+      files.run({ act: 'rename', path: 'a/planted', to: 'a/moved' }),
+      files.run({ act: 'rm', path: 'a/sub' }),
+      files.run({ act: 'rm', path: `a/made${round % 3}` }),
+    ])
+    expect(readdirSync(outside).sort()).toEqual(['secret', 'sub'])
+    expect(readdirSync(join(outside, 'sub'))).toEqual(['kept'])
+    expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe('secret')
+    expect(existsSync(join(dataDir, 'mine'))).toBe(true)
+  })
 })

@@ -1,0 +1,112 @@
+/** What is done in a folder is done in that one: it is held open meanwhile, and whoever may rename its parts or put a link there turns nothing elsewhere. */
+import { existsSync, constants as flags } from 'node:fs'
+import { type FileHandle, lstat, open, readdir, readlink, realpath, rm, rmdir, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+
+/** Where Linux shows what is open, under the number of its descriptor: a way that is bound to the file and not to its name. */
+const DESCRIPTORS = '/proc/self/fd'
+/** Linux: open to lead elsewhere and for nothing more. Node does not name it. */
+const O_PATH = 0o10000000
+/** Windows has none of them. */
+const { O_NOFOLLOW = 0, O_NONBLOCK = 0, O_DIRECTORY = 0 } = flags as Partial<typeof flags>
+/** Folders in each other that are removed at once: each is held open. */
+const MAX_DEPTH = 100
+
+let bound: boolean | undefined
+
+/** Whether a folder can be held here. Elsewhere what was opened is compared with what lies there afterwards. */
+const holds = (): boolean => (bound ??= process.platform === 'linux' && existsSync(DESCRIPTORS))
+
+/** An entry of a folder that is held. */
+export interface Held {
+  /** The way to it. Its last part is the only one that can still be swapped, so what follows links is not to be used with it. */
+  path: string
+  /** Where it lies, as the system says of the folder that is open. */
+  real: string
+}
+
+/** What is open shows as the descriptor in errors: they name the folder. */
+const named = (error: unknown, way: string, folder: string): unknown => {
+  if (!(error instanceof Error)) return error
+  for (const key of ['message', 'stack', 'path', 'dest'] as const) {
+    const text = (error as NodeJS.ErrnoException & { dest?: string })[key]
+    if (text?.includes(way)) Object.assign(error, { [key]: text.replaceAll(way, folder) })
+  }
+  return error
+}
+
+const inside = async <Outcome>(folder: FileHandle, name: string, act: (way: string) => Promise<Outcome>): Promise<Outcome> => {
+  const way = `${DESCRIPTORS}/${folder.fd}/`
+  try {
+    return await act(way)
+  } catch (error) {
+    throw named(error, way, name.endsWith('/') ? name : `${name}/`)
+  } finally {
+    await folder.close()
+  }
+}
+
+/** Holds the folder in which `real` lies, a path without links, while `act` is at work. */
+export const hold = async <Outcome>(real: string, act: (held: Held) => Promise<Outcome>): Promise<Outcome> => {
+  if (!holds()) return act({ path: real, real })
+  const folder = dirname(real)
+  return inside(await open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW), folder, async (way) => {
+    // Of the root of the system there is no name.
+    const name = basename(real)
+    return act({ path: way + name, real: join(await readlink(way.slice(0, -1)), name) })
+  })
+}
+
+/** Opens it, follows no link, and waits for nobody at the other end of a pipe. Undefined: something else lies there by now. */
+export const openHeld = async ({ path, real }: Held, mode: number): Promise<FileHandle | undefined> => {
+  const file = await open(path, mode | O_NOFOLLOW | O_NONBLOCK)
+  if (holds() || (await isStill(file, real))) return file
+  await file.close()
+  return undefined
+}
+
+const isStill = async (file: FileHandle, real: string): Promise<boolean> => {
+  const [opened, there, way] = await Promise.all([file.stat({ bigint: true }), lstat(real, { bigint: true }), realpath(real)]).catch(
+    () => [],
+  )
+  return way === real && opened?.dev === there?.dev && opened?.ino === there?.ino
+}
+
+/** The entries of a folder. */
+export const listHeld = async (held: Held) => {
+  if (!holds()) return readdir(held.path, { withFileTypes: true })
+  return inside(await open(held.path, flags.O_RDONLY | O_DIRECTORY | O_NOFOLLOW), held.real, (way) => readdir(way, { withFileTypes: true }))
+}
+
+const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
+
+const unlessGone = (error: unknown): void => {
+  if (codeOf(error) !== 'ENOENT') throw error
+}
+
+/** Removes it with all in it; it need not be there. */
+export const removeHeld = async (held: Held): Promise<void> => {
+  if (!holds()) return rm(held.path, { recursive: true, force: true })
+  try {
+    await unlink(held.path)
+  } catch (error) {
+    if (codeOf(error) === 'EISDIR') await removeFolder(Buffer.from(held.path), held.real, MAX_DEPTH)
+    else unlessGone(error)
+  }
+}
+
+/** Names are bytes: not every one is text. */
+const removeFolder = async (path: Buffer, real: string, depth: number): Promise<void> => {
+  if (depth === 0)
+    throw Object.assign(new Error(`ENAMETOOLONG: more than ${MAX_DEPTH} folders in each other, rm '${real}'`), { code: 'ENAMETOOLONG' })
+  const folder = await open(path, flags.O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  await inside(folder, real, async (way) => {
+    for (const entry of await readdir(way, { withFileTypes: true, encoding: 'buffer' })) {
+      const name = entry.name as unknown as Buffer
+      const entryPath = Buffer.concat([Buffer.from(way), name])
+      if (entry.isDirectory()) await removeFolder(entryPath, join(real, name.toString()), depth - 1)
+      else await unlink(entryPath).catch(unlessGone)
+    }
+  })
+  await rmdir(path).catch(unlessGone)
+}

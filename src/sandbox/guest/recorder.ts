@@ -1,0 +1,58 @@
+/** While permissions are learnt: what a plugin imports of Node, and which variables it reads, as it does so. */
+import { type CheckImport, moduleName, OPEN } from '../builtin-modules.js'
+
+/** Takes what the plugin used. */
+export type Used = (resource: string, action: string) => void
+
+/** Tells each once. */
+const once = (used: Used): Used => {
+  const told = new Set<string>()
+  return (resource, action) => {
+    if (told.has(resource)) return
+    told.add(resource)
+    used(resource, action)
+  }
+}
+
+/** Of the modules that `check` lets pass, those that need a permission. */
+export const recordImports = (check: CheckImport | undefined, used: Used): CheckImport => {
+  const tell = once(used)
+  return (specifier) => {
+    check?.(specifier)
+    const name = moduleName(specifier)
+    if (name !== undefined && !OPEN.includes(name)) tell(`builtin:${name}`, 'import')
+  }
+}
+
+/** What programs call their variables. Other names are asked of every object, as `then` is. */
+const NAME = /^[A-Z][A-Z0-9_]*$/
+const NAME_OF_ONE = /^\w+$/
+
+/** Whether it is Node that reads the variable, for its own ends: the line after those of the three functions here says who does. */
+const readByNode = (): boolean => /^\s*at (?:.*\()?node:/.test(new Error().stack?.split('\n')[4] ?? '')
+
+/** Also those that are not set here: elsewhere they may be. Who lists them all, as a copy does, has named none. */
+export const recordVariables = (env: NodeJS.ProcessEnv, used: Used): NodeJS.ProcessEnv => {
+  const tell = once(used)
+  let listing = false
+  const note = (name: string | symbol): void => {
+    if (listing || typeof name === 'symbol' || !(Object.hasOwn(env, name) ? NAME_OF_ONE : NAME).test(name)) return
+    if (!readByNode()) tell(`env:${name}`, 'read')
+  }
+  return new Proxy(env, {
+    get: (target, name) => {
+      note(name)
+      return Reflect.get(target, name) as unknown
+    },
+    has: (target, name) => {
+      note(name)
+      return Reflect.has(target, name)
+    },
+    ownKeys: (target) => {
+      // What is read of them in the same turn is read because it was listed.
+      if (!listing) queueMicrotask(() => (listing = false))
+      listing = true
+      return Reflect.ownKeys(target)
+    },
+  })
+}
