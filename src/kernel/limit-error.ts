@@ -24,17 +24,24 @@ const madeOf = (report: HeapReport | undefined): string => {
   const { heap, external, arrayBuffers, spaces, detachedContexts } = report
   const largest = Object.entries(spaces ?? {}).slice(0, 2)
   const inSpaces = largest.length > 0 ? ` (${largest.map(([name, size]) => `${name} ${size} MB`).join(', ')})` : ''
-  const buffers = arrayBuffers === undefined ? '' : ` (array buffers ${arrayBuffers} MB)`
+  // What a Blob keeps, Node counts among these, and V8 not as held by the thread.
+  const buffers = arrayBuffers === undefined || arrayBuffers > external ? '' : ` (array buffers ${arrayBuffers} MB)`
   const detached = detachedContexts > 0 ? ` ${detachedContexts} contexts of node:vm are detached and still held.` : ''
   return `${heap} MB are in its heap${inSpaces}, ${external} MB outside of it${buffers}.${detached} `
 }
+
+/** Its heap does not show it, so it has to be said what to look for. */
+const notCounted = ({ uncounted }: Breach): string =>
+  uncounted === undefined
+    ? ''
+    : `V8 counts ${uncounted} MB of it nowhere: Blobs, messages that wait in a MessagePort, resizable or shared buffers, memory of WebAssembly. `
 
 const text = (breach: Breach | Excess): string => {
   const { limit, allowed, observed } = breach
   switch (limit) {
     case 'memory':
       return (
-        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory)${breach.margin === undefined ? '' : `, and ${breach.margin} MB more for its process`}. ${madeOf(breach.heap)}` +
+        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory)${breach.margin === undefined ? '' : `, and ${breach.margin} MB more for its process`}. ${madeOf(breach.heap)}${notCounted(breach)}` +
         'Look for what keeps growing in it, such as a cache or a queue without an end, or raise the limit.'
       )
     case 'hang':

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { type CpuTime, cpuTimeIn } from './thread-cpu.js'
 
 /** Linux tells memory in pages; those of the machines that Node is made for. */
-const PAGE_BYTES = 4_096
+export const PAGE_BYTES = 4_096
 const MB = 2 ** 20
 /** Where a line of /proc tells the pages in memory, after the name. */
 const RESIDENT = 21
