@@ -103,7 +103,8 @@ export class WatchedThread implements Watched {
     const beats = Atomics.load(this.#subject.cells, CELL.beats)
     // 0: it boots, and others wait for that.
     const moved = idle > this.#idle || beats !== this.#beats || beats === 0
-    this.resting = idle > this.#idle && active - this.#sampledActive < SAMPLE_AFTER && this.#over === undefined && this.#beyond === undefined
+    this.resting =
+      idle > this.#idle && active - this.#sampledActive < SAMPLE_AFTER && this.#over === undefined && this.#beyond === undefined
     this.#idle = idle
     this.#beats = beats
     if (moved) {
@@ -260,7 +261,8 @@ export class WatchedThread implements Watched {
     } else if (collections !== this.#beyond.collections) {
       this.#beyond.collected ??= at
       if (at - this.#beyond.collected >= GIVEN_BACK) this.#blameForTaken(most, memory())
-    } else if (at - this.#beyond.since >= COLLECT_WITHIN && !this.#starvedOf(COLLECT_WITHIN, this.#beyond.cpu)) this.#blameForTaken(most, memory())
+    } else if (at - this.#beyond.since >= COLLECT_WITHIN && !this.#starvedOf(COLLECT_WITHIN, this.#beyond.cpu))
+      this.#blameForTaken(most, memory())
   }
 
   #blameForTaken(most: number, { rss, accounted }: ProcessMemory): void {
