@@ -318,7 +318,7 @@ export class Generation {
   }
 
   #condemn(breach: Breach | Excess, guilt?: Guilt): void {
-    const error = limitError(this.name, this.number, breach, guilt)
+    const error = limitError(this.name, this.number, this.host.kind, breach, guilt)
     this.#quarantine(error, { expected: false, error })
     void this.host.kill(error.message)
   }

@@ -1,7 +1,7 @@
 /** The error of a plugin that went past a limit: which, by how much, and what mends it. */
 import { PlugbayError } from '../errors.js'
 import type { HeapReport } from '../sandbox/heap-report.js'
-import type { Breach } from '../sandbox/plugin-host.js'
+import type { Breach, HostKind } from '../sandbox/plugin-host.js'
 import type { Guilt } from './guilt.js'
 import type { Excess } from './quota.js'
 
@@ -15,6 +15,7 @@ const HELD: Record<NonNullable<Breach['how']>, string> = {
   waiting: 'its thread waits in Atomics.wait. Use Atomics.waitAsync, or give it a timeout',
   computing: 'its thread computes and does not come back to its event loop. Look for a loop that never ends, or one large native call',
   'blocked or waiting': 'its thread is blocked in a native call or in Atomics.wait. Use the call that does not block',
+  stopped: 'its process, or one that it has started, was stopped by a signal or a debugger. Let it go on (SIGCONT)',
   unknown: 'its thread does not come back to its event loop. Look for a loop that never ends, or a call that blocks',
 }
 
@@ -24,17 +25,24 @@ const madeOf = (report: HeapReport | undefined): string => {
   const { heap, external, arrayBuffers, spaces, detachedContexts } = report
   const largest = Object.entries(spaces ?? {}).slice(0, 2)
   const inSpaces = largest.length > 0 ? ` (${largest.map(([name, size]) => `${name} ${size} MB`).join(', ')})` : ''
-  const buffers = arrayBuffers === undefined ? '' : ` (array buffers ${arrayBuffers} MB)`
+  // What a Blob keeps, Node counts among these, and V8 not as held by the thread.
+  const buffers = arrayBuffers === undefined || arrayBuffers > external ? '' : ` (array buffers ${arrayBuffers} MB)`
   const detached = detachedContexts > 0 ? ` ${detachedContexts} contexts of node:vm are detached and still held.` : ''
   return `${heap} MB are in its heap${inSpaces}, ${external} MB outside of it${buffers}.${detached} `
 }
+
+/** Its heap does not show it, so it has to be said what to look for. */
+const notCounted = ({ uncounted }: Breach): string =>
+  uncounted === undefined
+    ? ''
+    : `V8 counts ${uncounted} MB of it nowhere: Blobs, messages that wait in a MessagePort, resizable or shared buffers, memory of WebAssembly. `
 
 const text = (breach: Breach | Excess): string => {
   const { limit, allowed, observed } = breach
   switch (limit) {
     case 'memory':
       return (
-        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory)${breach.margin === undefined ? '' : `, and ${breach.margin} MB more for its process`}. ${madeOf(breach.heap)}` +
+        `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory)${breach.margin === undefined ? '' : `, and ${breach.margin} MB more for its process`}. ${madeOf(breach.heap)}${notCounted(breach)}` +
         'Look for what keeps growing in it, such as a cache or a queue without an end, or raise the limit.'
       )
     case 'hang':
@@ -57,16 +65,17 @@ const text = (breach: Breach | Excess): string => {
   }
 }
 
-/** Of a thread that computes: in which function. */
-const where = (breach: Breach | Excess, guilt: Guilt | undefined): string => {
+/** Of one that computes: in which function. */
+const where = (breach: Breach | Excess, kind: HostKind, guilt: Guilt | undefined): string => {
   const hottest = guilt?.frames[0]
   const file = guilt?.profile === undefined ? '' : ` The whole CPU profile, for DevTools: ${guilt.profile}`
   if (hottest !== undefined)
     return ` Before that, ${Math.round(hottest.share * 100)} % of the time in its code went into '${hottest.function}' (${hottest.file}:${hottest.line}).${file}`
   if (file !== '') return file
-  return breach.limit === 'hang' && (breach.how === 'spinning' || breach.how === 'computing')
-    ? ' In which function cannot be told: it did not answer the profiler, which Node opens to the kernel from version 24 on.'
-    : ''
+  if (breach.limit !== 'hang' || (breach.how !== 'spinning' && breach.how !== 'computing')) return ''
+  const why =
+    kind === 'thread' ? 'it did not answer the profiler, which Node opens to the kernel from version 24 on' : 'processes are not profiled'
+  return ` In which function cannot be told: ${why}.`
 }
 
 /** Of a thread of its tasks; `task`: that ran there, where one did. */
@@ -75,9 +84,9 @@ export const taskLimitError = (plugin: string, generation: number, task: string 
   return new PlugbayError('PLUGIN_LIMIT', `${who} ${text(breach)}`, { plugin, details: { ...breach, task, generation } })
 }
 
-export const limitError = (plugin: string, generation: number, breach: Breach | Excess, guilt?: Guilt): PlugbayError => {
+export const limitError = (plugin: string, generation: number, kind: HostKind, breach: Breach | Excess, guilt?: Guilt): PlugbayError => {
   const { profile: _, ...observed } = { profile: undefined, ...breach }
-  return new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}${where(breach, guilt)}`, {
+  return new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}${where(breach, kind, guilt)}`, {
     plugin,
     details: { ...observed, generation, ...guilt },
   })

@@ -39,8 +39,10 @@ export interface Breach {
   observed: number
   /** Of memory: MB that the place may have beyond `allowed` for itself. */
   margin?: number
-  /** Of a hang: what holds the thread, as far as this Node and this system tell. */
-  how?: 'spinning' | 'native computation' | 'blocked' | 'waiting' | 'computing' | 'blocked or waiting' | 'unknown'
+  /** Of memory: MB of `observed` that no counter of V8's shows. */
+  uncounted?: number
+  /** Of a hang: what holds the place, as far as this Node and this system tell. */
+  how?: 'spinning' | 'native computation' | 'blocked' | 'waiting' | 'computing' | 'blocked or waiting' | 'stopped' | 'unknown'
   /** Of one that computes: what it did before the limit, where that can be seen. */
   profile?: CpuProfile
   /** Of memory: what it is made of, where that is known. */

@@ -3,14 +3,19 @@ import { readFileSync } from 'node:fs'
 import { type CpuTime, cpuTimeIn } from './thread-cpu.js'
 
 /** Linux tells memory in pages; those of the machines that Node is made for. */
-const PAGE_BYTES = 4_096
+export const PAGE_BYTES = 4_096
 const MB = 2 ** 20
 /** Where a line of /proc tells the pages in memory, after the name. */
 const RESIDENT = 21
 
+/** The states of one that a signal or a debugger has stopped. */
+const STOPPED = ['T', 't']
+
 export interface ProcessStat extends CpuTime {
   /** MB in memory. */
   resident: number
+  /** One of them was stopped from outside, and gets nothing done until it is let go on. */
+  stopped: boolean
 }
 
 const read = (path: string): string => {
@@ -29,7 +34,7 @@ export const familyOf = (pid: number): number[] => {
 
 /** What they take together; undefined where none is there, or the system does not say. */
 export const statOf = (pids: readonly number[]): ProcessStat | undefined => {
-  const sum: ProcessStat = { ms: 0, runnable: false, resident: 0 }
+  const sum: ProcessStat = { ms: 0, runnable: false, resident: 0, stopped: false }
   let found = false
   for (const pid of pids) {
     const stat = read(`/proc/${pid}/stat`)
@@ -38,6 +43,7 @@ export const statOf = (pids: readonly number[]): ProcessStat | undefined => {
     const { fields, ms, runnable } = cpuTimeIn(stat)
     sum.ms += ms
     sum.runnable ||= runnable
+    sum.stopped ||= STOPPED.includes(fields[0] as string)
     sum.resident += (Number(fields[RESIDENT]) * PAGE_BYTES) / MB
   }
   return found ? sum : undefined

@@ -11,10 +11,11 @@ export interface CpuTime {
 /** Linux counts in hundredths of a second, whatever the machine. */
 const MS_PER_TICK = 10
 
-/** What a line of /proc tells of a thread or a process. */
+/** What a line of /proc tells of a thread or a process, after its name: that is in parentheses, and may hold anything. */
+export const statFields = (stat: string): string[] => stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+
 export const cpuTimeIn = (stat: string): CpuTime & { fields: string[] } => {
-  // The second field is a name in parentheses, which may hold anything.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const fields = statFields(stat)
   return { fields, ms: (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK, runnable: fields[0] === 'R' }
 }
 

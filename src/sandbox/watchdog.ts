@@ -1,6 +1,7 @@
 /** Looks at the threads and processes of plugins from the kernel's thread, without their help, and tells who went past a limit. */
 import { memoryUsage } from 'node:process'
 import { now } from './clock.js'
+import { type ProcessPages, processPages } from './taken-pages.js'
 
 /** Memory of the kernel's process, in MB. */
 export interface ProcessMemory {
@@ -19,8 +20,8 @@ export interface Watched {
   readonly used: number
   /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
   readonly silent: boolean
-  /** `at`: by the watchdog's clock. `memory`: of the kernel's process, by now. */
-  look(at: number, memory: () => ProcessMemory): void
+  /** `at`: by the watchdog's clock. `memory`: of the kernel's process, by now. `pages`: of that process, when what it has in memory has changed. */
+  look(at: number, memory: () => ProcessMemory, pages?: ProcessPages): void
 }
 
 /** Milliseconds between two looks at a place that does something. */
@@ -29,6 +30,10 @@ const PERIOD = 25
 const REST = 3
 /** A look that is later than this counts as if it were not: the kernel's thread was held up, and nobody else is to blame. */
 const LATE = PERIOD
+/** What the process has in memory is read every so many rounds … */
+const PAGES_EVERY = 4
+/** … and who took it is asked when it has changed by so much, in MB. */
+const CHANGED = 32
 
 const MB = 2 ** 20
 
@@ -41,10 +46,14 @@ class Watchdog {
   #clock = 0
   #round = 0
   #memory: ProcessMemory | undefined
+  #pages: ProcessPages | undefined
+  /** MB that were in memory when it was last asked who took them. */
+  #asked = 0
 
   /** Looks at what is made for the time it is by the watchdog's clock. Returns the undo. */
-  watch(make: (at: number) => Watched): () => void {
-    const place = make(this.#clock)
+  watch(make: (at: number, pages: ProcessPages | undefined) => Watched): () => void {
+    this.#pages ??= processPages()
+    const place = make(this.#clock, this.#pages)
     this.#places.add(place)
     if (this.#timer === undefined) {
       this.#last = now()
@@ -68,14 +77,23 @@ class Watchdog {
     this.#last = at
     this.#round++
     this.#memory = undefined
+    const pages = this.#round % PAGES_EVERY === 0 ? this.#changedPages() : undefined
     let turn = 0
     let resting = true
     for (const place of this.#places) {
-      if (!place.resting || this.#pause > PERIOD || (this.#round + turn++) % REST === 0) place.look(this.#clock, this.#process)
+      const due = !place.resting || this.#pause > PERIOD || (this.#round + turn++) % REST === 0
+      if (due || pages !== undefined) place.look(this.#clock, this.#process, pages)
       resting &&= place.resting
     }
     this.#pause = resting ? REST * PERIOD : PERIOD
     if (this.#places.size > 0) this.#plan()
+  }
+
+  #changedPages(): ProcessPages | undefined {
+    this.#pages = processPages()
+    if (this.#pages === undefined || Math.abs(this.#pages.resident - this.#asked) < CHANGED) return undefined
+    this.#asked = this.#pages.resident
+    return this.#pages
   }
 
   /** Read once a round, and only where a thread does not answer. */

@@ -113,7 +113,7 @@ export class WatchedProcess implements Watched {
     if (stat === undefined || this.#asked?.ms === undefined) return 'unknown'
     const share = (stat.ms - this.#asked.ms) / (now() - this.#asked.at)
     if (share > 0.5) return 'computing'
-    if (!stat.runnable) return 'blocked or waiting'
+    if (!stat.runnable) return stat.stopped ? 'stopped' : 'blocked or waiting'
     return share < STARVED ? 'starved' : 'computing'
   }
 

@@ -6,6 +6,7 @@ import { type HeapReport, reportOf, reportOfTold, type SeenHeap, type ToldHeap }
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { type Ask, CELL } from './pulse.js'
 import { SUSPECT_FOR, Suspicion } from './suspicion.js'
+import { faultsTell, type ProcessPages, processPages, TakenPages } from './taken-pages.js'
 import { threadCpu } from './thread-cpu.js'
 import type { ProcessMemory, Watched } from './watchdog.js'
 
@@ -30,6 +31,10 @@ const COMPUTING = 0.1
 const COLLECT_WITHIN = 250
 /** … as long as there is not more of it than this, in MB, or than the limit once more. */
 const GARBAGE = 64
+/** What a thread may have taken beyond twice its limit without any counter showing it, in MB: what the heap and the allocator keep for later is among it. */
+const KEPT_FREE = 128
+/** What a collection gives back is gone after so long, in ms. */
+const GIVEN_BACK = 100
 
 /** What a profile can tell more of. */
 const COMPUTES = new Set<Breach['how']>(['spinning', 'native computation', 'computing', 'unknown'])
@@ -58,6 +63,11 @@ export class WatchedThread implements Watched {
   #seen: SeenHeap | undefined
   /** The process when the thread stopped moving. */
   #processAtDoubt: ProcessMemory | undefined
+  readonly #taken: TakenPages
+  /** How much it was busy when that was last counted, in ms. */
+  #countedActive = 0
+  /** It has taken too much that no counter shows, and was asked to collect its garbage. */
+  #beyond: { since: number; collections: number; cpu: { ms: number } | undefined; collected?: number } | undefined
   #over: { since: number; collections: number; cpu: { ms: number } | undefined } | undefined
   #cpuAtDoubt: { ms: number; at: number } | undefined
   readonly #cpu: CpuShare
@@ -66,11 +76,12 @@ export class WatchedThread implements Watched {
   #how: NonNullable<Breach['how']> = 'unknown'
   readonly #takesMore: Suspicion
 
-  constructor(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number) {
+  constructor(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number, pages?: ProcessPages) {
     this.#subject = subject
     this.limits = limits
     this.#breached = breached
     this.#movedAt = at
+    this.#taken = new TakenPages(pages, this.#tid)
     this.#hangs = new Suspicion(subject.worker)
     this.#takesMore = new Suspicion(subject.worker)
     this.#cpu = new CpuShare(limits.cpu, at, {
@@ -85,14 +96,15 @@ export class WatchedThread implements Watched {
     return this.#processAtDoubt !== undefined && this.#askedSampleAt !== undefined
   }
 
-  /** `at`: by the watchdog's clock. `memory`: of the process, by now. */
-  look(at: number, memory: () => ProcessMemory): void {
+  /** `at`: by the watchdog's clock. `memory`: of the process, by now. `pages`: of the process, when what it has in memory has changed. */
+  look(at: number, memory: () => ProcessMemory, pages?: ProcessPages): void {
     // The loop's idle time goes on while it waits, and stands still while it works: reading it costs the thread nothing.
     const { idle, active } = this.#subject.worker.performance.eventLoopUtilization()
     const beats = Atomics.load(this.#subject.cells, CELL.beats)
     // 0: it boots, and others wait for that.
     const moved = idle > this.#idle || beats !== this.#beats || beats === 0
-    this.resting = idle > this.#idle && active - this.#sampledActive < SAMPLE_AFTER && this.#over === undefined
+    this.resting =
+      idle > this.#idle && active - this.#sampledActive < SAMPLE_AFTER && this.#over === undefined && this.#beyond === undefined
     this.#idle = idle
     this.#beats = beats
     if (moved) {
@@ -104,6 +116,11 @@ export class WatchedThread implements Watched {
       if (this.#hangs.raised) this.#hangs.drop()
     } else this.#doubt(at, memory)
     this.#remember(at, active, memory)
+    if (pages !== undefined && active - this.#countedActive >= SAMPLE_AFTER) {
+      this.#countedActive = active
+      this.#taken.count(pages, this.#tid)
+    }
+    this.#judgeTaken(at, memory)
     if (this.limits.cpu < 1) this.#cpu.look(at, active, () => threadCpu(this.#tid)?.ms)
   }
 
@@ -233,6 +250,31 @@ export class WatchedThread implements Watched {
     } else if (at - this.#over.since >= COLLECT_WITHIN && !this.#starvedOf(COLLECT_WITHIN, this.#over.cpu)) this.#tooLarge(used)
   }
 
+  /** What it has taken shows in the process alone. It may be garbage, of which V8 knows no more than of the rest; and what others say they hold is not its. */
+  #judgeTaken(at: number, memory: () => ProcessMemory): void {
+    const most = 2 * this.limits.memory + KEPT_FREE
+    const collections = this.#subject.cells[CELL.collections] as number
+    if (this.#taken.held <= most || !faultsTell()) this.#beyond = undefined
+    else if (this.#beyond === undefined) {
+      this.#beyond = { since: at, collections, cpu: threadCpu(this.#tid) }
+      this.#ask('collect')
+    } else if (collections !== this.#beyond.collections) {
+      this.#beyond.collected ??= at
+      if (at - this.#beyond.collected >= GIVEN_BACK) this.#blameForTaken(most, memory())
+    } else if (at - this.#beyond.since >= COLLECT_WITHIN && !this.#starvedOf(COLLECT_WITHIN, this.#beyond.cpu))
+      this.#blameForTaken(most, memory())
+  }
+
+  #blameForTaken(most: number, { rss, accounted }: ProcessMemory): void {
+    this.#beyond = undefined
+    const heap = this.#toldHeap()
+    const pages = processPages()
+    if (pages !== undefined) this.#taken.count(pages, this.#tid)
+    this.#taken.held = Math.min(this.#taken.held, rss - (accounted - this.used))
+    const { held } = this.#taken
+    if (held > most) this.#tooLarge(held, heap, held - (heap === undefined ? this.used : heap.heap + heap.external))
+  }
+
   /** What it said after its newest collection. */
   #toldHeap(): HeapReport | undefined {
     let told: ToldHeap | undefined
@@ -240,8 +282,14 @@ export class WatchedThread implements Watched {
     return told && reportOfTold(told)
   }
 
-  #tooLarge(used: number, heap: HeapReport | undefined = this.#seen && reportOf(this.#seen)): void {
-    this.#breached({ limit: 'memory', allowed: this.limits.memory, observed: Math.round(used), ...(heap && { heap }) })
+  #tooLarge(used: number, heap: HeapReport | undefined = this.#seen && reportOf(this.#seen), uncounted?: number): void {
+    this.#breached({
+      limit: 'memory',
+      allowed: this.limits.memory,
+      observed: Math.round(used),
+      ...(uncounted !== undefined && { uncounted: Math.round(uncounted) }),
+      ...(heap && { heap }),
+    })
   }
 
   // ── processor ────────────────────────────────────────────────────────────────────────────────────────────────────

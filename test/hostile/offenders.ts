@@ -1,5 +1,14 @@
 /** Plugins that mean harm, or are broken as plugins are: what each does, and how it must end. To add one is to add a row. */
-import { grows, HANGS, inShortTurns, KEEPS_BUFFERS, KEEPS_OBJECTS, KEEPS_OBJECTS_IN_ONE_TURN } from '../support/offences.js'
+import { faultsTell, processPages } from '#src/sandbox/taken-pages.js'
+import {
+  grows,
+  HANGS,
+  inShortTurns,
+  KEEPS_BUFFERS,
+  KEEPS_OBJECTS,
+  KEEPS_OBJECTS_IN_ONE_TURN,
+  KEEPS_UNCOUNTED,
+} from '../support/offences.js'
 import { pluginCode } from '../support/plugin-folder.js'
 import { PORT_THIEF } from '../support/port-thief.js'
 import type { Offender } from './arena.js'
@@ -104,6 +113,10 @@ export const OFFENDERS: Offender[] = [
     act: 'globalThis.kept = []; for (;;) kept.push(new Uint8Array(1e6).fill(1))',
     end: 'memory or hang',
   },
+  // Where the system tells who takes memory.
+  ...(processPages() !== undefined && faultsTell()
+    ? Object.entries(KEEPS_UNCOUNTED).map(([what, act]): Offender => ({ does: `keeps ${what}`, heavy: true, act, end: 'memory' }))
+    : []),
   {
     does: 'throws an error with a very long message',
     heavy: true,

@@ -48,7 +48,7 @@ export class TaskThread {
     asks.unref()
     // Its pool ends it, and the run with it.
     const breached = (breach: Breach): unknown => worker.emit('error', new TaskBreach(breach))
-    this.#unwatch = watchdog.watch((at) => new WatchedThread({ worker, cells, asks }, { memory, ...NO_LIMIT }, breached, at))
+    this.#unwatch = watchdog.watch((at, pages) => new WatchedThread({ worker, cells, asks }, { memory, ...NO_LIMIT }, breached, at, pages))
     worker.once('exit', this.#unwatch)
   }
 

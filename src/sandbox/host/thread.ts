@@ -56,7 +56,7 @@ export class ThreadHost implements PluginHost {
   }
 
   watch(limits: PlaceLimits, breached: (breach: Breach) => void): void {
-    this.#unwatch = watchdog.watch((at) => new WatchedThread(this.#thread, limits, breached, at))
+    this.#unwatch = watchdog.watch((at, pages) => new WatchedThread(this.#thread, limits, breached, at, pages))
   }
 
   kill(reason: string): Promise<void> {

@@ -47,6 +47,15 @@ const running = (code: string): number => {
 }
 
 describe('a process that is watched', () => {
+  test.runIf(linux)('that a signal has stopped is told as that', async () => {
+    const pid = await idle()
+    const { place, breaches } = watched(pid)
+    process.kill(pid, 'SIGSTOP')
+    await eventually(() => expect(statOf([pid])?.stopped).toBe(true))
+    for (let at = 25; at <= 2_000; at += 25) place.look(at)
+    expect(breaches).toMatchObject([{ limit: 'hang', how: 'stopped' }])
+  })
+
   test('is asked once after it was told something, and left in peace when it has answered', async () => {
     const { subject, place, asked, breaches } = watched(await idle())
     place.beat(0)

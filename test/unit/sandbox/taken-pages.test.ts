@@ -1,0 +1,42 @@
+import { readlinkSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { faultsTell, processPages, TakenPages } from '#src/sandbox/taken-pages.js'
+
+const told = processPages() !== undefined && faultsTell()
+const own = (): number => Number(readlinkSync('/proc/thread-self').split('/').at(-1))
+
+describe.runIf(told)('the memory that a thread has taken', () => {
+  const now = (): NonNullable<ReturnType<typeof processPages>> => processPages() as NonNullable<ReturnType<typeof processPages>>
+
+  test('is what it has touched, and not what it has only asked for', () => {
+    const tid = own()
+    const taken = new TakenPages(now(), tid)
+    const bytes = new Uint8Array(new SharedArrayBuffer(2e8))
+    taken.count(now(), tid)
+    expect(taken.held).toBeLessThan(50)
+    bytes.fill(1)
+    taken.count(now(), tid)
+    expect(taken.held).toBeGreaterThan(150)
+    expect(taken.held).toBeLessThan(250)
+  })
+
+  test('is not what another thread has', async () => {
+    const taken = new TakenPages(now(), own())
+    const worker = new Worker(
+      "globalThis.kept = Buffer.alloc(2e8, 1); require('node:worker_threads').parentPort.postMessage('filled'); setInterval(() => {}, 1e6)",
+      { eval: true },
+    )
+    onTestFinished(async () => void (await worker.terminate()))
+    await new Promise((resolve) => worker.once('message', resolve))
+    taken.count(now(), own())
+    expect(taken.held).toBeLessThan(100)
+  })
+
+  test('is nothing that is known of a thread that is not there', () => {
+    const taken = new TakenPages(now(), 0)
+    taken.count(now(), 0)
+    taken.count(now(), 2 ** 30)
+    expect(taken.held).toBe(0)
+  })
+})
