@@ -56,8 +56,8 @@ const permissionFor = (name: string): [string, string] => {
   return [`builtin:${name}`, 'import']
 }
 
-/** Takes what an import names, or the URL it leads to; throws PERMISSION_DENIED if that is closed. */
-export type CheckImport = (specifier: string) => void
+/** Takes what an import names, or the URL it leads to; throws PERMISSION_DENIED if that is closed, or no text: that could say something else each time it is asked. */
+export type CheckImport = (specifier: unknown) => void
 
 // A plugin shares its thread's realm and may change all it finds there: what a check needs is taken now.
 const { apply } = Reflect
@@ -69,6 +69,7 @@ export const importCheck = (names: readonly string[], deny: Deny, checkFile: (ur
   const open = Object.create(null) as Record<string, true | undefined>
   for (const name of names) open[name] = true
   return (specifier) => {
+    if (typeof specifier !== 'string') return deny('import by what is no text')
     if (apply<string, [string], boolean>(startsWith, specifier, ['file:'])) return checkFile(specifier)
     if (!isBuiltin(specifier)) return
     const name = apply(startsWith, specifier, ['node:']) ? apply<string, [number], string>(slice, specifier, [5]) : specifier

@@ -115,6 +115,21 @@ describe('a plugin without grants', () => {
     expect(await tried(`return (async () => { ${body} })().catch(() => 'refused')`)).toBe('refused')
   })
 
+  it.each([
+    "new String('node:fs')",
+    "{ toString: () => 'node:fs' }",
+    "['node:fs']",
+    "new String('node:internal/test/binding')",
+    "Object.assign(() => {}, { toString: () => 'fs' })",
+    'undefined',
+  ])('is refused what a module is named by that is no text: %s', async (named) => {
+    const body = (load: string): string =>
+      `try { return Object.keys(${load}(${named})).length } catch (error) { return error.code + ' ' + error.message }`
+    const message = expect.stringMatching(/^PERMISSION_DENIED .*'curious' may not import by what is no text/) as string
+    expect(await tried(body("require('module')._load"))).toEqual(message)
+    expect(await tried(body('process.getBuiltinModule'))).toEqual(message)
+  })
+
   it('imports no code and no data from beyond its folder', async () => {
     const folder = emptyFolder()
     writeFileSync(join(folder, 'a.json'), '{"a":1}')

@@ -31,6 +31,8 @@ const DOORS: Record<string, string> = {
   'node:fs by Module._load': "return require('module')._load('fs')",
   'node:fs by process.getBuiltinModule': "return process.getBuiltinModule ? process.getBuiltinModule('fs') : import('fs')",
   'node:fs in eval': 'return (0, eval)(\'import("node:fs")\')',
+  'node:fs by what is no text': "return require('module')._load(new String('node:fs'))",
+  'what Node is made of by what is no text': "return require('module')._load({ toString: () => 'node:internal/test/binding' })",
   children: "return import('node:child_process')",
   workers: "return import('node:worker_threads')",
   'the network': "return import('node:net')",

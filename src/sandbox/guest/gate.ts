@@ -66,15 +66,15 @@ const CLOSED_OF_MODULE = [
 
 const { apply } = Reflect
 
-type Loader = (request: string, ...rest: unknown[]) => unknown
+type Loader = (request: string, parent: unknown, isMain: unknown) => unknown
 
 /** CommonJS: everything a module requires goes through `_load`, and `module.constructor` shows it to everyone. */
 const closeModules = (deny: Deny, check: CheckImport): void => {
   const Module = nodeModule as unknown as Record<string, unknown> & { _load: Loader; prototype: object }
   const { _load: load } = Module
-  lock(Module, '_load', (request: string, ...rest: unknown[]) => {
+  lock(Module, '_load', (request: string, parent: unknown, isMain: unknown) => {
     check(request)
-    return apply(load, Module, [request, ...rest])
+    return apply(load, Module, [request, parent, isMain])
   })
   // The path it answers is loaded without another look, so it stays the one there is.
   lock(Module, '_resolveFilename', Module['_resolveFilename'])
