@@ -7,7 +7,7 @@ import { type Grants, hasNet } from './grants.js'
 export const OPEN = words(`
   assert assert/strict async_hooks buffer console constants diagnostics_channel events module path path/posix path/win32 perf_hooks process punycode
   querystring readline readline/promises stream stream/consumers stream/promises stream/web string_decoder sys timers timers/promises url util util/types
-  _stream_duplex _stream_passthrough _stream_readable _stream_transform _stream_wrap _stream_writable
+  _stream_duplex _stream_passthrough _stream_readable _stream_transform _stream_writable
 `)
 
 /** They come with a grant of that kind. */
@@ -15,7 +15,7 @@ export const BY_GRANT: Readonly<Record<'fs' | 'net' | 'child' | 'worker', readon
   fs: words('fs fs/promises'),
   net: words(`
     dgram dns dns/promises http http2 https net tls
-    _http_agent _http_client _http_common _http_incoming _http_outgoing _http_server _tls_common _tls_wrap
+    _http_agent _http_client _http_common _http_incoming _http_outgoing _http_server _stream_wrap _tls_common _tls_wrap
   `),
   child: words('child_process'),
   worker: words('worker_threads'),
