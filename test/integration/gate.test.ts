@@ -177,6 +177,13 @@ describe('a plugin without grants', () => {
     expect(await tried(body)).toEqual(refused(/(load a file that is named by|compile what is) no text|use module\._stat/))
   })
 
+  it('ends no process by what it wraps modules in', async () => {
+    const body = `const Module = require('module'), module = new Module('x')
+      const compiled = (wrap) => { Module.wrap = wrap; try { module._compile('1', '/x.js'); return 'compiled' } catch (error) { return error.name } }
+      return [compiled(() => ({})), compiled(() => Symbol()), compiled((script) => '(function () { ' + script + ' })')]`
+    expect(await tried(body)).toEqual(['SyntaxError', 'TypeError', 'compiled'])
+  })
+
   it('gets no socket by what streams are made of', async () => {
     const body = `try { return typeof Object.getPrototypeOf(require('_stream_wrap')) } catch (error) { return error.code }`
     expect(await tried(body)).toMatch(/^(PERMISSION_DENIED|MODULE_NOT_FOUND)$/)
@@ -694,6 +701,28 @@ describe('files', () => {
         writing,
       ),
     ).toEqual([DENIED, 'done', DENIED])
+  })
+
+  it('are not handed out by http2 to who was granted a host alone', async () => {
+    const folder = emptyFolder()
+    writeFileSync(join(folder, 'secret.txt'), 'the secret')
+    const body = `
+      const http2 = require('http2'), server = http2.createServer()
+      const path = ${JSON.stringify(join(folder, 'secret.txt'))}
+      const said = await new Promise((done, failed) => {
+        const tell = (stream, text) => { stream.respond(); stream.end(text) }
+        server.on('stream', (stream) => {
+          try { stream.respondWithFile(path, {}, { onError: (error) => tell(stream, error.code) }) } catch (error) { tell(stream, error.code) }
+        })
+        server.listen(0, '127.0.0.1', () => {
+          const session = http2.connect('http://127.0.0.1:' + server.address().port).on('error', failed)
+          let text = ''
+          session.request({ ':path': '/' }).on('data', (chunk) => { text += chunk }).on('error', failed).on('end', () => { session.close(); done(text) })
+        })
+      })
+      server.close()
+      return said`
+    expect(await tried(body, { net: ['127.0.0.1'], listen: ['127.0.0.1'] })).toEqual(DENIED)
   })
 
   it('that may be read may not be written', async () => {

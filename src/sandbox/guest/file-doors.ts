@@ -44,8 +44,9 @@ const kindOfArray = getOwnPropertyDescriptor(getPrototypeOf(Uint8Array.prototype
   this: unknown,
 ) => string | undefined
 const fileURLToPath = pathOfUrl
-const ACCESS = fs.constants.O_WRONLY | fs.constants.O_RDWR
-const WRITING = ACCESS | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_APPEND
+const { O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND } = fs.constants
+const ACCESS = O_WRONLY | O_RDWR
+const WRITING = ACCESS | O_CREAT | O_TRUNC | O_APPEND
 /** As many links as Linux follows. */
 const LINKS = 40
 
@@ -163,7 +164,7 @@ const checkOpen = (given: unknown, flags: unknown, check: CheckFile): unknown =>
 }
 
 const reads = (flags: unknown): boolean => {
-  if (typeof flags === 'number') return (flags & ACCESS) !== fs.constants.O_WRONLY
+  if (typeof flags === 'number') return (flags & ACCESS) !== O_WRONLY
   return (
     typeof flags !== 'string' ||
     apply<string, [string], boolean>(includes, flags, ['r']) ||

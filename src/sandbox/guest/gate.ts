@@ -77,6 +77,7 @@ interface Loading {
   _resolveFilename: Loader
   _extensions: Record<string, Extension>
   prototype: { _compile: Compile }
+  wrap(script: unknown): unknown
 }
 
 /** CommonJS: everything a module requires goes through `_load`, and `module.constructor` shows it to everyone. */
@@ -102,8 +103,12 @@ const closeModules = (deny: Deny, check: CheckImport): void => {
     }
   }
   const { _compile: compile } = prototype
+  let { wrap } = Module
   prototype._compile = function (code, file, format) {
     if (typeof code !== 'string' || typeof file !== 'string') deny('compile what is no text')
+    const own = Module.wrap
+    // Of what is put in its place Node expects a text, too.
+    if (own !== wrap) Module.wrap = wrap = (script) => `${own(script) as string}`
     return apply(compile, this, [code, file, format])
   }
   for (const name of CLOSED_OF_MODULE) {
