@@ -59,6 +59,8 @@ const act = (resource: string, action: string): string => {
       return `${action} '${name}'`
     case 'net':
       return `${action === 'listen' ? 'listen on' : 'connect to'} '${name}'`
+    case 'builtin':
+      return `${action} 'node:${name}'`
     default:
       return `${action} '${resource}'`
   }

@@ -8,7 +8,7 @@ import { words } from './words.js'
 export const OPEN = words(`
   assert assert/strict async_hooks buffer console constants diagnostics_channel events module path path/posix path/win32 perf_hooks process punycode
   querystring readline readline/promises stream stream/consumers stream/promises stream/web string_decoder sys timers timers/promises url util util/types
-  _stream_duplex _stream_passthrough _stream_readable _stream_transform _stream_wrap _stream_writable
+  _stream_duplex _stream_passthrough _stream_readable _stream_transform _stream_writable
 `)
 
 /** They come with a grant of that kind. */
@@ -16,7 +16,7 @@ export const BY_GRANT: Readonly<Record<'fs' | 'net' | 'child' | 'worker', readon
   fs: words('fs fs/promises'),
   net: words(`
     dgram dns dns/promises http http2 https net tls
-    _http_agent _http_client _http_common _http_incoming _http_outgoing _http_server _tls_common _tls_wrap
+    _http_agent _http_client _http_common _http_incoming _http_outgoing _http_server _stream_wrap _tls_common _tls_wrap
   `),
   child: words('child_process'),
   worker: words('worker_threads'),
@@ -53,8 +53,8 @@ const permissionFor = (name: string): [string, string] => {
   return [`builtin:${name}`, 'import']
 }
 
-/** Takes what an import names, or the URL it leads to; throws PERMISSION_DENIED if that is closed. */
-export type CheckImport = (specifier: string) => void
+/** Takes what an import names, or the URL it leads to; throws PERMISSION_DENIED if that is closed, or no text: that could say something else each time it is asked. */
+export type CheckImport = (specifier: unknown) => void
 
 // A plugin shares its thread's realm and may change all it finds there: what a check needs is taken now.
 const { apply } = Reflect
@@ -72,6 +72,7 @@ export const importCheck = (names: readonly string[], deny: Deny, checkFile: (ur
   const open = Object.create(null) as Record<string, true | undefined>
   for (const name of names) open[name] = true
   return (specifier) => {
+    if (typeof specifier !== 'string') return deny('import by what is no text')
     if (apply<string, [string], boolean>(startsWith, specifier, ['file:'])) return checkFile(specifier)
     const name = moduleName(specifier)
     if (name !== undefined && open[name] !== true) deny(`import 'node:${name}'`, ...permissionFor(name))

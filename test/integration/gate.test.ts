@@ -115,6 +115,80 @@ describe('a plugin without grants', () => {
     expect(await tried(`return (async () => { ${body} })().catch(() => 'refused')`)).toBe('refused')
   })
 
+  it.each([
+    "new String('node:fs')",
+    "{ toString: () => 'node:fs' }",
+    "['node:fs']",
+    "new String('node:internal/test/binding')",
+    "Object.assign(() => {}, { toString: () => 'fs' })",
+    'undefined',
+  ])('is refused what a module is named by that is no text: %s', async (named) => {
+    const body = (load: string): string =>
+      `try { return Object.keys(${load}(${named})).length } catch (error) { return error.code + ' ' + error.message }`
+    const message = expect.stringMatching(/^PERMISSION_DENIED .*'curious' may not import by what is no text/) as string
+    expect(await tried(body("require('module')._load"))).toEqual(message)
+    expect(await tried(body('process.getBuiltinModule'))).toEqual(message)
+  })
+
+  it.each([
+    ["m._findPath = () => 'fs'", "m._load('made-up')"],
+    ["m._pathCache['made-up\\0' + m._resolveLookupPaths('made-up', null).join('\\0')] = 'fs'", "m._load('made-up')"],
+    ["m._findPath = () => ({ toString: () => 'fs' })", "m._load('made-up')"],
+  ])('is refused files though it says itself where modules lie: %s', async (change, load) => {
+    const body = `const m = require('module'), { _findPath: found } = m
+      try { ${change}; return Object.keys(${load}).length } catch (error) { return error.code } finally { m._findPath = found }`
+    expect(await tried(body)).toMatch(/^(PERMISSION_DENIED|MODULE_NOT_FOUND|ERR_INVALID_ARG_TYPE)$/)
+  })
+
+  it.each<[string, string, string]>([
+    ['the iterator of arrays', 'Array.prototype[Symbol.iterator] = function* () { yield own }', 'secret'],
+    ['what is an instance', 'Object.defineProperty(Uint8Array, Symbol.hasInstance, { value: () => false })', 'Buffer.from(secret)'],
+    ['how bytes become text', 'const bytes = Buffer.from(secret); bytes.toString = bytes.utf8Slice = () => own', 'bytes'],
+    [
+      'what a URL says',
+      '',
+      "{ href: 'file://x', protocol: 'file:', host: '', hostname: '', get pathname() { return looks++ < 1 ? own : secret } }",
+    ],
+    ['where a path leads', "try { require('path').toNamespacedPath = () => secret } catch {}", 'own'],
+  ])('reads no file from beyond its folder by the loader of CommonJS though it changes %s', async (_what, change, path) => {
+    const folder = emptyFolder()
+    writeFileSync(join(folder, 'secret.txt'), '"the secret"')
+    const body = `
+      const Module = require('module'), module = new Module('x'), { prototype } = Array, iterator = prototype[Symbol.iterator]
+      const secret = ${JSON.stringify(join(folder, 'secret.txt'))}, own = import.meta.url.slice(7)
+      let looks = 0
+      module._compile = (code) => { module.got = code }
+      try { ${change}; Module._extensions['.js'](module, ${path}) } catch (error) { module.got = error.code } finally { prototype[Symbol.iterator] = iterator }
+      return module.got`
+    expect(await tried(body)).not.toContain('the secret')
+    expect(await tried(body.replace("['.js']", "['.json']").replace('return module.got', 'return module.exports'))).not.toContain(
+      'the secret',
+    )
+  })
+
+  it.each([
+    "Module._extensions['.js'](module, Buffer.from(own))",
+    'module._compile({}, own)',
+    "module._compile('1', {})",
+    'Module._stat({})',
+  ])('ends no process by what is no text: %s', async (call) => {
+    const body = `const Module = require('module'), module = new Module('x'), own = import.meta.url.slice(7)
+        try { return String(${call}) } catch (error) { return error.message }`
+    expect(await tried(body)).toEqual(refused(/(load a file that is named by|compile what is) no text|use module\._stat/))
+  })
+
+  it('ends no process by what it wraps modules in', async () => {
+    const body = `const Module = require('module'), module = new Module('x')
+      const compiled = (wrap) => { Module.wrap = wrap; try { module._compile('1', '/x.js'); return 'compiled' } catch (error) { return error.name } }
+      return [compiled(() => ({})), compiled(() => Symbol()), compiled((script) => '(function () { ' + script + ' })')]`
+    expect(await tried(body)).toEqual(['SyntaxError', 'TypeError', 'compiled'])
+  })
+
+  it('gets no socket by what streams are made of', async () => {
+    const body = `try { return typeof Object.getPrototypeOf(require('_stream_wrap')) } catch (error) { return error.code }`
+    expect(await tried(body)).toMatch(/^(PERMISSION_DENIED|MODULE_NOT_FOUND)$/)
+  })
+
   it('imports no code and no data from beyond its folder', async () => {
     const folder = emptyFolder()
     writeFileSync(join(folder, 'a.json'), '{"a":1}')
@@ -411,6 +485,7 @@ describe('globals', () => {
       await tried('return [crypto.randomUUID().length, crypto.getRandomValues(new Uint8Array(4)).length, typeof crypto.subtle]'),
     ).toEqual([36, 4, 'undefined'])
     expect(await tried('return typeof crypto.subtle', { builtins: ['crypto'] })).toBe('object')
+    expect(await tried('return typeof Crypto')).toBe('undefined')
   })
 })
 
@@ -512,6 +587,12 @@ describe('files', () => {
     for (const name of ['given', 'other']) mkdirSync(join(folder, name))
     for (const name of ['given/a.json', 'other/a.json']) writeFileSync(join(folder, name), '{"a":1}')
     symlinkSync(join(folder, 'other'), join(folder, 'given/link'))
+    symlinkSync(join(folder, 'given'), join(folder, 'into'))
+    symlinkSync(join(folder, 'other/new.txt'), join(folder, 'given/dangling'))
+    for (const name of ['from/sub', 'to', 'links']) mkdirSync(join(folder, 'given', name), { recursive: true })
+    writeFileSync(join(folder, 'given/from/sub/planted.txt'), 'planted')
+    symlinkSync(join(folder, 'other'), join(folder, 'given/to/sub'))
+    symlinkSync(join(folder, 'other'), join(folder, 'given/links/out'))
     const body = `
       const fs = require('fs'), fsp = await import('node:fs/promises'), folder = ${JSON.stringify(folder)}
       const attempt = async (act) => { try { await act(); return 'done' } catch (error) { return error.code ?? error.message } }
@@ -562,6 +643,128 @@ describe('files', () => {
     "fs.readFileSync({ href: 'file://' + folder + '/other/a.json', protocol: 'file:', hostname: '', pathname: folder + '/other/a.json' })",
   ])('that are not granted: %s', async (expression) => {
     expect(await outcomes([expression], within)).toEqual([DENIED])
+  })
+
+  it.each([
+    "fs.symlinkSync('b', folder + '/given/l') ?? fs.writeFileSync(folder + '/given/l', 'b') ?? fs.readFileSync(folder + '/given/b')",
+    "fs.mkdirSync(folder + '/given/deep') ?? fs.symlinkSync('../a.json', folder + '/given/deep/l') ?? fs.renameSync(folder + '/given/deep/l', folder + '/given/l') ?? fs.readFileSync(folder + '/given/l')",
+    "fs.unlinkSync(folder + '/given/link')",
+    "fsp.lstat(folder + '/given/link')",
+    "fs.readFileSync(Buffer.from(folder + '/given/a.json'))",
+    "fs.readFileSync(new URL('file://' + folder + '/given/a.json'))",
+    "fs.readFileSync(folder + '/given/a.json', { flag: 'r' })",
+    "fsp.open(folder + '/given/a.json').then(async (file) => { await fsp.readFile(file, 'utf8'); await file.close() })",
+    "fsp.open(folder + '/given/new.txt', 'w').then(async (file) => { await fsp.writeFile(file, 'new'); await fsp.appendFile(file, 'er'); await file.close() })",
+    "fs.mkdtempSync(folder + '/given/made-')",
+    "fs.mkdtempSync(folder + '/given/')",
+    "fsp.cp(folder + '/given/links', folder + '/given/../given/copied', { recursive: true, filter: (from) => !/out$/.test(from) })",
+    "fs.cpSync(folder + '/given/a.json', folder + '/given/copied.json')",
+    "new Promise((done, failed) => fs.cp(folder + '/given/a.json', folder + '/given/copied.json', (error) => error ? failed(error) : done()))",
+    "fs.rmSync(folder + '/given', { recursive: true })",
+    'Promise.resolve(fs.existsSync({}))',
+  ])('that are granted, and what is in them: %s', async (expression) => {
+    expect(await outcomes([expression], within)).toEqual(['done'])
+  })
+
+  it.each([
+    ['a link that leads to nothing yet', "fs.writeFileSync(folder + '/given/dangling', 'b')"],
+    ['a link that leads to nothing yet, with promises', "fsp.writeFile(folder + '/given/dangling', 'b')"],
+    ['a copy onto such a link', "fs.copyFileSync(folder + '/given/a.json', folder + '/given/dangling')"],
+    ['a link of its own that leads out', "fs.symlinkSync(folder + '/other/b', folder + '/given/l')"],
+    ['a link of its own that leads out, with promises', "fsp.symlink(folder + '/other/a.json', folder + '/given/l')"],
+    ['a link of its own that leads up', "fs.symlinkSync('../../other', folder + '/given/l')"],
+    [
+      'a link in place of its folder',
+      "fs.rmSync(folder + '/given', { recursive: true }) ?? fs.symlinkSync(folder + '/other', folder + '/given') ?? fs.readFileSync(folder + '/given/a.json')",
+    ],
+    ['a copied folder with a link in the way', "fs.cpSync(folder + '/given/from', folder + '/given/to', { recursive: true })"],
+    ['a copied folder with a link in the way, with promises', "fsp.cp(folder + '/given/from', folder + '/given/to', { recursive: true })"],
+    ['the copy of what links lead to', "fs.cpSync(folder + '/given/links', folder + '/given/out', { recursive: true, dereference: true })"],
+    [
+      'what is an instance',
+      "(Object.defineProperty(Uint8Array, Symbol.hasInstance, { value: () => false }), fs.readFileSync(Buffer.from(folder + '/other/a.json')))",
+    ],
+    ['the class of bytes', "(globalThis.Uint8Array = class {}, fs.readFileSync(Buffer.from(folder + '/other/a.json')))"],
+    [
+      'bytes that tell another text',
+      "fs.readFileSync(Object.assign(Buffer.from(folder + '/other/a.json'), { utf8Slice: () => folder + '/given/a.json' }))",
+    ],
+    ['a folder beside its own', "fs.mkdtempSync(folder + '/given')"],
+    ['a folder beside its own, with promises', "fsp.mkdtemp(folder + '/given')"],
+    ['a link from beyond that leads in', "fs.unlinkSync(folder + '/into')"],
+    ['a link from beyond that leads in, by rename', "fs.renameSync(folder + '/given/a.json', folder + '/into')"],
+  ])('that are not granted are not reached by %s', async (_what, expression) => {
+    expect(await outcomes([expression], within)).toEqual([DENIED])
+  })
+
+  it('are those that were looked at, though an object says something else the next time', async () => {
+    const url =
+      "{ href: 'file://x', protocol: 'file:', host: '', hostname: '', get pathname() { return folder + (looks++ < 1 ? '/given/a.json' : '/other/b.json') } }"
+    const before = 'let looks = 0; const outcome = {};'
+    const folder = emptyFolder()
+    for (const name of ['given', 'other']) mkdirSync(join(folder, name))
+    writeFileSync(join(folder, 'given/a.json'), 'given')
+    writeFileSync(join(folder, 'other/b.json'), 'other')
+    const body = `const fs = require('fs'), folder = ${JSON.stringify(folder)}; ${before}
+      for (const end of ['given/a.json', 'other/b.json']) {
+        looks = end === 'given/a.json' ? -Infinity : 0
+        try { outcome[end] = fs.readFileSync(${url}, 'utf8') } catch (error) { outcome[end] = error.code }
+      }
+      const flags = { get flag() { return looks++ < 1 ? 'r' : 'w' } }
+      looks = 0
+      try { fs.readFileSync(folder + '/given/a.json', flags) } catch {}
+      try { fs.readFileSync(folder + '/given/a.json', { flag: 'w' }); outcome.emptied = true } catch (error) { outcome.emptied = error.code }
+      outcome.left = fs.readFileSync(folder + '/given/a.json', 'utf8')
+      return outcome`
+    const found = (await tried(body, { fs: { read: [join(folder, 'given')], write: [] } })) as Record<string, unknown>
+    expect(Object.values(found)).not.toContain('other')
+    expect(found).toMatchObject({ 'given/a.json': 'given', emptied: DENIED, left: 'given' })
+  })
+
+  it('stay where they are though the plugin changes how paths are read', async () => {
+    const found = await outcomes(
+      [
+        "(() => { require('path').toNamespacedPath = () => folder + '/other/a.json'; return fs.writeFileSync(folder + '/given/a.json', 'b') })()",
+      ],
+      within,
+    )
+    expect(found).toEqual([expect.stringMatching(/read only/) as string])
+  })
+
+  it('that may be written may not be read by the same descriptor', async () => {
+    const writing = (folder: string) => ({ fs: { read: [], write: [join(folder, 'given')] } })
+    expect(
+      await outcomes(
+        [
+          "fs.openSync(folder + '/given/a.json', 'r+')",
+          "fs.openSync(folder + '/given/b', 'w')",
+          "fsp.open(folder + '/given/a.json', fs.constants.O_RDWR)",
+        ],
+        writing,
+      ),
+    ).toEqual([DENIED, 'done', DENIED])
+  })
+
+  it('are not handed out by http2 to who was granted a host alone', async () => {
+    const folder = emptyFolder()
+    writeFileSync(join(folder, 'secret.txt'), 'the secret')
+    const body = `
+      const http2 = require('http2'), server = http2.createServer()
+      const path = ${JSON.stringify(join(folder, 'secret.txt'))}
+      const said = await new Promise((done, failed) => {
+        const tell = (stream, text) => { stream.respond(); stream.end(text) }
+        server.on('stream', (stream) => {
+          try { stream.respondWithFile(path, {}, { onError: (error) => tell(stream, error.code) }) } catch (error) { tell(stream, error.code) }
+        })
+        server.listen(0, '127.0.0.1', () => {
+          const session = http2.connect('http://127.0.0.1:' + server.address().port).on('error', failed)
+          let text = ''
+          session.request({ ':path': '/' }).on('data', (chunk) => { text += chunk }).on('error', failed).on('end', () => { session.close(); done(text) })
+        })
+      })
+      server.close()
+      return said`
+    expect(await tried(body, { net: ['127.0.0.1'], listen: ['127.0.0.1'] })).toEqual(DENIED)
   })
 
   it('that may be read may not be written', async () => {

@@ -31,6 +31,16 @@ const DOORS: Record<string, string> = {
   'node:fs by Module._load': "return require('module')._load('fs')",
   'node:fs by process.getBuiltinModule': "return process.getBuiltinModule ? process.getBuiltinModule('fs') : import('fs')",
   'node:fs in eval': 'return (0, eval)(\'import("node:fs")\')',
+  'node:fs by what is no text': "return require('module')._load(new String('node:fs'))",
+  'what Node is made of by what is no text': "return require('module')._load({ toString: () => 'node:internal/test/binding' })",
+  'node:fs by another name': "const m = require('module'); m._findPath = () => 'fs'; return m._load('made-up')",
+  'a file by the loader of CommonJS, with an iterator of its own': `
+    const m = require('module'), module = new m('x'), { prototype } = Array, iterator = prototype[Symbol.iterator]
+    module._compile = (code) => { module.got = code }
+    prototype[Symbol.iterator] = function* () { yield import.meta.url.slice(7) }
+    try { m._extensions['.js'](module, '/etc/hosts') } finally { prototype[Symbol.iterator] = iterator }
+    return module.got`,
+  'the compiler, for what is no text': "const m = require('module'); return new m('x')._compile({}, {})",
   children: "return import('node:child_process')",
   workers: "return import('node:worker_threads')",
   'the network': "return import('node:net')",
@@ -111,7 +121,11 @@ describe('a task of a plugin without grants', () => {
       expect(faults).toMatchObject([
         {
           name: 'worker',
-          error: { code: 'PERMISSION_DENIED', plugin: 'worker', message: expect.stringContaining('builtin:os') as string },
+          error: {
+            code: 'PERMISSION_DENIED',
+            plugin: 'worker',
+            message: expect.stringMatching(/may not import 'node:os'.*builtin:os/) as string,
+          },
         },
       ]),
     )

@@ -54,7 +54,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   nodeModule.syncBuiltinESMExports()
 }
 
-/** Members of `node:module` that would load past the hooks, add hooks before ours, or write files. */
+/** Members of `node:module` that would load past the hooks, add hooks before ours, or read and write files. */
 const CLOSED_OF_MODULE = [
   'register',
   'registerHooks',
@@ -63,22 +63,55 @@ const CLOSED_OF_MODULE = [
   'runMain',
   '_preloadModules',
   '_initPaths',
+  '_stat',
+  '_readPackage',
 ]
 
 const { apply } = Reflect
 
-type Loader = (request: string, ...rest: unknown[]) => unknown
+type Loader = (request: unknown, ...rest: unknown[]) => unknown
+type Extension = (module: unknown, file: unknown) => unknown
+type Compile = (code: unknown, file: unknown, format: unknown) => unknown
+
+interface Loading {
+  _load: Loader
+  _resolveFilename: Loader
+  _extensions: Record<string, Extension>
+  prototype: { _compile: Compile }
+  wrap(script: unknown): unknown
+}
 
 /** CommonJS: everything a module requires goes through `_load`, and `module.constructor` shows it to everyone. */
 const closeModules = (deny: Deny, check: CheckImport): void => {
-  const Module = nodeModule as unknown as Record<string, unknown> & { _load: Loader; prototype: object }
-  const { _load: load } = Module
-  lock(Module, '_load', (request: string, ...rest: unknown[]) => {
+  const Module = nodeModule as unknown as Record<string, unknown> & Loading
+  const { _load: load, _resolveFilename: resolveFilename, _extensions: extensions, prototype } = Module
+  lock(Module, '_load', (request: unknown, parent: unknown, isMain: unknown) => {
     check(request)
-    return apply(load, Module, [request, ...rest])
+    return apply(load, Module, [request, parent, isMain])
   })
-  // The path it answers is loaded without another look, so it stays the one there is.
-  lock(Module, '_resolveFilename', Module['_resolveFilename'])
+  // What it answers is loaded without another look, and the plugin may have a hand in where it looks.
+  lock(Module, '_resolveFilename', (request: unknown, parent: unknown, isMain: unknown, options: unknown) => {
+    const found = apply(resolveFilename, Module, [request, parent, isMain, options])
+    if (found !== request) check(found)
+    return found
+  })
+  // Given what is no text, these end the whole process. Not locked: libraries put theirs in the place of these, and get no other by it.
+  for (const kind of ['.js', '.json', '.node']) {
+    const load = extensions[kind] as Extension
+    extensions[kind] = (module, file) => {
+      if (typeof file !== 'string') deny('load a file that is named by no text')
+      return apply(load, extensions, [module, file])
+    }
+  }
+  const { _compile: compile } = prototype
+  let { wrap } = Module
+  prototype._compile = function (code, file, format) {
+    if (typeof code !== 'string' || typeof file !== 'string') deny('compile what is no text')
+    const own = Module.wrap
+    // Of what is put in its place Node expects a text, too.
+    if (own !== wrap) Module.wrap = wrap = (script) => `${own(script) as string}`
+    return apply(compile, this, [code, file, format])
+  }
   for (const name of CLOSED_OF_MODULE) {
     if (name in Module) lock(Module, name, () => deny(`use module.${name}()`))
   }

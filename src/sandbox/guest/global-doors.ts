@@ -13,6 +13,7 @@ export const CLOSED_GLOBALS: readonly string[] = [
   ...NET,
   'BroadcastChannel',
   'SharedArrayBuffer',
+  'Crypto',
   'crypto',
   'localStorage',
   'sessionStorage',
@@ -20,7 +21,7 @@ export const CLOSED_GLOBALS: readonly string[] = [
 
 /** They reach nothing beyond the thread. Of `process` and `navigator` single members are closed. */
 export const OPEN_GLOBALS: readonly string[] = words(`
-  AbortController AbortSignal Blob Buffer ByteLengthQueuingStrategy CloseEvent CompressionStream CountQueuingStrategy Crypto CryptoKey CustomEvent
+  AbortController AbortSignal Blob Buffer ByteLengthQueuingStrategy CloseEvent CompressionStream CountQueuingStrategy CryptoKey CustomEvent
   DOMException DecompressionStream ErrorEvent Event EventTarget File FormData Headers MessageChannel MessageEvent MessagePort Navigator Performance
   PerformanceEntry PerformanceMark PerformanceMeasure PerformanceObserver PerformanceObserverEntryList PerformanceResourceTiming QuotaExceededError
   ReadableByteStreamController ReadableStream ReadableStreamBYOBReader ReadableStreamBYOBRequest ReadableStreamDefaultController
@@ -91,6 +92,8 @@ const withholdSharedMemory = (deny: Deny): void => {
 /** Random values take no time; `subtle` keeps the threads busy that the whole process shares. */
 const narrowCrypto = (): void => {
   const found = Object.getOwnPropertyDescriptor(globalThis, 'crypto')
+  // A method on its prototype would be called on the whole of it.
+  Reflect.deleteProperty(globalThis, 'Crypto')
   const whole = (): webcrypto.Crypto =>
     found?.get ? (Reflect.apply(found.get, globalThis, []) as webcrypto.Crypto) : (found?.value as webcrypto.Crypto)
   replace(

@@ -19,7 +19,7 @@ export const recordImports = (check: CheckImport | undefined, used: Used): Check
   const tell = once(used)
   return (specifier) => {
     check?.(specifier)
-    const name = moduleName(specifier)
+    const name = typeof specifier === 'string' ? moduleName(specifier) : undefined
     if (name !== undefined && !OPEN.includes(name)) tell(`builtin:${name}`, 'import')
   }
 }

@@ -11,6 +11,7 @@ type Normalize = (args: readonly unknown[]) => [options: Options, callback: Func
 
 // The plugin shares this realm and may change all it finds: what a check needs is taken now.
 const { apply } = Reflect
+const { create } = Object
 const { isArray } = Array
 const { nextTick } = process
 
@@ -28,9 +29,9 @@ export const closeSockets = (
   const { connect } = sockets
   const { listen } = servers
 
-  /** As they are now, with the system's lookup of the name that was asked for. */
+  /** As they are now, without a prototype that could say more, with the system's lookup of the name that was asked for. */
   const held = (given: Options): Options => {
-    const options: Options = {}
+    const options = create(null) as Options
     for (const key in given) options[key] = given[key]
     const { path, host, port } = options
     if (path) {
@@ -53,7 +54,10 @@ export const closeSockets = (
       options = held(given)
     } catch (error) {
       // A name that cannot be looked up is what everybody who connects is prepared for.
-      options = { host: 'refused', port: 1, lookup: (_name: string, _wishes: object, answer: Function) => nextTick(answer, error) }
+      options = create(null) as Options
+      options['host'] = 'refused'
+      options['port'] = 1
+      options['lookup'] = (_name: string, _wishes: object, answer: Function) => nextTick(answer, error)
     }
     return apply(connect, this, listener === null ? [options] : [options, listener])
   }
