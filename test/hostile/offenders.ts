@@ -136,6 +136,18 @@ export const OFFENDERS: Offender[] = [
     end: null,
   },
   {
+    does: 'logs large fields without an end',
+    heavy: true,
+    act: "const many = Object.fromEntries(Array.from({ length: 2e4 }, (_, i) => ['k' + i, { v: i }])); const f = () => { ctx.log.info('x', many); setImmediate(f) }; f()",
+    end: null,
+  },
+  {
+    does: 'logs fields that are small until they are written',
+    heavy: true,
+    act: "let twice = []; for (let i = 0; i < 40; i++) twice = [twice, twice]; const f = () => { ctx.log.info('x', { twice }); ctx.log.info('x', { holes: Object.assign([], { length: 2 ** 32 - 1 }) }); setImmediate(f) }; f()",
+    end: null,
+  },
+  {
     does: 'writes to its console without an end',
     heavy: true,
     act: "const f = () => { for (let i = 0; i < 1e3; i++) console.log('x'.repeat(1e3)); setImmediate(f) }; f()",

@@ -6,6 +6,7 @@ import { AT_ONCE } from '../at-once.js'
 import type { Call } from '../call.js'
 import type { Body, Meta } from '../frames.js'
 import { LogBudget } from '../log-budget.js'
+import { lineOf } from '../log-line.js'
 import type { Party } from '../party.js'
 import type { Connection, GuestVerbs, Hook, KernelNotices, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
 import type { Conversation, RequestOptions } from '../rpc.js'
@@ -16,6 +17,9 @@ import { openInspector, waitForDebugger } from './inspector.js'
 import { mediatedFetch, mediatedFiles } from './mediated.js'
 
 type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
+
+/** As it was before the plugin's code could change it. */
+const clone = structuredClone
 
 const HOOKS: readonly Hook[] = ['initialize', 'start', 'stop', 'health', 'updateConfig', 'snapshot', 'restore']
 
@@ -153,15 +157,17 @@ export class PluginRuntime implements Party {
     }
   }
 
-  /** Fields that cannot cross, or cannot even be read, are left out rather than lose the line. */
+  /** Fields that cannot cross, or cannot even be read, are left out rather than lose the line. It is measured here, as a clone: that is what crosses. */
   log(level: LogLevel, message: string, fields?: unknown): void {
-    if (!this.#logBudget.takes(message.length)) return
-    const metas = [level, message]
-    const body = fields instanceof Error ? { error: toWire(fields) } : fields
+    if (this.#logBudget.drops(message.length)) return
+    const write = (body: unknown): void => {
+      const line = lineOf(message, body)
+      if (this.#logBudget.takes(line.size)) this.#conversation?.notify('log', [level, line.message], line.fields)
+    }
     try {
-      this.#conversation?.notify('log', metas, body)
+      write(clone(fields instanceof Error ? { error: toWire(fields) } : fields))
     } catch (error) {
-      this.#conversation?.notify('log', metas, { unclonable: reasonOf(error) })
+      write({ unclonable: reasonOf(error) })
     }
   }
 
