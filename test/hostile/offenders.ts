@@ -148,6 +148,21 @@ export const OFFENDERS: Offender[] = [
     end: null,
   },
   {
+    does: 'calls a service with large arguments and does not wait',
+    heavy: true,
+    // More than the provider may have: what it would be filled with fills the caller.
+    manifest: { limits: { memory: 512, hang: 2_000 } },
+    act: "void ctx.services.use('innocent', { timeout: 0 }).then((innocent) => setInterval(() => { for (let i = 0; i < 4; i++) innocent.hold(new Uint8Array(1e6)).catch(() => {}) }, 15))",
+    end: 'memory',
+    within: 30_000,
+  },
+  {
+    does: 'calls a service with one enormous argument',
+    heavy: true,
+    act: "void ctx.services.use('innocent').then((innocent) => innocent.hold('x'.repeat(5e8)).catch(() => {}))",
+    end: null,
+  },
+  {
     does: 'writes to its console without an end',
     heavy: true,
     act: "const f = () => { for (let i = 0; i < 1e3; i++) console.log('x'.repeat(1e3)); setImmediate(f) }; f()",
