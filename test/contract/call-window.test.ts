@@ -20,9 +20,10 @@ const heldLine = (options: CallOptions = { timeout: 0 }) => {
       doors.push(door)
       return door.promise
     },
-    // biome-ignore lint/suspicious/useAwait: it is as good as any
     repeat: async (count: number) => 'x'.repeat(count),
     call: (back: (value: unknown) => unknown, value: unknown) => back(value),
+    flood: (back: (value: unknown) => unknown, count: number, size: number) =>
+      Promise.all(Array.from({ length: count }, () => back(new Uint8Array(size)))),
   }
   const methods = methodsOf(service)
   const provided = { name: 'store', plugin: 'keeper', service, methods: new Set(methods) }
@@ -34,7 +35,7 @@ const heldLine = (options: CallOptions = { timeout: 0 }) => {
     port2.close()
   })
   const proxy = client.proxy(options)
-  const call = (method: string, ...args: unknown[]): Promise<unknown> => (proxy[method] as (...all: unknown[]) => Promise<unknown>)(...args)
+  const call = (method: string, ...args: unknown[]): Promise<unknown> => proxy[method]!(...args)
   return { proxy, client, provider, taken, doors, call }
 }
 
@@ -54,19 +55,19 @@ describe('calls over a line', () => {
     ['many objects', () => Array.from({ length: 30_000 }, (_, i) => ({ i, t: 'twelve bytes' }))],
   ])('wait in the caller, in order, when as many bytes are under way as may be: %s', async (_, make) => {
     const { taken, doors, call } = heldLine()
-    const answers = Array.from({ length: 20 }, () => call('hold', make()))
+    const answers = Array.from({ length: 12 }, () => call('hold', make()))
     await eventually(() => expect(taken.length).toBeGreaterThan(3))
     for (let i = 0; i < 20; i++) await new Promise(setImmediate)
     const first = taken.length
-    expect(first).toBeLessThan(16)
+    expect(first).toBeLessThan(12)
     doors[0]?.open(0)
     await expect(answers[0]).resolves.toBe(0)
     await settled(taken, first + 1)
-    for (let i = 1; i < 20; i++) {
+    for (let i = 1; i < 12; i++) {
       await eventually(() => expect(doors.length).toBeGreaterThan(i))
       doors[i]?.open(i)
     }
-    await expect(Promise.all(answers)).resolves.toEqual(Array.from({ length: 20 }, (_, i) => i))
+    await expect(Promise.all(answers)).resolves.toEqual(Array.from({ length: 12 }, (_, i) => i))
   })
 
   test('wait when as many are under way as may be, and keep their order and what they were when they were made', async () => {
@@ -88,7 +89,10 @@ describe('calls over a line', () => {
     const { proxy, taken, doors, call } = heldLine()
     const filling = Array.from({ length: 8 }, () => call('hold', new Uint8Array(MEGABYTE)))
     await settled(taken, 8)
-    await expect(call('hold', { at: [Symbol('no')] })).rejects.toMatchObject({ code: 'PAYLOAD_NOT_CLONEABLE', details: { path: 'arguments[0].at[0]' } })
+    await expect(call('hold', { at: [Symbol('no')] })).rejects.toMatchObject({
+      code: 'PAYLOAD_NOT_CLONEABLE',
+      details: { path: 'arguments[0].at[0]' },
+    })
     await expect(proxy.$with({ timeout: 20 })['hold']?.('late')).rejects.toMatchObject({
       code: 'CALL_TIMEOUT',
       message: expect.stringMatching(/'hold' on service 'store' of 'keeper' found no room within 20 ms.*Await calls/) as string,
@@ -107,10 +111,19 @@ describe('calls over a line', () => {
 
   test('still count for a while when their caller gives them up at once', async () => {
     const { proxy, taken } = heldLine()
-    for (let i = 0; i < 40; i++) proxy.$with({ timeout: 1 })['hold']?.(new Uint8Array(MEGABYTE)).catch(() => {})
+    for (let i = 0; i < 40; i++)
+      proxy
+        .$with({ timeout: 1 })
+        ['hold']?.(new Uint8Array(MEGABYTE))
+        .catch(() => {})
     await eventually(() => expect(taken.length).toBeGreaterThan(3))
     const refused = await Promise.all(
-      Array.from({ length: 20 }, () => proxy.$with({ timeout: 1 })['hold']?.(new Uint8Array(MEGABYTE)).catch(({ code }: { code: string }) => code)),
+      Array.from({ length: 20 }, () =>
+        proxy
+          .$with({ timeout: 1 })
+          ['hold']?.(new Uint8Array(MEGABYTE))
+          .catch(({ code }: { code: string }) => code),
+      ),
     )
     expect(new Set(refused)).toEqual(new Set(['CALL_TIMEOUT']))
     expect(taken.length).toBeLessThan(16)
@@ -152,10 +165,55 @@ describe('calls over a line', () => {
   })
 })
 
+describe('callbacks over a line', () => {
+  test('wait at the end that makes them when as many bytes are under way as may be', async () => {
+    const { call } = heldLine()
+    const doors: ReturnType<typeof gate<number>>[] = []
+    const back = (): Promise<number> => {
+      const door = gate<number>()
+      doors.push(door)
+      return door.promise
+    }
+    const flooded = call('flood', back, 20, MEGABYTE)
+    await settled(doors, 8)
+    doors[0]?.open(0)
+    await settled(doors, 9)
+    for (let i = 1; i < 20; i++) {
+      await eventually(() => expect(doors.length).toBeGreaterThan(i))
+      doors[i]?.open(i)
+    }
+    await expect(flooded).resolves.toEqual(Array.from({ length: 20 }, (_, i) => i))
+  })
+
+  test('are refused when their arguments are too large', async () => {
+    const { call } = heldLine()
+    await expect(call('flood', () => 1, 1, CALL_LIMIT + 1)).rejects.toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+      message: expect.stringContaining("The arguments of 'call' of the caller of service 'store' are too large") as string,
+    })
+    await expect(call('flood', () => 1, 1, 1)).resolves.toEqual([1])
+  })
+
+  test('that hand over callbacks themselves are weighed for their ports', async () => {
+    const { taken, doors, call } = heldLine()
+    const calls = Array.from({ length: 700 }, () => call('hold', () => {}))
+    await eventually(() => expect(taken.length).toBeGreaterThan(400))
+    for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+    expect(taken.length).toBeLessThan(600)
+    for (let i = 0; i < 700; i++) {
+      await eventually(() => expect(doors.length).toBeGreaterThan(i))
+      doors[i]?.open('done')
+    }
+    await Promise.all(calls)
+  })
+})
+
 describe('one call', () => {
   const refusal = (what: string): object => ({
     code: 'PAYLOAD_TOO_LARGE',
-    message: expect.stringMatching(new RegExp(`${what} too large: some \\d+ bytes or more, and the limit of a call is ${CALL_LIMIT}`)) as string,
+    message: expect.stringMatching(
+      new RegExp(`${what} too large: some \\d+ bytes or more, and the limit of a call is ${CALL_LIMIT}`),
+    ) as string,
     details: { size: expect.any(Number) as number, limit: CALL_LIMIT },
   })
 

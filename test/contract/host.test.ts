@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { toWire } from '#src/errors.js'
 import type { Channel } from '#src/sandbox/channel.js'
 import { NO_GRANTS } from '#src/sandbox/grants.js'
 import { InlineHost } from '#src/sandbox/host/inline.js'
@@ -108,6 +109,36 @@ for (const [name, { make, cannot }] of Object.entries(HOSTS)) {
       for (const verb of ['initialize', 'start', 'snapshot', 'stop']) await expect(talk.request(verb)).resolves.toBeUndefined()
       await expect(talk.request('restore', { state: 1 })).resolves.toBeUndefined()
       await expect(talk.request('health')).resolves.toEqual({ healthy: true, greeting: 'hello' })
+    })
+
+    it('reports its health, however much the plugin has to say of it, within a limit', async () => {
+      const { talk } = await inhabit(
+        make,
+        pluginCode({ health: 'return { healthy: false, details: Array.from({ length: 100_000 }, (_, i) => ({ i })) }' }),
+      )
+      await expect(talk.request('health')).resolves.toEqual({ healthy: false, omitted: 'more than 65536 bytes of the report' })
+    })
+
+    left(cannot.contain)('tells of an error that nobody catches without what is too much of it', async () => {
+      const { host, talk } = await inhabit(
+        make,
+        pluginCode({
+          start: `
+            const details = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => ['k' + i, { i }]))
+            const error = Object.assign(new TypeError('too much'), { code: 'E_MUCH', details, cause: details, own: details })
+            setTimeout(() => { throw error })`,
+        }),
+      )
+      talk.request('start').catch(() => {})
+      const { error } = await host.exited
+      expect(error).toMatchObject({
+        name: 'TypeError',
+        message: 'too much',
+        code: 'E_MUCH',
+        details: { omitted: expect.stringMatching(/\d+ characters/) as string },
+      })
+      expect(error).not.toHaveProperty('own')
+      expect(JSON.stringify(toWire(error)).length).toBeLessThan(100_000)
     })
 
     it('measures what is logged before it leaves, with its fields', async () => {

@@ -4,6 +4,7 @@ import { EventIds } from '../../event-ids.js'
 import { limiter } from '../../limiter.js'
 import { AT_ONCE } from '../at-once.js'
 import type { Call } from '../call.js'
+import { cloneSize } from '../clone-size.js'
 import type { Body, Meta } from '../frames.js'
 import { LogBudget } from '../log-budget.js'
 import { lineOf } from '../log-line.js'
@@ -20,6 +21,9 @@ type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>
 
 /** As it was before the plugin's code could change it. */
 const clone = structuredClone
+
+/** Bytes of a report on a plugin's health. */
+const HEALTH_LIMIT = 64 * 1_024
 
 const HOOKS: readonly Hook[] = ['initialize', 'start', 'stop', 'health', 'updateConfig', 'snapshot', 'restore']
 
@@ -186,7 +190,9 @@ export class PluginRuntime implements Party {
   }
 
   async #health(): Promise<GuestVerbs['health']['answers']> {
-    return ((await this.#hooks.health?.(this.#context)) as GuestVerbs['health']['answers'] | undefined) ?? { healthy: true }
+    const report = ((await this.#hooks.health?.(this.#context)) as GuestVerbs['health']['answers'] | undefined) ?? { healthy: true }
+    if (cloneSize(report, HEALTH_LIMIT) <= HEALTH_LIMIT) return report
+    return { healthy: report.healthy, omitted: `more than ${HEALTH_LIMIT} bytes of the report` }
   }
 
   async #updateConfig(config: unknown): Promise<void> {

@@ -10,6 +10,7 @@ import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
 import type { TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
 import { captureConsole } from './console.js'
+import { boundCrash } from './crash.js'
 import { closeGate } from './gate.js'
 import { startHeart } from './heartbeat.js'
 import { protect } from './lock.js'
@@ -79,5 +80,6 @@ export const runTask = async ({ file, input }: TaskRun): Promise<unknown> => {
 process.setSourceMapsEnabled(true)
 startHeart({ cells, port: pulse.port1 })
 captureConsole(output)
+process.on('uncaughtExceptionMonitor', boundCrash)
 const greeting: TaskGreeting = { threadId, cells, asks: pulse.port2, wire: wire.port2 }
 parentPort?.postMessage(greeting, [pulse.port2, wire.port2])
