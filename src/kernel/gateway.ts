@@ -8,6 +8,7 @@ import { type PermissionSet, permissionDenied } from '../permission-set.js'
 import type { Call } from '../sandbox/call.js'
 import type { Packed } from '../sandbox/codec.js'
 import type { Body, Meta } from '../sandbox/frames.js'
+import { LINE_LIMIT, omitted } from '../sandbox/log-line.js'
 import { Boxed, type Party } from '../sandbox/party.js'
 import type { Connection, KernelVerbs, LogLevel } from '../sandbox/protocol.js'
 import type { Conversation } from '../sandbox/rpc.js'
@@ -132,7 +133,8 @@ export class Gateway implements Party, ServiceConsumer {
         break
       }
       case 'log':
-        this.#log(metas[0], metas[1], body.open())
+        // Its guest's end has measured them, on a finer scale: what is far beyond that is not built at all.
+        this.#log(metas[0], metas[1], body.size > 2 * LINE_LIMIT ? omitted() : body.open())
         break
       default:
         if (this.#quota.spend()) this.#told(verb, metas)

@@ -8,6 +8,7 @@ import type { PermissionSet } from '../permission-set.js'
 import type { CpuProfile } from '../sandbox/cpu-profile.js'
 import { type Grants, hasNet } from '../sandbox/grants.js'
 import { LogBudget } from '../sandbox/log-budget.js'
+import { lineOf } from '../sandbox/log-line.js'
 import { outputLevel } from '../sandbox/output-level.js'
 import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
@@ -234,7 +235,8 @@ export class Generation {
   }
 
   #log(level: LogLevel, message: string, fields: unknown): void {
-    if (this.#logBudget.takes(message.length + sizeOf(fields))) this.#options.log(level, message, fields)
+    const line = lineOf(message, fields)
+    if (this.#logBudget.takes(line.size)) this.#options.log(level, line.message, line.fields)
   }
 
   /** One phase: asked of the guest, timed, limited, its failure told as the plugin's. */
@@ -420,15 +422,5 @@ export class Generation {
       return this.scope.close()
     })()
     return this.#closed
-  }
-}
-
-/** Characters of a line's fields, as they would be written. */
-const sizeOf = (fields: unknown): number => {
-  if (fields === undefined) return 0
-  try {
-    return JSON.stringify(fields).length
-  } catch {
-    return 0
   }
 }

@@ -2,13 +2,15 @@
 import { MessageChannel, type MessagePort, type Transferable } from 'node:worker_threads'
 import { fromWire, PlugbayError, toWire, type WireError } from '../errors.js'
 import { markOf, type ReferenceMark, type TransferMark } from '../passing.js'
+import { CALL_LIMIT, CallWindow } from './call-window.js'
 import { portChannel } from './channel.js'
+import { cloneSize } from './clone-size.js'
 import type { Party } from './party.js'
 import { Conversation } from './rpc.js'
 import { asBeginning } from './sentence.js'
 import { isAskedOfAll, shownAs } from './shown.js'
 import { uncloneablePart } from './uncloneable-part.js'
-import { notCloneable } from './unsendable.js'
+import { notCloneable, tooLargeForCall } from './unsendable.js'
 
 /** How a boxed value is to be made again at the other end. */
 type Kind = 'data' | 'callback' | 'reference' | 'stream' | 'signal'
@@ -16,6 +18,8 @@ export type Box = [kind: Kind, content: unknown]
 
 /** What one line has handed out or received by reference; it all ends with the line. */
 export class Holdings {
+  /** What is under way by reference, from this end. */
+  readonly window = new CallWindow(() => {})
   readonly #ports = new Map<MessagePort, Kind>()
   #streams = 0
   #drained: (() => void)[] = []
@@ -81,11 +85,11 @@ export const unbox = async ([kind, content]: Box, holdings: Holdings, label: str
   holdings.hold(port, kind)
   switch (kind) {
     case 'callback': {
-      const remote = (await wrapReference(port, label)) as { call: (...args: unknown[]) => Promise<unknown> }
+      const remote = (await wrapReference(port, label, holdings.window)) as { call: (...args: unknown[]) => Promise<unknown> }
       return (...args: unknown[]) => remote.call(...args)
     }
     case 'reference':
-      return await wrapReference(port, label)
+      return await wrapReference(port, label, holdings.window)
     case 'signal':
       return receiveSignal(port)
     default:
@@ -123,34 +127,59 @@ const exposeByReference = async (target: object, port: MessagePort, plugin: stri
   expose(guarded, port)
 }
 
-const wrapReference = async (port: MessagePort, label: string): Promise<unknown> => {
+const wrapReference = async (port: MessagePort, label: string, window: CallWindow): Promise<unknown> => {
   const { wrap } = await import('comlink')
   const remote = wrap<Record<string, (...args: unknown[]) => Promise<Outcome>>>(port)
   const waiting = new Set<(error: PlugbayError) => void>()
   let over: PlugbayError | undefined
   port.once('close', () => {
     over = new PlugbayError('SERVICE_GONE', `${asBeginning(label)} is gone, and with it the object it had passed by reference.`)
-    for (const reject of waiting) reject(over)
-    waiting.clear()
+    for (const fail of waiting) fail(over)
   })
   const call = (key: string, args: unknown[]): Promise<unknown> =>
     new Promise((resolve, reject) => {
-      if (over) {
-        reject(over)
+      const uncloneable = (error: unknown): PlugbayError =>
+        notCloneable(`An argument of '${key}' of ${label}`, error, { path: uncloneablePart(args, 'arguments') })
+      const size = cloneSize(args, CALL_LIMIT)
+      if (over || size > CALL_LIMIT) {
+        reject(over ?? tooLargeForCall(`The arguments of '${key}' of ${label} are`, size, CALL_LIMIT, { details: { method: key } }))
         return
       }
-      waiting.add(reject)
-      Promise.resolve(remote[key]?.(...args)).then(
-        (outcome) => {
-          waiting.delete(reject)
-          if (typeof outcome === 'object' && 'error' in outcome) reject(fromWire(outcome.error))
-          else resolve(outcome?.value)
-        },
-        (error: unknown) => {
-          waiting.delete(reject)
-          reject(notCloneable(`An argument of '${key}' of ${label}`, error, { path: uncloneablePart(args, 'arguments') }))
-        },
-      )
+      let left = false
+      /** Its room is free again. True for the first who says so: what follows is its end. */
+      const ends = (): boolean => {
+        if (!waiting.delete(fail)) return false
+        if (left) window.left(size)
+        else window.forget(turn)
+        return true
+      }
+      const fail = (error: PlugbayError): void => void (ends() && reject(error))
+      const send = (sent: unknown[]): void => {
+        left = true
+        window.enter(size)
+        Promise.resolve(remote[key]?.(...sent)).then(
+          (outcome) => {
+            if (!ends()) return
+            if (typeof outcome === 'object' && 'error' in outcome) reject(fromWire(outcome.error))
+            else resolve(outcome?.value)
+          },
+          (error: unknown) => fail(uncloneable(error)),
+        )
+      }
+      const turn = { leave: (): void => send(args) }
+      waiting.add(fail)
+      if (window.open) {
+        send(args)
+        return
+      }
+      try {
+        // As they are now: their owner may change them before it is their turn.
+        const clone = structuredClone(args)
+        turn.leave = () => send(clone)
+        window.wait(turn)
+      } catch (error) {
+        fail(uncloneable(error))
+      }
     })
   // `then` stays undefined: a remote object is no promise, and awaiting it must give itself.
   return new Proxy(shownAs(`[object of ${label}]`), {

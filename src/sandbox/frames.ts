@@ -147,18 +147,22 @@ export class Body {
     return this.#shape === LEAF_SHAPE ? this.#batch[this.#at] : builderFor(this.#shape)(this.#batch, this.#at)
   }
 
+  /** How many bytes it has, roughly: nothing is built of it for that. */
+  get size(): number {
+    const end = this.#at + this.#count
+    let size = 0
+    for (let at = this.#at; at < end; at++) size += sizeOf(this.#batch[at])
+    return size
+  }
+
   /** The value as it came, to be kept or passed on. */
   pack(): Packed {
     const leaves = this.#batch.slice(this.#at, this.#at + this.#count)
-    return new Packed(this.#shape, leaves, sizeOf(leaves))
+    return new Packed(this.#shape, leaves, this.size)
   }
 }
 
-const sizeOf = (leaves: readonly unknown[]): number => {
-  let size = 0
-  for (const leaf of leaves) size += typeof leaf === 'string' ? leaf.length + LEAF_BYTES : isLive(leaf) ? liveSize(leaf) : LEAF_BYTES
-  return size
-}
+const sizeOf = (leaf: unknown): number => (typeof leaf === 'string' ? leaf.length + LEAF_BYTES : isLive(leaf) ? liveSize(leaf) : LEAF_BYTES)
 
 /** Takes a frame; its body is valid during the call only. Returns whether it goes on: false ends the reading of the batch. */
 export type FrameTaker = (kind: number, id: number, verb: string, metas: readonly Meta[], body: Body) => boolean

@@ -22,10 +22,18 @@ export class LogBudget {
 
   /** Whether a line of so many characters may be written. A long stack is worth more than its budget. */
   takes(length: number): boolean {
-    if (this.#bucket.take(length + LINE)) return true
+    return this.#bucket.take(length + LINE) || !this.#drop(length)
+  }
+
+  /** Whether nothing is left: then a line of at least so many characters is dropped, and need not be measured. */
+  drops(length: number): boolean {
+    return !this.#bucket.take(0) && this.#drop(length)
+  }
+
+  #drop(length: number): true {
     if (this.#lines++ === 0) setTimeout(() => this.#told(), TELL_AFTER).unref()
     this.#dropped += length
-    return false
+    return true
   }
 
   #told(): void {

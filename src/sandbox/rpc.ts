@@ -3,8 +3,11 @@ import type { Transferable } from 'node:worker_threads'
 import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
 import { isThenable } from '../thenable.js'
 import { ServedCall } from './call.js'
+import { CallWindow, movedBytes, type WaitingCall, WINDOW_BYTES, WINDOW_CALLS } from './call-window.js'
 import type { Batch, Channel } from './channel.js'
-import { encode, encodedSize, isLive, LEAF_BYTES, leafCount, liveSize, type Packed, takeLeaves } from './codec.js'
+import { now } from './clock.js'
+import { cloneSize } from './clone-size.js'
+import { encode, encodedSize, isLive, LEAF_BYTES, leafCount, liveSize, Packed, pack, takeLeaves } from './codec.js'
 import { Deadlines, type Timed } from './deadlines.js'
 import { depart, departed, type Writer } from './departures.js'
 import {
@@ -27,7 +30,7 @@ import { asBeginning } from './sentence.js'
 import { LEAF_SHAPE, ShapeError } from './shape.js'
 import { uncloneablePart } from './uncloneable-part.js'
 import { Underway } from './underway.js'
-import { notCloneable, tooLarge } from './unsendable.js'
+import { notCloneable, tooLarge, tooLargeForCall } from './unsendable.js'
 
 /**
  * Up to so many requests under way, half of them leave while the other half is answered, which keeps both threads at work; one alone leaves at
@@ -45,8 +48,20 @@ export interface RequestOptions {
   transfer?: readonly Transferable[] | undefined
 }
 
+/** What is held between the two ends of a line. */
+export interface Bounds {
+  /** Bytes of the body of one request, and of one reply; PAYLOAD_TOO_LARGE beyond. */
+  limit: number
+  /** Requests of this end wait when too much is under way. */
+  windowed: boolean
+}
+
 interface Pending extends Timed {
   verb: string
+  /** What it takes of the window. */
+  size: number
+  /** It has not left: the window has no room. */
+  waiting: WaitingCall | undefined
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
   signal: AbortSignal | undefined
@@ -74,6 +89,8 @@ export class Conversation implements Writer {
   readonly #pending = new Underway<Pending>()
   readonly #deadlines = new Deadlines(this.#pending, (id, pending) => this.#overdue(id, pending))
   readonly #serving = new Map<number, ServedCall>()
+  readonly #window: CallWindow | undefined
+  readonly #limit: number
   readonly #out = new FrameWriter()
   readonly #in = new FrameReader((kind, id, verb, metas, body) => this.#heard(kind, id, verb, metas, body))
   #over: PlugbayError | undefined
@@ -86,10 +103,12 @@ export class Conversation implements Writer {
   #held = false
 
   /** `label` names the other end in error messages: "plugin 'users'", "service 'users'". */
-  constructor(channel: Channel, party: Party, label: string) {
+  constructor(channel: Channel, party: Party, label: string, bounds?: Bounds) {
     this.#channel = channel
     this.#party = party
     this.#label = label
+    this.#limit = bounds?.limit ?? Infinity
+    this.#window = bounds?.windowed ? new CallWindow(() => this.#held || this.flush()) : undefined
     channel.listen(
       (batch) => this.#receive(batch),
       (fault) => {
@@ -111,7 +130,7 @@ export class Conversation implements Writer {
     return this.#pending.size
   }
 
-  /** Asks the other end. Rejects with its error, with CALL_TIMEOUT, CALL_CANCELLED, CHANNEL_CLOSED or PAYLOAD_NOT_CLONEABLE. */
+  /** Asks the other end. Rejects with its error, with CALL_TIMEOUT, CALL_CANCELLED, CHANNEL_CLOSED, PAYLOAD_NOT_CLONEABLE or PAYLOAD_TOO_LARGE. */
   request(verb: string, body?: unknown, options?: RequestOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#over) {
@@ -124,12 +143,18 @@ export class Conversation implements Writer {
         return
       }
       const timeout = options?.timeout ?? 0
-      const pending: Pending = { verb, resolve, reject, deadline: Infinity, timeout, signal, abort: undefined }
+      const pending: Pending = { verb, size: 0, waiting: undefined, resolve, reject, deadline: Infinity, timeout, signal, abort: undefined }
       const id = this.#pending.add(pending)
       const held = this.#held
       try {
         this.#held = true
-        this.#write(REQUEST, id, verb, options?.metas ?? NO_METAS, body, options?.transfer)
+        const metas = options?.metas ?? NO_METAS
+        const window = this.#window
+        if (window === undefined) this.#write(REQUEST, id, verb, metas, body, options?.transfer, this.#limit)
+        else if (window.open) {
+          pending.size = this.#write(REQUEST, id, verb, metas, body, options?.transfer, this.#limit)
+          window.enter(pending.size)
+        } else this.#wait(window, id, pending, metas, body, options?.transfer)
       } catch (error) {
         this.#pending.take(id)
         reject(error)
@@ -142,8 +167,9 @@ export class Conversation implements Writer {
         pending.abort = () => this.#abandon(id, this.#cancelled(verb, signal))
         signal.addEventListener('abort', pending.abort, { once: true })
       }
+      if (pending.waiting !== undefined) this.#deadlines.begin(now())
       // One that could not wait for others has left already.
-      if (this.#out.frames === 0) this.#departed()
+      else if (this.#out.frames === 0) this.#departed()
       else if (this.#out.frames >= this.#pending.size >> 1 && this.#pending.size <= FEW) this.flush()
       else {
         this.#urgent = true
@@ -160,16 +186,50 @@ export class Conversation implements Writer {
     return this.#over === undefined ? this.#write(NOTICE, 0, verb, metas, body, transfer, limit) : 0
   }
 
+  /** The window is full: it waits for its turn, as it is now. */
+  #wait(
+    window: CallWindow,
+    id: number,
+    pending: Pending,
+    metas: readonly Meta[],
+    body: unknown,
+    transfer: readonly Transferable[] | undefined,
+  ): void {
+    const { verb } = pending
+    let packed: Packed
+    let moved = transfer
+    try {
+      if (transfer === undefined) packed = pack(body)
+      else {
+        // @types/node and the global disagree on what is transferable; both mean the same objects.
+        const clone = structuredClone([body, transfer] as const, { transfer: transfer as unknown as ArrayBuffer[] })
+        packed = new Packed(LEAF_SHAPE, [clone[0]], 0)
+        moved = clone[1]
+      }
+    } catch (error) {
+      throw this.#uncloneable(REQUEST, verb, metas, body, error)
+    }
+    const [leaf] = packed.leaves
+    const size = packed.shape === LEAF_SHAPE && isLive(leaf) ? cloneSize(leaf, this.#limit, moved) : packed.size
+    if (size > this.#limit) throw this.#tooLarge(REQUEST, verb, size, this.#limit)
+    const leave = (): void => {
+      pending.waiting = undefined
+      pending.size = size + movedBytes(moved)
+      window.enter(pending.size)
+      try {
+        if (moved === undefined) this.#writePacked(REQUEST, id, verb, metas, packed)
+        else this.#writeLive(REQUEST, id, verb, metas, leaf, moved, Infinity)
+      } catch (error) {
+        this.#failed(id, error as Error)
+      }
+    }
+    pending.waiting = { leave }
+    window.wait(pending.waiting)
+  }
+
   /** Tells the other end with a body that is packed already, and a number if there is one. */
-  forward(verb: string, metas: readonly Meta[], { shape, leaves, size }: Packed, number?: number): void {
-    if (this.#over) return
-    const live = shape === LEAF_SHAPE && isLive(leaves[0])
-    if (live) this.flush()
-    const kind = number === undefined ? NOTICE : NUMBERED
-    const out = this.#out.begin(kind, number ?? 0, verb, metas, shape, leaves.length)
-    for (let i = 0; i < leaves.length; i++) out.push(leaves[i])
-    this.#written(size)
-    if (live) this.flush()
+  forward(verb: string, metas: readonly Meta[], packed: Packed, number?: number): void {
+    if (this.#over === undefined) this.#writePacked(number === undefined ? NOTICE : NUMBERED, number ?? 0, verb, metas, packed)
   }
 
   /** A request waits to leave. For the departures only, like {@link leave}. */
@@ -236,7 +296,7 @@ export class Conversation implements Writer {
     const type = typeof body
     if (type === 'object' ? body === null : type !== 'function' && type !== 'symbol') {
       const size = type === 'string' ? (body as string).length : LEAF_BYTES
-      if (size > limit) throw this.#tooLarge(verb, size, limit)
+      if (size > limit) throw this.#tooLarge(kind, verb, size, limit)
       this.#out.begin(kind, id, verb, metas, LEAF_SHAPE, 1).push(body)
       this.#written(size)
       return size
@@ -246,15 +306,33 @@ export class Conversation implements Writer {
     const size = encodedSize()
     if (size > limit) {
       takeLeaves([])
-      throw this.#tooLarge(verb, size, limit)
+      throw this.#tooLarge(kind, verb, size, limit)
     }
     takeLeaves(this.#out.begin(kind, id, verb, metas, shape.text, leafCount()))
     this.#written(size)
     return size
   }
 
-  #tooLarge(verb: string, size: number, limit: number): PlugbayError {
-    return tooLarge(`A value for '${verb}' of ${this.#label}`, size, limit, { details: { verb } })
+  #writePacked(kind: Kind, id: number, verb: string, metas: readonly Meta[], packed: Packed): void {
+    const { shape, leaves, size } = packed
+    const live = shape === LEAF_SHAPE && isLive(leaves[0])
+    if (live) this.flush()
+    const out = this.#out.begin(kind, id, verb, metas, shape, leaves.length)
+    for (let i = 0; i < leaves.length; i++) out.push(leaves[i])
+    this.#written(size)
+    if (live) this.flush()
+  }
+
+  #tooLarge(kind: Kind, verb: string, size: number, limit: number): PlugbayError {
+    const about = { details: { verb } }
+    if (kind === REQUEST) return tooLargeForCall(`The arguments of '${verb}' of ${this.#label} are`, size, limit, about)
+    return tooLarge(`A value for '${verb}' of ${this.#label}`, size, limit, about)
+  }
+
+  #uncloneable(kind: Kind, verb: string, metas: readonly Meta[], body: unknown, error: unknown): PlugbayError {
+    // What is boxed is not as its sender knows it.
+    const path = kind === NOTICE || metas.length === 0 ? uncloneablePart(body, rootOf(kind, body)) : undefined
+    return notCloneable(`A value for '${verb}' of ${this.#label}`, error, { details: { verb }, path })
   }
 
   /** A value that is not plain travels alone and at once, before its owner can change it. */
@@ -268,18 +346,16 @@ export class Conversation implements Writer {
     limit: number,
   ): number {
     // Weighed only for whom it matters: it is a walk.
-    const size = limit === Infinity ? 0 : liveSize(body)
-    if (size > limit) throw this.#tooLarge(verb, size, limit)
+    const size = limit === Infinity ? 0 : kind === NOTICE ? liveSize(body) : cloneSize(body, limit, transfer)
+    if (size > limit) throw this.#tooLarge(kind, verb, size, limit)
     this.flush()
     this.#out.begin(kind, id, verb, metas, LEAF_SHAPE, 1).push(body)
     try {
       this.#channel.send(this.#take(), transfer)
     } catch (error) {
-      // What is boxed is not as its sender knows it.
-      const path = kind === NOTICE || metas.length === 0 ? uncloneablePart(body, rootOf(kind, body)) : undefined
-      throw notCloneable(`A value for '${verb}' of ${this.#label}`, error, { details: { verb }, path })
+      throw this.#uncloneable(kind, verb, metas, body, error)
     }
-    return size
+    return size + movedBytes(transfer)
   }
 
   #written(bytes: number): void {
@@ -367,8 +443,8 @@ export class Conversation implements Writer {
     beat()
     if (this.#over) return
     try {
-      if (value instanceof Boxed) this.#write(REPLY, id, '', value.metas, value.value, value.transfer)
-      else this.#write(REPLY, id, '', NO_METAS, value)
+      if (value instanceof Boxed) this.#write(REPLY, id, '', value.metas, value.value, value.transfer, this.#limit)
+      else this.#write(REPLY, id, '', NO_METAS, value, undefined, this.#limit)
     } catch (error) {
       this.#fail(id, this.#unanswered(verb, error))
     }
@@ -376,14 +452,13 @@ export class Conversation implements Writer {
 
   /** Why a result could not leave: a frame with a reply does not know what it answers. */
   #unanswered(verb: string, error: unknown): unknown {
-    if (!PlugbayError.is(error) || error.code !== 'PAYLOAD_NOT_CLONEABLE') return error
+    if (!PlugbayError.is(error)) return error
     const { plugin } = this.#party
     const what = `The result of '${verb}'${plugin === undefined ? '' : ` of '${plugin}'`} for ${this.#label}`
-    return notCloneable(what, error.cause, {
-      ...(plugin === undefined ? {} : { plugin }),
-      details: { verb },
-      path: error.details?.['path'] as string | undefined,
-    })
+    const about = { ...(plugin === undefined ? {} : { plugin }), details: { verb } }
+    if (error.code === 'PAYLOAD_TOO_LARGE') return tooLargeForCall(`${what} is`, error.details?.['size'] as number, this.#limit, about)
+    if (error.code !== 'PAYLOAD_NOT_CLONEABLE') return error
+    return notCloneable(what, error.cause, { ...about, path: error.details?.['path'] as string | undefined })
   }
 
   #fail(id: number, error: unknown): void {
@@ -398,7 +473,7 @@ export class Conversation implements Writer {
   // ── the requests under way ───────────────────────────────────────────────────────────────────────────────────────
 
   #replied(id: number, metas: readonly Meta[], body: unknown): void {
-    const pending = this.#settle(id)
+    const pending = this.#answered(id)
     if (pending === undefined) {
       if (metas.length > 0) this.#party.dropped?.(metas, body)
       return
@@ -415,7 +490,17 @@ export class Conversation implements Writer {
   }
 
   #failed(id: number, error: Error): void {
-    this.#settle(id)?.reject(error)
+    this.#answered(id)?.reject(error)
+  }
+
+  #answered(id: number): Pending | undefined {
+    const pending = this.#settle(id)
+    const window = this.#window
+    if (window !== undefined && pending !== undefined) {
+      if (pending.waiting === undefined) window.left(pending.size)
+      else window.forget(pending.waiting)
+    }
+    return pending
   }
 
   #settle(id: number): Pending | undefined {
@@ -430,6 +515,11 @@ export class Conversation implements Writer {
     const pending = this.#settle(id)
     if (pending === undefined) return
     pending.reject(error)
+    if (pending.waiting !== undefined) {
+      this.#window?.forget(pending.waiting)
+      return
+    }
+    this.#window?.givenUp(pending.size)
     if (this.#over === undefined) this.#write(CANCEL, id, '', NO_METAS, toWire(error))
   }
 
@@ -439,15 +529,13 @@ export class Conversation implements Writer {
     })
   }
 
-  #overdue(id: number, { verb, timeout }: Pending): void {
-    this.#abandon(
-      id,
-      new PlugbayError(
-        'CALL_TIMEOUT',
-        `${asBeginning(this.#label)} did not answer '${verb}' within ${timeout} ms. Raise the call's timeout, or find what keeps the provider busy.`,
-        { details: { verb, timeout } },
-      ),
-    )
+  #overdue(id: number, { verb, timeout, waiting }: Pending): void {
+    const why =
+      waiting === undefined
+        ? `${asBeginning(this.#label)} did not answer '${verb}' within ${timeout} ms. Raise the call's timeout, or find what keeps the provider busy.`
+        : `The call of '${verb}' on ${this.#label} found no room within ${timeout} ms: ${WINDOW_CALLS} calls are under way to it, or ${WINDOW_BYTES} bytes of them. ` +
+          'Await calls before making more, or find what keeps the provider busy.'
+    this.#abandon(id, new PlugbayError('CALL_TIMEOUT', why, { details: { verb, timeout } }))
   }
 
   #broken(error: unknown): void {
@@ -475,6 +563,7 @@ export class Conversation implements Writer {
     if (this.#over) return
     this.#over = reason
     this.#deadlines.close()
+    this.#window?.close()
     this.#take()
     for (const [id] of this.#pending.entries()) this.#settle(id)?.reject(reason)
     for (const call of this.#serving.values()) call.cancel(reason)

@@ -5,6 +5,7 @@ import { permissionDenied } from '../permission-set.js'
 import { assertServiceOptions, CALL_OPTIONS } from '../service-options.js'
 import { type Box, box, Holdings, needsBox, unbox } from './boxing.js'
 import type { Call } from './call.js'
+import { CALL_LIMIT } from './call-window.js'
 import { portChannel } from './channel.js'
 import { Boxed, type Party } from './party.js'
 import { Conversation, type RequestOptions } from './rpc.js'
@@ -98,7 +99,10 @@ export class ProviderLine implements Party {
     this.#allowed = new Set(allowed)
     this.#consumer = consumer
     this.#onEnd = onEnd
-    this.#conversation = new Conversation(portChannel(port), this, `'${consumer}', a consumer of service '${provided.name}'`)
+    this.#conversation = new Conversation(portChannel(port), this, `'${consumer}', a consumer of service '${provided.name}'`, {
+      limit: CALL_LIMIT,
+      windowed: false,
+    })
   }
 
   request(call: Call, args: unknown): unknown {
@@ -261,7 +265,7 @@ class ConsumerLine implements Party {
 
   constructor(port: MessagePort, service: string, provider: string) {
     this.#label = `service '${service}' of '${provider}'`
-    this.#conversation = new Conversation(portChannel(port), this, this.#label)
+    this.#conversation = new Conversation(portChannel(port), this, this.#label, { limit: CALL_LIMIT, windowed: true })
   }
 
   call(method: string, args: unknown[], options: RequestOptions): Promise<unknown> {

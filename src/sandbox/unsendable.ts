@@ -42,3 +42,11 @@ export const tooLarge = (what: string, size: number, limit: number, about: About
     `${what} is too large: some ${size} bytes, and the limit is ${limit} (limits.message). Send it in parts, keep it in a file or a service and send its name, or raise the limit.`,
     { ...about, details: { ...about.details, size, limit } },
   )
+
+/** The same of the arguments or the result of a call. */
+export const tooLargeForCall = (what: string, size: number, limit: number, about: About = {}): PlugbayError =>
+  new PlugbayError(
+    'PAYLOAD_TOO_LARGE',
+    `${what} too large: some ${size} bytes or more, and the limit of a call is ${limit}. Move buffers with transfer(), send it in parts or as an async iterable, or keep it in a file and send its name.`,
+    { ...about, details: { ...about.details, size, limit } },
+  )

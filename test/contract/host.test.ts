@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { toWire } from '#src/errors.js'
 import type { Channel } from '#src/sandbox/channel.js'
 import { NO_GRANTS } from '#src/sandbox/grants.js'
 import { InlineHost } from '#src/sandbox/host/inline.js'
@@ -56,9 +57,17 @@ const inhabit = async (make: HostKind['make'], code: string) => {
   onTestFinished(() => host.kill('the test is over'))
   const channel = await host.start(new AbortController().signal)
   const notices: [string, readonly unknown[]][] = []
+  /** The fields of the lines of its log. */
+  const fields: unknown[] = []
   const talk = new Conversation(
     channel,
-    { request: () => undefined, notice: (verb, metas) => void notices.push([verb, metas]) },
+    {
+      request: () => undefined,
+      notice: (verb, metas, body) => {
+        notices.push([verb, metas])
+        if (verb === 'log') fields.push(body.open())
+      },
+    },
     "plugin 'guest'",
   )
   const load = loadRequest('guest', path, {
@@ -73,7 +82,7 @@ const inhabit = async (make: HostKind['make'], code: string) => {
       ],
     },
   })
-  return { host, talk, notices, loaded: await talk.request('load', load) }
+  return { host, talk, notices, fields, loaded: await talk.request('load', load) }
 }
 
 for (const [name, { make, cannot }] of Object.entries(HOSTS)) {
@@ -100,6 +109,59 @@ for (const [name, { make, cannot }] of Object.entries(HOSTS)) {
       for (const verb of ['initialize', 'start', 'snapshot', 'stop']) await expect(talk.request(verb)).resolves.toBeUndefined()
       await expect(talk.request('restore', { state: 1 })).resolves.toBeUndefined()
       await expect(talk.request('health')).resolves.toEqual({ healthy: true, greeting: 'hello' })
+    })
+
+    it('reports its health, however much the plugin has to say of it, within a limit', async () => {
+      const { talk } = await inhabit(
+        make,
+        pluginCode({ health: 'return { healthy: false, details: Array.from({ length: 100_000 }, (_, i) => ({ i })) }' }),
+      )
+      await expect(talk.request('health')).resolves.toEqual({ healthy: false, omitted: 'more than 65536 bytes of the report' })
+    })
+
+    left(cannot.contain)('tells of an error that nobody catches without what is too much of it', async () => {
+      const { host, talk } = await inhabit(
+        make,
+        pluginCode({
+          start: `
+            const details = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => ['k' + i, { i }]))
+            const error = Object.assign(new TypeError('too much'), { code: 'E_MUCH', details, cause: details, own: details })
+            setTimeout(() => { throw error })`,
+        }),
+      )
+      talk.request('start').catch(() => {})
+      const { error } = await host.exited
+      expect(error).toMatchObject({
+        name: 'TypeError',
+        message: 'too much',
+        code: 'E_MUCH',
+        details: { omitted: expect.stringMatching(/\d+ characters/) as string },
+      })
+      expect(error).not.toHaveProperty('own')
+      expect(JSON.stringify(toWire(error)).length).toBeLessThan(100_000)
+    })
+
+    it('measures what is logged before it leaves, with its fields', async () => {
+      const { talk, notices, fields } = await inhabit(
+        make,
+        pluginCode({
+          start: `
+            let reads = 0
+            const growing = { get text() { return reads++ === 0 ? 'x' : 'y'.repeat(1e6) } }
+            ctx.log.info('growing', { growing, date: new Date(0) })
+            const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => ['k' + i, { v: i }]))
+            for (let i = 0; i < 50; i++) ctx.log.info('many', many)`,
+          health: 'return { healthy: true }',
+        }),
+      )
+      await talk.request('start')
+      // What was written before has come when this is answered.
+      await talk.request('health')
+      const lines = notices.flatMap(([verb, [, message]]) => (verb === 'log' ? [message] : []))
+      expect(lines[0]).toBe('growing')
+      expect(lines.filter((message) => message === 'many').length).toBeLessThan(10)
+      expect(fields[0]).toMatchObject({ growing: { text: 'x' } })
+      for (const each of fields.slice(1)) if (each !== undefined) expect(each).toEqual({ omitted: 'more than 131072 bytes of fields' })
     })
 
     it('gives hooks their arguments, and hands state over', async () => {

@@ -70,6 +70,15 @@ test.each([
   await eventually(() => expect(guest.over).toBe(true))
 })
 
+describe('what a guest logs', () => {
+  test('is not even built when its fields are far beyond those of a line', async () => {
+    const { guest, logged, heard } = lineOf()
+    for (const text of ['x'.repeat(100_000), 'x'.repeat(1_000_000)]) guest.notify('log', ['info', 'm'], { text })
+    await heard()
+    expect(logged).toEqual([{ text: 'x'.repeat(100_000) }, { omitted: 'more than 131072 bytes of fields' }])
+  })
+})
+
 describe('what a guest has in the kernel', () => {
   test('is contained at twice the subscriptions that its own end would refuse', async () => {
     const { guest, gateway, breaches, heard } = lineOf()

@@ -48,7 +48,8 @@ const INNOCENT = pluginCode({
   start: `
     let number = 0
     const timer = setInterval(() => void ctx.bus.publish('tick', ++number), 5)
-    await ctx.services.provide('innocent', { echo: (value) => value, finish: () => { clearInterval(timer); return number } })`,
+    const hold = async (value) => { await new Promise((resolve) => setTimeout(resolve, 2000)); return value.length }
+    await ctx.services.provide('innocent', { echo: (value) => value, hold, finish: () => { clearInterval(timer); return number } })`,
 })
 
 /** Counts the events and calls the service, one call after the other. */

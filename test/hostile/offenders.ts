@@ -149,6 +149,33 @@ export const OFFENDERS: Offender[] = [
     end: null,
   },
   {
+    does: 'logs large fields without an end',
+    heavy: true,
+    act: "const many = Object.fromEntries(Array.from({ length: 2e4 }, (_, i) => ['k' + i, { v: i }])); const f = () => { ctx.log.info('x', many); setImmediate(f) }; f()",
+    end: null,
+  },
+  {
+    does: 'logs fields that are small until they are written',
+    heavy: true,
+    act: "let twice = []; for (let i = 0; i < 40; i++) twice = [twice, twice]; const f = () => { ctx.log.info('x', { twice }); ctx.log.info('x', { holes: Object.assign([], { length: 2 ** 32 - 1 }) }); setImmediate(f) }; f()",
+    end: null,
+  },
+  {
+    does: 'calls a service with large arguments and does not wait',
+    heavy: true,
+    // More than the provider may have: what it would be filled with fills the caller.
+    manifest: { limits: { memory: 512, hang: 2_000 } },
+    act: "void ctx.services.use('innocent', { timeout: 0 }).then((innocent) => setInterval(() => { for (let i = 0; i < 4; i++) innocent.hold(new Uint8Array(1e6)).catch(() => {}) }, 15))",
+    end: 'memory',
+    within: 30_000,
+  },
+  {
+    does: 'calls a service with one enormous argument',
+    heavy: true,
+    act: "void ctx.services.use('innocent').then((innocent) => innocent.hold('x'.repeat(5e8)).catch(() => {}))",
+    end: null,
+  },
+  {
     does: 'writes to its console without an end',
     heavy: true,
     act: "const f = () => { for (let i = 0; i < 1e3; i++) console.log('x'.repeat(1e3)); setImmediate(f) }; f()",

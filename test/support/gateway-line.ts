@@ -16,6 +16,8 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
   const denied: PlugbayError[] = []
   const breaches: Excess[] = []
   const warnings: string[] = []
+  /** The fields of what was logged. */
+  const logged: unknown[] = []
   /** Ends each task that is under way. */
   const tasks: (() => void)[] = []
   const scope = new Scope('hostile#1')
@@ -27,7 +29,10 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
     inFlight: 8,
     limits: { ...LIMITS, ...limits },
     aside: false,
-    log: (level, message) => void (level === 'warn' && warnings.push(message)),
+    log: (level, message, fields) => {
+      logged.push(fields)
+      if (level === 'warn') warnings.push(message)
+    },
     runTask: () => new Promise<void>((resolve) => tasks.push(resolve)),
     denied: (error) => void denied.push(error),
     breached: (excess) => void breaches.push(excess),
@@ -46,5 +51,5 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
     guest.close()
     await scope.close()
   })
-  return { ...plane, guest, gateway, told, denied, breaches, warnings, tasks }
+  return { ...plane, guest, gateway, told, denied, breaches, warnings, logged, tasks }
 }

@@ -4,8 +4,10 @@ import { EventIds } from '../../event-ids.js'
 import { limiter } from '../../limiter.js'
 import { AT_ONCE } from '../at-once.js'
 import type { Call } from '../call.js'
+import { cloneSize } from '../clone-size.js'
 import type { Body, Meta } from '../frames.js'
 import { LogBudget } from '../log-budget.js'
+import { lineOf } from '../log-line.js'
 import type { Party } from '../party.js'
 import type { Connection, GuestVerbs, Hook, KernelNotices, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
 import type { Conversation, RequestOptions } from '../rpc.js'
@@ -18,6 +20,12 @@ import { crossing } from './log-fields.js'
 import { mediatedFetch, mediatedFiles } from './mediated.js'
 
 type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
+
+/** As it was before the plugin's code could change it. */
+const clone = structuredClone
+
+/** Bytes of a report on a plugin's health. */
+const HEALTH_LIMIT = 64 * 1_024
 
 const HOOKS: readonly Hook[] = ['initialize', 'start', 'stop', 'health', 'updateConfig', 'snapshot', 'restore']
 
@@ -164,15 +172,18 @@ export class PluginRuntime implements Party {
     }
   }
 
-  /** Fields that cannot cross, or cannot even be read, cost neither the line nor the other fields. */
+  /** Fields that cannot cross, or cannot even be read, cost neither the line nor the other fields. It is measured here, as a clone: that is what crosses. */
   log(level: LogLevel, message: string, fields?: unknown): void {
-    if (!this.#logBudget.takes(message.length)) return
-    const metas = [level, message]
-    const body = fields instanceof Error ? { error: toWire(fields) } : fields
+    if (this.#logBudget.drops(message.length)) return
+    const write = (body: unknown): void => {
+      const line = lineOf(message, body)
+      if (this.#logBudget.takes(line.size)) this.#conversation?.notify('log', [level, line.message], line.fields)
+    }
+    const given = fields instanceof Error ? { error: toWire(fields) } : fields
     try {
-      this.#conversation?.notify('log', metas, body)
+      write(clone(given))
     } catch {
-      this.#conversation?.notify('log', metas, crossing(body))
+      write(clone(crossing(given)))
     }
   }
 
@@ -191,7 +202,9 @@ export class PluginRuntime implements Party {
   }
 
   async #health(): Promise<GuestVerbs['health']['answers']> {
-    return ((await this.#hooks.health?.(this.#context)) as GuestVerbs['health']['answers'] | undefined) ?? { healthy: true }
+    const report = ((await this.#hooks.health?.(this.#context)) as GuestVerbs['health']['answers'] | undefined) ?? { healthy: true }
+    if (cloneSize(report, HEALTH_LIMIT) <= HEALTH_LIMIT) return report
+    return { healthy: report.healthy, omitted: `more than ${HEALTH_LIMIT} bytes of the report` }
   }
 
   async #updateConfig(config: unknown): Promise<void> {

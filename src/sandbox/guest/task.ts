@@ -5,10 +5,12 @@ import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_th
 import { Denials } from '../../denials.js'
 import { toWire } from '../../errors.js'
 import { LogBudget } from '../log-budget.js'
+import { lineOf } from '../log-line.js'
 import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
 import type { TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
 import { captureConsole } from './console.js'
+import { boundCrash } from './crash.js'
 import { closeGate } from './gate.js'
 import { startHeart } from './heartbeat.js'
 import { protect } from './lock.js'
@@ -24,7 +26,8 @@ const cells = newCells()
 const tell = (notice: TaskNotice): void => wire.port1.postMessage(notice)
 const budget = new LogBudget(1, (message) => tell(['log', 'warn', message]))
 const output = (level: LogLevel, text: string): void => {
-  if (budget.takes(text.length)) tell(['log', level, text])
+  const { message, size } = lineOf(text, undefined)
+  if (budget.takes(size)) tell(['log', level, message])
 }
 /** For the audit, at a bearable rate. */
 const denials = new Denials((resource, action, unsaid) => tell(['denied', resource, action, unsaid + 1]))
@@ -78,5 +81,6 @@ export const runTask = async ({ file, input }: TaskRun): Promise<unknown> => {
 process.setSourceMapsEnabled(true)
 startHeart({ cells, port: pulse.port1 })
 captureConsole(output)
+process.on('uncaughtExceptionMonitor', boundCrash)
 const greeting: TaskGreeting = { threadId, cells, asks: pulse.port2, wire: wire.port2 }
 parentPort?.postMessage(greeting, [pulse.port2, wire.port2])

@@ -7,6 +7,7 @@ import type { LoadRequest, LogLevel } from '../protocol.js'
 import type { Pulse } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
+import { boundCrash } from './crash.js'
 import { closeGate } from './gate.js'
 import { startHeart } from './heartbeat.js'
 import { prepareModules } from './module-hooks.js'
@@ -48,4 +49,5 @@ startHeart(pulse)
 // What was said before an end is heard, whoever brings it about.
 process.once('exit', departAll)
 captureConsole(output)
+process.on('uncaughtExceptionMonitor', boundCrash)
 const rehearsal = waits || compiled ? rehearse() : undefined
