@@ -40,6 +40,12 @@ const DOORS: Record<string, string> = {
     prototype[Symbol.iterator] = function* () { yield import.meta.url.slice(7) }
     try { m._extensions['.js'](module, '/etc/hosts') } finally { prototype[Symbol.iterator] = iterator }
     return module.got`,
+  'a file by the loader of CommonJS, that is told where its path leads': `
+    const m = require('module'), module = new m('x'), path = require('path'), { toNamespacedPath } = path
+    module._compile = (code) => { module.got = code }
+    try { path.toNamespacedPath = () => '/etc/hosts' } catch { throw Object.assign(new Error(), { code: 'PERMISSION_DENIED' }) }
+    try { m._extensions['.js'](module, import.meta.url.slice(7)) } finally { path.toNamespacedPath = toNamespacedPath }
+    return module.got`,
   'the compiler, for what is no text': "const m = require('module'); return new m('x')._compile({}, {})",
   children: "return import('node:child_process')",
   workers: "return import('node:worker_threads')",

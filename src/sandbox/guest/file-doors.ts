@@ -100,6 +100,8 @@ export const checkUrl = (check: CheckFile, url: string): void => {
 
 /** Files that are open already are not asked for. */
 export const closeFiles = (grants: Grants, check: CheckFile): void => {
+  // Node's own code asks it at each call where a path leads, and goes there.
+  Object.freeze(path)
   const { read, write } = grants.fs
   const { builtins } = grants
   if (read.length === 0 && write.length === 0 && builtins.length === 0) {
@@ -109,8 +111,6 @@ export const closeFiles = (grants: Grants, check: CheckFile): void => {
     return
   }
   const byName = usesByName()
-  // Node's own code asks it at each call where a path leads, and goes there.
-  Object.freeze(path)
   for (const [files, promises] of [
     [fs, false],
     [fs.promises, true],

@@ -96,7 +96,7 @@ const closeModules = (deny: Deny, check: CheckImport): void => {
     return found
   })
   // Given what is no text, these end the whole process. Not locked: libraries put theirs in the place of these, and get no other by it.
-  for (const kind of ['.js', '.json', '.node']) {
+  for (const kind of Object.keys(extensions)) {
     const load = extensions[kind] as Extension
     extensions[kind] = (module, file) => {
       if (typeof file !== 'string') deny('load a file that is named by no text')
