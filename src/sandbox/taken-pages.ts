@@ -10,6 +10,11 @@ export interface ProcessPages {
   faults: number
 }
 
+/** `accounted`: MB that its threads say they have. */
+export interface ProcessTaken extends ProcessPages {
+  accounted: number
+}
+
 const MB = 2 ** 20
 const inMB = (pages: number): number => (pages * PAGE_BYTES) / MB
 
@@ -43,26 +48,34 @@ export const faultsTell = (): boolean => {
 }
 
 export class TakenPages {
-  /** MB that it holds at least: what the process has grown by and nobody else can have taken, since the time for which that is most. */
+  /** MB that it holds at least: what the process has grown by, nobody else can have taken, and nobody else says to have, since the time for which that is most. */
   held = 0
   #process: ProcessPages | undefined
   #own = 0
+  /** What nobody else said to have at that time. */
+  #before = 0
 
   /** `process`: before the thread began, or now. `tid`: 0 for one that has not begun. */
-  constructor(process: ProcessPages | undefined, tid: number) {
+  constructor(process: ProcessTaken | undefined, tid: number) {
     this.#process = process
+    if (process !== undefined) this.#before = process.resident - process.accounted
     if (tid !== 0) this.#own = faultsOf(tid) ?? 0
   }
 
-  count(process: ProcessPages, tid: number): void {
+  /** `used`: what of `accounted` the thread itself says to have. */
+  count(process: ProcessTaken, tid: number, used: number): void {
     const own = faultsOf(tid)
     if (own === undefined) return
+    const ofNobodyElse = process.resident - (process.accounted - used)
     if (this.#process !== undefined) {
       const taken = own - this.#own
       const byOthers = process.faults - this.#process.faults - taken
       // What was given back may all have been its own; and nothing that was not its own is its.
-      this.held = Math.max(0, this.held + Math.min(taken, process.resident - this.#process.resident - byOthers))
+      const held = this.held + Math.min(taken, process.resident - this.#process.resident - byOthers)
+      // What it has handed over to others is theirs, also when they let go of it.
+      this.held = Math.max(0, Math.min(held, ofNobodyElse - this.#before))
     }
+    if (this.held === 0) this.#before = ofNobodyElse
     this.#process = process
     this.#own = own
   }

@@ -1,7 +1,7 @@
 /** Looks at the threads and processes of plugins from the kernel's thread, without their help, and tells who went past a limit. */
 import { memoryUsage } from 'node:process'
 import { now } from './clock.js'
-import { type ProcessPages, processPages } from './taken-pages.js'
+import { type ProcessTaken, processPages } from './taken-pages.js'
 
 /** Memory of the kernel's process, in MB. */
 export interface ProcessMemory {
@@ -21,7 +21,7 @@ export interface Watched {
   /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
   readonly silent: boolean
   /** `at`: by the watchdog's clock. `memory`: of the kernel's process, by now. `pages`: of that process, when what it has in memory has changed. */
-  look(at: number, memory: () => ProcessMemory, pages?: ProcessPages): void
+  look(at: number, memory: () => ProcessMemory, pages?: ProcessTaken): void
 }
 
 /** Milliseconds between two looks at a place that does something. */
@@ -46,13 +46,13 @@ class Watchdog {
   #clock = 0
   #round = 0
   #memory: ProcessMemory | undefined
-  #pages: ProcessPages | undefined
+  #pages: ProcessTaken | undefined
   /** MB that were in memory when it was last asked who took them. */
   #asked = 0
 
   /** Looks at what is made for the time it is by the watchdog's clock. Returns the undo. */
-  watch(make: (at: number, pages: ProcessPages | undefined) => Watched): () => void {
-    this.#pages ??= processPages()
+  watch(make: (at: number, pages: ProcessTaken | undefined) => Watched): () => void {
+    this.#pages ??= this.#readPages()
     const place = make(this.#clock, this.#pages)
     this.#places.add(place)
     if (this.#timer === undefined) {
@@ -89,14 +89,19 @@ class Watchdog {
     if (this.#places.size > 0) this.#plan()
   }
 
-  #changedPages(): ProcessPages | undefined {
-    this.#pages = processPages()
+  #readPages(): ProcessTaken | undefined {
+    const pages = processPages()
+    return pages && { ...pages, accounted: this.#process().accounted }
+  }
+
+  #changedPages(): ProcessTaken | undefined {
+    this.#pages = this.#readPages()
     if (this.#pages === undefined || Math.abs(this.#pages.resident - this.#asked) < CHANGED) return undefined
     this.#asked = this.#pages.resident
     return this.#pages
   }
 
-  /** Read once a round, and only where a thread does not answer. */
+  /** Read once a round, and only in some. */
   readonly #process = (): ProcessMemory => {
     if (this.#memory === undefined) {
       const { rss, heapTotal, external } = memoryUsage()

@@ -6,7 +6,7 @@ import { type HeapReport, reportOf, reportOfTold, type SeenHeap, type ToldHeap }
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { type Ask, CELL } from './pulse.js'
 import { SUSPECT_FOR, Suspicion } from './suspicion.js'
-import { faultsTell, type ProcessPages, processPages, TakenPages } from './taken-pages.js'
+import { faultsTell, type ProcessTaken, processPages, TakenPages } from './taken-pages.js'
 import { threadCpu } from './thread-cpu.js'
 import type { ProcessMemory, Watched } from './watchdog.js'
 
@@ -76,7 +76,7 @@ export class WatchedThread implements Watched {
   #how: NonNullable<Breach['how']> = 'unknown'
   readonly #takesMore: Suspicion
 
-  constructor(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number, pages?: ProcessPages) {
+  constructor(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number, pages?: ProcessTaken) {
     this.#subject = subject
     this.limits = limits
     this.#breached = breached
@@ -97,7 +97,7 @@ export class WatchedThread implements Watched {
   }
 
   /** `at`: by the watchdog's clock. `memory`: of the process, by now. `pages`: of the process, when what it has in memory has changed. */
-  look(at: number, memory: () => ProcessMemory, pages?: ProcessPages): void {
+  look(at: number, memory: () => ProcessMemory, pages?: ProcessTaken): void {
     // The loop's idle time goes on while it waits, and stands still while it works: reading it costs the thread nothing.
     const { idle, active } = this.#subject.worker.performance.eventLoopUtilization()
     const beats = Atomics.load(this.#subject.cells, CELL.beats)
@@ -118,7 +118,7 @@ export class WatchedThread implements Watched {
     this.#remember(at, active, memory)
     if (pages !== undefined && active - this.#countedActive >= SAMPLE_AFTER) {
       this.#countedActive = active
-      this.#taken.count(pages, this.#tid)
+      this.#taken.count(pages, this.#tid, this.used)
     }
     this.#judgeTaken(at, memory)
     if (this.limits.cpu < 1) this.#cpu.look(at, active, () => threadCpu(this.#tid)?.ms)
@@ -250,7 +250,7 @@ export class WatchedThread implements Watched {
     } else if (at - this.#over.since >= COLLECT_WITHIN && !this.#starvedOf(COLLECT_WITHIN, this.#over.cpu)) this.#tooLarge(used)
   }
 
-  /** What it has taken shows in the process alone. It may be garbage, of which V8 knows no more than of the rest; and what others say they hold is not its. */
+  /** What it has taken shows in the process alone. It may be garbage, of which V8 knows no more than of the rest. */
   #judgeTaken(at: number, memory: () => ProcessMemory): void {
     const most = 2 * this.limits.memory + KEPT_FREE
     const collections = this.#subject.cells[CELL.collections] as number
@@ -265,12 +265,11 @@ export class WatchedThread implements Watched {
       this.#blameForTaken(most, memory())
   }
 
-  #blameForTaken(most: number, { rss, accounted }: ProcessMemory): void {
+  #blameForTaken(most: number, { accounted }: ProcessMemory): void {
     this.#beyond = undefined
     const heap = this.#toldHeap()
     const pages = processPages()
-    if (pages !== undefined) this.#taken.count(pages, this.#tid)
-    this.#taken.held = Math.min(this.#taken.held, rss - (accounted - this.used))
+    if (pages !== undefined) this.#taken.count({ ...pages, accounted }, this.#tid, this.used)
     const { held } = this.#taken
     if (held > most) this.#tooLarge(held, heap, held - (heap === undefined ? this.used : heap.heap + heap.external))
   }
