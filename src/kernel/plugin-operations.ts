@@ -40,6 +40,8 @@ export class PluginOperations {
   readonly #unloaded = new Set<string>()
   /** Where plugins lie that were left out because another had their name. */
   readonly #leftOut = new Set<string>()
+  /** Where plugins lay that run on though they were looked for there and not found. */
+  readonly #lost = new Set<string>()
 
   constructor(options: PluginOperationsOptions) {
     this.#options = options
@@ -76,17 +78,17 @@ export class PluginOperations {
       if (instance.enabled && !instance.running && instance.error) throw instance.error
     } catch (error) {
       const holder = this.leaveOut(path, error)
-      // It was moved, most likely: that is known when it is certain that the other is gone.
-      if (holder !== undefined && !looksLikePlugin(holder)) return
-      throw error
+      if (holder === undefined || looksLikePlugin(holder.source.path)) throw error
+      // It was moved, most likely: that is so once it is certain that the other is gone.
+      if (this.#lost.has(holder.source.path)) await this.vanished(holder)
     }
   }
 
-  /** Remembers the plugin at `path` if another has its name: it is the next when that is gone. Returns where the other lies. */
-  leaveOut(path: string, error: unknown): string | undefined {
+  /** Remembers the plugin at `path` if another has its name: it is the next when that is gone. Returns the other. */
+  leaveOut(path: string, error: unknown): PluginInstance | undefined {
     if (!PlugbayError.is(error) || error.code !== 'PLUGIN_DUPLICATE') return undefined
-    const holder = this.#options.roster.byName.get(error.plugin ?? '')?.source.path
-    if (holder === path) return undefined
+    const holder = this.#options.roster.byName.get(error.plugin ?? '')
+    if (holder?.source.path === path) return undefined
     this.#leftOut.add(path)
     return holder
   }
@@ -95,19 +97,19 @@ export class PluginOperations {
   async vanished(instance: PluginInstance): Promise<void> {
     const { path } = instance.source
     this.#leftOut.delete(path)
-    const moved = this.#successorOf(instance)
-    if (moved === undefined) {
-      await this.remove(instance)
-      return
+    this.#lost.delete(path)
+    if (this.#successorOf(instance)) {
+      try {
+        await this.reload(instance, 'file change')
+        return
+      } catch (error) {
+        if (instance.source.path !== path) throw error
+        // What it was is gone, and what it is now does not run: its next save may mend it.
+      }
     }
-    try {
-      await this.reload(instance, 'file change')
-    } catch (error) {
-      if (instance.source.path !== path) throw error
-      // What it was is gone, and what it is now does not run: its next save may mend it.
-      await this.remove(instance)
-      await this.dropIn(moved.path)
-    }
+    await this.remove(instance)
+    const next = this.#successorOf(instance)
+    if (next) await this.dropIn(next.path)
   }
 
   /** The plugin of its name that was left out for its sake. */
@@ -126,7 +128,10 @@ export class PluginOperations {
   /** What its files say now, also where they were moved meanwhile. */
   #readAnew(instance: PluginInstance): PluginSource {
     const { path } = instance.source
-    return (looksLikePlugin(path) ? undefined : this.#successorOf(instance)) ?? readPlugin(path)
+    if (looksLikePlugin(path)) return readPlugin(path)
+    const moved = this.#successorOf(instance)
+    if (moved === undefined) this.#lost.add(path)
+    return moved ?? readPlugin(path)
   }
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */

@@ -2,6 +2,7 @@
 import { mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { codeOf } from '#src/errors.js'
 import { eventually } from '../support/eventually.js'
 import { emptyFolder, infoOf, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
@@ -53,7 +54,7 @@ const renamings: [string, (folder: string) => void, (folder: string) => void, st
 it.each(renamings)(
   '%s: it runs on from there as the next generation, and those that depend on it run on',
   async (_what, write, move, now) => {
-    const { kernel, folder, replaced, states, faults, lines } = await watching((folder) => {
+    const { kernel, folder, replaced, states, faults } = await watching((folder) => {
       write(folder)
       writePlugin(folder, 'dep', needing('q'))
     })
@@ -63,8 +64,7 @@ it.each(renamings)(
     expect(infoOf(kernel, 'q').path).toBe(join(folder, now))
     expect(states.filter(({ name, generation }) => name === 'dep' || generation === 1).map(({ to }) => to)).toEqual(['stopping', 'stopped'])
     expect([stateOf(kernel, 'q'), stateOf(kernel, 'dep')]).toEqual(['running', 'running'])
-    expect(faults).toEqual([])
-    expect(lines.filter(({ level }) => level === 'error')).toEqual([])
+    expect(faults.filter(({ error }) => codeOf(error) === 'PLUGIN_DUPLICATE')).toEqual([])
     // It is watched where it is now.
     rmSync(join(folder, now), { recursive: true })
     await eventually(() => expect(kernel.plugins().map(({ name }) => name)).toEqual(['dep']))
@@ -115,4 +115,16 @@ it('a plugin that is given another name in its manifest is that one from there o
   const { kernel, folder } = await watching((folder) => void writePlugin(folder, 'q', { code: providing('q') }))
   writePlugin(folder, 'q', { code: providing('q'), manifest: { name: 'r' } })
   await eventually(() => expect(kernel.plugins().map(({ name, state }) => [name, state])).toEqual([['r', 'running']]))
+})
+
+it('a plugin that runs on without its module goes on from the one that comes for it later', async () => {
+  const { kernel, folder, replaced, faults } = await watching((folder) => {
+    mkdirSync(join(folder, 'q'))
+    writeFileSync(join(folder, 'q', 'index.mjs'), providing('q'))
+  })
+  unlinkSync(join(folder, 'q', 'index.mjs'))
+  await eventually(() => expect(faults.map(({ error }) => codeOf(error))).toEqual(['MANIFEST_MISSING']))
+  writeFileSync(join(folder, 'q.mjs'), providing('q'))
+  await eventually(() => expect(replaced.map(({ name, to }) => [name, to])).toEqual([['q', 2]]))
+  expect(infoOf(kernel, 'q').path).toBe(join(folder, 'q.mjs'))
 })

@@ -24,11 +24,16 @@ interface Child {
   wasPlugin: boolean
   unwatch: (() => void) | undefined
   timer: NodeJS.Timeout | undefined
+  /** It is being looked at. */
+  looking: boolean
 }
 
 /** Something that is gone may come back within a save or a checkout: it is gone after this many settling times. */
 const PATIENCE = 10
 const LEAST_PATIENCE = 100
+
+/** While something else comes in, which it may have become, so many times that. */
+const MOST_PATIENCE = 4
 
 export class WatchedPlace {
   readonly path: string
@@ -50,7 +55,15 @@ export class WatchedPlace {
         if (known && !known.has(path)) return this.#stir(path)
         const seen = await this.#describe(path)
         if (seen === undefined) return
-        const child: Child = { path, seen, reported: seen, wasPlugin: looksLikePlugin(path), unwatch: undefined, timer: undefined }
+        const child: Child = {
+          path,
+          seen,
+          reported: seen,
+          wasPlugin: looksLikePlugin(path),
+          unwatch: undefined,
+          timer: undefined,
+          looking: false,
+        }
         this.#children.set(path, child)
         await this.#watchUnlessTracked(child)
       }),
@@ -127,6 +140,7 @@ export class WatchedPlace {
       wasPlugin: false,
       unwatch: undefined,
       timer: undefined,
+      looking: false,
     }
     this.#children.set(path, child)
     if (!child.timer) this.#lookLater(child, this.#options.settle)
@@ -140,7 +154,9 @@ export class WatchedPlace {
   async #settle(child: Child, waited: number): Promise<void> {
     // Before the look: what stirs while it is taken asks for another, which then stands for this one.
     child.timer = undefined
+    child.looking = true
     const now = await this.#describe(child.path)
+    child.looking = false
     if (this.#closed || child.timer) return
     if (now === undefined) return this.#gone(child, waited)
     if (now !== child.seen) {
@@ -160,9 +176,18 @@ export class WatchedPlace {
       this.#lookLater(child, patience)
       return
     }
+    if (waited < MOST_PATIENCE * patience && this.#isComing(child)) {
+      this.#lookLater(child, 2 * waited)
+      return
+    }
     child.unwatch?.()
     this.#children.delete(child.path)
     if (child.wasPlugin) this.#options.onVanish(child.path)
+  }
+
+  /** Whether another child is on its way in: it is told of first. */
+  #isComing(gone: Child): boolean {
+    return [...this.#children.values()].some((child) => child !== gone && !child.wasPlugin && (child.timer !== undefined || child.looking))
   }
 
   async #watchUnlessTracked(child: Child): Promise<void> {
