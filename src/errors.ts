@@ -164,13 +164,19 @@ const readText = (target: object, key: string): string | undefined => {
 /** Only what is plain data may travel in details: anything else is dropped rather than break the report. */
 const plainDetails = (details: unknown): Record<string, unknown> | undefined => {
   if (typeof details !== 'object' || details === null) return undefined
+  let size = 0
   try {
-    const text = JSON.stringify(details, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))
+    const text = JSON.stringify(details, (key, value: unknown) => {
+      size += key.length + (typeof value === 'string' ? value.length : 1)
+      // What is far too much is not written to its end.
+      if (size > MAX_DETAILS) throw new RangeError('they are too long')
+      return typeof value === 'bigint' ? `${value}n` : value
+    })
     if (text.length > MAX_DETAILS) return { omitted: `${text.length} characters of details` }
     const plain: unknown = JSON.parse(text)
     return typeof plain === 'object' && plain !== null ? (plain as Record<string, unknown>) : undefined
   } catch {
-    return undefined
+    return size > MAX_DETAILS ? { omitted: `more than ${MAX_DETAILS} characters of details` } : undefined
   }
 }
 
@@ -331,9 +337,7 @@ const unwired = (wire: WireError, depth: number, baggage: Baggage): Error => {
     const properties = plainProperties(wire.properties) ?? {}
     for (const [key, value] of Object.entries(properties)) if (!Object.hasOwn(error, key)) define(error, key, value, true)
   }
-  // What was no error has no stack, and this end's would say nothing of it.
-  const shown = stack ?? (wire.thrown === undefined ? undefined : `${name}: ${message}`)
-  if (shown !== undefined) define(error, 'stack', shown, false)
+  if (stack !== undefined) define(error, 'stack', stack, false)
   return error
 }
 

@@ -35,7 +35,7 @@ const heldLine = (options: CallOptions = { timeout: 0 }) => {
     port2.close()
   })
   const proxy = client.proxy(options)
-  const call = (method: string, ...args: unknown[]): Promise<unknown> => proxy[method]?.(...args) ?? Promise.reject(new Error(method))
+  const call = (method: string, ...args: unknown[]): Promise<unknown> => proxy[method](...args)
   return { proxy, client, provider, taken, doors, call }
 }
 

@@ -178,6 +178,9 @@ describe('an error that crosses a boundary', () => {
     expect(wire.message.startsWith('xxx')).toBe(true)
     expect(wire.message).toContain('1000000 characters')
     expect(wire.details?.omitted).toMatch(/characters of details/)
+    // These are not even written to their end.
+    const many = Array.from({ length: 100_000 }, (_, i) => ({ i }))
+    expect(toWire({ message: 'm', details: { many } }).details).toEqual({ omitted: 'more than 65536 characters of details' })
   })
 
   test('keeps the rest of its details beside a bigint', () => {
