@@ -44,6 +44,7 @@ const open = (object: object, parts: unknown[], most: number): number => {
     let weight = 0
     for (const key of Object.keys(object)) {
       weight += key.length
+      if (weight > most) break
       parts.push((object as Record<string, unknown>)[key])
     }
     return weight
