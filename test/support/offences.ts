@@ -4,7 +4,7 @@ import { pluginCode } from './plugin-folder.js'
 /** Acts that do not come back. */
 export const HANGS = {
   'in a loop': 'for (;;);',
-  'in promises': 'const f = () => Promise.resolve().then(f); f()',
+  'in promises': 'const f = () => void Promise.resolve().then(f); f()',
   'in a regular expression': "/^(a+)+$/.test('a'.repeat(50) + '!')",
   'in Atomics.wait': 'Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 0)',
 }
