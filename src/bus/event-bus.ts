@@ -1,9 +1,10 @@
 /** The event bus: who publishes on a topic reaches whoever subscribed to a pattern that matches it. */
 import { argumentInvalid, type OptionChecks, optionsFault, shown } from '../arguments.js'
-import { PlugbayError, toWire } from '../errors.js'
+import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { readSubscriber } from '../subscribe-options.js'
 import { assertPattern } from '../topic.js'
+import { toWire } from '../wire-error.js'
 import { MAX_WAITING } from './bounded-queue.js'
 import { type Envelope, Event, type EventHead, Stamp } from './event.js'
 import { type FailureListener, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'

@@ -1,6 +1,6 @@
 /** Tells what happens to the kernel and its plugins: to the log, the audit log, the embedder's listeners, and whoever listens on the bus. */
 import type { EventBus } from '../bus/event-bus.js'
-import { toWire } from '../errors.js'
+import { toWire } from '../wire-error.js'
 import type { Audit } from './audit.js'
 import { KernelEmitter, type KernelEvents } from './kernel-events.js'
 import type { Logger } from './options.js'

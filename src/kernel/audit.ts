@@ -1,7 +1,8 @@
 /** What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration. */
 import { isDeepStrictEqual } from 'node:util'
-import { codeOf, PlugbayError, reasonOf } from '../errors.js'
+import { PlugbayError } from '../errors.js'
 import type { Permission } from '../permission-set.js'
+import { codeOf, reasonOf } from '../wire-error.js'
 import type { AuditLog } from './audit/audit-log.js'
 import type { Placement } from './isolation.js'
 import type { KernelEvents } from './kernel-events.js'

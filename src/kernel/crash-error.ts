@@ -1,6 +1,7 @@
 /** PLUGIN_CRASHED: a plugin's place ended by itself. */
-import { PlugbayError, reasonOf } from '../errors.js'
+import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
+import { reasonOf } from '../wire-error.js'
 
 /** `when`: "while it was running". */
 export const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {

@@ -1,7 +1,8 @@
 /** Finds the plugins in the places the options name. */
 import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { PlugbayError, reasonOf } from '../errors.js'
+import { PlugbayError } from '../errors.js'
+import { reasonOf } from '../wire-error.js'
 import { kernelNameFault } from './kernel-names.js'
 import { entryAmong, isPluginModule, type PluginSource, readPlugin } from './manifest.js'
 import { didYouMeanPath, isMissing, namesIn } from './missing-path.js'

@@ -1,8 +1,8 @@
 /** Makes generations: gathers what the next run of a plugin is to have (its place, limits, permissions, configuration), as the kernel decides it now. */
 import { join } from 'node:path'
-import { toWire } from '../errors.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
+import { toWire } from '../wire-error.js'
 import type { Announcer } from './announcer.js'
 import type { Audit } from './audit.js'
 import type { Configurations } from './configurations.js'

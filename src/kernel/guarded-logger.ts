@@ -1,6 +1,7 @@
 /** The logger that the embedder gave, made harmless: what it throws disturbs nobody, and the line it did not take is written all the same. */
-import { reasonOf } from '../errors.js'
+
 import { isThenable } from '../thenable.js'
+import { reasonOf } from '../wire-error.js'
 import { type Logger, type LogMethod, readableLogger } from './log.js'
 
 /**

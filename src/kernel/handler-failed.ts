@@ -1,5 +1,5 @@
 /** The log line of a handler or filter that threw. */
-import { reasonOf } from '../errors.js'
+import { reasonOf } from '../wire-error.js'
 
 /** Fields and message; `whose` is who subscribed. */
 export const handlerFailed = (

@@ -1,6 +1,6 @@
 /** Turns changes of files into changes of what runs: replaced, loaded, unloaded, configured anew, in the order of the dependencies. */
 import { dirname } from 'node:path'
-import { reasonOf } from '../errors.js'
+import { reasonOf } from '../wire-error.js'
 import type { PluginSource } from './manifest.js'
 import { type ModuleGraph, moduleGraph } from './module-graph.js'
 import type { Logger } from './options.js'

@@ -1,6 +1,7 @@
 /** The inspector of one plugin, on one port whichever generation runs. Loaded when somebody looks into a plugin. */
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { PlugbayError, reasonOf } from '../errors.js'
+import { PlugbayError } from '../errors.js'
+import { reasonOf } from '../wire-error.js'
 import type { EffectiveLimits } from './options.js'
 
 /** How to look into a plugin: see `kernel.inspect()`. */

@@ -1,7 +1,8 @@
 /** What the kernel tells of its plugins: what each is, its traffic, why it does not run, and the report of the boot. */
-import { codeOf, type PlugbayError } from '../errors.js'
+import type { PlugbayError } from '../errors.js'
 import type { Permission } from '../permission-set.js'
 import type { Tier } from '../sandbox/plugin-host.js'
+import { codeOf } from '../wire-error.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
 import { type Explanation, explain } from './explain.js'
 import { type IsolationSource, type Placement, placementOf } from './isolation.js'

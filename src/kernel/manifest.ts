@@ -2,8 +2,9 @@
 // For a few small files, what a promise of each costs is several times the work itself.
 import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, extname, join, resolve } from 'node:path'
-import { PlugbayError, reasonOf } from '../errors.js'
+import { PlugbayError } from '../errors.js'
 import { isRange, isVersion } from '../versions.js'
+import { reasonOf } from '../wire-error.js'
 import { within } from '../within.js'
 import { parseJson } from './json-text.js'
 import { isMissing, mendOfPath } from './missing-path.js'

@@ -1,11 +1,11 @@
 /** A subscription of a plugin's, at the kernel's end: its events leave over the guest's line, and are in flight until the guest says that they are handled. */
 import { PENDING, Subscription } from '../bus/subscription.js'
-import { fromWire, type WireError } from '../errors.js'
 import type { EventIds } from '../event-ids.js'
 import type { Body } from '../sandbox/frames.js'
 import type { KernelNotices } from '../sandbox/protocol.js'
 import type { Conversation } from '../sandbox/rpc.js'
 import { Sizes } from '../sandbox/sizes.js'
+import { fromWire, type WireError } from '../wire-error.js'
 import { packedEvent } from './packed-event.js'
 
 /** Bytes of events that may be under way to one subscription, however few they are. */

@@ -1,6 +1,7 @@
 /** Brings what runs in line with what should run: stops what may no longer, starts what now can, in the order of the dependencies. */
-import { PlugbayError, reasonOf } from '../errors.js'
+import { PlugbayError } from '../errors.js'
 import { limiter } from '../limiter.js'
+import { reasonOf } from '../wire-error.js'
 import { dependencyFailed, type GraphNode, type Plan, plan } from './dependency-graph.js'
 import type { PluginInstance } from './plugin-instance.js'
 import type { Supervisor } from './supervisor.js'

@@ -1,7 +1,8 @@
 /** Keeps plugins running: starts and stops them, and replaces a generation by the next for whatever reason there is. */
-import { codeOf, PlugbayError, reasonOf } from '../errors.js'
+import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import type { Leftover } from '../scope.js'
+import { codeOf, reasonOf } from '../wire-error.js'
 import type { Generation } from './generation.js'
 import type { KernelEvents } from './kernel-events.js'
 import type { PluginSource } from './manifest.js'

@@ -1,5 +1,6 @@
 /** Parses YAML that people write, and says at which line and column it goes wrong. */
-import { type PlugbayError, reasonOf } from '../errors.js'
+import type { PlugbayError } from '../errors.js'
+import { reasonOf } from '../wire-error.js'
 
 /** The value of a YAML text; `fail` makes the error out of the file, the place in it, and the reason. */
 export const readYaml = async (

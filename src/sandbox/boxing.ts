@@ -1,7 +1,8 @@
 /** Arguments and results that are more than data: callbacks, objects by reference, async iterables, abort signals, moved objects. */
 import { MessageChannel, type MessagePort, type Transferable } from 'node:worker_threads'
-import { fromWire, PlugbayError, toWire, type WireError } from '../errors.js'
+import { PlugbayError } from '../errors.js'
 import { markOf, type ReferenceMark, type TransferMark } from '../passing.js'
+import { fromWire, toWire, type WireError } from '../wire-error.js'
 import { CALL_LIMIT, CallWindow } from './call-window.js'
 import { portChannel } from './channel.js'
 import { cloneSize } from './clone-size.js'

@@ -1,7 +1,8 @@
 /** The conversation over a channel: requests with deadlines that can be cancelled, replies, notices, batched and in order. */
 import type { Transferable } from 'node:worker_threads'
-import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../errors.js'
+import { PlugbayError } from '../errors.js'
 import { isThenable } from '../thenable.js'
+import { fromWire, reasonOf, toWire, type WireError } from '../wire-error.js'
 import { ServedCall } from './call.js'
 import { CallWindow, movedBytes, type WaitingCall, WINDOW_BYTES, WINDOW_CALLS } from './call-window.js'
 import type { Batch, Channel } from './channel.js'

@@ -1,5 +1,6 @@
 /** What is said of a value that cannot be sent, wherever it was on its way to. */
-import { PlugbayError, reasonOf } from '../errors.js'
+import { PlugbayError } from '../errors.js'
+import { reasonOf } from '../wire-error.js'
 
 interface About {
   plugin?: string

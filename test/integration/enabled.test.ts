@@ -2,7 +2,7 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { codeOf } from '#src/errors.js'
+import { codeOf } from '#src/wire-error.js'
 import { eventually } from '../support/eventually.js'
 import { emptyFolder, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 

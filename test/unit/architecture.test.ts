@@ -35,6 +35,7 @@ const ROWS = [
         'topic.ts',
         'versions.ts',
         'within.ts',
+        'wire-error.ts',
         'event-ids.ts',
       ],
     },

@@ -2,7 +2,7 @@
 import { type FileHandle, mkdir, open, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay, setImmediate as soon } from 'node:timers/promises'
-import { reasonOf } from '../../errors.js'
+import { reasonOf } from '../../wire-error.js'
 import type { Logger } from '../options.js'
 import {
   type AuditEntry,

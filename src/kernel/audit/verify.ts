@@ -1,6 +1,6 @@
 /** Reads an audit log and finds what was changed, taken out, moved or torn. */
 import { join } from 'node:path'
-import { reasonOf } from '../../errors.js'
+import { reasonOf } from '../../wire-error.js'
 import { entryOf, firstOf, GENESIS, HEAD, type Link, logFiles, readHead, readLine, readLines, type SealedLine } from './chain.js'
 
 /** One thing that is not as it was written. */

@@ -1,5 +1,5 @@
 /** An error that ends a thread is made small before Node hands it to the kernel's thread, with all it holds. */
-import { fromWire, toWire } from '../../errors.js'
+import { fromWire, toWire } from '../../wire-error.js'
 import { cloneSize } from '../clone-size.js'
 
 /** Bytes of an error that are handed over as they are. */

@@ -1,7 +1,8 @@
 /** A plugin's own end of the bus: publishing within a window, and subscriptions whose handlers run here. */
-import { PlugbayError, toWire } from '../../errors.js'
+import { PlugbayError } from '../../errors.js'
 import { readSubscriber } from '../../subscribe-options.js'
 import { assertPattern, assertPluginTopic } from '../../topic.js'
+import { toWire } from '../../wire-error.js'
 import { type Packed, pack } from '../codec.js'
 import { overLimit } from '../over-limit.js'
 import { beat } from '../pulse.js'

@@ -1,8 +1,9 @@
 /** A plugin's own end of the services: what it provides, uses and watches. */
 import type { MessagePort } from 'node:worker_threads'
-import { fromWire, PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
+import { PlugbayError } from '../../errors.js'
 import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../../service-options.js'
 import { isThenable } from '../../thenable.js'
+import { fromWire, reasonOf, toWire, type WireError } from '../../wire-error.js'
 import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 import {

@@ -1,6 +1,6 @@
 /** The fields of a log line that was refused as a whole: what of them can cross does, and the rest is left as text. */
 import { inspect } from 'node:util'
-import { reasonOf, toWire } from '../../errors.js'
+import { reasonOf, toWire } from '../../wire-error.js'
 
 /** Parts that are looked at, and how deep they lie: below, an object with anything that cannot cross is text as a whole. */
 const MAX_PARTS = 256

@@ -1,7 +1,8 @@
 /** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
-import { PlugbayError, reasonOf, toWire, type WireError } from '../../errors.js'
+import { PlugbayError } from '../../errors.js'
 import { EventIds } from '../../event-ids.js'
 import { limiter } from '../../limiter.js'
+import { reasonOf, toWire, type WireError } from '../../wire-error.js'
 import { AT_ONCE } from '../at-once.js'
 import type { Call } from '../call.js'
 import { cloneSize } from '../clone-size.js'

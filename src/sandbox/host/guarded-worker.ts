@@ -1,6 +1,7 @@
 /** A worker whose code cannot throw in this thread by what it posts on Node's own port: a plugin can reach that port through `process.stdout`. */
 import { Worker } from 'node:worker_threads'
-import { PlugbayError, reasonOf } from '../../errors.js'
+import { PlugbayError } from '../../errors.js'
+import { reasonOf } from '../../wire-error.js'
 
 type Handler = (message: unknown) => unknown
 
