@@ -268,7 +268,7 @@ describe('an error that crosses a boundary', () => {
     expect(arrived).toBeInstanceOf(AggregateError)
     expect(arrived).toMatchObject({ name: 'AggregateError', message: 'nothing answers', plugin: 'shop' })
     expect((arrived as AggregateError).errors).toMatchObject([
-      { name: 'TypeError', message: 'db down', code: 'E_DB', stack: expect.stringContaining('errors.test') },
+      { name: 'TypeError', message: 'db down', code: 'E_DB', stack: expect.stringContaining('wire-error.test') },
       { code: 'SERVICE_GONE' },
       { message: 'cache down' },
     ])

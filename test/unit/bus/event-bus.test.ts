@@ -243,7 +243,8 @@ describe('a handler that fails', () => {
       )
     }
     await bus.publish('a')
-    expect(reports).toEqual(['undefined', 'null', 'text', '7', 'a thrown object that has no text'])
+    const says = 'which says neither what went wrong nor where: throw an Error'
+    expect(reports).toEqual([`undefined was thrown, ${says}`, `null was thrown, ${says}`, 'text', '7', 'a thrown object that has no text'])
   })
 })
 
