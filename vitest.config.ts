@@ -1,5 +1,18 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** Files that take longer than their size lets one think. What judges others by time does so beside what mostly waits. */
+const LONG = ['hostile', 'exit', 'tasks', 'process-host', 'limits', 'many-replacements', 'uncounted-memory']
+
+/** They begin first, so that nothing is waited for alone at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rest = await super.sort(files)
+    const first = LONG.flatMap((name) => rest.filter(({ moduleId }) => moduleId.endsWith(`/${name}.test.ts`)))
+    return [...first, ...rest.filter((file) => !first.includes(file))]
+  }
+}
 
 // The tests run against dist/, the code that is shipped: worker threads can load nothing else, and Node itself
 // resolves 'plugbay' and '#src/*' through package.json.
@@ -9,6 +22,7 @@ export default defineConfig({
     pool: 'forks',
     // Most tests wait more than they compute.
     maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
     server: { deps: { external: [/\/dist\//] } },
     testTimeout: 20_000,
   },
