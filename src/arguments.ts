@@ -37,9 +37,10 @@ export type Hint = (name: string, names: readonly string[]) => string
 
 /** What is wrong with the value of an option, and the mend: the rest of a sentence that begins with what has the options. */
 export const valueFault = (options: object, checks: OptionChecks): string | undefined => {
-  for (const [name, check] of Object.entries(checks)) {
+  // Without a list of them: it is asked for each subscription there is.
+  for (const name in checks) {
     const value = (options as Record<string, unknown>)[name]
-    const mend = value === undefined ? undefined : check(value)
+    const mend = value === undefined ? undefined : checks[name]?.(value)
     if (mend !== undefined) return `has ${name} = ${shown(value)}. ${mend}`
   }
   return undefined
