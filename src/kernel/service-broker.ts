@@ -72,10 +72,13 @@ export class ServiceBroker {
 
   /** The consumer's line to this provider, or one of its lines that has lost its own. */
   #known(consumer: ServiceConsumer, name: string, range: string, record: ServiceRecord): Use | undefined {
-    const known = [...this.#uses.values()].filter(
-      (use) => use.consumer === consumer && use.name === name && use.range === range && use.aside === undefined,
-    )
-    return known.find((use) => use.record === record) ?? known.find((use) => use.record === undefined)
+    let lost: Use | undefined
+    for (const use of this.#uses.values()) {
+      if (use.consumer !== consumer || use.name !== name || use.range !== range || use.aside !== undefined) continue
+      if (use.record === record) return use
+      if (use.record === undefined) lost ??= use
+    }
+    return lost
   }
 
   #remember(use: Omit<Use, 'number'>): number {

@@ -176,16 +176,15 @@ export class PluginRuntime implements Party {
   /** Fields that cannot cross, or cannot even be read, cost neither the line nor the other fields. It is measured here, as a clone: that is what crosses. */
   log(level: LogLevel, message: string, fields?: unknown): void {
     if (this.#logBudget.drops(message.length)) return
-    const write = (body: unknown): void => {
-      const line = lineOf(message, body)
-      if (this.#logBudget.takes(line.size)) this.#conversation?.notify('log', [level, line.message], line.fields)
-    }
     const given = fields instanceof Error ? { error: toWire(fields) } : fields
+    let body: unknown
     try {
-      write(clone(given))
+      body = clone(given)
     } catch {
-      write(clone(crossing(given)))
+      body = clone(crossing(given))
     }
+    const line = lineOf(message, body)
+    if (this.#logBudget.takes(line.size)) this.#conversation?.notify('log', [level, line.message], line.fields)
   }
 
   async #start(): Promise<void> {
