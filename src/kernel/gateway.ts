@@ -16,6 +16,7 @@ import { tooLarge } from '../sandbox/unsendable.js'
 import type { Scope } from '../scope.js'
 import { assertPattern, assertPluginTopic } from '../topic.js'
 import { reasonOf, toWire } from '../wire-error.js'
+import { EventRoute, type SubscriptionTraffic } from './event-route.js'
 import { FileAccess } from './file-access.js'
 import { handlerFailed } from './handler-failed.js'
 import { NetAccess } from './net-access.js'
@@ -24,7 +25,6 @@ import type { EffectiveLimits } from './options.js'
 import { PackedEvent } from './packed-event.js'
 import { grantsOf } from './permissions.js'
 import type { Plane } from './plane.js'
-import { PluginSubscription } from './plugin-subscription.js'
 import { type Excess, Quota, REQUEST } from './quota.js'
 import type { OpenedUse, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
@@ -70,7 +70,12 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #files: FileAccess
   readonly #net: NetAccess
   readonly #quota: Quota
-  readonly #subscriptions = new Map<number, PluginSubscription>()
+  /** By the numbers of their first subscriptions. */
+  readonly #routes = new Map<number, EventRoute>()
+  /** The route of each of the plugin's subscriptions, by the guest's own numbers. */
+  readonly #followed = new Map<number, EventRoute>()
+  /** The newest route of each pattern and capacity: a further subscription may follow it. */
+  readonly #newest = new Map<string, EventRoute>()
   readonly #offers: Offers
   /** What withdraws each service, and has the scope forget it. */
   readonly #releases = new Map<number, () => unknown>()
@@ -109,8 +114,14 @@ export class Gateway implements Party, ServiceConsumer {
     this.#conversation = conversation
   }
 
+  /** One for each route: several of the plugin's subscriptions may follow it. */
   get subscriptions(): readonly Subscription[] {
-    return Array.from(this.#subscriptions.values(), ({ subscription }) => subscription)
+    return Array.from(this.#routes.values(), ({ subscription }) => subscription)
+  }
+
+  /** What goes through each of the plugin's subscriptions. */
+  get traffic(): SubscriptionTraffic[] {
+    return [...this.#routes.values()].flatMap(({ traffic }) => traffic)
   }
 
   get provides(): string[] {
@@ -129,8 +140,8 @@ export class Gateway implements Party, ServiceConsumer {
         this.#handled(metas[0] as number, metas[1] as number, metas[2] as number)
         break
       case 'failure': {
-        const [number, type, id] = metas as [number, string, string]
-        this.#failed(number, type, id, body)
+        const [number, type, id, follower] = metas as [number, string, string, number]
+        this.#failed(number, type, id, follower, body)
         break
       }
       case 'log':
@@ -267,47 +278,61 @@ export class Gateway implements Party, ServiceConsumer {
       this.#denials.add(`bus:${pattern}`, 'subscribe')
       return
     }
-    if (!this.#quota.holdsSubscription(this.#subscriptions.size)) return
+    if (this.#followed.has(number) || this.#routes.has(number))
+      throw new PlugbayError('PROTOCOL', `it gave the number ${number} to two subscriptions`, { plugin: this.name })
+    if (!this.#quota.holdsSubscription(this.#followed.size)) return
     this.#options.used?.(`bus:${pattern}`, 'subscribe')
-    const conversation = this.#conversation as Conversation
-    const own = new PluginSubscription({
+    const kind = `${capacity} ${pattern}`
+    let route = this.#newest.get(kind)
+    if (route?.joinable) this.#conversation?.notify('joined', [number, route.number])
+    else route = this.#openRoute(kind, number, pattern, capacity ?? this.#options.limits.queue)
+    route.join(number)
+    this.#followed.set(number, route)
+  }
+
+  #openRoute(kind: string, number: number, pattern: string, capacity: number): EventRoute {
+    const route = new EventRoute({
       plugin: this.name,
       number,
       pattern,
-      capacity: capacity ?? this.#options.limits.queue,
+      capacity,
       inFlight: this.#options.inFlight,
-      conversation,
+      conversation: this.#conversation as Conversation,
       ids: this.#plane.stamp.ids,
       failed: (topic, error) => {
         const [fields, message] = handlerFailed(`plugin '${this.name}'`, topic, pattern, error)
         this.#options.log('error', message, fields)
       },
     })
-    this.#subscriptions.set(number, own)
-    own.release = this.#scope.own(`subscription to ${pattern}`, () => {
-      this.#subscriptions.delete(number)
-      own.end()
+    this.#routes.set(number, route)
+    this.#newest.set(kind, route)
+    route.release = this.#scope.own(`subscription to ${pattern}`, () => {
+      this.#routes.delete(number)
+      for (const follower of route.followers) this.#followed.delete(follower)
+      if (this.#newest.get(kind) === route) this.#newest.delete(kind)
+      route.end()
     })
-    if (!this.#aside) this.#plane.bus.attach(own.subscription)
+    if (!this.#aside) this.#plane.bus.attach(route.subscription)
+    return route
   }
 
-  /** It is forgotten when the last event that was under way to it is handled: until then it may still fail. */
+  /** The last one of a route is forgotten when the last event that was under way to it is handled: until then it may still fail. */
   #unsubscribe(number: number): void {
-    const own = this.#subscriptions.get(number)
-    own?.subscription.unsubscribe()
-    if (own?.over) own.release()
+    const route = this.#followed.get(number)
+    if (route?.leave(number)) this.#followed.delete(number)
+    else if (route?.over) route.release()
   }
 
   #handled(number: number, count: number, failed: number): void {
-    const own = this.#subscriptions.get(number)
+    const route = this.#routes.get(number)
     // There are as many of these as events, and no more: one that settles nothing is counted.
-    if (!own?.handled(count, failed) && !this.#quota.spend()) return
-    if (own?.over) own.release()
+    if (!route?.handled(count, failed) && !this.#quota.spend()) return
+    if (route?.over) route.release()
   }
 
   /** One that answers to nothing is counted. */
-  #failed(number: number, type: string, id: string, error: Body): void {
-    if (!this.#subscriptions.get(number)?.failed(type, id, error)) this.#quota.spend()
+  #failed(number: number, type: string, id: string, follower: number, error: Body): void {
+    if (!this.#routes.get(number)?.failed(type, id, follower, error)) this.#quota.spend()
   }
 
   // ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -422,10 +447,15 @@ export class Gateway implements Party, ServiceConsumer {
   #takeSubscriptions(predecessor: Gateway): number {
     const { bus } = this.#plane
     let moved = 0
-    const theirs = predecessor.subscriptions.filter((subscription) => !subscription.closed)
-    for (const { subscription } of this.#subscriptions.values()) {
-      const at = theirs.findIndex(({ pattern }) => pattern === subscription.pattern)
-      const old = at >= 0 ? theirs.splice(at, 1)[0] : undefined
+    const theirs = new Map<string, Subscription[]>()
+    for (const old of predecessor.subscriptions) {
+      if (old.closed) continue
+      const alike = theirs.get(old.pattern)
+      if (alike === undefined) theirs.set(old.pattern, [old])
+      else alike.push(old)
+    }
+    for (const subscription of this.subscriptions) {
+      const old = theirs.get(subscription.pattern)?.shift()
       bus.attach(subscription)
       if (old === undefined) continue
       bus.detach(old)
@@ -433,7 +463,7 @@ export class Gateway implements Party, ServiceConsumer {
       old.handOver(subscription)
     }
     // What only the predecessor listened to gets no more; what it had been promised it still handles.
-    for (const old of theirs) {
+    for (const old of [...theirs.values()].flat()) {
       bus.detach(old)
       if (!predecessor.#closed) old.resume()
     }
@@ -461,9 +491,9 @@ export class Gateway implements Party, ServiceConsumer {
     this.#closed = true
     let lost = 0
     this.#offers.withdrawAll(why)
-    for (const subscription of this.subscriptions) {
+    for (const { subscription, unhandled } of this.#routes.values()) {
       subscription.pause()
-      lost += subscription.stats.inFlight
+      lost += unhandled
       subscription.abandon()
     }
     return lost

@@ -4,6 +4,7 @@ import type { Permission } from '../permission-set.js'
 import type { Tier } from '../sandbox/plugin-host.js'
 import { codeOf } from '../wire-error.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
+import type { SubscriptionTraffic } from './event-route.js'
 import { type Explanation, explain } from './explain.js'
 import { type IsolationSource, type Placement, placementOf } from './isolation.js'
 import type { Isolation } from './manifest.js'
@@ -43,7 +44,7 @@ export interface PluginInfo {
   provides: string[]
   /** All that it may do; paths are absolute. */
   permissions: readonly Permission[]
-  subscriptions: { pattern: string; queued: number; inFlight: number; delivered: number; failed: number }[]
+  subscriptions: SubscriptionTraffic[]
 }
 
 /** What goes through a plugin's subscriptions, all together. */
@@ -125,13 +126,7 @@ const infoOf = (instance: PluginInstance, { isolation, from }: Placement, permis
     provides: generation?.gateway.provides ?? [],
     // The kernel decides by its own.
     permissions: permissions.map(({ resource, actions }) => ({ resource, actions: [...actions] })),
-    subscriptions: (generation?.gateway.subscriptions ?? []).map(({ pattern, stats: { queued, inFlight, delivered, failed } }) => ({
-      pattern,
-      queued,
-      inFlight,
-      delivered,
-      failed,
-    })),
+    subscriptions: generation?.gateway.traffic ?? [],
   }
 }
 

@@ -121,6 +121,9 @@ export class FrameWriter {
 
 const NO_BATCH: Batch = []
 
+/** As it was before the plugin's code could change it. */
+const clone = structuredClone
+
 /** The body of a frame, in the batch it came in: nothing is built of it before somebody asks. */
 export class Body {
   #batch: Batch = NO_BATCH
@@ -145,6 +148,12 @@ export class Body {
   /** The value. */
   open(): unknown {
     return this.#shape === LEAF_SHAPE ? this.#batch[this.#at] : builderFor(this.#shape)(this.#batch, this.#at)
+  }
+
+  /** The value, for one of several that get it: what one does to it, the others do not see. */
+  copy(): unknown {
+    const value = this.open()
+    return this.#shape === LEAF_SHAPE && isLive(value) ? clone(value) : value
   }
 
   /** How many bytes it has, roughly: nothing is built of it for that. */

@@ -86,10 +86,10 @@ export interface GuestNotices {
   /** `[subscription, pattern, capacity]`: subscriptions are numbered by the guest; null: the plugin's `limits.queue`. */
   subscribe: [subscription: number, pattern: string, capacity: number | null]
   unsubscribe: [subscription: number]
-  /** So many events of that subscription have been handled, so many of them failed. */
-  handled: [subscription: number, count: number, failed: number]
-  /** A handler failed: `[subscription, topic, event id]`, the WireError. */
-  failure: [subscription: number, topic: string, event: string]
+  /** So many events of that route have been handled by all who follow it, so many handlers failed. */
+  handled: [route: number, count: number, failed: number]
+  /** A handler failed: `[route, topic, event id, subscription]`, the WireError. */
+  failure: [route: number, topic: string, event: string, subscription: number]
   /** The guest refused by itself what its plugin has no permission for: `[resource, action, times]`. */
   denied: [resource: string, action: string, times: number]
   /** While permissions are learnt: the plugin used what the kernel does not see, told once: `[resource, action]`. */
@@ -100,8 +100,13 @@ export interface GuestNotices {
 
 /** What the kernel tells a guest. */
 export interface KernelNotices {
-  /** `[subscription, prefix of the id, type, source, time]`, the data. The notice is numbered: with the serial of the id. */
-  event: [subscription: number, prefix: string, type: string, source: string, time: string]
+  /**
+   * `[route, prefix of the id, type, source, time]`, the data. The notice is numbered: with the serial of the id. A route has the number of the
+   * subscription that it was opened for.
+   */
+  event: [route: number, prefix: string, type: string, source: string, time: string]
+  /** The subscription follows that route from now on: one to the same pattern was there before it. */
+  joined: [subscription: number, route: number]
   /** So many publishes have found room everywhere: the publisher's window opens by as much. */
   accepted: [count: number]
   /** A consumer's line to one of the guest's services: `[service, consumer]`, a {@link Connection}. */

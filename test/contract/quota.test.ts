@@ -84,10 +84,10 @@ describe('what a guest has in the kernel', () => {
     const { guest, gateway, breaches, heard } = lineOf()
     for (let i = 1; i <= 8; i++) guest.notify('subscribe', [i, 'x', null])
     await heard()
-    expect([gateway.subscriptions.length, breaches]).toEqual([8, []])
+    expect([gateway.traffic.length, breaches]).toEqual([8, []])
     guest.notify('subscribe', [9, 'x', null])
     await eventually(() => expect(breaches).toEqual([{ limit: 'subscriptions', allowed: 4, observed: 9 }]))
-    expect(gateway.subscriptions).toHaveLength(8)
+    expect(gateway.traffic).toHaveLength(8)
   })
 
   test('is refused beyond the services it may provide, use and watch, and free again when some are given back', async () => {

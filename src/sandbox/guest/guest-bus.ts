@@ -4,19 +4,16 @@ import { readSubscriber } from '../../subscribe-options.js'
 import { assertPattern, assertPluginTopic } from '../../topic.js'
 import { toWire } from '../../wire-error.js'
 import { type Packed, pack } from '../codec.js'
+import type { Body } from '../frames.js'
 import { overLimit } from '../over-limit.js'
-import { beat } from '../pulse.js'
 import type { Conversation } from '../rpc.js'
 import { Sizes } from '../sizes.js'
 import { notCloneable, tooLarge } from '../unsendable.js'
 import type { GuestPermissions } from './guest-permissions.js'
+import { type EventHead, type Follower, GuestRoute } from './guest-route.js'
 
 /** An event as a handler gets it. */
-export interface GuestEvent {
-  id: string
-  type: string
-  source: string
-  time: string
+export interface GuestEvent extends EventHead {
   data: unknown
 }
 
@@ -51,6 +48,8 @@ const MAX_WAITING = 65_536
 export class GuestBus {
   readonly #conversation: Conversation
   readonly #subscriptions = new Map<number, GuestSubscription>()
+  /** By their numbers: what the kernel names when an event comes. */
+  readonly #routes = new Map<number, GuestRoute>()
   /** Handlers that still run of subscriptions that have ended. */
   readonly #finishing = new Set<Promise<void>>()
   readonly #plugin: string
@@ -170,13 +169,16 @@ export class GuestBus {
       throw overLimit(this.#plugin, `subscribe to '${pattern}'`, 'limits.subscriptions', most, `has ${most} subscriptions already`, mend)
     }
     const number = ++this.#lastSubscription
-    const subscription = new GuestSubscription(this.#conversation, number, pattern, handler, options, (ended) => {
+    const route = this.#route(number)
+    const subscription = new GuestSubscription(this.#conversation, route, pattern, handler, options, (ended) => {
       this.#subscriptions.delete(number)
       const finished = ended.drain().then(() => void this.#finishing.delete(finished))
       this.#finishing.add(finished)
     })
     if (options.signal?.aborted) return subscription
     this.#subscriptions.set(number, subscription)
+    this.#routes.set(number, route)
+    route.add(subscription)
     this.#conversation.notify('subscribe', [number, pattern, options.capacity ?? null])
     this.#unheard = true
     return subscription
@@ -194,10 +196,24 @@ export class GuestBus {
     return this.#hearing
   }
 
-  received(number: number, event: GuestEvent): void {
+  /** From now on the events of that route are that subscription's too: both have the same pattern. */
+  joined(number: number, at: number): void {
     const subscription = this.#subscriptions.get(number)
-    if (subscription !== undefined) subscription.receive(event)
-    // It has unsubscribed meanwhile. The kernel still counts the event as under way.
+    // It has ended meanwhile, which the kernel is about to hear.
+    if (subscription === undefined) return
+    const route = this.#routes.get(at) ?? this.#route(at)
+    this.#routes.set(at, route)
+    subscription.follow(route)
+  }
+
+  #route(number: number): GuestRoute {
+    return new GuestRoute(this.#conversation, number, () => this.#routes.delete(number))
+  }
+
+  received(number: number, head: EventHead, body: Body): void {
+    const route = this.#routes.get(number)
+    if (route !== undefined) route.receive(head, body)
+    // All that followed it have ended meanwhile. The kernel still counts the event as under way.
     else this.#conversation.notify('handled', [number, 1, 0])
   }
 
@@ -219,10 +235,12 @@ export class GuestBus {
  * A plugin's subscription. The events wait in the kernel's queue; a window of them is here. Handlers run one at a time in
  * order (`concurrency` at a time when more are allowed). Iterable: `for await (const event of subscription)`.
  */
-export class GuestSubscription implements AsyncIterable<GuestEvent> {
+export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
   readonly pattern: string
+  ahead = 0
   readonly #conversation: Conversation
   readonly #number: number
+  #route: GuestRoute
   readonly #filter: ((event: GuestEvent) => unknown) | undefined
   readonly #once: boolean
   readonly #concurrency: number
@@ -231,23 +249,21 @@ export class GuestSubscription implements AsyncIterable<GuestEvent> {
   #handler: GuestHandler | undefined
   #queue: GuestEvent[] = []
   #running = 0
-  #handled = 0
-  #failed = 0
-  #telling = false
   #closed: boolean
   #idle: (() => void)[] = []
   #wake: (() => void) | undefined
 
   constructor(
     conversation: Conversation,
-    number: number,
+    route: GuestRoute,
     pattern: string,
     handler: GuestHandler | undefined,
     options: GuestSubscribeOptions,
     onEnd: (ended: GuestSubscription) => void,
   ) {
     this.#conversation = conversation
-    this.#number = number
+    this.#number = route.number
+    this.#route = route
     this.pattern = pattern
     this.#handler = handler
     this.#filter = options.filter
@@ -261,8 +277,16 @@ export class GuestSubscription implements AsyncIterable<GuestEvent> {
     this.#unlisten = () => signal?.removeEventListener('abort', abort)
   }
 
+  /** Its events come by this route from now on. */
+  follow(route: GuestRoute): void {
+    this.#route.remove(this)
+    this.#route = route
+    route.add(this)
+  }
+
   receive(event: GuestEvent): void {
-    if (this.#queue.length > 0 || this.#running >= this.#concurrency || this.#handler === undefined) {
+    if (this.#closed) this.#done()
+    else if (this.#queue.length > 0 || this.#running >= this.#concurrency || this.#handler === undefined) {
       this.#queue.push(event)
       this.#wake?.()
     } else this.#run(event)
@@ -303,41 +327,32 @@ export class GuestSubscription implements AsyncIterable<GuestEvent> {
   #finished(): void {
     this.#running--
     this.#done()
+    this.#quiet()
   }
 
   readonly #settled = (): void => {
-    this.#finished()
+    this.#running--
+    this.#done()
     while (this.#queue.length > 0 && this.#running < this.#concurrency && this.#handler !== undefined && !this.#closed) {
       this.#run(this.#queue.shift() as GuestEvent)
     }
     this.#quiet()
   }
 
-  /** Tells the kernel of handled events once a turn: that frees their slots in the window. */
   #done(count = 1): void {
-    beat()
-    this.#handled += count
-    if (this.#telling) return
-    this.#telling = true
-    queueMicrotask(this.#tell)
+    this.#route.handled(this, count)
   }
 
-  readonly #tell = (): void => {
-    this.#telling = false
-    this.#conversation.notify('handled', [this.#number, this.#handled, this.#failed])
-    this.#handled = 0
-    this.#failed = 0
-    this.#quiet()
-  }
-
+  /** Looks whether there is somebody to tell that nothing is left in hand. */
   #quiet(): void {
     if (this.#queue.length > 0 || this.#running > 0) return
-    for (const resolve of this.#idle.splice(0)) resolve()
+    if (this.#idle.length > 0) for (const resolve of this.#idle.splice(0)) resolve()
+    if (this.#closed) this.#route.remove(this)
   }
 
   #fail(event: GuestEvent, error: unknown): void {
-    this.#failed++
-    this.#conversation.notify('failure', [this.#number, event.type, event.id], toWire(error))
+    this.#route.failed()
+    this.#conversation.notify('failure', [this.#route.number, event.type, event.id, this.#number], toWire(error))
   }
 
   /** Resolves when what has arrived is handled. */
@@ -373,17 +388,19 @@ export class GuestSubscription implements AsyncIterable<GuestEvent> {
         const event = this.#queue.shift()
         if (event !== undefined) {
           holding = true
+          this.#running++
           if (this.#filter === undefined || this.#passes(event)) {
-            if (this.#once) this.#end()
+            // What came with it is not wanted either.
+            if (this.#once) this.unsubscribe()
             yield event
           }
           holding = false
-          this.#done()
+          this.#finished()
         } else if (this.#closed) return
         else await new Promise<void>((resolve) => (this.#wake = resolve))
       }
     } finally {
-      if (holding) this.#done()
+      if (holding) this.#finished()
       this.unsubscribe()
     }
   }

@@ -87,11 +87,14 @@ export class PluginRuntime implements Party {
   notice(verb: string, metas: readonly Meta[], body: Body, number: number): void {
     switch (verb) {
       case 'event': {
-        const [subscription, prefix, type, source, time] = metas as KernelNotices['event']
+        const [route, prefix, type, source, time] = metas as KernelNotices['event']
         if (prefix !== this.#ids.prefix) this.#ids = new EventIds(prefix)
-        this.#bus?.received(subscription, { id: this.#ids.of(number), type, source, time, data: body.open() })
+        this.#bus?.received(route, { id: this.#ids.of(number), type, source, time }, body)
         break
       }
+      case 'joined':
+        this.#bus?.joined(metas[0] as number, metas[1] as number)
+        break
       case 'accepted':
         this.#bus?.accepted(metas[0] as number)
         break
