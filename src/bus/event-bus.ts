@@ -7,7 +7,7 @@ import { assertPattern } from '../topic.js'
 import { toWire } from '../wire-error.js'
 import { MAX_WAITING } from './bounded-queue.js'
 import { type Envelope, Event, type EventHead, Stamp } from './event.js'
-import { type FailureListener, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'
+import { type Crowd, type FailureListener, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'
 import { TopicTrie } from './topic-trie.js'
 import type { EventOf, PublishArguments } from './typed-events.js'
 
@@ -54,6 +54,9 @@ export interface HandlerFailed {
 
 export const HANDLER_FAILED = 'kernel.handler.failed'
 
+/** So many subscriptions may match one event before it is asked whose they are. */
+export const CROWDED = 16
+
 const DONE = Promise.resolve()
 
 /**
@@ -76,6 +79,8 @@ export class EventBus {
   /** Attached subscriptions that are overrun; `#anyOverrun` saves looking, on each publish. */
   readonly #overrun = new Set<Subscription>()
   #anyOverrun = false
+  /** Many subscriptions of one event, as the trie remembers them: once looked at, they are within what is allowed. */
+  readonly #judged = new WeakSet<readonly Subscription[]>()
   #lastId = 0
 
   constructor(options: EventBusOptions) {
@@ -220,6 +225,7 @@ export class EventBus {
   }
 
   #deliver(subscriptions: readonly Subscription[], envelope: Envelope): Promise<void> | undefined {
+    if (subscriptions.length > CROWDED && !this.#judged.has(subscriptions)) this.#judge(subscriptions, envelope.type)
     if (this.#anyOverrun) {
       const overrun = subscriptions.find((subscription) => subscription.overrun)
       if (overrun !== undefined) return this.#refuse(overrun, envelope)
@@ -233,6 +239,14 @@ export class EventBus {
       else waits.push(wait)
     }
     return waits === undefined || waits.length === 1 ? waits?.[0] : all(waits)
+  }
+
+  /** Tells those who are too many. */
+  #judge(subscriptions: readonly Subscription[], topic: string): void {
+    this.#judged.add(subscriptions)
+    const counts = new Map<Crowd, number>()
+    for (const { crowd } of subscriptions) if (crowd !== undefined) counts.set(crowd, (counts.get(crowd) ?? 0) + 1)
+    for (const [crowd, count] of counts) if (count > crowd.most) crowd.exceeded(count, topic)
   }
 
   #overran(subscription: Subscription, overrun: boolean): void {

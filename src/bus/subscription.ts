@@ -35,11 +35,20 @@ export interface SubscribeOptions<E extends Event = Event> {
   signal?: AbortSignal | undefined
 }
 
+/** Subscriptions that belong together, and how many of them may match one event. */
+export interface Crowd {
+  readonly most: number
+  /** More do. Called before that event is delivered: whoever is closed by then does not get it. */
+  exceeded(count: number, topic: string): void
+}
+
 export interface SubscriptionOptions<E extends Event = Event> extends SubscribeOptions<E> {
   id: string
   pattern: string
   /** The plugin that subscribed. */
   owner: string
+  /** Those it belongs to. */
+  crowd?: Crowd | undefined
   /** Takes the envelope as it came, closed. */
   consume?: ((envelope: Envelope) => unknown) | undefined
   /** What to queue of an envelope that cannot be consumed at once: one that holds what it was when it came. Throwing is a failure. Default: itself. */
@@ -118,6 +127,7 @@ class Ledger {
   readonly filter: ((event: never) => unknown) | undefined
   readonly keep: ((envelope: Envelope) => Envelope) | undefined
   readonly onFailure: FailureListener | undefined
+  readonly crowd: Crowd | undefined
   readonly signal: AbortSignal | undefined
   readonly iterated: boolean
   aborted: (() => void) | undefined
@@ -162,6 +172,7 @@ class Ledger {
     this.filter = options.filter
     this.keep = options.keep
     this.onFailure = options.onFailure
+    this.crowd = options.crowd
     this.signal = options.signal
     if (this.iterated) this.readers = new Ring()
   }
@@ -224,6 +235,10 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   /** The plugin that subscribed. */
   get owner(): string {
     return this.#ledger.owner
+  }
+
+  get crowd(): Crowd | undefined {
+    return this.#ledger.crowd
   }
 
   get capacity(): number {

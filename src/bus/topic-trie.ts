@@ -86,8 +86,14 @@ export interface TopicTrieOptions {
 const CAPACITY = 131_072
 /** A full memory takes in one new topic of so many missed, so that a stream of ever new topics costs a walk each and no more. */
 const ADMIT_ONE_OF = 32
-/** A change that would have to look at more memories than this is written down, and applied to each when it is next asked for. */
+/**
+ * A change that would have to look at more memories than this is written down, and applied to each when it is next asked for; also when all
+ * changes of one turn have looked at so many.
+ */
 const CHANGE_BUDGET = 4_096
+const TURN_BUDGET = 32_768
+/** What has more values than this is not amended at a change, which would copy them all, but found anew when it is next asked for. */
+const AMENDED_AT_MOST = 64
 /** A memory that missed more broad changes than this is found anew. */
 const CHANGES_KEPT = 32
 
@@ -116,6 +122,8 @@ export class TopicTrie<T> {
   readonly #slots: Memory<T>[] = []
   #hand = 0
   #missed = 0
+  /** Memories that were looked at for the changes of this turn. */
+  #looked = 0
   /** Number of broad changes so far; `#changes` holds the last of them. */
   #epoch = 0
   #changes: Change<T>[] = []
@@ -273,7 +281,8 @@ export class TopicTrie<T> {
     }
     const segments = pattern.split('.')
     const candidates = this.#candidates(segments)
-    if (candidates.size <= CHANGE_BUDGET) {
+    if (candidates.size <= CHANGE_BUDGET && this.#looked < TURN_BUDGET) {
+      this.#look(candidates.size)
       const every = pattern === '**'
       const open = segments.includes('**')
       for (const memory of candidates.values()) {
@@ -287,6 +296,15 @@ export class TopicTrie<T> {
     this.#epoch++
     this.#changes.push(change)
     if (this.#changes.length > CHANGES_KEPT * 2) this.#changes = this.#changes.slice(-CHANGES_KEPT)
+  }
+
+  #look(count: number): void {
+    if (count > 0 && this.#looked === 0) void TURN.then(this.#turned)
+    this.#looked += count
+  }
+
+  readonly #turned = (): void => {
+    this.#looked = 0
   }
 
   /** The fewest memories that a look at the index can narrow a pattern down to. */
@@ -304,6 +322,11 @@ export class TopicTrie<T> {
 
   /** Applies one change to one memory, after all that came before it. */
   #amend(memory: Memory<T>, change: Change<T>): void {
+    if (memory.found.length > AMENDED_AT_MOST) {
+      memory.epoch = LONG_AGO
+      this.#found.delete(memory.topic)
+      return
+    }
     // What was found anew knows of this change already.
     if (this.#catchUp(memory)) return
     memory.found = amended(memory.found, change)
@@ -329,6 +352,10 @@ export class TopicTrie<T> {
 }
 
 const NONE: readonly never[] = []
+/** The epoch of a memory that is to be found anew. */
+const LONG_AGO = -Infinity
+/** What comes after the present turn, and the promises it has resolved by now. */
+const TURN = Promise.resolve()
 const NOWHERE: ReadonlySet<never> = new Set()
 
 /**

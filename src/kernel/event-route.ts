@@ -1,5 +1,5 @@
 /** The way of one pattern's events to a plugin: each leaves over the guest's line once, for all of its subscriptions there, and is in flight until all have handled it. */
-import { PENDING, Subscription } from '../bus/subscription.js'
+import { type Crowd, PENDING, Subscription } from '../bus/subscription.js'
 import type { EventIds } from '../event-ids.js'
 import type { Body } from '../sandbox/frames.js'
 import type { KernelNotices } from '../sandbox/protocol.js'
@@ -17,6 +17,8 @@ export interface EventRouteOptions {
   number: number
   pattern: string
   capacity: number
+  /** All routes to the plugin. */
+  crowd: Crowd
   /** Events that may be under way. */
   inFlight: number
   conversation: Conversation
@@ -54,7 +56,7 @@ export class EventRoute {
   release: () => unknown = () => {}
 
   /** Throws PATTERN_INVALID or SUBSCRIPTION_OPTIONS. */
-  constructor({ plugin, number, pattern, capacity, inFlight, conversation, ids, failed }: EventRouteOptions) {
+  constructor({ plugin, number, pattern, capacity, crowd, inFlight, conversation, ids, failed }: EventRouteOptions) {
     this.number = number
     const sizes = this.#sizes
     let metas: KernelNotices['event'] = [number, ids.prefix, '', '', '']
@@ -63,6 +65,7 @@ export class EventRoute {
       pattern,
       owner: plugin,
       capacity,
+      crowd,
       concurrency: inFlight,
       consume: (envelope) => {
         const { serial, type, source, time, packed } = packedEvent(envelope, ids)

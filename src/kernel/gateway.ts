@@ -1,7 +1,7 @@
 /** What one generation of a plugin may do: the one place where the bus and the sandbox meet. All it acquires is in its scope. */
 import type { MessagePort } from 'node:worker_threads'
 import type { ServiceRecord } from '../bus/service-registry.js'
-import type { Subscription } from '../bus/subscription.js'
+import type { Crowd, Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
 import { PlugbayError } from '../errors.js'
 import { type PermissionSet, permissionDenied } from '../permission-set.js'
@@ -38,7 +38,7 @@ export interface GatewayOptions {
   /** Events that may be under way to one subscription of the plugin. */
   inFlight: number
   /** `queue`: where a subscription does not say otherwise. `window` is told back in quarters. */
-  limits: Pick<EffectiveLimits, 'queue' | 'window' | 'message' | 'requests' | 'subscriptions' | 'services'>
+  limits: Pick<EffectiveLimits, 'queue' | 'window' | 'message' | 'requests' | 'subscriptions' | 'overlap' | 'services'>
   /** A successor's subscriptions and services stand aside until it takes over. */
   aside: boolean
   log(level: LogLevel, message: string, fields: unknown): void
@@ -76,6 +76,7 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #followed = new Map<number, EventRoute>()
   /** The newest route of each pattern and capacity: a further subscription may follow it. */
   readonly #newest = new Map<string, EventRoute>()
+  readonly #crowd: Crowd
   readonly #offers: Offers
   /** What withdraws each service, and has the scope forget it. */
   readonly #releases = new Map<number, () => unknown>()
@@ -104,6 +105,7 @@ export class Gateway implements Party, ServiceConsumer {
     this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied, used })
     this.#net = new NetAccess({ plugin: this.name, hosts: net, denied, used })
     this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
+    this.#crowd = { most: limits.overlap, exceeded: (count, topic) => this.#crowded(count, topic) }
     this.#offers = new Offers(this.name, this.#plane)
     this.#aside = options.aside
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
@@ -296,6 +298,7 @@ export class Gateway implements Party, ServiceConsumer {
       number,
       pattern,
       capacity,
+      crowd: this.#crowd,
       inFlight: this.#options.inFlight,
       conversation: this.#conversation as Conversation,
       ids: this.#plane.stamp.ids,
@@ -314,6 +317,12 @@ export class Gateway implements Party, ServiceConsumer {
     })
     if (!this.#aside) this.#plane.bus.attach(route.subscription)
     return route
+  }
+
+  /** Its queues go with it, as they are what was too many. */
+  #crowded(observed: number, topic: string): void {
+    this.#options.breached({ limit: 'overlap', allowed: this.#options.limits.overlap, observed, topic })
+    if (this.#closed) for (const route of [...this.#routes.values()]) route.release()
   }
 
   /** The last one of a route is forgotten when the last event that was under way to it is handled: until then it may still fail. */

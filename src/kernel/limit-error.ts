@@ -57,6 +57,11 @@ const text = (breach: Breach | Excess): string => {
         `asked the kernel for ${observed} things beside events and calls, more than its limit of ${allowed} a second allows (limits.requests; a request for a service counts as ten). ` +
         'Look for a loop that subscribes, unsubscribes, provides, uses or watches again and again, and keep what the first time gave, or raise the limit.'
       )
+    case 'overlap':
+      return (
+        `subscribed to ${observed} patterns, or with as many capacities, that all match an event on '${breach.topic}'; its limit is ${allowed} (limits.overlap), as the event crosses to it once for each. ` +
+        'Subscribe to one pattern that covers the others and tell the events apart by their type, or raise the limit.'
+      )
     case 'subscriptions':
       return (
         `has ${observed} subscriptions with those that have ended and still handle events, its limit is ${allowed} (limits.subscriptions). ` +

@@ -12,11 +12,10 @@ export const REQUEST = 10
 const WARN_AT = 0.25
 
 /** A limit that a plugin went past although its own end knows it, or that has no other answer. */
-export interface Excess {
-  limit: 'requests' | 'subscriptions'
+export type Excess = {
   allowed: number
   observed: number
-}
+} & ({ limit: 'requests' | 'subscriptions' } | { limit: 'overlap'; /** Of the event that too many patterns match. */ topic: string })
 
 export interface QuotaOptions {
   plugin: string

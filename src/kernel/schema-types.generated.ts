@@ -80,6 +80,8 @@ export interface Limits {
   message?: number | undefined
   /** Subscriptions the plugin may have at a time. Default: 10000. */
   subscriptions?: number | undefined
+  /** Patterns of the plugin that may match one event, each with its own capacity: so often an event crosses to it. Default: 100. */
+  overlap?: number | undefined
   /** Services the plugin may provide at a time, lines to services it may have, and services it may watch: so many of each. Default: 1000. */
   services?: number | undefined
   /** What the plugin may ask of the kernel's thread in a second, and four times as much at once: subscribing and unsubscribing, providing, using and watching services. Events, calls and lines of the log do not count. Default: 10000. */

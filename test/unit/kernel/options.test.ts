@@ -39,6 +39,7 @@ describe('resolved options', () => {
           window: 512,
           message: 1_048_576,
           subscriptions: 10_000,
+          overlap: 100,
           services: 1_000,
           requests: 10_000,
         },
