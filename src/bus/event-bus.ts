@@ -88,7 +88,10 @@ export class EventBus {
     this.#stamp = options.stamp ?? new Stamp()
     this.#onFailure = options.onFailure
     this.#seal = options.seal
-    this.#trie = new TopicTrie({ capacity: options.remember })
+    this.#trie = new TopicTrie({
+      capacity: options.remember,
+      onWide: (topic, some, ways) => this.#judgeSome(some, topic, ways),
+    })
     this.#home = {
       leave: (subscription) => void this.#trie.delete(subscription),
       ended: (subscription) => this.#forget(subscription),
@@ -244,9 +247,15 @@ export class EventBus {
   /** Tells those who are too many. */
   #judge(subscriptions: readonly Subscription[], topic: string): void {
     this.#judged.add(subscriptions)
-    const counts = new Map<Crowd, number>()
-    for (const { crowd } of subscriptions) if (crowd !== undefined) counts.set(crowd, (counts.get(crowd) ?? 0) + 1)
-    for (const [crowd, count] of counts) if (count > crowd.most) crowd.exceeded(count, topic)
+    for (const [crowd, count] of crowdsOf(subscriptions)) if (count > crowd.most) crowd.exceeded(count, topic)
+  }
+
+  /** Tells those whose patterns have too many beginnings in common with a topic, judged by `some` of the subscriptions that these lead to. */
+  #judgeSome(some: readonly Subscription[], topic: string, ways: number): void {
+    for (const [crowd, count] of crowdsOf(some)) {
+      const theirs = Math.round((count / some.length) * ways)
+      if (theirs > crowd.most) crowd.exceeded(theirs, topic)
+    }
   }
 
   #overran(subscription: Subscription, overrun: boolean): void {
@@ -298,6 +307,13 @@ const PUBLISH_OPTIONS: OptionChecks = {
 const assertPublishOptions = (options: unknown, topic: unknown): void => {
   const fault = optionsFault(options, PUBLISH_OPTIONS, didYouMean)
   if (fault !== undefined) throw argumentInvalid(`publish(${shown(topic)})`, fault)
+}
+
+/** How many are of each crowd. */
+const crowdsOf = (subscriptions: readonly Subscription[]): ReadonlyMap<Crowd, number> => {
+  const counts = new Map<Crowd, number>()
+  for (const { crowd } of subscriptions) if (crowd !== undefined) counts.set(crowd, (counts.get(crowd) ?? 0) + 1)
+  return counts
 }
 
 const all = async (waits: readonly Promise<void>[]): Promise<void> => {

@@ -35,11 +35,11 @@ export interface SubscribeOptions<E extends Event = Event> {
   signal?: AbortSignal | undefined
 }
 
-/** Subscriptions that belong together, and how many of them may match one event. */
+/** Subscriptions that belong together, and in how many ways their patterns may match one event, or its beginning. */
 export interface Crowd {
   readonly most: number
-  /** More do. Called before that event is delivered: whoever is closed by then does not get it. */
-  exceeded(count: number, topic: string): void
+  /** They match it in more. Called before that event is delivered: whoever is closed by then does not get it. */
+  exceeded(ways: number, topic: string): void
 }
 
 export interface SubscriptionOptions<E extends Event = Event> extends SubscribeOptions<E> {

@@ -41,6 +41,13 @@ class PatternNode<T> {
     return node
   }
 
+  /** A value at this node or beneath it: no node is without one. */
+  get value(): T | undefined {
+    let at: PatternNode<T> | undefined = this
+    while (at !== undefined && at.items.length === 0) at = at.one ?? at.any ?? at.literals?.values().next().value
+    return at?.items[0]?.value
+  }
+
   get empty(): boolean {
     return this.items.length === 0 && this.one === undefined && this.any === undefined && this.literals === undefined
   }
@@ -78,9 +85,14 @@ interface Change<T> {
   readonly added: boolean
 }
 
-export interface TopicTrieOptions {
+export interface TopicTrieOptions<T> {
   /** How many topics are remembered at most. Default 131,072. */
   capacity?: number | undefined
+  /**
+   * Asked when a topic, or its beginning, matches so many beginnings of patterns that finding out takes long: `ways` of them at once, and here
+   * are some values that they lead to. What it takes out of the trie meanwhile is not looked for any more.
+   */
+  onWide?: ((topic: string, values: readonly T[], ways: number) => void) | undefined
 }
 
 const CAPACITY = 131_072
@@ -94,6 +106,10 @@ const CHANGE_BUDGET = 4_096
 const TURN_BUDGET = 32_768
 /** What has more values than this is not amended at a change, which would copy them all, but found anew when it is next asked for. */
 const AMENDED_AT_MOST = 64
+/** Steps of one walk after which it is asked who makes it so long; then again after twice as many. */
+const LONG_WALK = 1_024
+/** How many of those that it has come to are looked at for that. */
+const SAMPLE = 512
 /** A memory that missed more broad changes than this is found anew. */
 const CHANGES_KEPT = 32
 
@@ -113,6 +129,7 @@ export class TopicTrie<T> {
   #refusal: (() => Error) | undefined
 
   readonly #capacity: number
+  readonly #onWide: TopicTrieOptions<T>['onWide']
   /** What `match` answers at once. */
   #found = new Map<string, readonly T[]>()
   readonly #memories = new Map<string, Memory<T>>()
@@ -132,8 +149,9 @@ export class TopicTrie<T> {
   #frontier: PatternNode<T>[] = []
   #next: PatternNode<T>[] = []
 
-  constructor(options: TopicTrieOptions = {}) {
+  constructor(options: TopicTrieOptions<T> = {}) {
     this.#capacity = options.capacity ?? CAPACITY
+    this.#onWide = options.onWide
   }
 
   /** How many values it holds. */
@@ -204,7 +222,7 @@ export class TopicTrie<T> {
       return known.found
     }
     const segments = topic.split('.')
-    const found = this.#walk(segments)
+    const found = this.#find(topic, segments)
     if (this.#slots.length < this.#capacity) {
       this.#slots.push(this.#remember(topic, segments, found))
     } else if (this.#capacity > 0 && ++this.#missed % ADMIT_ONE_OF === 0) {
@@ -216,7 +234,23 @@ export class TopicTrie<T> {
     return found
   }
 
-  #walk(segments: readonly string[]): readonly T[] {
+  #find(topic: string, segments: readonly string[]): readonly T[] {
+    for (let most = this.#onWide === undefined ? Infinity : LONG_WALK; ; ) {
+      const found = this.#walk(segments, most)
+      if (found !== undefined) return found
+      const { size } = this
+      const ways = this.#frontier.length
+      const apart = Math.ceil(ways / SAMPLE)
+      const values: T[] = []
+      for (let i = 0; i < ways; i += apart) values.push(this.#frontier[i]?.value as T)
+      this.#onWide?.(topic, values, ways)
+      if (this.size >= size) most *= 2
+    }
+  }
+
+  /** Undefined: it would take more than so many steps; `#frontier` is how far it has come. */
+  #walk(segments: readonly string[], most: number): readonly T[] | undefined {
+    let steps = 0
     let frontier = this.#frontier
     let next = this.#next
     frontier.length = 0
@@ -234,6 +268,11 @@ export class TopicTrie<T> {
       frontier = next
       next = swap
       if (frontier.length === 0) return NONE
+      if ((steps += frontier.length) > most) {
+        this.#frontier = frontier
+        this.#next = next
+        return undefined
+      }
     }
     const items: Item<T>[] = []
     for (const node of frontier) for (const item of node.items) items.push(item)
@@ -322,32 +361,31 @@ export class TopicTrie<T> {
 
   /** Applies one change to one memory, after all that came before it. */
   #amend(memory: Memory<T>, change: Change<T>): void {
-    if (memory.found.length > AMENDED_AT_MOST) {
+    if (memory.found.length > AMENDED_AT_MOST || this.#epoch - memory.epoch > this.#changes.length) {
       memory.epoch = LONG_AGO
       this.#found.delete(memory.topic)
       return
     }
-    // What was found anew knows of this change already.
-    if (this.#catchUp(memory)) return
+    this.#catchUp(memory)
     memory.found = amended(memory.found, change)
     this.#found.set(memory.topic, memory.found)
   }
 
-  /** Brings a memory up to the last broad change. True if it was found anew. */
-  #catchUp(memory: Memory<T>): boolean {
+  /** Brings a memory up to the last broad change. */
+  #catchUp(memory: Memory<T>): void {
     const behind = this.#epoch - memory.epoch
-    if (behind === 0) return false
+    if (behind === 0) return
     const segments = memory.topic.split('.')
-    const anew = behind > this.#changes.length
-    memory.epoch = this.#epoch
-    if (anew) memory.found = this.#walk(segments)
-    else {
+    if (behind > this.#changes.length) {
+      memory.found = this.#find(memory.topic, segments)
+      memory.epoch = this.#epoch
+    } else {
+      memory.epoch = this.#epoch
       for (const change of this.#changes.slice(-behind)) {
         if (matchesSegments(change.pattern.split('.'), segments)) memory.found = amended(memory.found, change)
       }
     }
     this.#found.set(memory.topic, memory.found)
-    return anew
   }
 }
 

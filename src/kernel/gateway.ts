@@ -105,7 +105,7 @@ export class Gateway implements Party, ServiceConsumer {
     this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied, used })
     this.#net = new NetAccess({ plugin: this.name, hosts: net, denied, used })
     this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
-    this.#crowd = { most: limits.overlap, exceeded: (count, topic) => this.#crowded(count, topic) }
+    this.#crowd = { most: limits.overlap, exceeded: (ways, topic) => this.#crowded(ways, topic) }
     this.#offers = new Offers(this.name, this.#plane)
     this.#aside = options.aside
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))

@@ -59,8 +59,8 @@ const text = (breach: Breach | Excess): string => {
       )
     case 'overlap':
       return (
-        `subscribed to ${observed} patterns, or with as many capacities, that all match an event on '${breach.topic}'; its limit is ${allowed} (limits.overlap), as the event crosses to it once for each. ` +
-        'Subscribe to one pattern that covers the others and tell the events apart by their type, or raise the limit.'
+        `has patterns that match an event on '${breach.topic}', or its beginning, in ${observed} ways; its limit is ${allowed} (limits.overlap), as each costs the kernel's thread time for each event. ` +
+        'Subscribe to one pattern that covers the others and tell events apart by their type, give them one capacity, or raise the limit.'
       )
     case 'subscriptions':
       return (

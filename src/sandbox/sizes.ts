@@ -1,9 +1,11 @@
 /** Sizes of what is on its way, in the order it left: how much it is together. */
 
 const SMALLEST = 64
+/** The ring of what never held anything: most never do. */
+const NONE: number[] = []
 
 export class Sizes {
-  #ring: number[] = new Array<number>(SMALLEST).fill(0)
+  #ring: number[] = NONE
   #first = 0
   #count = 0
   #sum = 0
@@ -30,7 +32,7 @@ export class Sizes {
 
   #grow(): void {
     const { length } = this.#ring
-    const ring = new Array<number>(length * 2).fill(0)
+    const ring = new Array<number>(Math.max(SMALLEST, length * 2)).fill(0)
     for (let i = 0; i < length; i++) ring[i] = this.#ring[(this.#first + i) & (length - 1)] as number
     this.#ring = ring
     this.#first = 0
