@@ -7,10 +7,13 @@ class PatternNode<T> {
   readonly key: string
   /** This node is a `**`: it stays while segments pass. */
   readonly many: boolean
+  /** One of the literals, most nodes' only one, and the others. */
+  literal: PatternNode<T> | undefined
   literals: Map<string, PatternNode<T>> | undefined
   one: PatternNode<T> | undefined
   any: PatternNode<T> | undefined
-  items: Item<T>[] = []
+  /** Most nodes are but the beginnings of patterns. */
+  items: Item<T>[] | undefined
   /** The last step of a walk that reached this node: it is entered once a step, however many ways lead here. */
   step = 0
 
@@ -18,9 +21,11 @@ class PatternNode<T> {
     this.parent = parent
     this.key = key
     this.many = key === '**'
+    this.literal = undefined
     this.literals = undefined
     this.one = undefined
     this.any = undefined
+    this.items = undefined
   }
 
   child(key: string): PatternNode<T> {
@@ -32,29 +37,46 @@ class PatternNode<T> {
       this.any ??= new PatternNode<T>(this, key)
       return this.any
     }
-    this.literals ??= new Map()
-    let node = this.literals.get(key)
+    let node = this.next(key)
     if (node === undefined) {
       node = new PatternNode<T>(this, key)
-      this.literals.set(key, node)
+      if (this.literal === undefined) this.literal = node
+      else (this.literals ??= new Map()).set(key, node)
     }
     return node
+  }
+
+  /** Where that segment leads as it is written. */
+  next(segment: string): PatternNode<T> | undefined {
+    return this.literal?.key === segment ? this.literal : this.literals?.get(segment)
+  }
+
+  put(item: Item<T>): void {
+    if (this.items === undefined) this.items = [item]
+    else this.items.push(item)
+  }
+
+  take(item: Item<T>): void {
+    if (this.items?.length === 1) this.items = undefined
+    else this.items?.splice(this.items.indexOf(item), 1)
   }
 
   /** A value at this node or beneath it: no node is without one. */
   get value(): T | undefined {
     let at: PatternNode<T> | undefined = this
-    while (at !== undefined && at.items.length === 0) at = at.one ?? at.any ?? at.literals?.values().next().value
-    return at?.items[0]?.value
+    while (at !== undefined && at.items === undefined) at = at.one ?? at.any ?? at.literal ?? at.literals?.values().next().value
+    return at?.items?.[0]?.value
   }
 
   get empty(): boolean {
-    return this.items.length === 0 && this.one === undefined && this.any === undefined && this.literals === undefined
+    const { items, one, any, literal, literals } = this
+    return items === undefined && one === undefined && any === undefined && literal === undefined && literals === undefined
   }
 
   drop(child: PatternNode<T>): void {
     if (child.key === '*') this.one = undefined
     else if (child.key === '**') this.any = undefined
+    else if (child === this.literal) this.literal = undefined
     else if (this.literals?.delete(child.key) && this.literals.size === 0) this.literals = undefined
   }
 }
@@ -180,7 +202,7 @@ export class TopicTrie<T> {
     let node = this.#root
     for (const segment of pattern.split('.')) node = node.child(segment)
     const item: Item<T> = { value, turn: this.#turn++, pattern, node }
-    node.items.push(item)
+    node.put(item)
     this.#items.set(value, item)
     this.#changed({ pattern, value, added: true })
     return true
@@ -192,7 +214,7 @@ export class TopicTrie<T> {
     if (item === undefined) return false
     this.#items.delete(value)
     const { node, pattern } = item
-    node.items.splice(node.items.indexOf(item), 1)
+    node.take(item)
     for (let at: PatternNode<T> = node; at.parent !== undefined && at.empty; at = at.parent) at.parent.drop(at)
     this.#changed({ pattern, value, added: false })
     return true
@@ -260,7 +282,7 @@ export class TopicTrie<T> {
       next.length = 0
       for (const node of frontier) {
         if (node.many) this.#enter(node, next, step)
-        const literal = node.literals?.get(segment)
+        const literal = node.next(segment)
         if (literal !== undefined) this.#enter(literal, next, step)
         if (node.one !== undefined) this.#enter(node.one, next, step)
       }
@@ -275,7 +297,7 @@ export class TopicTrie<T> {
       }
     }
     const items: Item<T>[] = []
-    for (const node of frontier) for (const item of node.items) items.push(item)
+    for (const node of frontier) if (node.items !== undefined) for (const item of node.items) items.push(item)
     if (items.length === 0) return NONE
     if (items.length > 1) items.sort((a, b) => a.turn - b.turn)
     return items.map((item) => item.value)
