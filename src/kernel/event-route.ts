@@ -95,7 +95,13 @@ export class EventRoute {
   get traffic(): SubscriptionTraffic[] {
     const { pattern, stats } = this.subscription
     const { queued, inFlight, delivered } = stats
-    return Array.from(this.#followers.values(), ({ since, failed }) => ({ pattern, queued, inFlight, delivered: delivered - since, failed }))
+    return Array.from(this.#followers.values(), ({ since, failed }) => ({
+      pattern,
+      queued,
+      inFlight,
+      delivered: delivered - since,
+      failed,
+    }))
   }
 
   /** Whether one more subscription would get from it what comes from now on, and nothing else: what waits here came before it. */

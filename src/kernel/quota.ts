@@ -15,7 +15,10 @@ const WARN_AT = 0.25
 export type Excess = {
   allowed: number
   observed: number
-} & ({ limit: 'requests' | 'subscriptions' } | { limit: 'overlap'; /** Of the event that its patterns match in too many ways. */ topic: string })
+} & (
+  | { limit: 'requests' | 'subscriptions' }
+  | { limit: 'overlap' /** Of the event that its patterns match in too many ways. */; topic: string }
+)
 
 export interface QuotaOptions {
   plugin: string

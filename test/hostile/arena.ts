@@ -19,6 +19,7 @@ export type End =
   | 'hang'
   | 'memory or hang'
   | 'requests'
+  | 'overlap'
   | 'requests or memory or hang'
   | 'PROTOCOL'
   | 'PLUGIN_LOAD'

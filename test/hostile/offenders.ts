@@ -22,6 +22,17 @@ const WORKER_THREADS = "const { workerData, parentPort } = process.getBuiltinMod
 /** Less than a machine that is busy can still ask for. */
 const FEW_REQUESTS = { limits: { memory: 64, hang: 500, requests: 1_000, services: 100 } }
 
+/** Subscribes with a pattern, a handler and options of each `i`; in one turn, or a hundred every few milliseconds. */
+const bomb = (pattern: string, { handler = '() => {}', options = '{}', count = 9_000, overTime = false } = {}): string => `
+  let i = 0
+  const more = (most) => { for (let k = 0; k < most && i < ${count}; k++, i++) ctx.bus.subscribe(${pattern}, ${handler}, ${options}) }
+  ${overTime ? 'setInterval(() => more(100), 5)' : `more(${count})`}`
+/** For each `i` up to 480 another pattern that matches 'tick'. */
+const ALL_OF_TICK = "'**.'.repeat(i % 16) + (i & 16 ? 'tick' : '*') + '.**'.repeat(i / 32)"
+/** For each `i` up to 8192 another pattern of fourteen segments. */
+const MANY_WAYS = "'long.a.b.c.d.e.f.g.h.i.j.k.l.m'.replace(/[a-m]/g, (segment) => (i >> (segment.charCodeAt(0) - 97)) & 1 ? '*' : segment)"
+const LIMITS_OF_BOMBS = { memory: 64, hang: 5_000 }
+
 export const OFFENDERS: Offender[] = [
   // ── never coming back ──────────────────────────────────────────────────────────────────────────────────────────
   { does: 'loops for ever', act: HANGS['in a loop'], end: 'hang' },
@@ -201,6 +212,57 @@ export const OFFENDERS: Offender[] = [
     manifest: { limits: { memory: 64, hang: 5_000, subscriptions: 1_000 } },
     act: "for (let i = 0; i < 2e4; i++) ctx.bus.subscribe('quiet.' + i, () => {})",
     end: 'crash',
+  },
+  {
+    does: 'subscribes 9,000 times to everything',
+    heavy: true,
+    manifest: { limits: LIMITS_OF_BOMBS },
+    act: bomb("'**'"),
+    end: null,
+  },
+  {
+    does: 'subscribes 9,000 times to one topic, bit by bit',
+    heavy: true,
+    manifest: { limits: LIMITS_OF_BOMBS },
+    act: bomb("'tick'", { handler: 'async () => {}', overTime: true }),
+    end: null,
+  },
+  {
+    does: 'subscribes 9,000 times to everything, and never finishes',
+    heavy: true,
+    manifest: { limits: LIMITS_OF_BOMBS },
+    act: bomb("'**'", { handler: '() => new Promise(() => {})' }),
+    end: 'memory or hang',
+  },
+  {
+    does: 'subscribes to hundreds of patterns that match one topic',
+    heavy: true,
+    manifest: { limits: LIMITS_OF_BOMBS },
+    act: bomb(ALL_OF_TICK, { count: 480 }),
+    end: 'overlap',
+  },
+  {
+    does: 'subscribes to such patterns bit by bit, and never finishes',
+    heavy: true,
+    manifest: { limits: LIMITS_OF_BOMBS },
+    act: bomb(ALL_OF_TICK, { count: 480, overTime: true, handler: '() => new Promise(() => {})' }),
+    end: 'overlap',
+  },
+  {
+    does: 'subscribes to everything with 9,000 capacities',
+    heavy: true,
+    manifest: { limits: LIMITS_OF_BOMBS },
+    act: bomb("'**'", { options: '{ capacity: i + 1 }' }),
+    end: 'overlap',
+  },
+  {
+    does: 'publishes on new topics that 8,000 of its patterns nearly match',
+    heavy: true,
+    manifest: { limits: LIMITS_OF_BOMBS },
+    act: `${bomb(MANY_WAYS, { count: 8_192 })}
+      let n = 0
+      setInterval(() => ctx.bus.publish('long.a.b.c.d.e.f.g.h.i.j.k.l.m' + ++n).catch(() => {}), 5)`,
+    end: 'overlap',
   },
   {
     does: 'subscribes and unsubscribes without an end',

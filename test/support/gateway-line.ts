@@ -9,7 +9,15 @@ import { channelPair } from '#src/sandbox/channel.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 import { Scope } from '#src/scope.js'
 
-const LIMITS: GatewayOptions['limits'] = { queue: 8, message: 1_048_576, window: 8, subscriptions: 8, overlap: 16, services: 8, requests: 1_000 }
+const LIMITS: GatewayOptions['limits'] = {
+  queue: 8,
+  message: 1_048_576,
+  window: 8,
+  subscriptions: 8,
+  overlap: 16,
+  services: 8,
+  requests: 1_000,
+}
 
 export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOptions['limits']> = {}) => {
   const plane = makePlane('kernel', () => {})
