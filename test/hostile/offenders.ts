@@ -30,7 +30,7 @@ const bomb = (pattern: string, { handler = '() => {}', options = '{}', count = 9
 /** For each `i` up to 480 another pattern that matches 'tick'. */
 const ALL_OF_TICK = "'**.'.repeat(i % 16) + (i & 16 ? 'tick' : '*') + '.**'.repeat(i / 32)"
 /** For each `i` up to 8192 another pattern of fourteen segments. */
-const MANY_WAYS = "'long.a.b.c.d.e.f.g.h.i.j.k.l.m'.replace(/[a-m]/g, (segment) => (i >> (segment.charCodeAt(0) - 97)) & 1 ? '*' : segment)"
+const MANY_WAYS = "'top.a.b.c.d.e.f.g.h.i.j.k.l.m'.replace(/[a-m]/g, (segment) => (i >> (segment.charCodeAt(0) - 97)) & 1 ? '*' : segment)"
 const LIMITS_OF_BOMBS = { memory: 64, hang: 5_000 }
 
 export const OFFENDERS: Offender[] = [
@@ -233,6 +233,7 @@ export const OFFENDERS: Offender[] = [
     manifest: { limits: LIMITS_OF_BOMBS },
     act: bomb("'**'", { handler: '() => new Promise(() => {})' }),
     end: 'memory or hang',
+    within: 20_000,
   },
   {
     does: 'subscribes to hundreds of patterns that match one topic',
@@ -261,7 +262,7 @@ export const OFFENDERS: Offender[] = [
     manifest: { limits: LIMITS_OF_BOMBS },
     act: `${bomb(MANY_WAYS, { count: 8_192 })}
       let n = 0
-      setInterval(() => ctx.bus.publish('long.a.b.c.d.e.f.g.h.i.j.k.l.m' + ++n).catch(() => {}), 5)`,
+      setInterval(() => ctx.bus.publish('top.a.b.c.d.e.f.g.h.i.j.k.l.m' + ++n).catch(() => {}), 5)`,
     end: 'overlap',
   },
   {

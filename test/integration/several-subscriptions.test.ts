@@ -130,7 +130,7 @@ describe('subscriptions of one plugin to one pattern', () => {
     const publishing = (async () => {
       for (; going; published++) {
         await kernel.bus.publish('in', published)
-        if (published % 20 === 0) await new Promise((resolve) => setImmediate(resolve))
+        if (published % 5 === 0) await new Promise((resolve) => setTimeout(resolve, 1))
       }
     })()
     for (let i = 0; i < 4; i++) await kernel.reload('p')
