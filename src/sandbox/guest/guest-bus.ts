@@ -10,10 +10,14 @@ import type { Conversation } from '../rpc.js'
 import { Sizes } from '../sizes.js'
 import { notCloneable, tooLarge } from '../unsendable.js'
 import type { GuestPermissions } from './guest-permissions.js'
-import { type EventHead, type Follower, GuestRoute } from './guest-route.js'
+import { type Follower, GuestRoute } from './guest-route.js'
 
 /** An event as a handler gets it. */
-export interface GuestEvent extends EventHead {
+export interface GuestEvent {
+  id: string
+  type: string
+  source: string
+  time: string
   data: unknown
 }
 
@@ -210,9 +214,9 @@ export class GuestBus {
     return new GuestRoute(this.#conversation, number, () => this.#routes.delete(number))
   }
 
-  received(number: number, head: EventHead, body: Body): void {
+  received(number: number, id: string, type: string, source: string, time: string, body: Body): void {
     const route = this.#routes.get(number)
-    if (route !== undefined) route.receive(head, body)
+    if (route !== undefined) route.receive(id, type, source, time, body)
     // All that followed it have ended meanwhile. The kernel still counts the event as under way.
     else this.#conversation.notify('handled', [number, 1, 0])
   }

@@ -11,14 +11,6 @@ export interface Follower {
   receive(event: GuestEvent): void
 }
 
-/** An event as it comes, but for its data. */
-export interface EventHead {
-  id: string
-  type: string
-  source: string
-  time: string
-}
-
 export class GuestRoute {
   /** The kernel's name for it: the number of its first subscription. */
   readonly number: number
@@ -66,7 +58,7 @@ export class GuestRoute {
   }
 
   /** Gives each follower an event with data of its own. */
-  receive({ id, type, source, time }: EventHead, body: Body): void {
+  receive(id: string, type: string, source: string, time: string, body: Body): void {
     this.#open++
     if (this.#sole !== undefined) this.#sole.receive({ id, type, source, time, data: body.open() })
     else for (const follower of this.#followers) follower.receive({ id, type, source, time, data: body.copy() })

@@ -89,7 +89,7 @@ export class PluginRuntime implements Party {
       case 'event': {
         const [route, prefix, type, source, time] = metas as KernelNotices['event']
         if (prefix !== this.#ids.prefix) this.#ids = new EventIds(prefix)
-        this.#bus?.received(route, { id: this.#ids.of(number), type, source, time }, body)
+        this.#bus?.received(route, this.#ids.of(number), type, source, time, body)
         break
       }
       case 'joined':

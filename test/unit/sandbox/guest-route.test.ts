@@ -5,7 +5,6 @@ import type { GuestEvent } from '#src/sandbox/guest/guest-bus.js'
 import { GuestRoute } from '#src/sandbox/guest/guest-route.js'
 import type { Conversation } from '#src/sandbox/rpc.js'
 
-const HEAD = { id: 'id', type: 'x', source: 'test', time: '' }
 const BODY = { open: () => ({ n: 1 }), copy: () => ({ n: 1 }) } as unknown as Body
 
 class Model {
@@ -53,7 +52,7 @@ it('an event counts as handled when all that follow have handled it, whoever com
           followers.push(added)
         } else if (kind === 'event' && one !== undefined) {
           events++
-          route.receive(HEAD, BODY)
+          route.receive('id', 'x', 'test', '', BODY)
         } else if (kind === 'handle' && one !== undefined && one.done < one.got) {
           const some = Math.min(count, one.got - one.done)
           one.done += some
@@ -81,7 +80,7 @@ it('all that is handled in one turn is told at once, with the failures', async (
   const [a, b] = [new Model(), new Model()]
   route.add(a)
   route.add(b)
-  for (let i = 0; i < 5; i++) route.receive(HEAD, BODY)
+  for (let i = 0; i < 5; i++) route.receive('id', 'x', 'test', '', BODY)
   route.failed()
   route.handled(a, 2)
   route.handled(b, 5)
@@ -95,7 +94,7 @@ it('each of several gets data of its own, and the end of the last ends the route
   const [a, b] = [new Model(), new Model()]
   route.add(a)
   route.add(b)
-  route.receive(HEAD, BODY)
+  route.receive('id', 'x', 'test', '', BODY)
   expect(a.data).toEqual([{ n: 1 }])
   expect(a.data[0]).not.toBe(b.data[0])
   route.remove(a)
