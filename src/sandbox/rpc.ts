@@ -4,7 +4,7 @@ import { PlugbayError } from '../errors.js'
 import { isThenable } from '../thenable.js'
 import { fromWire, reasonOf, toWire, type WireError } from '../wire-error.js'
 import { ServedCall } from './call.js'
-import { CallWindow, movedBytes, type WaitingCall, WINDOW_BYTES, WINDOW_CALLS } from './call-window.js'
+import { type CallWindow, movedBytes, type WaitingCall, WINDOW_BYTES, WINDOW_CALLS } from './call-window.js'
 import type { Batch, Channel } from './channel.js'
 import { now } from './clock.js'
 import { cloneSize } from './clone-size.js'
@@ -53,8 +53,8 @@ export interface RequestOptions {
 export interface Bounds {
   /** Bytes of the body of one request, and of one reply; PAYLOAD_TOO_LARGE beyond. */
   limit: number
-  /** Requests of this end wait when too much is under way. */
-  windowed: boolean
+  /** Requests of this end wait in it when too much is under way. Others may share it. */
+  window?: CallWindow
 }
 
 interface Pending extends Timed {
@@ -109,7 +109,7 @@ export class Conversation implements Writer {
     this.#party = party
     this.#label = label
     this.#limit = bounds?.limit ?? Infinity
-    this.#window = bounds?.windowed ? new CallWindow(() => this.#held || this.flush()) : undefined
+    this.#window = bounds?.window
     channel.listen(
       (batch) => this.#receive(batch),
       (fault) => {
@@ -218,6 +218,7 @@ export class Conversation implements Writer {
       pending.size = size + movedBytes(moved)
       window.enter(pending.size)
       try {
+        this.#urgent = true
         if (moved === undefined) this.#writePacked(REQUEST, id, verb, metas, packed)
         else this.#writeLive(REQUEST, id, verb, metas, leaf, moved, Infinity)
       } catch (error) {
@@ -564,9 +565,11 @@ export class Conversation implements Writer {
     if (this.#over) return
     this.#over = reason
     this.#deadlines.close()
-    this.#window?.close()
     this.#take()
-    for (const [id] of this.#pending.entries()) this.#settle(id)?.reject(reason)
+    const pending = this.#pending.entries()
+    // None of them is to leave for the room that another gives back.
+    for (const [, { waiting }] of pending) if (waiting !== undefined) this.#window?.forget(waiting)
+    for (const [id] of pending) this.#answered(id)?.reject(reason)
     for (const call of this.#serving.values()) call.cancel(reason)
     this.#serving.clear()
     this.#party.ended?.(reason)

@@ -1,4 +1,5 @@
 /** The guest's end of an inline place: the plugin runs in this very thread. */
+import { CALL_LIMIT } from '../call-window.js'
 import type { Channel } from '../channel.js'
 import { Conversation } from '../rpc.js'
 import { prepareModules } from './module-hooks.js'
@@ -9,5 +10,5 @@ export const serve = (channel: Channel): void => {
     (request) => prepareModules(request),
     () => {},
   )
-  runtime.conversation = new Conversation(channel, runtime, 'the kernel')
+  runtime.conversation = new Conversation(channel, runtime, 'the kernel', { limit: CALL_LIMIT })
 }
