@@ -1,15 +1,16 @@
 /** What a value that only structured clone can copy weighs, every part of it: for whoever must have room for it, and time to make it. */
 
 /*
- * A thread that reads a message does nothing else until all of it is made. So a part weighs its bytes, or what else could be copied while it is made, if
- * that is more: small objects are a hundred times dearer than their bytes. What weighs 32 MiB takes its reader some 50 ms, whatever it is made of; test/contract/weights.test.ts holds
- * the weights to what they stand for.
+ * A thread that reads a message does nothing else until all of it is made, and small parts take far longer to make than their bytes to copy. So each kind of part weighs about as many bytes
+ * as could be copied meanwhile, at the least. What weighs 32 MiB holds its reader for some 50 ms then, whatever it is made of.
  */
 
 /** What the platform's own form of a value weighs beside its parts. */
 const VALUE = 1_024
 /** A number, a text beside its characters, or something that was met before. */
 const LEAF = 24
+/** An element of an array, beside what it is. */
+const ELEMENT = 24
 /** An object, an array, a date, a view of a buffer and the like. */
 const OBJECT = 512
 /** A property beside its value. */
@@ -17,7 +18,9 @@ const PROPERTY = 64
 /** A name that no property before it has: each makes another kind of object. */
 const NEW_NAME = 1_024
 /** An entry of a Map or a Set. */
-const ENTRY = 128
+const ENTRY = 384
+/** A bigint beside its bytes. */
+const BIGINT = 64
 /** A buffer beside its bytes. */
 const BUFFER = 1_024
 /** Elements of an array that may have names beside them: to ask for those of a longer one would cost more than the clone. */
@@ -51,7 +54,7 @@ export const cloneSize = (value: unknown, most: number, moved: readonly unknown[
   return size
 }
 
-const bytesOf = (integer: bigint): number => (BigInt.asIntN(64, integer) === integer ? 0 : integer.toString(16).length / 2)
+const bytesOf = (integer: bigint): number => BIGINT + (BigInt.asIntN(64, integer) === integer ? 0 : integer.toString(16).length / 2)
 
 /** What an object weighs by itself, with the names that nobody in `seen` has. What it holds is added to `parts`, unless that alone is more than `room`. */
 const open = (object: object, parts: unknown[], seen: Set<unknown>, room: number): number => {
@@ -64,7 +67,7 @@ const open = (object: object, parts: unknown[], seen: Set<unknown>, room: number
       return OBJECT
     }
     if (object instanceof Map) {
-      const weight = OBJECT + object.size * (ENTRY + LEAF)
+      const weight = OBJECT + object.size * ENTRY
       if (weight <= room) for (const [key, value] of object) parts.push(key, value)
       return weight
     }
@@ -89,7 +92,7 @@ const open = (object: object, parts: unknown[], seen: Set<unknown>, room: number
 
 const openArray = (array: readonly unknown[], parts: unknown[], seen: Set<unknown>, room: number): number => {
   const { length } = array
-  const weight = OBJECT + length * LEAF
+  const weight = OBJECT + length * ELEMENT
   if (weight > room) return weight
   for (let i = 0; i < length; i++) parts.push(array[i])
   return length > SHORT ? weight : weight + openProperties(array, namesBeside(array), parts, seen, room)

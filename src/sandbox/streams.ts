@@ -113,9 +113,8 @@ class Consumer implements Party {
   readonly #asked: Promise<unknown>[] = []
   /** Whoever does not wait for an item before it asks for the next one waits here: no more is asked of the producer for that. */
   #turn: Promise<unknown> = Promise.resolve()
-  #waiting = 0
-  /** The stream, while somebody waits for an item of it. */
-  #read: object | undefined
+  /** The stream, once for each who waits for an item of it: it is not let go of meanwhile. */
+  readonly #waiting: object[] = []
   #cancelled: PlugbayError | undefined
   #over = false
 
@@ -127,8 +126,7 @@ class Consumer implements Party {
   }
 
   next(stream: object): Promise<IteratorResult<unknown>> {
-    this.#read = stream
-    this.#waiting++
+    this.#waiting.push(stream)
     const taken = this.#turn.then(this.#take, this.#take)
     this.#turn = taken
     return taken
@@ -146,7 +144,7 @@ class Consumer implements Party {
       this.end()
       throw error
     } finally {
-      if (--this.#waiting === 0) this.#read = undefined
+      this.#waiting.pop()
     }
   }
 
