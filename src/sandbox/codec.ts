@@ -1,5 +1,5 @@
 /** Values on their way over a thread boundary: plain ones flattened into primitives at once, all others left to the platform's structured clone. */
-import { builderFor, LEAF, LEAF_SHAPE, type Shape, ShapeBook, type ShapeText, TOO_LONG } from './shape.js'
+import { buildValue, LEAF, LEAF_SHAPE, type Shape, ShapeBook, type ShapeText, TOO_LONG } from './shape.js'
 
 /*
  * Why not simply post the value? A batch of events is posted at the end of a turn, but must hold what they were when they
@@ -21,7 +21,7 @@ export class Packed {
   }
 
   open(): unknown {
-    return this.shape === LEAF_SHAPE ? this.leaves[0] : builderFor(this.shape)(this.leaves, 0)
+    return this.shape === LEAF_SHAPE ? this.leaves[0] : buildValue(this.shape, this.leaves, 0, this.leaves.length)
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Batch } from './channel.js'
 import { isLive, LEAF_BYTES, liveSize, Packed } from './codec.js'
 import { beat } from './pulse.js'
-import { builderFor, LEAF_SHAPE, type ShapeText } from './shape.js'
+import { assertShaped, buildValue, LEAF_SHAPE, type ShapeText } from './shape.js'
 
 /*
  * A batch is a flat array of frames. A frame leaves out what is as in the frame before it, since bursts are made of like frames:
@@ -146,7 +146,7 @@ export class Body {
 
   /** The value. */
   open(): unknown {
-    return this.#shape === LEAF_SHAPE ? this.#batch[this.#at] : builderFor(this.#shape)(this.#batch, this.#at)
+    return this.#shape === LEAF_SHAPE ? this.#batch[this.#at] : buildValue(this.#shape, this.#batch, this.#at, this.#at + this.#count)
   }
 
   /** How many bytes it has, roughly: nothing is built of it for that. */
@@ -157,9 +157,11 @@ export class Body {
     return size
   }
 
-  /** The value as it came, to be kept or passed on. */
+  /** The value as it came, to be kept or passed on: not built, but so that it can be. */
   pack(): Packed {
-    const leaves = this.#batch.slice(this.#at, this.#at + this.#count)
+    const end = this.#at + this.#count
+    if (this.#shape !== LEAF_SHAPE) assertShaped(this.#shape, this.#batch, this.#at, end)
+    const leaves = this.#batch.slice(this.#at, end)
     return new Packed(this.#shape, leaves, this.size)
   }
 }
