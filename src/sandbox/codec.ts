@@ -64,6 +64,7 @@ const hasElementsOnly = (value: readonly unknown[]): boolean => value.length <= 
 
 const flattenElements = (value: readonly unknown[], depth: number): Shape | undefined => {
   const length = value.length
+  bytes += LEAF_BYTES
   scratch[cursor++] = length
   if (length === 0) return book.arrayOf(LEAF)
   if (!(0 in value)) return undefined

@@ -299,7 +299,7 @@ export class Conversation implements Writer {
     if (transfer !== undefined) return this.#writeLive(kind, id, verb, metas, body, transfer, limit)
     const type = typeof body
     if (type === 'object' ? body === null : type !== 'function' && type !== 'symbol') {
-      const size = type === 'string' ? (body as string).length : LEAF_BYTES
+      const size = type === 'string' ? (body as string).length + LEAF_BYTES : LEAF_BYTES
       if (size > limit) throw this.#tooLarge(kind, verb, size, limit)
       this.#out.begin(kind, id, verb, metas, LEAF_SHAPE, 1).push(body)
       this.#written(size)
