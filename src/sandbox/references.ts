@@ -4,6 +4,7 @@ import { PlugbayError } from '../errors.js'
 import { fromWire, toWire, type WireError } from '../wire-error.js'
 import { CALL_LIMIT, type CallWindow } from './call-window.js'
 import { cloneSize } from './clone-size.js'
+import { answering, calling } from './reference-wire.js'
 import { asBeginning } from './sentence.js'
 import { isAskedOfAll, shownAs } from './shown.js'
 import { uncloneablePart } from './uncloneable-part.js'
@@ -12,6 +13,10 @@ import { notCloneable, tooLargeForCall } from './unsendable.js'
 /** What a call by reference answers: comlink alone would drop an error's code and cause. */
 type Outcome = { value: unknown } | { error: WireError }
 
+/** What comes is as its sender made it. */
+const isFailure = (outcome: unknown): outcome is { error: WireError } =>
+  typeof outcome === 'object' && outcome !== null && 'error' in outcome && typeof outcome.error === 'object' && outcome.error !== null
+
 type Remote = Record<string, (...args: unknown[]) => Promise<Outcome>>
 
 // ── where it lives ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -19,20 +24,32 @@ type Remote = Record<string, (...args: unknown[]) => Promise<Outcome>>
 /** Answers the calls of the methods of `target` that come over `port`. `plugin`: whose it is, if it is a plugin's. */
 export const exposeByReference = async (target: object, port: MessagePort, plugin: string | undefined): Promise<void> => {
   const { expose } = await import('comlink')
-  const guarded = new Proxy(target, {
-    get: (object, key) => {
-      const member: unknown = Reflect.get(object, key)
+  let called = ''
+  const facade = new Proxy(Object.create(null) as object, {
+    get: (_, key) => {
+      const method = (called = String(key))
       return (...args: unknown[]) =>
-        attempt(
-          async () =>
-            held(await (typeof member === 'function' ? Reflect.apply(member, object, args) : noMethod(String(key))), String(key), plugin),
-          plugin,
-        )
+        attempt(async () => held(await Reflect.apply(methodOf(target, method), target, args), resultOf(method, plugin)), plugin)
     },
   })
-  // A MessagePort of Node is an EventTarget with start(), which is all that comlink asks of an endpoint.
-  expose(guarded, port)
+  expose(
+    facade,
+    answering(port, (error) => ({ error: toWire(notCloneable(resultOf(called, plugin), error), plugin) }) satisfies Outcome),
+  )
 }
+
+/** What every object or function has is none of its own methods, and would lead to what its owner never handed out. */
+const methodOf = (target: object, key: string): ((...args: unknown[]) => unknown) => {
+  const member: unknown = Reflect.get(target, key)
+  const ofAll = [Object.prototype, Function.prototype].some((prototype) => member === Reflect.get(prototype, key))
+  if (typeof member !== 'function' || key === 'constructor' || ofAll) {
+    throw new PlugbayError('SERVICE_METHOD_UNKNOWN', `The object passed by reference has no method '${key}'.`, { details: { method: key } })
+  }
+  return member as (...args: unknown[]) => unknown
+}
+
+const resultOf = (method: string, plugin: string | undefined): string =>
+  `The result of '${method}'${plugin === undefined ? '' : ` of '${plugin}'`}, passed by reference,`
 
 const attempt = async (act: () => Promise<unknown>, plugin: string | undefined): Promise<Outcome> => {
   try {
@@ -42,16 +59,11 @@ const attempt = async (act: () => Promise<unknown>, plugin: string | undefined):
   }
 }
 
-const noMethod = (key: string): never => {
-  throw new PlugbayError('SERVICE_METHOD_UNKNOWN', `The object passed by reference has no method '${key}'.`, { details: { method: key } })
-}
-
 /** A result that its caller can be sent. */
-const held = (result: unknown, method: string, plugin: string | undefined): unknown => {
+const held = (result: unknown, what: string): unknown => {
   const size = cloneSize(result, CALL_LIMIT)
-  if (size <= CALL_LIMIT) return result
-  const whose = plugin === undefined ? '' : ` of '${plugin}'`
-  throw tooLargeForCall(`The result of '${method}'${whose}, passed by reference, is`, size, CALL_LIMIT, { details: { method } })
+  if (size > CALL_LIMIT) throw tooLargeForCall(`${what} is`, size, CALL_LIMIT)
+  return result
 }
 
 // ── where it is called ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -63,7 +75,7 @@ const unused = new FinalizationRegistry<MessagePort>((port) => port.close())
 export const wrapReference = async (port: MessagePort, label: string, window: CallWindow): Promise<unknown> => {
   const { wrap } = await import('comlink')
   const calls = new ReferenceCalls(port, label)
-  const caller = new ReferenceCaller(wrap<Remote>(port), calls, label, window)
+  const caller = new ReferenceCaller(wrap<Remote>(calling(port)), calls, label, window)
   // `then` stays undefined: a remote object is no promise, and awaiting it must give itself.
   const object = new Proxy(shownAs(`[object of ${label}]`), {
     get: (shown, key) => {
@@ -133,8 +145,8 @@ class ReferenceCaller {
         Promise.resolve(this.#remote[key]?.(...sent)).then(
           (outcome) => {
             if (!ends()) return
-            if (typeof outcome === 'object' && 'error' in outcome) reject(fromWire(outcome.error))
-            else resolve(outcome?.value)
+            if (isFailure(outcome)) reject(fromWire(outcome.error))
+            else resolve((outcome as { value?: unknown } | undefined)?.value)
           },
           (error: unknown) => fail(uncloneable(error)),
         )
