@@ -9,14 +9,17 @@ export class Announcer {
   readonly #log: Logger
   readonly #audit: Audit | undefined
   readonly #bus: EventBus
+  readonly #lastEnd: (plugin: string) => string | undefined
   readonly #emitter: KernelEmitter
   /** Faults that have been told. */
   readonly #told = new WeakSet<Error>()
 
-  constructor(log: Logger, audit: Audit | undefined, bus: EventBus) {
+  /** `lastEnd`: how a plugin's place last ended by itself. */
+  constructor(log: Logger, audit: Audit | undefined, bus: EventBus, lastEnd: (plugin: string) => string | undefined) {
     this.#log = log
     this.#audit = audit
     this.#bus = bus
+    this.#lastEnd = lastEnd
     this.#emitter = new KernelEmitter((event, error) => log.error({ err: error }, `A listener of '${event}' threw.`))
   }
 
@@ -49,7 +52,12 @@ export class Announcer {
       }
       case 'plugin:replaced': {
         const { name, from, to, reason, ms } = payload as KernelEvents['plugin:replaced']
-        return this.#log.info({ plugin: name, generation: to }, `Replaced generation ${from} by ${to} in ${ms.toFixed(1)} ms: ${reason}.`)
+        const took = `in ${ms.toFixed(1)} ms`
+        const line =
+          reason === 'crash'
+            ? `Restarted after a crash of generation ${from}, as generation ${to} ${took}. The crash: ${this.#lastEnd(name)}`
+            : `Replaced generation ${from} by ${to} ${took}: ${reason}.`
+        return this.#log.info({ plugin: name, generation: to }, line)
       }
       case 'plugin:demoted': {
         const { name, generation, reason } = payload as KernelEvents['plugin:demoted']
