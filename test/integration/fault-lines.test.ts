@@ -66,8 +66,8 @@ it('a plugin that breaks the protocol is one line, with the error', async () => 
   await running.kernel.start()
   await running.kernel.bus.publish('forge')
   await eventually(() => expect(codes(running, 'p')).toEqual(['PROTOCOL']))
-  const { message } = running.faults[0]?.error as Error
-  expect(running.lines.filter((line) => line.message === message)).toMatchObject([
+  const told = running.faults[0]?.error.message
+  expect(running.lines.filter(({ message }) => message === told)).toMatchObject([
     { level: 'error', fields: { plugin: 'p', generation: 1, err: { code: 'PROTOCOL' } } },
   ])
 })
