@@ -45,7 +45,7 @@ const ROWS = [
     { name: 'sandbox', owns: ['sandbox/'] },
   ],
   [{ name: 'kernel', owns: ['kernel/'] }],
-  [{ name: 'entries', owns: ['index.ts', 'plugin.ts', 'testing.ts'] }],
+  [{ name: 'entries', owns: ['index.ts', 'plugin.ts', 'testing.ts', 'testing/'] }],
   [{ name: 'command', owns: ['cli/'] }],
 ]
 
