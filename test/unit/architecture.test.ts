@@ -22,6 +22,7 @@ const ROWS = [
         'arguments.ts',
         'scope.ts',
         'service-options.ts',
+        'source-map.ts',
         'limiter.ts',
         'nearest.ts',
         'passing.ts',
