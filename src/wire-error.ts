@@ -57,6 +57,18 @@ const readText = (target: object, key: string): string | undefined => {
   return typeof value === 'string' ? cut(value) : undefined
 }
 
+let written: ((stack: string) => string) | undefined
+
+/** From now on stacks are read by this: it knows where code of this thread was written that Node does not map. */
+export const readStacksBy = (reader: typeof written): void => {
+  written = reader
+}
+
+const readStack = (error: object): string | undefined => {
+  const stack = readText(error, 'stack')
+  return stack === undefined || written === undefined ? stack : written(stack)
+}
+
 /** Only what is plain data may travel in details: anything else is dropped rather than break the report. */
 const plainDetails = (details: unknown): Record<string, unknown> | undefined => {
   if (typeof details !== 'object' || details === null) return undefined
@@ -176,7 +188,7 @@ const wired = (thrown: unknown, plugin: string | undefined, depth: number, bagga
   const origin = readText(thrown, 'plugin') ?? plugin
   const message = readText(thrown, 'message')
   const wire: WireError = { name: readText(thrown, 'name') ?? 'Error', message: message ?? describe(thrown) }
-  const stack = readText(thrown, 'stack')
+  const stack = readStack(thrown)
   const code = read(thrown, 'code')
   // Of what is no error, its content is all there is.
   const details = plainDetails(read(thrown, 'details')) ?? (message === undefined ? plainDetails(thrown) : undefined)
@@ -200,20 +212,28 @@ const wired = (thrown: unknown, plugin: string | undefined, depth: number, bagga
  * The error again: a PlugbayError where it was one, an AggregateError where it has members, else an Error; with the same name, message, code, cause, stack and
  * properties. All is bounded like in {@link toWire}, because what arrives may not have been made by it.
  */
-export const fromWire = (wire: WireError): Error => unwired(wire, 0, { members: MAX_MEMBERS })
+export const fromWire = (wire: WireError): Error =>
+  isWire(wire) ? unwired(wire, 0, { members: MAX_MEMBERS }) : new TypeError('The other end failed with what is no error.')
 
 const define = (error: Error, key: string, value: unknown, enumerable: boolean): void => {
   Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable })
 }
 
+const textOr = <T>(otherwise: T, value: unknown): string | T => (typeof value === 'string' ? value : otherwise)
+
 const isWire = (value: unknown): value is WireError => typeof value === 'object' && value !== null
 
 const unwired = (wire: WireError, depth: number, baggage: Baggage): Error => {
-  const { name, message, thrown, code, plugin, details } = wire
+  const { thrown, code } = wire
+  // A value with a `toString` of its own would throw where a text is expected.
+  const name = textOr('Error', wire.name)
+  const message = textOr('', wire.message)
+  const plugin = textOr(undefined, wire.plugin)
+  const details = isWire(wire.details) ? (wire.details as Record<string, unknown>) : undefined
   // What was no error has no stack, and this end's would say nothing of it.
-  const stack = wire.stack ?? (thrown === undefined ? undefined : `${name}: ${message}`)
+  const stack = textOr(undefined, wire.stack) ?? (thrown === undefined ? undefined : `${name}: ${message}`)
   const deeper = depth < MAX_DEPTH
-  const options: { cause?: unknown } = wire.cause && deeper ? { cause: unwired(wire.cause, depth + 1, baggage) } : {}
+  const options: { cause?: unknown } = isWire(wire.cause) && deeper ? { cause: unwired(wire.cause, depth + 1, baggage) } : {}
   let error: Error
   if (wire.branded && isErrorCode(code)) {
     error = new PlugbayError(code, message, { ...options, plugin, details })
@@ -233,6 +253,9 @@ const unwired = (wire: WireError, depth: number, baggage: Baggage): Error => {
   if (stack !== undefined) define(error, 'stack', stack, false)
   return error
 }
+
+/** The error with its stacks as {@link readStacksBy} has them. */
+export const asWritten = (error: Error): Error => (written === undefined ? error : fromWire(toWire(error)))
 
 /** The code of anything thrown, where it has one: a key of {@link ERROR_CODES}, or one of Node's such as `ENOENT`. */
 export const codeOf = (thrown: unknown): string | undefined => {

@@ -4,6 +4,7 @@ import type { ServiceChange, ServiceRecord, ServiceRegistry } from '../bus/servi
 import type { ProviderOf, RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import { Peers } from '../sandbox/peers.js'
 import type { UseRequest } from '../sandbox/protocol.js'
 import { assertService, methodsOf, ProviderLine, USE_WAIT } from '../sandbox/service-line.js'
 import { UsedServices } from '../sandbox/used-services.js'
@@ -17,7 +18,8 @@ export class KernelServices implements ServiceConsumer {
   readonly #registry: ServiceRegistry
   readonly #broker: ServiceBroker
   readonly #scope: Scope
-  readonly #used = new UsedServices()
+  readonly #peers = new Peers()
+  readonly #used = new UsedServices(this.#peers)
 
   constructor(name: string, { registry, broker }: Plane, scope: Scope) {
     this.name = name
@@ -72,7 +74,7 @@ export class KernelServices implements ServiceConsumer {
     const lines = new Set<ProviderLine>()
     const handle: ServiceProvider = {
       connect: (consumer, port, allowed) => {
-        const line: ProviderLine = new ProviderLine(port, provided, consumer, allowed, () => lines.delete(line))
+        const line: ProviderLine = new ProviderLine(port, provided, consumer, allowed, () => lines.delete(line), this.#peers.of(consumer))
         lines.add(line)
       },
     }

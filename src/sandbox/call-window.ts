@@ -1,13 +1,12 @@
-/** The window of a line: how many calls, and how many bytes of them, may be under way to the other end; the others wait here, in order. */
+/** A window: how many calls, and how many bytes of them, one place may have under way to another, over all lines between the two; the others wait here, in order. */
+import { HOST_OBJECT } from './clone-size.js'
 
-/** Calls under way over one line. A batch of a thousand small ones is nowhere near it. */
+/** Calls under way. A batch of a thousand small ones is nowhere near it. */
 export const WINDOW_CALLS = 16_384
-/** Bytes of calls under way over one line, however few they are. */
+/** Bytes of calls under way, however few they are. */
 export const WINDOW_BYTES = 8 * 1_024 * 1_024
 /** Bytes of the arguments of one call, and of one result. What is moved rather than copied does not count. */
 export const CALL_LIMIT = 32 * 1_024 * 1_024
-/** What an object weighs that is moved with a call: a port is an object at both ends, and stays. */
-const MOVED_BYTES = 16 * 1_024
 /**
  * Milliseconds for which a call that its caller gave up still counts: the other end may hold on to it, and who gives up at once could otherwise
  * fill its memory.
@@ -16,20 +15,16 @@ const GIVEN_UP_COUNTS = 5_000
 
 /** A call that waits for the window to open. */
 export interface WaitingCall {
-  /** It may leave. */
+  /** It may leave, in the turn that goes on. */
   leave(): void
 }
 
 export class CallWindow {
-  readonly #admitted: () => void
   readonly #waiting = new Set<WaitingCall>()
+  /** Goes on where it was: begun anew for each, it would pass all that have left before. */
+  #order = this.#waiting.values()
   #calls = 0
   #bytes = 0
-
-  /** `admitted` is called when calls have left that had waited. */
-  constructor(admitted: () => void) {
-    this.#admitted = admitted
-  }
 
   /** One more may leave. Small ones are let out until their sum is too large, and a large one once there is room for any. */
   get open(): boolean {
@@ -63,17 +58,16 @@ export class CallWindow {
     setTimeout(() => this.left(bytes), GIVEN_UP_COUNTS).unref()
   }
 
-  close(): void {
-    this.#waiting.clear()
-  }
-
   #admit(): void {
-    for (const call of this.#waiting) {
-      if (!this.open) break
+    while (this.open) {
+      const { value: call } = this.#order.next()
+      if (call === undefined) {
+        this.#order = this.#waiting.values()
+        return
+      }
       this.#waiting.delete(call)
       call.leave()
     }
-    this.#admitted()
   }
 }
 
@@ -81,6 +75,6 @@ export class CallWindow {
 export const movedBytes = (transfer: readonly unknown[] | undefined): number => {
   let bytes = 0
   if (transfer === undefined) return bytes
-  for (const object of transfer) bytes += MOVED_BYTES + (object instanceof ArrayBuffer ? object.byteLength : 0)
+  for (const object of transfer) bytes += HOST_OBJECT + (object instanceof ArrayBuffer ? object.byteLength : 0)
   return bytes
 }

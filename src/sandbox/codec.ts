@@ -1,5 +1,5 @@
 /** Values on their way over a thread boundary: plain ones flattened into primitives at once, all others left to the platform's structured clone. */
-import { builderFor, LEAF, LEAF_SHAPE, type Shape, ShapeBook, type ShapeText, TOO_LONG } from './shape.js'
+import { buildValue, LEAF, LEAF_SHAPE, type Shape, ShapeBook, type ShapeText, TOO_LONG } from './shape.js'
 
 /*
  * Why not simply post the value? A batch of events is posted at the end of a turn, but must hold what they were when they
@@ -21,7 +21,7 @@ export class Packed {
   }
 
   open(): unknown {
-    return this.shape === LEAF_SHAPE ? this.leaves[0] : builderFor(this.shape)(this.leaves, 0)
+    return this.shape === LEAF_SHAPE ? this.leaves[0] : buildValue(this.shape, this.leaves, 0, this.leaves.length)
   }
 }
 
@@ -59,10 +59,12 @@ const fresh = (value: object): boolean => {
   return true
 }
 
-const flattenArray = (value: readonly unknown[], depth: number): Shape | undefined => {
+/** Holes and properties beside the elements are rare, but a clone has them. */
+const hasElementsOnly = (value: readonly unknown[]): boolean => value.length <= MAX_ELEMENTS && Object.keys(value).length === value.length
+
+const flattenElements = (value: readonly unknown[], depth: number): Shape | undefined => {
   const length = value.length
-  // Holes and properties beside the elements are rare, but a clone has them.
-  if (length > MAX_ELEMENTS || Object.keys(value).length !== length) return undefined
+  bytes += LEAF_BYTES
   scratch[cursor++] = length
   if (length === 0) return book.arrayOf(LEAF)
   if (!(0 in value)) return undefined
@@ -98,7 +100,7 @@ const flatten = (value: unknown, depth: number): Shape | undefined => {
       if (value === null) break
       if (depth > MAX_DEPTH || !fresh(value)) return undefined
       const prototype: unknown = Object.getPrototypeOf(value)
-      if (prototype === Array.prototype && Array.isArray(value)) return flattenArray(value, depth)
+      if (prototype === Array.prototype && Array.isArray(value)) return hasElementsOnly(value) ? flattenElements(value, depth) : undefined
       if (prototype !== Object.prototype && prototype !== null) return undefined
       let step = book.object
       for (const key in value) {
@@ -125,13 +127,18 @@ const flatten = (value: unknown, depth: number): Shape | undefined => {
  * arrays and objects without a class, within the limits above, each object once. A getter that throws throws; to one that encodes
  * something itself, nothing is plain.
  */
-export const encode = (value: unknown): Shape | undefined => {
+export const encode = (value: unknown): Shape | undefined => encodeBy(flatten, value)
+
+/** The same for the arguments of a call, in an array that the language made of them and that nobody else has: it needs no look at what else it may be. */
+export const encodeArguments = (args: readonly unknown[]): Shape | undefined => encodeBy(flattenElements, args)
+
+const encodeBy = <T>(flattenWhole: (value: T, depth: number) => Shape | undefined, value: T): Shape | undefined => {
   if (busy) return undefined
   busy = true
   bytes = 0
   cursor = 0
   try {
-    return flatten(value, 0)
+    return flattenWhole(value, 0)
   } finally {
     busy = false
     // What was encoded last is not to be kept alive by this.

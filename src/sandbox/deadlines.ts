@@ -13,7 +13,7 @@ export class Deadlines<T extends Timed> {
   readonly #underway: Underway<T>
   readonly #overdue: (number: number, request: T) => void
   /** Those that have not left. */
-  #waiting: T[] = []
+  readonly #waiting: T[] = []
   #timer: NodeJS.Timeout | undefined
   #next = Infinity
 
@@ -32,11 +32,11 @@ export class Deadlines<T extends Timed> {
   begin(leftAt: number): void {
     if (this.#waiting.length === 0) return
     let earliest = Infinity
-    for (const request of this.#waiting) {
+    const waiting = this.#waiting
+    for (let request = waiting.pop(); request !== undefined; request = waiting.pop()) {
       request.deadline = leftAt + request.timeout
       if (request.deadline < earliest) earliest = request.deadline
     }
-    this.#waiting = []
     if (earliest < this.#next) this.#arm(earliest)
   }
 

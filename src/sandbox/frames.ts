@@ -2,16 +2,17 @@
 import type { Batch } from './channel.js'
 import { isLive, LEAF_BYTES, liveSize, Packed } from './codec.js'
 import { beat } from './pulse.js'
-import { builderFor, LEAF_SHAPE, type ShapeText } from './shape.js'
+import { assertShaped, buildValue, LEAF_SHAPE, type ShapeText } from './shape.js'
 
 /*
  * A batch is a flat array of frames. A frame leaves out what is as in the frame before it, since bursts are made of like frames:
  *
- *   head, [id], [verb, count of metas], …metas, [shape], [count of leaves], …leaves
+ *   head, [id], [verb], …metas, [shape], [count of leaves], …leaves
  *
- * `head` is a small integer: the kind in its lowest bits, then a bit for each part that is left out, then one for each meta. A notice has no
- * id unless it is numbered, and one that follows the id before it is left out; the shape of a leaf has no count. A batch stands for itself: nothing in it refers
- * to an earlier one.
+ * `head` is a small integer: the kind in its lowest bits, then a bit for each part that is left out, then one for each meta that is, or how many metas there
+ * are where the verb is not left out. A notice has no id unless it is numbered, and one that follows the id before it is left out; the shape of a leaf has no
+ * count. A batch stands for itself: nothing in it refers to an earlier one. Before its first frame the id is 0, the verb empty, without metas, and the shape
+ * that of a leaf, as in most replies.
  */
 export const REQUEST = 1
 export const REPLY = 2
@@ -27,7 +28,7 @@ const SAME_VERB = 1 << 3
 const SAME_SHAPE = 1 << 4
 const SAME_COUNT = 1 << 5
 const NEXT_ID = 1 << 6
-/** The bit of the first meta; the others follow. */
+/** The bit of the first meta, and the others follow; or the count of metas. */
 const META_SHIFT = 7
 const SAME_META = 1 << META_SHIFT
 
@@ -50,10 +51,10 @@ export class FrameWriter {
   #frames = 0
   #bytes = 0
   /** What the last frame said. */
-  #verb: string | undefined
+  #verb = ''
   #metas: readonly Meta[] = NO_METAS
   #id = 0
-  #shape: ShapeText | undefined
+  #shape: ShapeText = LEAF_SHAPE
   #count = 0
 
   /** How many frames are in the batch. */
@@ -81,7 +82,8 @@ export class FrameWriter {
         else batch.push(metas[i])
       }
     } else {
-      batch.push(verb, metas.length)
+      head |= metas.length << META_SHIFT
+      batch.push(verb)
       for (let i = 0; i < metas.length; i++) batch.push(metas[i])
       this.#verb = verb
     }
@@ -110,9 +112,9 @@ export class FrameWriter {
     this.#frames = 0
     this.#bytes = 0
     this.#id = 0
-    this.#verb = undefined
+    this.#verb = ''
     this.#metas = NO_METAS
-    this.#shape = undefined
+    this.#shape = LEAF_SHAPE
     return batch
   }
 }
@@ -147,7 +149,7 @@ export class Body {
 
   /** The value. */
   open(): unknown {
-    return this.#shape === LEAF_SHAPE ? this.#batch[this.#at] : builderFor(this.#shape)(this.#batch, this.#at)
+    return this.#shape === LEAF_SHAPE ? this.#batch[this.#at] : buildValue(this.#shape, this.#batch, this.#at, this.#at + this.#count)
   }
 
   /** The value, for one of several that get it: what one does to it, the others do not see. */
@@ -164,9 +166,11 @@ export class Body {
     return size
   }
 
-  /** The value as it came, to be kept or passed on. */
+  /** The value as it came, to be kept or passed on: not built, but so that it can be. */
   pack(): Packed {
-    const leaves = this.#batch.slice(this.#at, this.#at + this.#count)
+    const end = this.#at + this.#count
+    if (this.#shape !== LEAF_SHAPE) assertShaped(this.#shape, this.#batch, this.#at, end)
+    const leaves = this.#batch.slice(this.#at, end)
     return new Packed(this.#shape, leaves, this.size)
   }
 }
@@ -200,7 +204,7 @@ export class FrameReader {
     let id = 0
     let verb = ''
     let metas: readonly Meta[] = NO_METAS
-    let shape = ''
+    let shape: ShapeText = LEAF_SHAPE
     let count = 0
     while (at < length) {
       beat()
@@ -210,7 +214,7 @@ export class FrameReader {
       if ((head & SAME_VERB) === 0) {
         verb = batch[at++] as string
         if (typeof verb !== 'string') throw new TypeError('a verb is no text')
-        const metaCount = countIn(batch, at++)
+        const metaCount = head >>> META_SHIFT
         metas = metaCount === 0 ? NO_METAS : (batch.slice(at, at + metaCount) as Meta[])
         at += metaCount
       } else if (head >> META_SHIFT !== (1 << metas.length) - 1) {

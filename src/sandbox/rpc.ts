@@ -4,11 +4,11 @@ import { PlugbayError } from '../errors.js'
 import { isThenable } from '../thenable.js'
 import { fromWire, reasonOf, toWire, type WireError } from '../wire-error.js'
 import { ServedCall } from './call.js'
-import { CallWindow, movedBytes, type WaitingCall, WINDOW_BYTES, WINDOW_CALLS } from './call-window.js'
+import { type CallWindow, movedBytes, type WaitingCall, WINDOW_BYTES, WINDOW_CALLS } from './call-window.js'
 import type { Batch, Channel } from './channel.js'
 import { now } from './clock.js'
 import { cloneSize } from './clone-size.js'
-import { encode, encodedSize, isLive, LEAF_BYTES, leafCount, liveSize, Packed, pack, takeLeaves } from './codec.js'
+import { encode, encodeArguments, encodedSize, isLive, LEAF_BYTES, leafCount, liveSize, Packed, pack, takeLeaves } from './codec.js'
 import { Deadlines, type Timed } from './deadlines.js'
 import { depart, departed, type Writer } from './departures.js'
 import {
@@ -28,7 +28,7 @@ import {
 import { Boxed, type Party } from './party.js'
 import { beat } from './pulse.js'
 import { asBeginning } from './sentence.js'
-import { LEAF_SHAPE, ShapeError } from './shape.js'
+import { LEAF_SHAPE, type Shape, ShapeError } from './shape.js'
 import { uncloneablePart } from './uncloneable-part.js'
 import { Underway } from './underway.js'
 import { notCloneable, tooLarge, tooLargeForCall } from './unsendable.js'
@@ -53,8 +53,8 @@ export interface RequestOptions {
 export interface Bounds {
   /** Bytes of the body of one request, and of one reply; PAYLOAD_TOO_LARGE beyond. */
   limit: number
-  /** Requests of this end wait when too much is under way. */
-  windowed: boolean
+  /** This end calls: the body of a request without metas is its arguments, in an array that nobody else has, and requests wait here when too much is under way. Others may share it. */
+  window?: CallWindow
 }
 
 interface Pending extends Timed {
@@ -109,7 +109,7 @@ export class Conversation implements Writer {
     this.#party = party
     this.#label = label
     this.#limit = bounds?.limit ?? Infinity
-    this.#window = bounds?.windowed ? new CallWindow(() => this.#held || this.flush()) : undefined
+    this.#window = bounds?.window
     channel.listen(
       (batch) => this.#receive(batch),
       (fault) => {
@@ -153,7 +153,10 @@ export class Conversation implements Writer {
         const window = this.#window
         if (window === undefined) this.#write(REQUEST, id, verb, metas, body, options?.transfer, this.#limit)
         else if (window.open) {
-          pending.size = this.#write(REQUEST, id, verb, metas, body, options?.transfer, this.#limit)
+          pending.size =
+            options?.transfer === undefined
+              ? this.#writeArguments(id, verb, body as readonly unknown[])
+              : this.#write(REQUEST, id, verb, metas, body, options.transfer, this.#limit)
           window.enter(pending.size)
         } else this.#wait(window, id, pending, metas, body, options?.transfer)
       } catch (error) {
@@ -218,6 +221,7 @@ export class Conversation implements Writer {
       pending.size = size + movedBytes(moved)
       window.enter(pending.size)
       try {
+        this.#urgent = true
         if (moved === undefined) this.#writePacked(REQUEST, id, verb, metas, packed)
         else this.#writeLive(REQUEST, id, verb, metas, leaf, moved, Infinity)
       } catch (error) {
@@ -296,20 +300,33 @@ export class Conversation implements Writer {
     if (transfer !== undefined) return this.#writeLive(kind, id, verb, metas, body, transfer, limit)
     const type = typeof body
     if (type === 'object' ? body === null : type !== 'function' && type !== 'symbol') {
-      const size = type === 'string' ? (body as string).length : LEAF_BYTES
+      const size = type === 'string' ? (body as string).length + LEAF_BYTES : LEAF_BYTES
       if (size > limit) throw this.#tooLarge(kind, verb, size, limit)
       this.#out.begin(kind, id, verb, metas, LEAF_SHAPE, 1).push(body)
       this.#written(size)
       return size
     }
     const shape = encode(body)
-    if (shape === undefined) return this.#writeLive(kind, id, verb, metas, body, undefined, limit)
+    return shape === undefined
+      ? this.#writeLive(kind, id, verb, metas, body, undefined, limit)
+      : this.#writeEncoded(kind, id, verb, metas, shape, limit)
+  }
+
+  #writeArguments(id: number, verb: string, args: readonly unknown[]): number {
+    const shape = encodeArguments(args)
+    return shape === undefined
+      ? this.#writeLive(REQUEST, id, verb, NO_METAS, args, undefined, this.#limit)
+      : this.#writeEncoded(REQUEST, id, verb, NO_METAS, shape, this.#limit)
+  }
+
+  /** Of what was encoded last. Returns its size. */
+  #writeEncoded(kind: Kind, id: number, verb: string, metas: readonly Meta[], { text }: Shape, limit: number): number {
     const size = encodedSize()
     if (size > limit) {
       takeLeaves([])
       throw this.#tooLarge(kind, verb, size, limit)
     }
-    takeLeaves(this.#out.begin(kind, id, verb, metas, shape.text, leafCount()))
+    takeLeaves(this.#out.begin(kind, id, verb, metas, text, leafCount()))
     this.#written(size)
     return size
   }
@@ -564,9 +581,11 @@ export class Conversation implements Writer {
     if (this.#over) return
     this.#over = reason
     this.#deadlines.close()
-    this.#window?.close()
     this.#take()
-    for (const [id] of this.#pending.entries()) this.#settle(id)?.reject(reason)
+    const pending = this.#pending.entries()
+    // None of them is to leave for the room that another gives back.
+    for (const [, { waiting }] of pending) if (waiting !== undefined) this.#window?.forget(waiting)
+    for (const [id] of pending) this.#answered(id)?.reject(reason)
     for (const call of this.#serving.values()) call.cancel(reason)
     this.#serving.clear()
     this.#party.ended?.(reason)

@@ -3,11 +3,12 @@ import type { MessagePort, Transferable } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
 import { permissionDenied } from '../permission-set.js'
 import { assertServiceOptions, CALL_OPTIONS } from '../service-options.js'
-import { type Box, box, Holdings, needsBox, unbox } from './boxing.js'
+import { type Box, box, boxAll, drop, Holdings, needsBox, unbox } from './boxing.js'
 import type { Call } from './call.js'
 import { CALL_LIMIT } from './call-window.js'
 import { portChannel } from './channel.js'
 import { Boxed, type Party } from './party.js'
+import { Peer, Peers } from './peers.js'
 import { Conversation, type RequestOptions } from './rpc.js'
 import { isAskedOfAll, shownAs, unwaited } from './shown.js'
 
@@ -87,31 +88,40 @@ type Method = (...args: unknown[]) => unknown
 export class ProviderLine implements Party {
   readonly plugin: string
   readonly #provided: Provided
-  readonly #holdings = new Holdings()
+  readonly #holdings: Holdings
   readonly #conversation: Conversation
-  readonly #allowed: ReadonlySet<string>
+  readonly #allowed: ReadonlyMap<string, string>
   readonly #consumer: string
   readonly #onEnd: () => void
 
-  constructor(port: MessagePort, provided: Provided, consumer: string, allowed: readonly string[], onEnd: () => void) {
+  /** `peer`: the consumer. */
+  constructor(
+    port: MessagePort,
+    provided: Provided,
+    consumer: string,
+    allowed: readonly string[],
+    onEnd: () => void,
+    peer: Peer = new Peer(),
+  ) {
+    const label = `'${consumer}', a consumer of service '${provided.name}'`
+    this.#holdings = new Holdings(peer, label)
     this.plugin = provided.plugin
     this.#provided = provided
-    this.#allowed = new Set(allowed)
+    // The name that came over the wire is a text of its own: to find a property by it costs more than by the one that the code knows.
+    this.#allowed = new Map(allowed.map((method) => [method, method]))
     this.#consumer = consumer
     this.#onEnd = onEnd
-    this.#conversation = new Conversation(portChannel(port), this, `'${consumer}', a consumer of service '${provided.name}'`, {
-      limit: CALL_LIMIT,
-      windowed: false,
-    })
+    this.#conversation = new Conversation(portChannel(port), this, label, { limit: CALL_LIMIT })
   }
 
   request(call: Call, args: unknown): unknown {
     const { service, methods, name } = this.#provided
-    if (!this.#allowed.has(call.verb)) {
+    const known = this.#allowed.get(call.verb)
+    if (known === undefined) {
       if (!methods.has(call.verb)) return unknownMethod(name, call.verb, [...methods])
       throw permissionDenied(this.#consumer, `service:${name}`, `call:${call.verb}`)
     }
-    const method = (service as Record<string, Method>)[call.verb] as Method
+    const method = (service as Record<string, Method>)[known] as Method
     if (call.metas.length > 0) return this.#requestBoxed(method, args as Box[])
     const result = Reflect.apply(method, service, args as unknown[])
     return result instanceof Promise ? result.then(this.#finish) : this.#finish(result)
@@ -175,14 +185,16 @@ const ALL: Access = { denied: () => new Map(), record: undefined }
 export class ServiceClient {
   readonly #name: string
   readonly #access: Access
+  readonly #peers: Peers
   #methods: ReadonlySet<string> = new Set()
   #denied: ReadonlyMap<string, () => PlugbayError> = new Map()
   #line: ConsumerLine | undefined
   #gone: PlugbayError
 
-  constructor({ name, ...provided }: Used, port: MessagePort, access: Access = ALL) {
+  constructor({ name, ...provided }: Used, port: MessagePort, access: Access = ALL, peers: Peers = new Peers()) {
     this.#name = name
     this.#access = access
+    this.#peers = peers
     this.#gone = new PlugbayError('SERVICE_GONE', `Service '${name}' was released: use it again to call it.`)
     this.rebind(port, provided)
   }
@@ -241,7 +253,7 @@ export class ServiceClient {
     this.#denied = this.#access.denied(methods)
     // Whoever says what it provides may not be the code above.
     this.#methods = new Set(methods.filter((method) => !this.#denied.has(method) && !TAKEN.some((taken) => taken === method)))
-    this.#line = new ConsumerLine(port, this.#name, provider)
+    this.#line = new ConsumerLine(port, this.#name, provider, this.#peers.of(provider))
   }
 
   /** No provider any more. `hard`: calls under way fail too; otherwise they may still be answered. */
@@ -259,13 +271,14 @@ export class ServiceClient {
 }
 
 class ConsumerLine implements Party {
-  readonly #holdings = new Holdings()
+  readonly #holdings: Holdings
   readonly #conversation: Conversation
   readonly #label: string
 
-  constructor(port: MessagePort, service: string, provider: string) {
+  constructor(port: MessagePort, service: string, provider: string, peer: Peer) {
     this.#label = `service '${service}' of '${provider}'`
-    this.#conversation = new Conversation(portChannel(port), this, this.#label, { limit: CALL_LIMIT, windowed: true })
+    this.#holdings = new Holdings(peer, this.#label)
+    this.#conversation = new Conversation(portChannel(port), this, this.#label, { limit: CALL_LIMIT, window: peer.calls })
   }
 
   call(method: string, args: unknown[], options: RequestOptions): Promise<unknown> {
@@ -274,8 +287,14 @@ class ConsumerLine implements Party {
 
   async callBoxed(method: string, args: unknown[], options: RequestOptions): Promise<unknown> {
     const moved: Transferable[] = []
-    const boxes = await Promise.all(args.map((arg) => box(arg, this.#holdings, moved, undefined)))
-    return this.#conversation.request(method, boxes, { ...options, metas: BOXED, transfer: moved })
+    const boxes = await boxAll(args, this.#holdings, moved)
+    try {
+      return await this.#conversation.request(method, boxes, { ...options, metas: BOXED, transfer: moved })
+    } catch (error) {
+      // Of what has left, the ports are not here any more.
+      for (const each of boxes) drop(each)
+      throw error
+    }
   }
 
   request(): unknown {
@@ -293,8 +312,8 @@ class ConsumerLine implements Party {
     return unbox(body as Box, this.#holdings, this.#label, signal)
   }
 
-  dropped(_metas: readonly unknown[], [kind, content]: Box): void {
-    if (kind !== 'data') (content as MessagePort).close()
+  dropped(_metas: readonly unknown[], body: unknown): void {
+    drop(body as Box)
   }
 
   ended(): void {

@@ -48,6 +48,6 @@ export const tooLarge = (what: string, size: number, limit: number, about: About
 export const tooLargeForCall = (what: string, size: number, limit: number, about: About = {}): PlugbayError =>
   new PlugbayError(
     'PAYLOAD_TOO_LARGE',
-    `${what} too large: some ${size} bytes or more, and the limit of a call is ${limit}. Move buffers with transfer(), send it in parts or as an async iterable, or keep it in a file and send its name.`,
+    `${what} too large: some ${size} bytes or more, and the limit of a call is ${limit}. Many small objects weigh more than what is in them: send them in parts, as an async iterable, or as one text. Move buffers with transfer(), or keep it in a file and send its name.`,
     { ...about, details: { ...about.details, size, limit } },
   )

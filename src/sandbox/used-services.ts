@@ -1,6 +1,7 @@
 /** The services that somebody uses, one line each: who uses one again gets the line that is there. */
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
+import type { Peers } from './peers.js'
 import { type Access, type CallOptions, ServiceClient, type ServiceProxy, type Used } from './service-line.js'
 
 /** What was answered to the question for a service: without a port when the line is one that its user has. */
@@ -10,7 +11,12 @@ export interface Opened extends Used {
 }
 
 export class UsedServices {
+  readonly #peers: Peers
   readonly #clients = new Map<number, ServiceClient>()
+
+  constructor(peers: Peers) {
+    this.#peers = peers
+  }
 
   /** The service as the kernel opened it, or over the line that is there. */
   opened(opened: Opened, options: CallOptions, access?: Access): ServiceProxy {
@@ -22,7 +28,7 @@ export class UsedServices {
 
   /** A line that the kernel opened: it opens no other to the same service. */
   keep({ use, port, ...used }: Opened, access?: Access): void {
-    if (port !== undefined) this.#clients.set(use, new ServiceClient(used, port, access))
+    if (port !== undefined) this.#clients.set(use, new ServiceClient(used, port, access, this.#peers))
   }
 
   rebind(use: number, port: MessagePort, now: Omit<Used, 'name'>): void {

@@ -33,34 +33,40 @@ const listener = (party: Partial<Party> = {}): Listener => {
 const SAME_VERB = 1 << 3
 const SAME_SHAPE = 1 << 4
 const SAME_COUNT = 1 << 5
+const metas = (count: number): number => count << 7
 
 const MALFORMED: Record<string, unknown> = {
-  'an unknown kind': [7, 0, 'verb', 0, '0', 1],
-  'no kind': [undefined, 0, 'verb', 0, '0', 1],
-  'a kind that is a text': ['notice', 'verb', 0, '0', 1],
-  'a frame cut short': [NOTICE, 'verb', 0, '{"a":0}', 3, 1],
+  'an unknown kind': [7, 0, 'verb', '0', 1],
+  'no kind': [undefined, 0, 'verb', '0', 1],
+  'a kind that is a text': ['notice', 'verb', '0', 1],
+  'a frame cut short': [NOTICE, 'verb', '{"a":0}', 3, 1],
   'a frame that is nothing but its head': [REQUEST],
-  'an array longer than its batch': [REQUEST, 1, 'verb', 0, '[0]', 1, 1_000_000],
-  'an array of a negative length': [REQUEST, 1, 'verb', 0, '[0]', 1, -5],
-  'an array of a fractional length': [NOTICE, 'verb', 0, '[0]', 2, 0.5, 1],
-  'an array within arrays that is longer than its batch': [REQUEST, 1, 'verb', 0, '[[0]]', 2, 1, 1_000_000],
-  'a shape that is no JSON': [REQUEST, 1, 'verb', 0, '{', 1, 1],
-  'a shape that is code': [REQUEST, 1, 'verb', 0, 'process.exit()', 1, 1],
-  'a shape of other things': [REQUEST, 1, 'verb', 0, '{"a":"text"}', 1, 1],
-  'a shape that is no text': [REQUEST, 1, 'verb', 0, { a: 0 }, 1, 1],
-  'a shape as before where there was none': [REQUEST | SAME_SHAPE, 1, 'verb', 0, 1, 1],
-  'a negative count of leaves': [NOTICE, 'verb', 0, '{"a":0}', -6, 1],
-  'a count of leaves that leads back to the start': [NOTICE, 'verb', 0, '{"a":0}', -5],
-  'a count of leaves that is no number': [NOTICE, 'verb', 0, '{"a":0}', 'x', 1],
-  'a fractional count of leaves': [NOTICE, 'verb', 0, '{"a":0}', 0.5, 1],
-  'endless metas': [NOTICE, 'verb', Number.POSITIVE_INFINITY, '0', 1],
-  'far too many metas': [NOTICE, 'verb', 4e9, '0', 1],
-  'a negative count of metas': [NOTICE, 'verb', -3, '0', 1],
-  'a count of metas that is a text': [NOTICE, 'verb', '2', 'a', 'b', '0', 1],
-  'a verb that is no text': [REQUEST, 1, { verb: 1 }, 0, '0', 1],
-  'a failure without an error': [FAILURE, 1, '', 0, '0', null],
-  'a failure that is a text': [FAILURE, 1, '', 0, '0', 'boom'],
-  'a cancel without a reason': [CANCEL, 1, '', 0, '0', undefined],
+  'an array longer than its batch': [REQUEST, 1, 'verb', '[0]', 1, 1_000_000],
+  'an array of a negative length': [REQUEST, 1, 'verb', '[0]', 1, -5],
+  'an array of a fractional length': [NOTICE, 'verb', '[0]', 2, 0.5, 1],
+  'an array within arrays that is longer than its batch': [REQUEST, 1, 'verb', '[[0]]', 2, 1, 1_000_000],
+  'a shape that is no JSON': [REQUEST, 1, 'verb', '{', 1, 1],
+  'a shape that is code': [REQUEST, 1, 'verb', 'process.exit()', 1, 1],
+  'a shape of other things': [REQUEST, 1, 'verb', '{"a":"text"}', 1, 1],
+  'a shape that is no text': [REQUEST, 1, 'verb', { a: 0 }, 1, 1],
+  'a negative count of leaves': [NOTICE, 'verb', '{"a":0}', -6, 1],
+  'a count of leaves that leads back to the start': [NOTICE, 'verb', '{"a":0}', -5],
+  'a count of leaves that is no number': [NOTICE, 'verb', '{"a":0}', 'x', 1],
+  'a fractional count of leaves': [NOTICE, 'verb', '{"a":0}', 0.5, 1],
+  'one meta too many': [NOTICE | metas(4), 'verb', 'a', 'b', '0', 1],
+  'far too many metas': [NOTICE | metas(1_000_000), 'verb', '0', 1],
+  'a negative count of metas': [NOTICE | metas(-3), 'verb', '0', 1],
+  'metas of its own beside a verb as before': [REQUEST | SAME_VERB | metas(3), 1],
+  'an array of what has no leaf': [REQUEST, 1, 'verb', '[{}]', 1, 1_000],
+  'arrays of arrays of what has no leaf': [REQUEST, 1, 'verb', '[[{"a":{}}]]', 3, 2, 1_000, 1_000],
+  'arrays whose elements take more leaves than there are': [REQUEST, 1, 'verb', '[{"a":0,"b":0}]', 4, 3, 1, 2, 3],
+  'fewer leaves than its shape takes': [REQUEST, 1, 'verb', '{"a":0,"b":0}', 1, 1],
+  'more leaves than its shape takes': [REQUEST, 1, 'verb', '{"a":0}', 2, 1, 2],
+  'a shape that is far too long': [REQUEST, 1, 'verb', `{${Array.from({ length: 1_000 }, (_, i) => `"k${i}":{}`).join()}}`, 0],
+  'a verb that is no text': [REQUEST, 1, { verb: 1 }, '0', 1],
+  'a failure without an error': [FAILURE, 1, '', '0', null],
+  'a failure that is a text': [FAILURE, 1, '', '0', 'boom'],
+  'a cancel without a reason': [CANCEL, 1, '', '0', undefined],
   'a batch that is null': null,
   'a batch that is a text': 'hello',
   'a batch that is a number': 42,
@@ -86,7 +92,7 @@ describe('a malformed batch', () => {
         throw new PlugbayError('PATTERN_INVALID', 'the pattern is none')
       },
     })
-    receive([NOTICE, 'subscribe', 0, '0', 1])
+    receive([NOTICE, 'subscribe', '0', 1])
     expect(ended).toMatchObject([{ code: 'PROTOCOL', message: expect.stringContaining('the pattern is none') }])
   })
 
@@ -98,7 +104,7 @@ describe('a malformed batch', () => {
       },
     })
     const asked = conversation.request('waiting')
-    receive([NOTICE, 'handled', 0, '0', 1, NOTICE, 'later', 0, '0', 1])
+    receive([NOTICE, 'handled', '0', 1, NOTICE, 'later', '0', 1])
     await expect(asked).rejects.toMatchObject({ code: 'INTERNAL', cause: mistake })
     expect(ended).toMatchObject([
       { code: 'INTERNAL', message: expect.stringContaining("failed at 'handled' from plugin 'far': not a function.") },
@@ -114,7 +120,7 @@ describe('a malformed batch', () => {
   it('leaves the frames before it served', () => {
     const seen: unknown[] = []
     const { receive, conversation } = listener({ notice: (_verb, _metas, body) => void seen.push(body.open()) })
-    receive([NOTICE, 'a', 0, '0', 1, NOTICE | SAME_VERB | SAME_SHAPE, 2, 7])
+    receive([NOTICE, 'a', '0', 1, NOTICE | SAME_VERB | SAME_SHAPE, 2, 7])
     expect(seen).toEqual([1, 2])
     expect(conversation.over).toBe(true)
   })
@@ -125,13 +131,11 @@ describe('a malformed batch', () => {
       REPLY,
       99,
       '',
-      0,
       '0',
       1,
       FAILURE,
       98,
       '',
-      0,
       '{"name":0,"message":0}',
       2,
       'Error',
@@ -139,7 +143,6 @@ describe('a malformed batch', () => {
       CANCEL,
       97,
       '',
-      0,
       '{"name":0,"message":0}',
       2,
       'Error',
@@ -235,7 +238,7 @@ describe('a party that misbehaves', () => {
       },
     })
     const asked = conversation.request('x')
-    receive([REPLY, 1, '', 1, 'boxed', '0', 1])
+    receive([REPLY | metas(1), 1, '', 'boxed', '0', 1])
     await expect(asked).rejects.toMatchObject({ message: expect.stringContaining('not mine') })
   })
 })

@@ -50,7 +50,9 @@ const INNOCENT = pluginCode({
     let number = 0
     const timer = setInterval(() => void ctx.bus.publish('tick', ++number), 5)
     const hold = async (value) => { await new Promise((resolve) => setTimeout(resolve, 2000)); return value.length }
-    await ctx.services.provide('innocent', { echo: (value) => value, hold, finish: () => { clearInterval(timer); return number } })`,
+    async function* list() { for (let item = 0; ; item++) yield item }
+    const each = async (tell) => { await tell() }
+    await ctx.services.provide('innocent', { echo: (value) => value, hold, list, each, finish: () => { clearInterval(timer); return number } })`,
 })
 
 /** Counts the events and calls the service, one call after the other. */

@@ -34,6 +34,41 @@ it('an event larger than limits.message is refused, by name and size, plain or n
   expect(taken).toEqual([{ text: 'x'.repeat(900) }])
 })
 
+it('both ends weigh alike: what was taken at the very limit arrives, and nothing else', async () => {
+  const publishes = pluginCode({
+    start: `
+      const made = [
+        (n) => 'x'.repeat(n),
+        (n) => ['x'.repeat(n)],
+        (n) => ({ lists: [[], [], [['x'.repeat(n)]]] }),
+        (n) => [1, 'two', ['x'.repeat(n)]],
+        (n) => new Map([['text', 'x'.repeat(n)]]),
+      ]
+      for (const make of made) {
+        let taken = 0
+        for (let n = 0; n <= 2_000; n++) await ctx.bus.publish('edge', make(n)).then(() => void taken++, () => {})
+        await ctx.bus.publish('taken', taken)
+      }
+      await ctx.bus.publish('over')`,
+  })
+  const { kernel, folder } = await startedWith({})
+  const taken: unknown[] = []
+  const arrived: number[] = []
+  let count = 0
+  let over = false
+  kernel.bus.subscribe('edge', () => void count++)
+  kernel.bus.subscribe('taken', ({ data }) => {
+    taken.push(data)
+    arrived.push(count)
+    count = 0
+  })
+  kernel.bus.subscribe('over', () => void (over = true))
+  await kernel.load(writePlugin(folder, 'p', { code: publishes, manifest: { limits: { message: 2_000 } } }))
+  await eventually(() => expect(over).toBe(true))
+  expect(arrived).toEqual(taken)
+  for (const each of arrived) expect(each).toBeGreaterThan(900)
+})
+
 it('of large events to a slow plugin only some are under way; the rest waits in the kernel, and all come in order', async () => {
   const slow = pluginCode(
     {

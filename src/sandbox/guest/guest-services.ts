@@ -4,6 +4,7 @@ import { PlugbayError } from '../../errors.js'
 import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../../service-options.js'
 import { isThenable } from '../../thenable.js'
 import { fromWire, reasonOf, toWire, type WireError } from '../../wire-error.js'
+import { Peers } from '../peers.js'
 import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 import {
@@ -34,7 +35,8 @@ export class GuestServices {
   readonly #before: () => Promise<unknown> | undefined
   readonly #provided = new Map<number, Provided>()
   readonly #lines = new Set<ProviderLine>()
-  readonly #used = new UsedServices()
+  readonly #peers = new Peers()
+  readonly #used = new UsedServices(this.#peers)
   readonly #watching = new Map<number, (change: { change: ServiceChange; version: string }) => unknown>()
   readonly #asked = new Set<Promise<unknown>>()
   #last = 0
@@ -133,10 +135,11 @@ export class GuestServices {
       port.close()
       return
     }
-    const line: ProviderLine = new ProviderLine(port, provided, consumer, methods, () => {
+    const ended = (): void => {
       this.#lines.delete(line)
       if (this.#lines.size === 0) this.#drained?.()
-    })
+    }
+    const line: ProviderLine = new ProviderLine(port, provided, consumer, methods, ended, this.#peers.of(consumer))
     this.#lines.add(line)
   }
 

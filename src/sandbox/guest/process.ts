@@ -4,6 +4,7 @@ import { Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import { Denials } from '../../denials.js'
 import { toWire } from '../../wire-error.js'
+import { CALL_LIMIT } from '../call-window.js'
 import { denyFor } from '../denial.js'
 import { departAll } from '../departures.js'
 import { FramedChannel } from '../framed-channel.js'
@@ -59,7 +60,7 @@ const prepare = (request: LoadRequest): void => {
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the process.
 const runtime = new PluginRuntime(prepare, () => process.exit(0))
-const conversation = (runtime.conversation = new Conversation(channel, runtime, 'the kernel'))
+const conversation = (runtime.conversation = new Conversation(channel, runtime, 'the kernel', { limit: CALL_LIMIT }))
 // What ends the process is told before it does.
 process.on('uncaughtExceptionMonitor', (error) => channel.tell(toWire(error)))
 // What was said before an end is heard, whoever brings it about.

@@ -1,6 +1,7 @@
 /** The guest's end of a thread: what a worker runs from its first line until the kernel ends it. */
 import { type MessagePort, workerData } from 'node:worker_threads'
 import { Denials } from '../../denials.js'
+import { CALL_LIMIT } from '../call-window.js'
 import { portChannel } from '../channel.js'
 import { departAll } from '../departures.js'
 import type { LoadRequest, LogLevel } from '../protocol.js'
@@ -42,7 +43,7 @@ const close = (request: LoadRequest): void => {
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the thread.
 const runtime = new PluginRuntime(prepare, () => process.exit(0))
-const conversation = (runtime.conversation = new Conversation(portChannel(port), runtime, 'the kernel'))
+const conversation = (runtime.conversation = new Conversation(portChannel(port), runtime, 'the kernel', { limit: CALL_LIMIT }))
 // Of a flag at its start a thread would take twice the time, and what is loaded so far needs no maps.
 process.setSourceMapsEnabled(true)
 startHeart(pulse)

@@ -1,0 +1,73 @@
+/** What comlink may say and hear over the port of a reference: calls of one method and their answers. All else is not believed, and ends the port. */
+import type { MessagePort } from 'node:worker_threads'
+
+/*
+ * comlink trusts its other end: by itself it follows any path from an object, sets and constructs what it finds there, and throws in its listener for a
+ * message that is malformed. The other end is a plugin. So messages are parsed here before comlink sees them.
+ */
+
+/** A call of a method, with arguments that are data. */
+interface CallMessage {
+  id: string
+  type: 'APPLY'
+  path: [method: string]
+  argumentList: { type: 'RAW'; value: unknown }[]
+}
+
+type Fields = Record<string, unknown>
+
+const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null
+
+const isCall = (message: unknown): message is CallMessage => {
+  if (!isFields(message)) return false
+  const { id, type, path, argumentList } = message
+  return (
+    typeof id === 'string' &&
+    type === 'APPLY' &&
+    Array.isArray(path) &&
+    path.length === 1 &&
+    typeof path[0] === 'string' &&
+    Array.isArray(argumentList) &&
+    argumentList.every((argument) => isFields(argument) && argument['type'] === 'RAW')
+  )
+}
+
+const isAnswer = (message: unknown): boolean => isFields(message) && typeof message['id'] === 'string' && message['type'] === 'RAW'
+
+/** As much of an endpoint as comlink asks for. */
+interface Endpoint {
+  postMessage(message: unknown, transfer?: unknown[]): void
+  addEventListener(kind: string, listener: (event: { data: unknown }) => void): void
+  removeEventListener(): void
+  start(): void
+}
+
+const endpoint = (port: MessagePort, believed: (message: unknown) => boolean, post: Endpoint['postMessage']): Endpoint => ({
+  postMessage: post,
+  addEventListener: (_, listener) => {
+    port.on('message', (data: unknown) => {
+      if (believed(data)) listener({ data })
+      else port.close()
+    })
+  },
+  // It listens as long as the port is open.
+  removeEventListener: () => {},
+  start: () => {},
+})
+
+/** Where the object lives: hears calls. `unsendable` makes the answer to a call whose result cannot cross. */
+export const answering = (port: MessagePort, unsendable: (error: unknown) => unknown): Endpoint =>
+  endpoint(port, isCall, (message) => {
+    try {
+      port.postMessage(message)
+    } catch (error) {
+      port.postMessage({ ...(message as Fields), value: unsendable(error) })
+    }
+  })
+
+/** Where it is called: hears answers. */
+export const calling = (port: MessagePort): Endpoint =>
+  endpoint(port, isAnswer, (message) => {
+    // Unless it is a call, comlink only says that it lets go of the object: its port ends with the last who has it.
+    if (isCall(message)) port.postMessage(message)
+  })
