@@ -32,7 +32,10 @@ export interface PluginSubscription<E> extends AsyncIterable<E> {
   readonly pattern: string
   /** Takes no more events. Idempotent. */
   unsubscribe(): void
-  /** Resolves when what has arrived is handled. */
+  /**
+   * Resolves when nothing is left: what waits in the kernel and what is under way is handled. A handler that waits for its own subscription waits for
+   * ever. Rejects with CHANNEL_CLOSED when the plugin ends.
+   */
   drain(): Promise<void>
 }
 

@@ -212,6 +212,8 @@ export class Gateway implements Party, ServiceConsumer {
       case 'unwatch':
         this.#watches.get((body as KernelVerbs['unwatch']['asks']).watch)?.()
         return
+      case 'drain':
+        return this.#followed.get((body as KernelVerbs['drain']['asks']).subscription)?.subscription.drain()
       case 'sync':
         return
       default:

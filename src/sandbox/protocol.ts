@@ -15,6 +15,8 @@ export interface KernelVerbs {
    */
   use: { asks: UseRequest; answers: { use: number; name: string; version: string; provider: string; methods: string[]; port: unknown } }
   watch: { asks: { watch: number; name: string }; answers: undefined }
+  /** Answered when nothing waits for the subscription of that number, and nothing is under way to it. */
+  drain: { asks: { subscription: number }; answers: undefined }
   /** Answered when all that was said before has been heard. */
   sync: { asks: undefined; answers: undefined }
   unwatch: { asks: { watch: number }; answers: undefined }

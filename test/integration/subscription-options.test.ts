@@ -246,3 +246,31 @@ it.each(['kernel', 'kernel.plugin.state'])('a plugin cannot speak for the kernel
   expect(heard).toEqual([])
   expect(stateOf(kernel, 'p')).toBe('running')
 })
+
+it('a subscription of a plugin is drained when all that was published is handled, wherever it waited', async () => {
+  const { kernel } = await startedWith({
+    p: pluginCode({
+      start: `ctx.bus.subscribe('go', async () => {
+        let handled = 0
+        const slow = ctx.bus.subscribe('in', async () => { await new Promise(setImmediate); handled++ }, { capacity: 2 })
+        // The window of events under way is smaller, and so is the queue.
+        for (let n = 0; n < 1_200; n++) ctx.bus.publish('in', n)
+        await slow.drain()
+        const first = handled
+        await slow.drain()
+        slow.unsubscribe()
+        await slow.drain()
+        const read = ctx.bus.subscribe('in')
+        for (let n = 0; n < 3; n++) await ctx.bus.publish('in', n)
+        const seen = []
+        const drained = read.drain().then(() => seen.push('drained'))
+        for await (const { data } of read) { seen.push(data); if (data === 2) break }
+        await drained
+        await ctx.bus.publish('ended', [first, handled, seen])
+      })`,
+    }),
+  })
+  const ended = collect(kernel, 'ended')
+  await kernel.bus.publish('go')
+  await eventually(() => expect(ended[0]?.data).toEqual([1_200, 1_200, [0, 1, 2, 'drained']]))
+})

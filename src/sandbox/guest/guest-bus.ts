@@ -176,7 +176,7 @@ export class GuestBus {
     const route = this.#route(number)
     const subscription = new GuestSubscription(this.#conversation, route, pattern, handler, options, (ended) => {
       this.#subscriptions.delete(number)
-      const finished = ended.drain().then(() => void this.#finishing.delete(finished))
+      const finished = ended.settled().then(() => void this.#finishing.delete(finished))
       this.#finishing.add(finished)
     })
     if (options.signal?.aborted) return subscription
@@ -223,7 +223,7 @@ export class GuestBus {
 
   /** Resolves when every event that has arrived is handled. */
   async drain(): Promise<void> {
-    await Promise.all([...Array.from(this.#subscriptions.values(), (subscription) => subscription.drain()), ...this.#finishing])
+    await Promise.all([...Array.from(this.#subscriptions.values(), (subscription) => subscription.settled()), ...this.#finishing])
   }
 
   close(): void {
@@ -359,8 +359,14 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
     this.#conversation.notify('failure', [this.#route.number, event.type, event.id, this.#number], toWire(error))
   }
 
+  /** Resolves when what waits in the kernel and what has arrived is handled. */
+  async drain(): Promise<void> {
+    if (!this.#closed) await this.#conversation.request('drain', { subscription: this.#number })
+    await this.settled()
+  }
+
   /** Resolves when what has arrived is handled. */
-  drain(): Promise<void> {
+  settled(): Promise<void> {
     if ((this.#queue.length === 0 && this.#running === 0) || this.#handler === undefined) return Promise.resolve()
     return new Promise((resolve) => this.#idle.push(resolve))
   }
