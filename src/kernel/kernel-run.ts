@@ -1,5 +1,4 @@
 /** The one run of a kernel: its plugins started, their files watched, all of it stopped. */
-import type { EventBus } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
@@ -15,6 +14,7 @@ import type { Inventory } from './inventory.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import type { Logger, ResolvedOptions } from './options.js'
+import type { Plane } from './plane.js'
 import type { PluginOperations } from './plugin-operations.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
@@ -25,7 +25,7 @@ const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' 
 export interface KernelRunParts {
   options: ResolvedOptions
   log: Logger
-  bus: EventBus
+  plane: Plane
   /** What the embedder has of the kernel: it ends with the run. */
   scope: Scope
   lifecycle: KernelLifecycle
@@ -125,7 +125,7 @@ export class KernelRun {
   }
 
   async #stop(): Promise<void> {
-    const { lifecycle, inspections, reconciler, log, scope, bus, standby, audit } = this.#parts
+    const { lifecycle, inspections, reconciler, log, scope, plane, standby, audit } = this.#parts
     lifecycle.move('stopping')
     for (const { ending } of inspections.values()) ending.abort()
     await this.#watching?.catch(() => {})
@@ -133,7 +133,7 @@ export class KernelRun {
     const left = await reconciler.stopAll('the kernel stops')
     for (const label of left) log.warn({}, `Left behind: ${label}`)
     await scope.close(stopped())
-    bus.close(stopped)
+    plane.bus.close(stopped)
     await standby.close()
     for (const inspection of inspections.values()) inspection.close()
     lifecycle.move('stopped')
@@ -153,7 +153,7 @@ export class KernelRun {
 
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
     const { HotReload } = await import('./hot-reload.js')
-    const { options, log, roster, reconciler, operations, configurations, announcer, act } = this.#parts
+    const { options, log, roster, reconciler, operations, configurations, announcer, act, plane } = this.#parts
     this.#hotReload = new HotReload({
       settle,
       known: known.map(({ path }) => path),
@@ -161,6 +161,7 @@ export class KernelRun {
       places: options.plugins,
       configDir: options.configDir,
       instances: roster.byName,
+      registry: plane.registry,
       log,
       order: () => reconciler.plan.order,
       changed: (instance) => act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change')),
