@@ -68,11 +68,12 @@ export class KernelRun {
     if (this.#parts.learns)
       log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
-    const { found, faults } = discover(options.plugins, options.base, options.name)
+    const { found, faults, passedOver } = discover(options.plugins, options.base, options.name)
     for (const { path, error } of faults) {
       log.error({ err: error, path }, error.message)
       operations.leaveOut(path, error)
     }
+    for (const error of passedOver) log.warn({ path: error.details?.['path'] }, error.message)
     for (const source of found) roster.add(source)
     this.#warnOfStrangers([...roster.byName.keys(), ...faults.flatMap(({ error }) => error.plugin ?? [])])
     for (const name of inspections.keys()) roster.find(name)

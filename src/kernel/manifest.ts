@@ -7,7 +7,7 @@ import { isRange, isVersion } from '../versions.js'
 import { reasonOf } from '../wire-error.js'
 import { within } from '../within.js'
 import { parseJson } from './json-text.js'
-import { isMissing, mendOfPath } from './missing-path.js'
+import { isMissing, mendOfPath, SHOWN } from './missing-path.js'
 import { permissionProblems, withGrammar } from './permission-grammar.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
@@ -70,6 +70,18 @@ export const isPluginModule = (file: string): boolean =>
 
 /** The entry module among the names in a folder without a manifest, or whose manifest names none. */
 export const entryAmong = (names: readonly string[]): string | undefined => ENTRIES.find((entry) => names.includes(entry))
+
+/** The names that a module for Node or for its tools has, but those of tests, types and configurations. */
+export const modulesAmong = (names: readonly string[]): string[] =>
+  names.filter((name) => /^[^.].*\.[cm]?[jt]sx?$/.test(name) && !/\.(?:d|test|spec|config)\.[cm]?[jt]sx?$/.test(name))
+
+/** What a folder without an entry has instead, and how that becomes one. */
+const mendOfFolder = (names: readonly string[]): string => {
+  const modules = modulesAmong(names)
+  if (modules.length > 0)
+    return ` It has ${modules.slice(0, SHOWN).join(', ')}: give the one to run such a name, or name it as main in a plugin.json.`
+  return names.includes('package.json') ? ' Its package.json is not asked: name the module to run as main in a plugin.json.' : ''
+}
 
 const complete = (file: ManifestFile): Manifest => ({
   ...file,
@@ -207,7 +219,7 @@ const readFolder = (path: string): PluginSource => {
   if (!hasManifest && entryName === undefined) {
     throw new PlugbayError(
       'MANIFEST_MISSING',
-      `${path} is no plugin: it has neither a plugin.json nor an entry module (${ENTRY_NAMES.join(', ')} with ${ENTRY_ENDINGS.join(', ')}).`,
+      `${path} is no plugin: it has neither a plugin.json nor an entry module (${ENTRY_NAMES.join(', ')} with ${ENTRY_ENDINGS.join(', ')}).${mendOfFolder(names)}`,
       {
         details: { path },
       },

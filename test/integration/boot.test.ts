@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
@@ -108,6 +109,17 @@ describe('a boot', () => {
     expect(error.code).toBe('DEPENDENCY_MISSING')
     for (const text of ["'shop'", "'databsae'", "Did you mean 'database'", "'payments'", '^2.1.0', '^9.0.0', '1.0.0'])
       expect(error.message).toContain(text)
+  })
+
+  it('tells once of a folder among the plugins that has a module and is no plugin', async () => {
+    const { kernel, folder, lines } = await kernelWith({ a: ok })
+    mkdirSync(join(folder, 'mail'))
+    writeFileSync(join(folder, 'mail', 'mail.js'), ok)
+    const { plugins } = await kernel.start()
+    expect(plugins.map(({ name }) => name)).toEqual(['a'])
+    expect(lines.filter(({ message }) => message.includes('mail')).map(({ level, message }) => [level, message])).toEqual([
+      ['warn', expect.stringMatching(/mail is no plugin: .*index, plugin, main.* It has mail\.js/)],
+    ])
   })
 
   it('draws a circle', async () => {
