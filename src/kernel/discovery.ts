@@ -1,8 +1,9 @@
 /** Finds the plugins in the places the options name. */
-import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { reasonOf } from '../wire-error.js'
+import { parseJson } from './json-text.js'
 import { kernelNameFault } from './kernel-names.js'
 import { entryAmong, isPluginModule, modulesAmong, type PluginSource, readPlugin } from './manifest.js'
 import { didYouMeanPath, isMissing, namesIn } from './missing-path.js'
@@ -11,6 +12,8 @@ import { didYouMeanPath, isMissing, namesIn } from './missing-path.js'
 export interface DiscoveryFault {
   path: string
   error: PlugbayError
+  /** Its manifest says `onFailure: "abort"`, whatever else is wrong with it. */
+  mustRun: boolean
 }
 
 export interface Discovery {
@@ -77,11 +80,31 @@ const isOnePlugin = (folder: string): boolean => {
   return names.every((name) => statsOf(join(folder, name, 'plugin.json')) === undefined)
 }
 
+const asError = (path: string, error: unknown): PlugbayError =>
+  PlugbayError.is(error)
+    ? error
+    : new PlugbayError('MANIFEST_INVALID', `${path} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { path } })
+
+/** Read leniently, from a manifest that may be no JSON: that is the fault of it. */
+const mustRun = (path: string): boolean => {
+  let text: string
+  try {
+    text = readFileSync(join(path, 'plugin.json'), 'utf8')
+  } catch {
+    return false
+  }
+  const parsed = parseJson(text)
+  if ('fault' in parsed) return /"onFailure"\s*:\s*"abort"/.test(text)
+  const { value } = parsed
+  return (
+    typeof value === 'object' && value !== null && Reflect.get(value, 'onFailure') === 'abort' && Reflect.get(value, 'enabled') !== false
+  )
+}
+
 const asFault = (path: string, error: unknown): DiscoveryFault => ({
   path,
-  error: PlugbayError.is(error)
-    ? error
-    : new PlugbayError('MANIFEST_INVALID', `${path} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { path } }),
+  mustRun: mustRun(path),
+  error: asError(path, error),
 })
 
 /** What the reading of something that is no plugin fails with. */
@@ -90,7 +113,7 @@ const readingFails = (path: string): PlugbayError[] => {
     readPlugin(path)
     return []
   } catch (error) {
-    return [asFault(path, error).error]
+    return [asError(path, error)]
   }
 }
 
@@ -139,7 +162,7 @@ export const discover = (places: string | readonly string[], base: string, kerne
         for (const child of children.others) others.add(child)
       }
     } catch (error) {
-      faults.push({ path, error: unusablePlace('plugins', path, error) })
+      faults.push({ path, error: unusablePlace('plugins', path, error), mustRun: false })
     }
   }
   const found = new Map<string, PluginSource>()
@@ -153,7 +176,7 @@ export const discover = (places: string | readonly string[], base: string, kerne
     }
     const taken = kernelNameFault(each, kernel)
     if (taken) {
-      faults.push({ path: each.path, error: taken })
+      faults.push({ path: each.path, error: taken, mustRun: each.manifest.onFailure === 'abort' })
       continue
     }
     const first = found.get(each.name)
@@ -163,6 +186,8 @@ export const discover = (places: string | readonly string[], base: string, kerne
       faults.push({
         path: each.path,
         error: new PlugbayError('PLUGIN_DUPLICATE', message, { plugin: each.name, details: { paths: [first.path, each.path] } }),
+        // One of that name runs.
+        mustRun: false,
       })
     }
   }

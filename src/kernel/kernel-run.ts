@@ -7,7 +7,7 @@ import type { Announcer } from './announcer.js'
 import type { Act, Attribution, Audit } from './audit.js'
 import type { BootReport } from './boot-report.js'
 import type { Configurations } from './configurations.js'
-import { discover } from './discovery.js'
+import { type DiscoveryFault, discover } from './discovery.js'
 import type { HotReload } from './hot-reload.js'
 import type { Inspection } from './inspection.js'
 import type { Inventory } from './inventory.js'
@@ -84,7 +84,7 @@ export class KernelRun {
     await reconciler.reconcile('the kernel starts')
     lifecycle.assertStarting()
     this.#logExcluded()
-    await this.#abortIfAsked()
+    await this.#abortIfAsked(faults)
     await this.#watching
     lifecycle.assertStarting()
     standby.open(commonFlags(options.plugins))
@@ -104,16 +104,23 @@ export class KernelRun {
     }
   }
 
-  async #abortIfAsked(): Promise<void> {
-    const culprit = this.#parts.roster.all.find(
+  async #abortIfAsked(faults: readonly DiscoveryFault[]): Promise<void> {
+    const stopped = this.#parts.roster.all.find(
       ({ enabled, running, source, error }) => enabled && !running && error !== undefined && source.manifest.onFailure === 'abort',
     )
-    if (culprit === undefined) return
-    await this.stop({ actor: 'kernel', reason: `'${culprit.name}' must run and did not start` })
+    const unread = faults.find(({ mustRun }) => mustRun)
+    const error = stopped?.error ?? unread?.error
+    if (error === undefined) return
+    const plugin = stopped?.name ?? unread?.error.plugin
+    const who = plugin === undefined ? `the plugin at ${unread?.path}` : `plugin '${plugin}'`
+    await this.stop({ actor: 'kernel', reason: `${who} must run and did not start` })
     throw new PlugbayError(
       'BOOT_FAILED',
-      `The system did not boot: plugin '${culprit.name}' must run (onFailure: "abort") and did not start. ${culprit.error?.message ?? ''}`,
-      { plugin: culprit.name, cause: culprit.error },
+      `The system did not boot: ${who} must run (onFailure: "abort") and did not start. ${error.message}`,
+      {
+        plugin,
+        cause: error,
+      },
     )
   }
 

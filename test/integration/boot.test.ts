@@ -78,6 +78,17 @@ describe('a boot', () => {
     expect(states.filter(({ to }) => to === 'running').map(({ name }) => name)).toEqual(['a'])
   })
 
+  it.each([
+    ['has an unknown field', '{ "name": "vital", "onFailure": "abort", "colour": "red" }', 'MANIFEST_INVALID'],
+    ['is no JSON', '{ "name": "vital", "onFailure": "abort", }', 'MANIFEST_INVALID'],
+    ['names a module that is not there', '{ "name": "vital", "onFailure": "abort", "main": "gone.js" }', 'PLUGIN_LOAD'],
+  ])('ends when the manifest of a plugin that must run %s', async (_, manifest, code) => {
+    const { kernel, folder } = await kernelWith({ a: ok, vital: ok })
+    writeFileSync(join(folder, 'vital', 'plugin.json'), manifest)
+    await expect(kernel.start()).rejects.toMatchObject({ code: 'BOOT_FAILED', message: expect.stringContaining('vital'), cause: { code } })
+    expect([kernel.state, stateOf(kernel, 'a')]).toEqual(['stopped', 'stopped'])
+  })
+
   it('says loudly, in log and report, that a place of plugins is not there, and that options speak of plugins that are not', async () => {
     const { kernel, folder, lines } = await kernelWith(
       { cafe: ok },
