@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { assertText } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { reasonOf } from '../wire-error.js'
@@ -84,6 +85,7 @@ const readConfig = async (file: string): Promise<unknown> => {
 
 /** The options in a file, or in the configuration file of a folder, as the public entry promises. */
 export const loadConfigFile = async (place: string): Promise<KernelOptions | undefined> => {
+  assertText(place, 'loadConfigFile()', 'the path of a folder or a file')
   const path = resolve(place)
   const stats = await stat(path).catch((error: unknown) => {
     throw invalid(path, undefined, reasonOf(error), error)
