@@ -7,7 +7,7 @@ import { assertText } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { reasonOf } from '../wire-error.js'
-import { parseJson } from './json-text.js'
+import { parseUniqueJson } from './json-text.js'
 import { type KernelOptions, resolveOptions } from './options.js'
 import { readYaml } from './yaml-text.js'
 
@@ -67,7 +67,7 @@ const importModule = async (file: string): Promise<unknown> => {
 const readConfig = async (file: string): Promise<unknown> => {
   const ending = extname(file)
   if (ending === '.json') {
-    const parsed = parseJson(await readFile(file, 'utf8'))
+    const parsed = parseUniqueJson(await readFile(file, 'utf8'))
     if ('fault' in parsed)
       throw invalid(file, { line: parsed.fault.line, column: parsed.fault.column }, `it is not valid JSON: ${parsed.fault.reason}`)
     return parsed.value

@@ -284,6 +284,7 @@ export class Generation {
         // Loaded when it is needed: most plugins load.
         return (await import('./load-fault.js')).explainLoadFault(error, this.source)
       case 'PLUGIN_SHAPE':
+        return (await import('./load-fault.js')).explainShape(error, this.source)
       case 'PLUGIN_STOPPED':
         return error
       default:

@@ -6,7 +6,7 @@ import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { uncloneablePart } from '../sandbox/uncloneable-part.js'
 import { reasonOf } from '../wire-error.js'
-import { parseJson } from './json-text.js'
+import { parseUniqueJson } from './json-text.js'
 import type { ConfigDeclaration } from './manifest.js'
 import { didYouMeanPath, isMissing } from './missing-path.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
@@ -253,7 +253,7 @@ const readConfigFile = async (file: string, plugin: string): Promise<unknown> =>
     throw fail(file, undefined, reasonOf(error), error)
   }
   if (!file.endsWith('.json')) return readYaml(file, text, fail)
-  const parsed = parseJson(text)
+  const parsed = parseUniqueJson(text)
   if ('value' in parsed) return parsed.value
   throw fail(file, parsed.fault, `it is not valid JSON: ${parsed.fault.reason}`)
 }
