@@ -109,10 +109,20 @@ export const parseJson = (raw: string): { value: unknown } | { fault: JsonFault 
   }
 }
 
+/** How many keys its objects have, in all. */
+const keysIn = (value: unknown): number => {
+  if (typeof value !== 'object' || value === null) return 0
+  const parts: unknown[] = Object.values(value)
+  let count = Array.isArray(value) ? 0 : parts.length
+  for (const part of parts) if (typeof part === 'object') count += keysIn(part)
+  return count
+}
+
 /** The same, and a key that an object has twice is a fault: JSON itself takes the last, silently. */
 export const parseUniqueJson = (raw: string): ReturnType<typeof parseJson> => {
   const parsed = parseJson(raw)
-  if ('fault' in parsed) return parsed
+  // Each key ends so, and little else does: the walk takes a hundred times as long as the count.
+  if ('fault' in parsed || (raw.match(/"\s*:/g)?.length ?? 0) === keysIn(parsed.value)) return parsed
   const text = raw.replace(/^\uFEFF/, '')
   const walk = new Walk(text)
   walk.fault()

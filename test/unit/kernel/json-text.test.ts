@@ -55,7 +55,7 @@ describe('JSON that people write', () => {
   })
 
   test('the same key in two objects, and as a value, is none', () => {
-    const value = { a: { a: 'a' }, b: [{ a: 1 }, { a: 1 }, 'a', 'a'] }
+    const value = { a: { a: 'a' }, b: [{ a: 1 }, { a: 1 }, 'a', 'a'], 'c": ': '"a": "a":' }
     expect(parseUniqueJson(JSON.stringify(value))).toEqual({ value })
     expect(parseUniqueJson('{')).toHaveProperty('fault')
   })
