@@ -127,6 +127,11 @@ export class ServiceRegistry {
     return records?.find(({ version }) => satisfies(version, range)) ?? records?.find(({ version }) => satisfiesLoosely(version, range))
   }
 
+  /** Whether that version of that name is provided. */
+  isTaken(name: string, version: string): boolean {
+    return this.#records.get(name)?.some((record) => descending(record.version, version) === 0) === true
+  }
+
   /**
    * The highest version in the range, as soon as there is one. Rejects with the signal's reason when it is aborted first, or
    * `SERVICE_VERSION_INVALID` for a range that is none.

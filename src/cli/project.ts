@@ -143,7 +143,7 @@ const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptio
  */
 export const readProject = async (folder: string, place: PlaceOptions): Promise<Project> => {
   const options = resolveOptions(await readOptions(folder, place))
-  const { found, faults } = discover(options.plugins, options.base, options.name)
+  const { found, faults, passedOver } = discover(options.plugins, options.base, options.name)
   const planned = plan(found.map(({ manifest }) => manifest))
   const unfit = await faultsOf(
     found.filter(({ name }) => planned.order.includes(name)),
@@ -173,10 +173,13 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
     waves,
     loosened: planned.loosened,
     problems: [...faults.map(({ error }) => ({ error, victims: [] })), ...problemsIn(planned.excluded), ...unfitProblems],
-    remarks: strangersIn(
-      options,
-      found.map(({ name }) => name),
-    ),
+    remarks: [
+      ...passedOver.map(({ message }) => message),
+      ...strangersIn(
+        options,
+        found.map(({ name }) => name),
+      ),
+    ],
   }
 }
 

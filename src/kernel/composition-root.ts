@@ -82,7 +82,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && reconciler.stopDependents(name)),
   })
   const reconciler = new Reconciler(roster.byName, supervisor, options.maxConcurrency, (service, version) =>
-    plane.registry.list().some((each) => each.name === service && each.version === version),
+    plane.registry.isTaken(service, version),
   )
   const operations = new PluginOperations({
     ...shared,
@@ -97,7 +97,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
   const run = new KernelRun({
     options,
     log,
-    bus: plane.bus,
+    plane,
     scope,
     lifecycle,
     roster,

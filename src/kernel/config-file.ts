@@ -3,10 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { assertText } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { reasonOf } from '../wire-error.js'
-import { parseJson } from './json-text.js'
+import { parseUniqueJson } from './json-text.js'
 import { type KernelOptions, resolveOptions } from './options.js'
 import { readYaml } from './yaml-text.js'
 
@@ -66,7 +67,7 @@ const importModule = async (file: string): Promise<unknown> => {
 const readConfig = async (file: string): Promise<unknown> => {
   const ending = extname(file)
   if (ending === '.json') {
-    const parsed = parseJson(await readFile(file, 'utf8'))
+    const parsed = parseUniqueJson(await readFile(file, 'utf8'))
     if ('fault' in parsed)
       throw invalid(file, { line: parsed.fault.line, column: parsed.fault.column }, `it is not valid JSON: ${parsed.fault.reason}`)
     return parsed.value
@@ -84,6 +85,7 @@ const readConfig = async (file: string): Promise<unknown> => {
 
 /** The options in a file, or in the configuration file of a folder, as the public entry promises. */
 export const loadConfigFile = async (place: string): Promise<KernelOptions | undefined> => {
+  assertText(place, 'loadConfigFile()', 'the path of a folder or a file')
   const path = resolve(place)
   const stats = await stat(path).catch((error: unknown) => {
     throw invalid(path, undefined, reasonOf(error), error)

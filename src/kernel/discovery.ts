@@ -1,22 +1,27 @@
 /** Finds the plugins in the places the options name. */
-import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { reasonOf } from '../wire-error.js'
+import { parseJson } from './json-text.js'
 import { kernelNameFault } from './kernel-names.js'
-import { entryAmong, isPluginModule, type PluginSource, readPlugin } from './manifest.js'
+import { entryAmong, isPluginModule, modulesAmong, type PluginSource, readPlugin } from './manifest.js'
 import { didYouMeanPath, isMissing, namesIn } from './missing-path.js'
 
 /** Something in a plugin place that is no usable plugin, and why. `path` is absolute. */
 export interface DiscoveryFault {
   path: string
   error: PlugbayError
+  /** Its manifest says `onFailure: "abort"`, whatever else is wrong with it. */
+  mustRun: boolean
 }
 
 export interface Discovery {
   /** Usable plugins, sorted by name. */
   found: PluginSource[]
   faults: DiscoveryFault[]
+  /** What lies among the plugins with a module in it and is none of them, each as what its reading fails with. */
+  passedOver: PlugbayError[]
   /** The places that are folders of plugins, absolute: where new plugins may be dropped into. */
   folders: string[]
 }
@@ -46,15 +51,26 @@ export const looksLikePlugin = (path: string): boolean => {
   return names.includes('plugin.json') || entryAmong(names) !== undefined
 }
 
-/** Children of a folder, of which each is a plugin or a link that leads nowhere. */
-const pluginsIn = (folder: string): string[] =>
-  readdirSync(folder)
-    .sort()
-    .filter((name) => {
-      const path = join(folder, name)
-      return looksLikePlugin(path) || (!name.startsWith('.') && isLink(path) && statsOf(path) === undefined)
-    })
-    .map((name) => join(folder, name))
+/** Whether a direct child of a plugin folder that is no plugin may have been meant to be one: it is a module of another kind, or a folder with a module or a package in it. */
+const mayBeMeant = (path: string): boolean => {
+  const name = basename(path)
+  if (name.startsWith('.') || NOT_PLUGINS.has(name)) return false
+  if (!statsOf(path)?.isDirectory()) return modulesAmong([name]).length > 0
+  const names = namesIn(path)
+  return modulesAmong(names).length > 0 || names.includes('package.json')
+}
+
+/** Children of a folder: those that are plugins or links that lead nowhere, and the others. */
+const pluginsIn = (folder: string): { plugins: string[]; others: string[] } => {
+  const plugins: string[] = []
+  const others: string[] = []
+  for (const name of readdirSync(folder).sort()) {
+    const path = join(folder, name)
+    const isPlugin = looksLikePlugin(path) || (!name.startsWith('.') && isLink(path) && statsOf(path) === undefined)
+    ;(isPlugin ? plugins : others).push(path)
+  }
+  return { plugins, others }
+}
 
 /** Whether a folder without a manifest is one plugin rather than a folder of plugins: it has an entry, and no child with a manifest. */
 const isOnePlugin = (folder: string): boolean => {
@@ -64,12 +80,42 @@ const isOnePlugin = (folder: string): boolean => {
   return names.every((name) => statsOf(join(folder, name, 'plugin.json')) === undefined)
 }
 
+const asError = (path: string, error: unknown): PlugbayError =>
+  PlugbayError.is(error)
+    ? error
+    : new PlugbayError('MANIFEST_INVALID', `${path} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { path } })
+
+/** Read leniently, from a manifest that may be no JSON: that is the fault of it. */
+const mustRun = (path: string): boolean => {
+  let text: string
+  try {
+    text = readFileSync(join(path, 'plugin.json'), 'utf8')
+  } catch {
+    return false
+  }
+  const parsed = parseJson(text)
+  if ('fault' in parsed) return /"onFailure"\s*:\s*"abort"/.test(text)
+  const { value } = parsed
+  return (
+    typeof value === 'object' && value !== null && Reflect.get(value, 'onFailure') === 'abort' && Reflect.get(value, 'enabled') !== false
+  )
+}
+
 const asFault = (path: string, error: unknown): DiscoveryFault => ({
   path,
-  error: PlugbayError.is(error)
-    ? error
-    : new PlugbayError('MANIFEST_INVALID', `${path} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { path } }),
+  mustRun: mustRun(path),
+  error: asError(path, error),
 })
+
+/** What the reading of something that is no plugin fails with. */
+const readingFails = (path: string): PlugbayError[] => {
+  try {
+    readPlugin(path)
+    return []
+  } catch (error) {
+    return [asError(path, error)]
+  }
+}
 
 /** A path that the options name, and that cannot be used. */
 const unusablePlace = (option: 'plugins' | 'configDir', path: string, error: unknown): PlugbayError =>
@@ -104,16 +150,19 @@ export const discover = (places: string | readonly string[], base: string, kerne
   const faults: DiscoveryFault[] = []
   const folders = new Set<string>()
   const paths = new Set<string>()
+  const others = new Set<string>()
   for (const place of [places].flat()) {
     const path = resolve(base, place)
     try {
       if (!statSync(path).isDirectory() || isOnePlugin(path)) paths.add(path)
       else {
         folders.add(path)
-        for (const child of pluginsIn(path)) paths.add(child)
+        const children = pluginsIn(path)
+        for (const child of children.plugins) paths.add(child)
+        for (const child of children.others) others.add(child)
       }
     } catch (error) {
-      faults.push({ path, error: unusablePlace('plugins', path, error) })
+      faults.push({ path, error: unusablePlace('plugins', path, error), mustRun: false })
     }
   }
   const found = new Map<string, PluginSource>()
@@ -127,7 +176,7 @@ export const discover = (places: string | readonly string[], base: string, kerne
     }
     const taken = kernelNameFault(each, kernel)
     if (taken) {
-      faults.push({ path: each.path, error: taken })
+      faults.push({ path: each.path, error: taken, mustRun: each.manifest.onFailure === 'abort' })
       continue
     }
     const first = found.get(each.name)
@@ -137,8 +186,15 @@ export const discover = (places: string | readonly string[], base: string, kerne
       faults.push({
         path: each.path,
         error: new PlugbayError('PLUGIN_DUPLICATE', message, { plugin: each.name, details: { paths: [first.path, each.path] } }),
+        // One of that name runs.
+        mustRun: false,
       })
     }
   }
-  return { found: [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), faults, folders: [...folders] }
+  return {
+    found: [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    faults,
+    passedOver: [...others].filter((path) => !folders.has(path) && mayBeMeant(path)).flatMap(readingFails),
+    folders: [...folders],
+  }
 }

@@ -19,6 +19,7 @@ import { crashError } from './crash-error.js'
 import { Gateway } from './gateway.js'
 import type { Guilt } from './guilt.js'
 import type { Inspection } from './inspection.js'
+import { keepAlive } from './keep-alive.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import { limitError } from './limit-error.js'
 import type { PluginSource } from './manifest.js'
@@ -248,7 +249,7 @@ export class Generation {
       if (this.#dead) throw this.#dead
       if (this.#conversation === undefined)
         throw new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' has no place to run '${phase}' in.`, { plugin: this.name })
-      const answer = await this.#conversation.request(phase, body, { ...options, timeout })
+      const answer = await keepAlive(this.#conversation.request(phase, body, { ...options, timeout }))
       // It may have died as soon as it had answered.
       if (this.fault) throw this.fault
       return answer
@@ -283,6 +284,7 @@ export class Generation {
         // Loaded when it is needed: most plugins load.
         return (await import('./load-fault.js')).explainLoadFault(error, this.source)
       case 'PLUGIN_SHAPE':
+        return (await import('./load-fault.js')).explainShape(error, this.source)
       case 'PLUGIN_STOPPED':
         return error
       default:
@@ -398,7 +400,7 @@ export class Generation {
   async #empty(leftovers: Leftover[]): Promise<void> {
     const limit = new AbortController()
     const timeout = this.limits.stopTimeout
-    const late = delay(timeout, true, { signal: limit.signal, ref: false }).catch(() => false)
+    const late = delay(timeout, true, { signal: limit.signal }).catch(() => false)
     const lost = await Promise.race([this.gateway.detach().then(() => false), late])
     limit.abort()
     if (!lost) return

@@ -1,11 +1,13 @@
 /** Turns changes of files into changes of what runs: replaced, loaded, unloaded, configured anew, in the order of the dependencies. */
 import { dirname } from 'node:path'
+import type { ServiceRegistry } from '../bus/service-registry.js'
 import { reasonOf } from '../wire-error.js'
 import type { PluginSource } from './manifest.js'
 import { type ModuleGraph, moduleGraph } from './module-graph.js'
 import type { Logger } from './options.js'
 import { type PackageScope, packageScope } from './package-scope.js'
 import type { PluginInstance } from './plugin-instance.js'
+import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
 
 export interface HotReloadOptions {
@@ -18,6 +20,7 @@ export interface HotReloadOptions {
   ignore: readonly string[]
   configDir: string | undefined
   instances: ReadonlyMap<string, PluginInstance>
+  registry: ServiceRegistry
   log: Logger
   order(): readonly string[]
   changed(instance: PluginInstance): Promise<unknown>
@@ -30,6 +33,7 @@ export interface HotReloadOptions {
 export class HotReload {
   readonly #options: HotReloadOptions
   readonly #watcher: Watcher
+  readonly #refused: RefusedChanges
   readonly #graphs = new Map<string, ModuleGraph>()
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => PackageScope }>()
@@ -38,6 +42,7 @@ export class HotReload {
 
   constructor(options: HotReloadOptions) {
     this.#options = options
+    this.#refused = new RefusedChanges(options.registry, options.instances, (name) => this.#note(name))
     this.#watcher = new Watcher({
       settle: options.settle,
       ignore: [...options.ignore],
@@ -97,6 +102,7 @@ export class HotReload {
 
   untrack(name: string): void {
     this.#scopes.delete(name)
+    this.#refused.forget(name)
     this.#watcher.untrack(name)
   }
 
@@ -119,11 +125,15 @@ export class HotReload {
     const instance = this.#options.instances.get(name)
     if (instance === undefined) return
     const generation = instance.generation?.number
+    this.#refused.forget(name)
     try {
       await this.#options.changed(instance)
     } catch (error) {
-      if (generation !== undefined && instance.generation?.number === generation)
-        this.#options.log.warn({ plugin: name, generation }, `The change of '${name}' was not taken over: generation ${generation} stays.`)
+      if (generation !== undefined && instance.generation?.number === generation) {
+        const then = this.#refused.add(name, error)
+        const stays = `The change of '${name}' was not taken over: generation ${generation} stays.`
+        this.#options.log.warn({ plugin: name, generation }, then === undefined ? stays : `${stays} ${then}`)
+      }
       this.#options.fault(name, error as Error)
       await this.track(instance.source)
     }
@@ -155,5 +165,6 @@ export class HotReload {
   async close(): Promise<void> {
     await this.#watcher.close()
     await this.#working
+    this.#refused.close()
   }
 }

@@ -1,5 +1,4 @@
 /** The one run of a kernel: its plugins started, their files watched, all of it stopped. */
-import type { EventBus } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
@@ -8,13 +7,14 @@ import type { Announcer } from './announcer.js'
 import type { Act, Attribution, Audit } from './audit.js'
 import type { BootReport } from './boot-report.js'
 import type { Configurations } from './configurations.js'
-import { discover } from './discovery.js'
+import { type DiscoveryFault, discover } from './discovery.js'
 import type { HotReload } from './hot-reload.js'
 import type { Inspection } from './inspection.js'
 import type { Inventory } from './inventory.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import type { Logger, ResolvedOptions } from './options.js'
+import type { Plane } from './plane.js'
 import type { PluginOperations } from './plugin-operations.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
@@ -25,7 +25,7 @@ const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' 
 export interface KernelRunParts {
   options: ResolvedOptions
   log: Logger
-  bus: EventBus
+  plane: Plane
   /** What the embedder has of the kernel: it ends with the run. */
   scope: Scope
   lifecycle: KernelLifecycle
@@ -68,11 +68,12 @@ export class KernelRun {
     if (this.#parts.learns)
       log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
-    const { found, faults } = discover(options.plugins, options.base, options.name)
+    const { found, faults, passedOver } = discover(options.plugins, options.base, options.name)
     for (const { path, error } of faults) {
       log.error({ err: error, path }, error.message)
       operations.leaveOut(path, error)
     }
+    for (const error of passedOver) log.warn({ path: error.details?.['path'] }, error.message)
     for (const source of found) roster.add(source)
     this.#warnOfStrangers([...roster.byName.keys(), ...faults.flatMap(({ error }) => error.plugin ?? [])])
     for (const name of inspections.keys()) roster.find(name)
@@ -83,7 +84,7 @@ export class KernelRun {
     await reconciler.reconcile('the kernel starts')
     lifecycle.assertStarting()
     this.#logExcluded()
-    await this.#abortIfAsked()
+    await this.#abortIfAsked(faults)
     await this.#watching
     lifecycle.assertStarting()
     standby.open(commonFlags(options.plugins))
@@ -103,16 +104,23 @@ export class KernelRun {
     }
   }
 
-  async #abortIfAsked(): Promise<void> {
-    const culprit = this.#parts.roster.all.find(
+  async #abortIfAsked(faults: readonly DiscoveryFault[]): Promise<void> {
+    const stopped = this.#parts.roster.all.find(
       ({ enabled, running, source, error }) => enabled && !running && error !== undefined && source.manifest.onFailure === 'abort',
     )
-    if (culprit === undefined) return
-    await this.stop({ actor: 'kernel', reason: `'${culprit.name}' must run and did not start` })
+    const unread = faults.find(({ mustRun }) => mustRun)
+    const error = stopped?.error ?? unread?.error
+    if (error === undefined) return
+    const plugin = stopped?.name ?? unread?.error.plugin
+    const who = plugin === undefined ? `the plugin at ${unread?.path}` : `plugin '${plugin}'`
+    await this.stop({ actor: 'kernel', reason: `${who} must run and did not start` })
     throw new PlugbayError(
       'BOOT_FAILED',
-      `The system did not boot: plugin '${culprit.name}' must run (onFailure: "abort") and did not start. ${culprit.error?.message ?? ''}`,
-      { plugin: culprit.name, cause: culprit.error },
+      `The system did not boot: ${who} must run (onFailure: "abort") and did not start. ${error.message}`,
+      {
+        plugin,
+        cause: error,
+      },
     )
   }
 
@@ -125,7 +133,7 @@ export class KernelRun {
   }
 
   async #stop(): Promise<void> {
-    const { lifecycle, inspections, reconciler, log, scope, bus, standby, audit } = this.#parts
+    const { lifecycle, inspections, reconciler, log, scope, plane, standby, audit } = this.#parts
     lifecycle.move('stopping')
     for (const { ending } of inspections.values()) ending.abort()
     await this.#watching?.catch(() => {})
@@ -133,7 +141,7 @@ export class KernelRun {
     const left = await reconciler.stopAll('the kernel stops')
     for (const label of left) log.warn({}, `Left behind: ${label}`)
     await scope.close(stopped())
-    bus.close(stopped)
+    plane.bus.close(stopped)
     await standby.close()
     for (const inspection of inspections.values()) inspection.close()
     lifecycle.move('stopped')
@@ -153,7 +161,7 @@ export class KernelRun {
 
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
     const { HotReload } = await import('./hot-reload.js')
-    const { options, log, roster, reconciler, operations, configurations, announcer, act } = this.#parts
+    const { options, log, roster, reconciler, operations, configurations, announcer, act, plane } = this.#parts
     this.#hotReload = new HotReload({
       settle,
       known: known.map(({ path }) => path),
@@ -161,6 +169,7 @@ export class KernelRun {
       places: options.plugins,
       configDir: options.configDir,
       instances: roster.byName,
+      registry: plane.registry,
       log,
       order: () => reconciler.plan.order,
       changed: (instance) => act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change')),

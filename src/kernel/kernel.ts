@@ -154,15 +154,15 @@ export class Kernel implements AsyncDisposable {
 
   /** Lets a disabled plugin run. Rejects with what keeps it from running. */
   async enable(name: string, by?: Attribution): Promise<void> {
-    const instance = this.#parts.roster.find(name)
     this.#parts.lifecycle.assertRunning('enable')
+    const instance = this.#parts.roster.find(name)
     return this.#parts.act('enable', instance, by, () => this.#parts.operations.enable(instance))
   }
 
   /** Stops the plugin, and those that depend on it, and keeps it from running until it is enabled. */
   async disable(name: string, by?: Attribution): Promise<UnloadReport> {
-    const instance = this.#parts.roster.find(name)
     this.#parts.lifecycle.assertRunning('disable')
+    const instance = this.#parts.roster.find(name)
     return this.#parts.act('disable', instance, by, () => this.#parts.operations.disable(instance))
   }
 
@@ -171,6 +171,7 @@ export class Kernel implements AsyncDisposable {
    * the old one in force. A plugin with `updateConfig` gets it live; another is replaced.
    */
   async updateConfig(name: string, config: object, by?: Attribution): Promise<void> {
+    this.#parts.lifecycle.assertRunning('configure')
     const instance = this.#parts.roster.find(name)
     return this.#parts.act('updateConfig', instance, by, () => this.#parts.operations.configure(instance, config))
   }

@@ -36,6 +36,14 @@ const mendOf = async (reason: string): Promise<string> => {
 const withoutAdvice = (text: string): string =>
   text.replace(/(is not defined in ES module scope)[^\n]*(?:\nThis file is being treated [^\n]*)?/, '$1')
 
+/** The error of a module that is no plugin, with what a CommonJS one has to do. */
+export const explainShape = (error: PlugbayError, { entry }: PluginSource): PlugbayError => {
+  if (!/\.c[jt]s$/.test(entry)) return error
+  const { plugin, cause, details } = error
+  const mend = `${entry} is a CommonJS module: its default export is what it gives to module.exports, and not exports.default. Write it as an ES module, or give the plugin to module.exports.`
+  return new PlugbayError('PLUGIN_SHAPE', `${error.message} ${mend}`, { plugin, cause, details })
+}
+
 /** The error with the place of the fault where the code does not parse, and else with the likely mend, where there is one. */
 export const explainLoadFault = async (error: PlugbayError, source: PluginSource): Promise<PlugbayError> => {
   const located = await locateSyntaxFault(error, source)

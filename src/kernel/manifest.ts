@@ -1,13 +1,13 @@
 /** Reads one plugin from its place on disk: its manifest, checked and completed, and the module to run. */
 // For a few small files, what a promise of each costs is several times the work itself.
 import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
-import { basename, dirname, extname, join, resolve } from 'node:path'
+import { basename, dirname, extname, join, posix, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { isRange, isVersion } from '../versions.js'
 import { reasonOf } from '../wire-error.js'
 import { within } from '../within.js'
-import { parseJson } from './json-text.js'
-import { isMissing, mendOfPath } from './missing-path.js'
+import { parseUniqueJson } from './json-text.js'
+import { isMissing, mendOfPath, namesIn, SHOWN } from './missing-path.js'
 import { permissionProblems, withGrammar } from './permission-grammar.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
@@ -71,6 +71,18 @@ export const isPluginModule = (file: string): boolean =>
 /** The entry module among the names in a folder without a manifest, or whose manifest names none. */
 export const entryAmong = (names: readonly string[]): string | undefined => ENTRIES.find((entry) => names.includes(entry))
 
+/** The names that a module for Node or for its tools has, but those of tests, types and configurations. */
+export const modulesAmong = (names: readonly string[]): string[] =>
+  names.filter((name) => /^[^.].*\.[cm]?[jt]sx?$/.test(name) && !/\.(?:d|test|spec|config)\.[cm]?[jt]sx?$/.test(name))
+
+/** What a folder without an entry has instead, and how that becomes one. */
+const mendOfFolder = (names: readonly string[]): string => {
+  const modules = modulesAmong(names)
+  if (modules.length > 0)
+    return ` It has ${modules.slice(0, SHOWN).join(', ')}: give the one to run such a name, or name it as main in a plugin.json.`
+  return names.includes('package.json') ? ' Its package.json is not asked: name the module to run as main in a plugin.json.' : ''
+}
+
 const complete = (file: ManifestFile): Manifest => ({
   ...file,
   version: file.version ?? '0.0.0',
@@ -132,10 +144,18 @@ const readManifest = (file: string): Manifest => {
   } catch (error) {
     throw new PlugbayError('MANIFEST_INVALID', `${file} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { file } })
   }
-  const parsed = parseJson(text)
+  const parsed = parseUniqueJson(text)
   if ('value' in parsed) return checkManifest(parsed.value, file)
   const { line, column, reason } = parsed.fault
   throw new PlugbayError('MANIFEST_INVALID', `${file}:${line}:${column} is not valid JSON: ${reason}.`, { details: { file, line, column } })
+}
+
+/** What was likely meant by a folder. */
+const mendOfFolderPath = (folder: string, path: string, isModule: (name: string) => boolean): string => {
+  const modules = namesIn(folder).filter(isModule)
+  const likely = entryAmong(modules) ?? (modules.length === 1 ? modules[0] : undefined)
+  if (likely !== undefined) return ` Did you mean '${posix.join(path, likely)}'?`
+  return modules.length > 0 ? ` Modules in it: ${modules.slice(0, SHOWN).join(', ')}.` : ' There are no modules in it: correct the path.'
 }
 
 /** The real path of a file a manifest names, once it is sure that it lies in the plugin's folder. */
@@ -149,13 +169,15 @@ const fileInside = (root: string, path: string, field: string, manifest: Manifes
     )
   const written = resolve(root, path)
   if (!within(root, written)) throw outside(written)
+  const isModule = (name: string): boolean => MAIN_ENDINGS.has(extname(name))
   let real: string
+  let inFolder = false
   try {
     real = realPath(written)
-    if (statSync(real).isDirectory()) throw new Error('it is a folder')
+    inFolder = statSync(real).isDirectory()
+    if (inFolder) throw new Error('it is a folder')
   } catch (error) {
-    const isModule = (name: string): boolean => MAIN_ENDINGS.has(extname(name))
-    const mend = mendOfPath(written, 'Modules', isModule)
+    const mend = inFolder ? mendOfFolderPath(written, path, isModule) : mendOfPath(written, 'Modules', isModule)
     const why = isMissing(error) ? 'which does not exist' : `which cannot be used: ${reasonOf(error)}`
     throw new PlugbayError('PLUGIN_LOAD', `Plugin '${manifest.name}': ${field} in ${manifestPath} is '${path}', ${why}.${mend}`, {
       ...told,
@@ -207,7 +229,7 @@ const readFolder = (path: string): PluginSource => {
   if (!hasManifest && entryName === undefined) {
     throw new PlugbayError(
       'MANIFEST_MISSING',
-      `${path} is no plugin: it has neither a plugin.json nor an entry module (${ENTRY_NAMES.join(', ')} with ${ENTRY_ENDINGS.join(', ')}).`,
+      `${path} is no plugin: it has neither a plugin.json nor an entry module (${ENTRY_NAMES.join(', ')} with ${ENTRY_ENDINGS.join(', ')}).${mendOfFolder(names)}`,
       {
         details: { path },
       },

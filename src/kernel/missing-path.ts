@@ -37,7 +37,7 @@ export const didYouMeanPath = (path: string, fits: (name: string) => boolean = (
 }
 
 /** Names shown of those that are there instead. */
-const SHOWN = 8
+export const SHOWN = 8
 
 /** The same, or else what is there instead of what fits: `what` is its plural. */
 export const mendOfPath = (path: string, what: string, fits: (name: string) => boolean): string => {

@@ -6,7 +6,7 @@ import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { uncloneablePart } from '../sandbox/uncloneable-part.js'
 import { reasonOf } from '../wire-error.js'
-import { parseJson } from './json-text.js'
+import { parseUniqueJson } from './json-text.js'
 import type { ConfigDeclaration } from './manifest.js'
 import { didYouMeanPath, isMissing } from './missing-path.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
@@ -32,10 +32,12 @@ export interface PluginConfigSources {
   env: Record<string, string | undefined>
 }
 
-const ENDINGS = ['.yaml', '.yml', '.json']
+/** Of a file with the configuration of a plugin. */
+export const PLUGIN_CONFIG_ENDINGS = ['.yaml', '.yml', '.json']
 
 /** The files a plugin's configuration may be in, whether they are there or not: what to watch. */
-export const pluginConfigFiles = (configDir: string, name: string): string[] => ENDINGS.map((ending) => join(configDir, name + ending))
+export const pluginConfigFiles = (configDir: string, name: string): string[] =>
+  PLUGIN_CONFIG_ENDINGS.map((ending) => join(configDir, name + ending))
 
 type Path = readonly (string | number)[]
 
@@ -59,24 +61,34 @@ const merge = (under: unknown, over: unknown): unknown => {
   )
 }
 
-const PLACEHOLDER = /\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}/g
+/** `$${`, a placeholder, or what begins like one and is none. */
+const PLACEHOLDER = /\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}|\$\{[^}]*\}?/g
 
 interface Substitution {
   env: Record<string, string | undefined>
   /** Variables that are not set, with the place that needs them. */
   missing: { path: string; variable: string }[]
+  /** What begins like a placeholder and is none. */
+  malformed: Problem[]
   /** JSON pointers of values that are a placeholder and nothing else: they may stand for more than a string. */
   whole: Set<string>
 }
 
 const pointerOf = (path: Path): string => path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 
+const malformed = (text: string): string =>
+  `has ${show(text)}, which is no placeholder: that is \${VAR} or \${VAR:-default}, with a name of letters, digits and _, and no placeholder in the default. Write $\${ for the text \${ itself`
+
 /** A copy with the placeholders in every string replaced. Only lists and plain objects are gone into; other values stay themselves. */
 const substitute = (value: unknown, path: Path, state: Substitution): unknown => {
   if (typeof value === 'string') {
     if (!value.includes('${')) return value
     const text = value.replaceAll(PLACEHOLDER, (found, variable: string | undefined, fallback: string | undefined) => {
-      if (variable === undefined) return '${'
+      if (found === '$${') return '${'
+      if (variable === undefined || fallback?.includes('${')) {
+        state.malformed.push({ path: fieldPath(path), value, message: malformed(found) })
+        return found
+      }
       const set = state.env[variable]
       if (set !== undefined && (set !== '' || fallback === undefined)) return set
       if (fallback === undefined) state.missing.push({ path: fieldPath(path), variable })
@@ -214,7 +226,7 @@ const fileOf = async ({ name, configDir }: PluginConfigSources): Promise<string 
     if (isMissing(error)) throw new PlugbayError('CONFIG_INVALID', `configDir ${configDir} is not there.${didYouMeanPath(configDir)}`, told)
     throw new PlugbayError('CONFIG_INVALID', `configDir ${configDir} cannot be read: ${reasonOf(error)}.`, { ...told, cause: error })
   })
-  const present = ENDINGS.map((ending) => name + ending).filter((file) => names.includes(file))
+  const present = PLUGIN_CONFIG_ENDINGS.map((ending) => name + ending).filter((file) => names.includes(file))
   const [first, second] = present
   if (second !== undefined) {
     const message = `Plugin '${name}' has more than one configuration file in ${configDir}: ${present.join(' and ')}. Keep one of them.`
@@ -241,7 +253,7 @@ const readConfigFile = async (file: string, plugin: string): Promise<unknown> =>
     throw fail(file, undefined, reasonOf(error), error)
   }
   if (!file.endsWith('.json')) return readYaml(file, text, fail)
-  const parsed = parseJson(text)
+  const parsed = parseUniqueJson(text)
   if ('value' in parsed) return parsed.value
   throw fail(file, parsed.fault, `it is not valid JSON: ${parsed.fault.reason}`)
 }
@@ -288,8 +300,9 @@ export const resolvePluginConfig = async (sources: PluginConfigSources): Promise
     const unusable = unusableIn(layer)
     if (unusable) throw problemsError('CONFIG_INVALID', subject, [unusable], { plugin: name })
   }
-  const state: Substitution = { env, missing: [], whole: new Set() }
+  const state: Substitution = { env, missing: [], malformed: [], whole: new Set() }
   const config = substitute(layers.reduce(merge, {}), [], state) as PluginConfig // oxlint-disable-line typescript/no-unsafe-type-assertion
+  if (state.malformed.length > 0) throw problemsError('CONFIG_INVALID', subject, state.malformed, { plugin: name })
   if (state.missing.length > 0) throw environmentError(name, file, state.missing)
   const schema = declaration?.schema
   if (schema === undefined) return config

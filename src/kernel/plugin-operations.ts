@@ -11,6 +11,7 @@ import { leftOf, type Plane } from './plane.js'
 import type { PluginInstance } from './plugin-instance.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
+import { problemsError } from './schema-problems.js'
 import type { Replacement, ReplaceReason, Supervisor } from './supervisor.js'
 
 /** What an unloaded plugin left behind: nothing, if all is well. */
@@ -250,6 +251,11 @@ export class PluginOperations {
   async configure(instance: PluginInstance, config: object): Promise<void> {
     const { lifecycle, reconciler, supervisor, configurations } = this.#options
     const { name } = instance
+    const given: unknown = config
+    if (given === undefined || given === null) {
+      const problem = { path: '', value: given, message: `must be an object, not ${String(given)}; {} takes back what was given before` }
+      throw problemsError('CONFIG_INVALID', `What updateConfig was given for plugin '${name}'`, [problem], { plugin: name })
+    }
     if ((await this.#configureLive(instance, config)) || !instance.running) configurations.give(name, config)
     else await supervisor.replace(instance, 'configuration', { config })
     // It may have been its configuration that kept it from running.

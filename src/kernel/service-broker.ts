@@ -1,4 +1,7 @@
 /** Opens the direct lines between the users and the providers of services, and binds them anew when a provider is replaced. */
+
+// By name from the module: a clock that is faked for a test does not stop it.
+import { clearTimeout, setTimeout } from 'node:timers'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
 import { PlugbayError } from '../errors.js'
@@ -88,13 +91,17 @@ export class ServiceBroker {
 
   async #await(consumer: string, { name, range, wait }: UseRequest, signal: AbortSignal): Promise<ServiceRecord> {
     if (wait <= 0) throw this.#registry.explainMissing(name, range, consumer)
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(wait))])
+    // Not AbortSignal.timeout(): that lets the process end, and Node 20 may forget one that is part of another signal.
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), Math.ceil(wait))
     try {
-      return await this.#registry.wait(name, range, limit)
+      return await this.#registry.wait(name, range, AbortSignal.any([signal, late.signal]))
     } catch {
       signal.throwIfAborted()
       const why = this.#registry.explainMissing(name, range, consumer)
       throw new PlugbayError(why.code, `${why.message} Waited ${wait} ms for it.`, { details: { ...why.details, waited: wait } })
+    } finally {
+      clearTimeout(timer)
     }
   }
 

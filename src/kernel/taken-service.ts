@@ -2,7 +2,7 @@
 import { PlugbayError } from '../errors.js'
 
 /** What could not be provided, and who provides it. */
-interface TakenService {
+export interface TakenService {
   name: string
   version: string
   provider: string

@@ -1,9 +1,10 @@
 /** The pool on which one generation of a plugin runs its tasks: stateless CPU work, in threads that are held as the plugin's own is. */
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { Piscina } from 'piscina'
 import { PlugbayError } from '../errors.js'
 import { type Limiter, limiter } from '../limiter.js'
 import type { Grants } from '../sandbox/grants.js'
+import { guestFile } from '../sandbox/host/guest-file.js'
 import { outlasts } from '../sandbox/host/patience.js'
 import { HOOKS, permissionFlags } from '../sandbox/host/permission-flags.js'
 import { HARD_HEAP_MB } from '../sandbox/host/standby.js'
@@ -16,8 +17,6 @@ import { PLUGIN_MODULE } from './module-access.js'
 
 /** Milliseconds an idle thread is kept. */
 const IDLE = 10_000
-
-const GUEST = fileURLToPath(new URL('../sandbox/guest/task.cjs', import.meta.url))
 
 /** Whose tasks a pool runs, and who hears of them. */
 export interface TaskOwner extends TaskListener {
@@ -53,7 +52,7 @@ export class TaskPool {
     const limited = Object.entries(tasks).filter(([, { concurrency }]) => concurrency !== undefined)
     this.#turns = new Map(limited.map(([task, { concurrency = maxThreads }]) => [task, limiter(concurrency)]))
     this.#piscina = new Piscina({
-      filename: GUEST,
+      filename: guestFile('task.cjs'),
       name: 'runTask',
       workerData: identity,
       minThreads: 0,

@@ -138,6 +138,7 @@ export class Watcher {
   readonly #places = new Map<string, WatchedPlace>()
   readonly #configDirs = new Set<string>()
   readonly #opening = new Set<Promise<unknown>>()
+  /** Keeps the process, also where there is no folder to watch yet: whoever watches waits for what comes. */
   readonly #poll: NodeJS.Timeout
   #closing: Promise<void> | undefined
 
@@ -151,7 +152,7 @@ export class Watcher {
       void this.#glanceAll().finally(() => {
         glancing = false
       })
-    }, options.poll ?? DEFAULT_POLL).unref()
+    }, options.poll ?? DEFAULT_POLL)
   }
 
   /**

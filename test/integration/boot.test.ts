@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
@@ -77,6 +78,17 @@ describe('a boot', () => {
     expect(states.filter(({ to }) => to === 'running').map(({ name }) => name)).toEqual(['a'])
   })
 
+  it.each([
+    ['has an unknown field', '{ "name": "vital", "onFailure": "abort", "colour": "red" }', 'MANIFEST_INVALID'],
+    ['is no JSON', '{ "name": "vital", "onFailure": "abort", }', 'MANIFEST_INVALID'],
+    ['names a module that is not there', '{ "name": "vital", "onFailure": "abort", "main": "gone.js" }', 'PLUGIN_LOAD'],
+  ])('ends when the manifest of a plugin that must run %s', async (_, manifest, code) => {
+    const { kernel, folder } = await kernelWith({ a: ok, vital: ok })
+    writeFileSync(join(folder, 'vital', 'plugin.json'), manifest)
+    await expect(kernel.start()).rejects.toMatchObject({ code: 'BOOT_FAILED', message: expect.stringContaining('vital'), cause: { code } })
+    expect([kernel.state, stateOf(kernel, 'a')]).toEqual(['stopped', 'stopped'])
+  })
+
   it('says loudly, in log and report, that a place of plugins is not there, and that options speak of plugins that are not', async () => {
     const { kernel, folder, lines } = await kernelWith(
       { cafe: ok },
@@ -108,6 +120,17 @@ describe('a boot', () => {
     expect(error.code).toBe('DEPENDENCY_MISSING')
     for (const text of ["'shop'", "'databsae'", "Did you mean 'database'", "'payments'", '^2.1.0', '^9.0.0', '1.0.0'])
       expect(error.message).toContain(text)
+  })
+
+  it('tells once of a folder among the plugins that has a module and is no plugin', async () => {
+    const { kernel, folder, lines } = await kernelWith({ a: ok })
+    mkdirSync(join(folder, 'mail'))
+    writeFileSync(join(folder, 'mail', 'mail.js'), ok)
+    const { plugins } = await kernel.start()
+    expect(plugins.map(({ name }) => name)).toEqual(['a'])
+    expect(lines.filter(({ message }) => message.includes('mail')).map(({ level, message }) => [level, message])).toEqual([
+      ['warn', expect.stringMatching(/mail is no plugin: .*index, plugin, main.* It has mail\.js/)],
+    ])
   })
 
   it('draws a circle', async () => {

@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { infoOf, kernelWith, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
 
@@ -106,6 +108,37 @@ it('one with which the plugin does not start leaves the old generation as it was
   await expect(got(kernel)).resolves.toEqual([1, { message: 'default', times: 1 }, 0])
   await kernel.reload('p')
   await expect(got(kernel)).resolves.toEqual([3, { message: 'default', times: 1 }, 0])
+})
+
+it('a new configuration is an object: nothing is not, and changes nothing', async () => {
+  const { kernel } = await startedWith({ p: { code: fixed, manifest } }, { config: { p: { message: 'hi' } } })
+  for (const given of [undefined, null, 5])
+    await expect(kernel.updateConfig('p', given as never)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      plugin: 'p',
+      message: expect.stringMatching(/must be an object, not (?:undefined|null|5)/),
+    })
+  await expect(got(kernel)).resolves.toEqual([1, { message: 'hi', times: 1 }, 0])
+})
+
+it('before the start and after the stop no plugin is configured, enabled or disabled', async () => {
+  const { kernel } = await kernelWith({ p: fixed })
+  const acts = [() => kernel.updateConfig('p', {}), () => kernel.enable('p'), () => kernel.disable('p')]
+  for (const act of acts) await expect(act()).rejects.toMatchObject({ code: 'KERNEL_STATE' })
+  await kernel.start()
+  await kernel.stop()
+  for (const act of acts) await expect(act()).rejects.toMatchObject({ code: 'KERNEL_STATE' })
+})
+
+it('files in configDir that nobody reads are warned of', async () => {
+  const { kernel, folder, lines } = await kernelWith({ web: fixed }, { configDir: 'config' })
+  mkdirSync(join(folder, 'config'))
+  for (const file of ['web.yaml', 'wbe.yaml', 'web.toml', 'notes.md', '.hidden.json']) writeFileSync(join(folder, 'config', file), '')
+  await kernel.start()
+  expect(lines.map(({ level, message }) => [level, message])).toEqual([
+    ['warn', "configDir has 'wbe.yaml', but there is no plugin of that name. Did you mean 'web'?"],
+    ['warn', "configDir has 'web.toml', which is not read: a configuration ends in .yaml, .yml, .json."],
+  ])
 })
 
 it('an unknown plugin is told of with the nearest name', async () => {

@@ -31,6 +31,15 @@ const FAULTS: [what: string, files: { code: string; main: string }, says: string
   ['a namespace', typed('namespace A { export const x = 1 }\nexport const y = A.x'), 'Use a module of its own'],
 ]
 
+it.each([
+  ['null', { code: 'export default null', main: 'index.mjs' }, 'exports null by default, not an object'],
+  ['an exports.default of CommonJS', { code: 'exports.default = { start() {} }', main: 'x.cjs' }, 'x.cjs is a CommonJS module'],
+])('a default export that is no plugin is told as what it is: %s', async (_, files, says) => {
+  const { kernel } = await startedWith({ p: files, ok: { code: 'module.exports = { start() {} }', main: 'x.cjs' } })
+  expect(kernel.explain('p')).toMatchObject({ code: 'PLUGIN_SHAPE', because: expect.stringContaining(says) })
+  expect(kernel.explain('ok').running).toBe(true)
+})
+
 describe.each(['thread', 'process'])('a plugin that does not load (%s)', (isolation) => {
   it('is told what to do about it', async () => {
     const { kernel, folder } = await kernelWith({}, { defaults: { isolation: isolation as 'thread' } })

@@ -233,7 +233,11 @@ const hooksOf = async (name: string, module: Record<string, unknown>): Promise<H
     )
   }
   if (typeof exported !== 'object' || exported === null) {
-    return fail(exported === undefined ? 'has no default export' : `exports a ${typeof exported} by default, not an object`)
+    return fail(
+      exported === undefined
+        ? 'has no default export'
+        : `exports ${exported === null ? 'null' : `a ${typeof exported}`} by default, not an object`,
+    )
   }
   const hooks: Hooks = {}
   for (const hook of HOOKS) {

@@ -1,14 +1,12 @@
 /** What a plugin's process is started with: as little as this Node and this system can be told to leave it. */
 import * as nodeModule from 'node:module'
-import { fileURLToPath } from 'node:url'
 import type { Tier } from '../plugin-host.js'
 import { heapOf } from '../watched-process.js'
 import { bubblewrapped } from './bubblewrap.js'
 import { confiners, PRLIMIT, SETPRIV } from './confiners.js'
+import { guestFile } from './guest-file.js'
 import { grantedFlags, MODEL } from './permission-model.js'
 import { type Place, readableIn, writableIn } from './place.js'
-
-const GUEST = fileURLToPath(new URL('../guest/process.cjs', import.meta.url))
 
 /** For a process with an inspector: its address is told by the kernel, not by Node. */
 const QUIET_INSPECTOR = ['--inspect-publish-uid=http']
@@ -53,7 +51,7 @@ export const commandFor = async (place: Place): Promise<Command> => {
     `--max-old-space-size=${heapOf(place.memory)}`,
     '--disable-warning=ExperimentalWarning',
     ...(place.inspected ? QUIET_INSPECTOR : permitted(place.needsHooks) ? permissionFlags(place) : []),
-    GUEST,
+    guestFile('process.cjs'),
   ]
   const [file = '', ...args] = words
   return { file, args, env: environment(place.grants.env) }

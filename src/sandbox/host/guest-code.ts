@@ -1,7 +1,7 @@
 /** The guest's bundle, compiled once for all threads of this process: each would spend a tenth of its start on compiling it again. */
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { guestFile } from './guest-file.js'
 
 /** What a thread runs first. */
 export interface GuestCode {
@@ -14,18 +14,18 @@ export interface GuestCode {
   compiled: MessagePort | undefined
 }
 
-/** `guest/thread.ts` and all it imports, in one file: scripts/bundle-guest.mjs makes it. */
-const BUNDLE = new URL('../guest/thread.cjs', import.meta.url)
-
-const filename = fileURLToPath(BUNDLE)
 let source: string | undefined
 let cachedData: Uint8Array | undefined
 let asked = false
 
-/** The first thread of a process gets the source alone and compiles it for all others, with what a rehearsal shows to be needed. */
+/**
+ * `guest/thread.ts` and all it imports, in one file: scripts/bundle-guest.mjs makes it. The first thread of a process gets the source alone and compiles it for all
+ * others, with what a rehearsal shows to be needed.
+ */
 export const guestCode = (): GuestCode => {
+  const filename = guestFile('thread.cjs')
   // In one line with the first of the bundle: stacks and source maps count lines.
-  source ??= `(function (exports, require, __filename, loader, compiled) {${readFileSync(BUNDLE, 'utf8')}\n})`
+  source ??= `(function (exports, require, __filename, loader, compiled) {${readFileSync(filename, 'utf8')}\n})`
   const code: GuestCode = { source, filename, cachedData, compiled: undefined }
   if (!asked) {
     const { port1, port2 } = new MessageChannel()

@@ -108,6 +108,16 @@ describe('plugbay check', () => {
     expect(code).toBe(0)
   })
 
+  test('remarks on what lies among the plugins and is none', async () => {
+    const { code, stdout } = await plugbay(
+      ['check'],
+      folderWith({ ...pluginsWith({ users: {} }), 'plugins/mail/mail.js': 'export default {}' }),
+    )
+    expect(stdout).toMatch(/! .*mail is no plugin: .* It has mail\.js/)
+    expect(stdout).toContain('✓ 1 plugin in 1 wave would start; nothing to mend.')
+    expect(code).toBe(0)
+  })
+
   test('shows them as JSON for programs', async () => {
     const { code, stdout } = await plugbay(
       ['check', '--json'],

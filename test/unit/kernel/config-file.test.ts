@@ -26,6 +26,14 @@ describe('a configuration file', () => {
     expect(await loadConfigFile(tree({ 'other.json': {} }))).toBeUndefined()
   })
 
+  test('is asked for by its path, as a text', async () => {
+    for (const place of [5, undefined, ''])
+      expect(await thrown(() => loadConfigFile(place as never))).toMatchObject({
+        code: 'OPTIONS_INVALID',
+        message: expect.stringContaining('the path of a folder or a file'),
+      })
+  })
+
   test('in TypeScript may import its neighbours, and leaves nothing behind', async () => {
     const root = tree({
       'plugbay.config.ts': "import { n } from './n.mjs'\nconst standby: number = n\nexport default { standby }",

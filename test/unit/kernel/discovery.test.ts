@@ -33,9 +33,32 @@ describe('discovery', () => {
       'p/assets/logo.svg': '',
       'p/hello.js': module,
     })
-    const { found, faults } = discover('p', root)
+    const { found, faults, passedOver } = discover('p', root)
     expect(found.map(({ name }) => name)).toEqual(['hello'])
-    expect(faults).toEqual([])
+    expect([faults, passedOver]).toEqual([[], []])
+  })
+
+  test.each([
+    ['a folder whose module has another name', { 'p/foo/foo.js': module }, 'foo', ['index, plugin, main', 'It has foo.js', 'plugin.json']],
+    ['a folder whose module is for a tool', { 'p/up/index.jsx': module }, 'up', ['It has index.jsx']],
+    [
+      'a folder with a package alone',
+      { 'p/bar/package.json': { main: 'src/index.js' }, 'p/bar/src/index.js': module },
+      'bar',
+      ['package.json is not asked'],
+    ],
+    ['a module that is no ES module', { 'p/x.cjs': module }, 'x.cjs', ['.js, .mjs, .ts, .mts']],
+  ])('tells of %s', (_, files, name, says) => {
+    const root = tree({ ...files, 'p/ok.js': module })
+    const { found, faults, passedOver } = discover('p', root)
+    expect([found.map((each) => each.name), faults]).toEqual([['ok'], []])
+    expect(passedOver.map(({ code, details }) => [code, details?.path])).toEqual([['MANIFEST_MISSING', join(root, 'p', name)]])
+    for (const text of says) expect(passedOver[0]?.message).toContain(text)
+  })
+
+  test('does not tell of a folder that is a place of its own', () => {
+    const root = tree({ 'p/more/late.js': module, 'p/ok.js': module })
+    expect(discover(['p', 'p/more'], root).passedOver).toEqual([])
   })
 
   test('takes the path of one plugin for what it is', async () => {

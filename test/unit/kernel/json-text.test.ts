@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseJson, positionOf } from '#src/kernel/json-text.js'
+import { parseJson, parseUniqueJson, positionOf } from '#src/kernel/json-text.js'
 
 describe('JSON that people write', () => {
   test('any JSON value comes back as it was, with or without a byte order mark', () => {
@@ -43,6 +43,21 @@ describe('JSON that people write', () => {
         }
       }),
     )
+  })
+
+  test.each([
+    ['{ "a": 1,\n  "a": 2 }', 2, 3, '"a"'],
+    ['\uFEFF[{ "a": { "b": 1, "c": 2, "b": 3 } }]', 1, 27, '"b"'],
+    ['{ "__proto__": 1, "__proto__": 1 }', 1, 19, '"__proto__"'],
+  ])('a key that is there twice in %j is a fault where that is asked for', (text, line, column, key) => {
+    expect(parseJson(text)).toHaveProperty('value')
+    expect(parseUniqueJson(text)).toEqual({ fault: { line, column, reason: `the key ${key} is there twice` } })
+  })
+
+  test('the same key in two objects, and as a value, is none', () => {
+    const value = { a: { a: 'a' }, b: [{ a: 1 }, { a: 1 }, 'a', 'a'], 'c": ': '"a": "a":' }
+    expect(parseUniqueJson(JSON.stringify(value))).toEqual({ value })
+    expect(parseUniqueJson('{')).toHaveProperty('fault')
   })
 
   test('a position is counted from 1', () => {

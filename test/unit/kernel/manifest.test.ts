@@ -235,6 +235,23 @@ describe('the files a manifest names', () => {
     expect((await thrown(() => readPlugin(text))).code).toBe('MANIFEST_INVALID')
   })
 
+  test.each([
+    ['.', { 'index.js': module, 'only.cjs': '' }, "Did you mean 'index.js'?"],
+    ['lib', { 'lib/run.js': module, 'other.js': '' }, "Did you mean 'lib/run.js'?"],
+    ['lib', { 'lib/a.js': '', 'lib/b.js': '', 'c.js': '' }, 'Modules in it: a.js, b.js.'],
+    ['lib', { 'lib/notes.md': '', 'c.js': '' }, 'There are no modules in it'],
+  ])('a main that is the folder %j says what is in it', async (main, files, says) => {
+    const error = await thrown(() => readPlugin(withManifest({ name: 'hello', main }, files)))
+    expect(error).toMatchObject({ code: 'PLUGIN_LOAD', message: expect.stringMatching(/it is a folder/) })
+    expect(error.message).toContain(says)
+  })
+
+  test('a key that is there twice is refused, with its place', async () => {
+    const error = await thrown(() => readPlugin(tree({ 'plugin.json': '{ "name": "one",\n "name": "two" }', 'index.js': module })))
+    expect(error).toMatchObject({ code: 'MANIFEST_INVALID', details: { line: 2, column: 2 } })
+    expect(error.message).toContain('the key "name" is there twice')
+  })
+
   test('no main and no entry module is said so', async () => {
     const error = await thrown(() => readPlugin(withManifest({ name: 'hello' }, {})))
     expect(error).toMatchObject({ code: 'PLUGIN_LOAD', plugin: 'hello' })

@@ -81,11 +81,20 @@ describe('variables', () => {
     ['${HOST:-}', {}, ''],
     ['$${HOST}', { HOST: 'h' }, '${HOST}'],
     ['$$${HOST}', { HOST: 'h' }, '$${HOST}'],
-    ['$HOST and ${not a name}', { HOST: 'h' }, '$HOST and ${not a name}'],
+    ['$HOST and $${not a name}', { HOST: 'h' }, '$HOST and ${not a name}'],
     ['${A}', { A: '${B}', B: 'b' }, '${B}'],
   ])('%j with %j is %j', async (text, env, expected) => {
     expect(await resolve({ override: { deep: [{ text }] }, env })).toEqual({ deep: [{ text: expected }] })
   })
+
+  test.each(['${P', '${}', '${DB-HOST}', '${P-default}', '${X:-${P}}', '${not a name}'])(
+    '%j is no placeholder, and said so',
+    async (text) => {
+      const error = await thrown(() => resolve({ override: { list: [`before ${text}`] }, env: { P: '1' } }))
+      expect(error).toMatchObject({ code: 'CONFIG_INVALID', plugin: 'hello', details: { problems: [{ path: 'list[0]' }] } })
+      expect(error.message).toMatch(/list\[0\]: has '\$\{.*is no placeholder.*Write \$\$\{/)
+    },
+  )
 
   test('that are not set are CONFIG_ENV_MISSING: all of them, each with its place', async () => {
     const error = await thrown(() => resolve({ override: { url: '${HOST}', list: ['${PORT}'] } }))
