@@ -39,8 +39,7 @@ const named = (error: unknown, way: string, folder: string): unknown => {
 const openFolder = (path: string | Buffer, mode: number): Promise<number> =>
   promisify(openDescriptor)(path, mode | O_DIRECTORY | O_NOFOLLOW)
 
-// To ask where an open folder lies, or to close it, waits for no disk: that is done here and now, and spares the way to Node's threads and back.
-
+/** Does something in a folder that is open, and closes it: at once, like the question where it lies, as neither waits for a disk and Node's threads are a long way. */
 const inside = async <Outcome>(folder: number, name: string, act: (way: string) => Promise<Outcome>): Promise<Outcome> => {
   const way = `${DESCRIPTORS}/${folder}/`
   try {

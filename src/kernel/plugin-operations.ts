@@ -35,6 +35,11 @@ export interface PluginOperationsOptions {
   untrack(plugin: string): void
 }
 
+/** Throws what keeps it from running. */
+const assertRuns = ({ enabled, running, error }: PluginInstance): void => {
+  if (enabled && !running && error) throw error
+}
+
 export class PluginOperations {
   readonly #options: PluginOperationsOptions
   /** Where plugins lie that were unloaded on purpose. */
@@ -71,12 +76,15 @@ export class PluginOperations {
     try {
       const there = this.#options.roster.all.find(({ source }) => source.path === path)
       // It changed before it was watched, as it waited for its turn.
-      if (there !== undefined) return void (await this.reload(there, 'file change'))
+      if (there !== undefined) {
+        await this.reload(there, 'file change')
+        return
+      }
       const instance = await this.#enter(path)
       await this.#options.track(instance.source)
       // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
       if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
-      if (instance.enabled && !instance.running && instance.error) throw instance.error
+      assertRuns(instance)
     } catch (error) {
       const holder = this.leaveOut(path, error)
       if (holder === undefined || looksLikePlugin(holder.source.path)) throw error
@@ -183,7 +191,7 @@ export class PluginOperations {
     this.#leftOut.delete(source.path)
     // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
     await reconciler.reconcile(reason, instance)
-    if (replacement === undefined && !instance.running && instance.enabled && instance.error) throw instance.error
+    if (replacement === undefined) assertRuns(instance)
     return replacement
   }
 
@@ -232,7 +240,7 @@ export class PluginOperations {
       await round(`'${instance.name}' was enabled`)
     })
     roster.assertStill(instance)
-    if (instance.enabled && !instance.running && instance.error) throw instance.error
+    assertRuns(instance)
   }
 
   disable(instance: PluginInstance): Promise<UnloadReport> {
