@@ -24,7 +24,14 @@ interface Line {
 const lineTo = (service: object, { name = 'keeper', peer = new Peer(), peers = new Peers() } = {}): Line => {
   const { port1, port2 } = new MessageChannel()
   const methods = methodsOf(service)
-  const provider = new ProviderLine(port2, { name: 'store', plugin: name, service, methods: new Set(methods) }, 'user', methods, () => {}, peer)
+  const provider = new ProviderLine(
+    port2,
+    { name: 'store', plugin: name, service, methods: new Set(methods) },
+    'user',
+    methods,
+    () => {},
+    peer,
+  )
   const client = new ServiceClient({ name: 'store', provider: name, methods }, port1, undefined, peers)
   onTestFinished(() => {
     port1.close()

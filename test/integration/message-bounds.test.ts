@@ -1,8 +1,8 @@
 /** The largest single message of a plugin: what it answers, passes, hands over and asks for, in a thread and in a process. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { PluginFiles } from '../support/plugin-folder.js'
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { PluginFiles } from '../support/plugin-folder.js'
 import { infoOf, pluginCode, type Running, startedWith, writePlugin } from '../support/plugin-folder.js'
 
 /** Objects that are more than may be sent at once, and fewer bytes than may. */
@@ -50,7 +50,9 @@ const MAKER = pluginCode(
 describe.each(['thread', 'process'] as const)('a message of a plugin in a %s', (isolation) => {
   let running: Running
   let maker: Maker
-  const refused = expect.stringMatching(/too large: some \d+ bytes or more, and the limit of a call is 33554432\. Many small objects/) as string
+  const refused = expect.stringMatching(
+    /too large: some \d+ bytes or more, and the limit of a call is 33554432\. Many small objects/,
+  ) as string
 
   const MANIFEST: PluginFiles['manifest'] = { isolation, limits: { memory: 512 }, tasks: { count: 'count.js', make: 'make.js' } }
 
@@ -93,7 +95,9 @@ describe.each(['thread', 'process'] as const)('a message of a plugin in a %s', (
     const { kernel } = running
     await expect(kernel.reload('maker')).rejects.toMatchObject({
       plugin: 'maker',
-      message: expect.stringMatching(/^Plugin 'maker' failed in snapshot: The result of 'snapshot' of 'maker' for the kernel is too large/) as string,
+      message: expect.stringMatching(
+        /^Plugin 'maker' failed in snapshot: The result of 'snapshot' of 'maker' for the kernel is too large/,
+      ) as string,
     })
     expect(infoOf(kernel, 'maker')).toMatchObject({ state: 'running', generation: 1 })
     await expect(maker.state()).resolves.toBe(1)
