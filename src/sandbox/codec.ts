@@ -1,4 +1,5 @@
 /** Values on their way over a thread boundary: plain ones flattened into primitives at once, all others left to the platform's structured clone. */
+import { bytesOf, cloneSize, OF_AN_EVENT } from './clone-size.js'
 import { buildValue, LEAF, LEAF_SHAPE, type Shape, ShapeBook, type ShapeText, TOO_LONG } from './shape.js'
 
 /*
@@ -114,6 +115,9 @@ const flatten = (value: unknown, depth: number): Shape | undefined => {
     case 'function':
     case 'symbol':
       return undefined
+    case 'bigint':
+      bytes += bytesOf(value)
+      break
     default:
       break
   }
@@ -165,7 +169,7 @@ export const takeLeaves = (out: unknown[]): void => {
 /** The value as it would cross a boundary, at once. Throws what structuredClone throws (DataCloneError). */
 export const pack = (value: unknown): Packed => {
   const shape = encode(value)
-  if (shape === undefined) return new Packed(LEAF_SHAPE, [structuredClone(value)], liveSize(value))
+  if (shape === undefined) return new Packed(LEAF_SHAPE, [structuredClone(value)], sentSize(value))
   const leaves: unknown[] = []
   takeLeaves(leaves)
   return new Packed(shape.text, leaves, bytes)
@@ -177,14 +181,25 @@ const LIVE_BYTES = 1_024
 const WEIGHED_PARTS = 4_096
 const WEIGHED_DEPTH = 4
 
+/** Not all parts of the value were looked at that was weighed last. */
+let cut = false
+
 /** The size of a live value in bytes, roughly: buffers and texts near its surface are what makes one large. */
 export const liveSize = (value: unknown): number => {
   let parts = 0
+  cut = false
   const weigh = (part: unknown, depth: number): number => {
     if (typeof part === 'string') return part.length
-    if (typeof part !== 'object' || part === null || ++parts > WEIGHED_PARTS) return LEAF_BYTES
+    if (typeof part === 'bigint') return LEAF_BYTES + bytesOf(part)
+    if (typeof part !== 'object' || part === null) return LEAF_BYTES
+    if (++parts > WEIGHED_PARTS) cut = true
+    if (parts > WEIGHED_PARTS) return LEAF_BYTES
     if (ArrayBuffer.isView(part) || part instanceof ArrayBuffer) return part.byteLength
-    if (depth === WEIGHED_DEPTH) return LEAF_BYTES
+    // Of the last three, what is large is no property.
+    if (depth === WEIGHED_DEPTH || part instanceof Error || part instanceof RegExp || part instanceof String) {
+      cut = true
+      return LEAF_BYTES
+    }
     let size = LEAF_BYTES
     const inner: Iterable<unknown> = part instanceof Map ? [...part].flat() : part instanceof Set ? part : Object.values(part)
     for (const each of inner) size += weigh(each, depth + 1)
@@ -195,6 +210,12 @@ export const liveSize = (value: unknown): number => {
   } catch {
     return LIVE_BYTES // one of its getters throws: structured clone will say so
   }
+}
+
+/** The same for whoever sends it: all that is in it. Whoever reads it has had the trouble already. */
+export const sentSize = (value: unknown): number => {
+  const size = liveSize(value)
+  return cut ? Math.max(size, cloneSize(value, Infinity, [], OF_AN_EVENT)) : size
 }
 
 /** True for a leaf that structured clone has to copy: such a value must be posted before its owner can change it. */

@@ -8,7 +8,7 @@ import { type CallWindow, movedBytes, type WaitingCall, WINDOW_BYTES, WINDOW_CAL
 import type { Batch, Channel } from './channel.js'
 import { now } from './clock.js'
 import { cloneSize } from './clone-size.js'
-import { encode, encodeArguments, encodedSize, isLive, LEAF_BYTES, leafCount, liveSize, Packed, pack, takeLeaves } from './codec.js'
+import { encode, encodeArguments, encodedSize, isLive, LEAF_BYTES, leafCount, Packed, pack, sentSize, takeLeaves } from './codec.js'
 import { Deadlines, type Timed } from './deadlines.js'
 import { depart, departed, type Writer } from './departures.js'
 import {
@@ -364,7 +364,7 @@ export class Conversation implements Writer {
     limit: number,
   ): number {
     // Weighed only for whom it matters: it is a walk.
-    const size = limit === Infinity ? 0 : kind === NOTICE ? liveSize(body) : cloneSize(body, limit, transfer)
+    const size = limit === Infinity ? 0 : kind === NOTICE ? sentSize(body) : cloneSize(body, limit, transfer)
     if (size > limit) throw this.#tooLarge(kind, verb, size, limit)
     this.flush()
     this.#out.begin(kind, id, verb, metas, LEAF_SHAPE, 1).push(body)

@@ -80,7 +80,7 @@ class Producer implements Party {
 
 const sizeOf = (item: unknown): number => {
   if (typeof item === 'string') return item.length
-  return typeof item === 'object' && item !== null ? cloneSize(item, CALL_LIMIT) : LEAF_BYTES
+  return (typeof item === 'object' && item !== null) || typeof item === 'bigint' ? cloneSize(item, CALL_LIMIT) : LEAF_BYTES
 }
 
 // ── the consumer's end ─────────────────────────────────────────────────────────────────────────────────────────────

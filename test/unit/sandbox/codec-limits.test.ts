@@ -2,6 +2,30 @@ import { describe, expect, it } from 'vitest'
 import { pack } from '#src/sandbox/codec.js'
 import { expectClone } from '../../support/cloned.js'
 
+const LONG = 'x'.repeat(2_000_000)
+
+describe('the size of what is packed', () => {
+  it.each<[string, () => unknown]>([
+    ['a text that lies deep', () => [new Date(0), [[[[[[LONG]]]]]]]],
+    ['the message of an error', () => ({ error: new Error(LONG) })],
+    ['the cause of an error', () => new Error('short', { cause: [LONG] })],
+    ['the source of a regular expression', () => new RegExp(LONG)],
+    ['a text that is an object', () => new String(LONG)],
+    ['a large integer', () => ({ n: 1n << 10_000_000n })],
+    ['a large integer beside what is not plain', () => ({ at: new Date(0), n: 1n << 10_000_000n })],
+    ['many objects that lie deep', () => [[[[[[Array.from({ length: 50_000 }, (_, i) => ({ i }))]]]]]]],
+    ['many objects', () => Array.from({ length: 50_000 }, (_, i) => ({ i }))],
+  ])('is told by all that is in it: %s', (_, make) => {
+    expect(pack(make()).size).toBeGreaterThan(1_048_576)
+  })
+
+  it('is near to its bytes', () => {
+    const rows = Array.from({ length: 5_000 }, (_, i) => ({ i, name: 'a name of a row' }))
+    expect(pack(rows).size).toBeLessThan(600_000)
+    expect(pack({ at: new Date(0), n: 1n, list: [1, 2, 3] }).size).toBeLessThan(2_048)
+  })
+})
+
 describe('packing', () => {
   it('tells a hole from undefined also where properties beside the elements make up the number of keys', () => {
     const value: unknown[] & { note?: string } = [1, 2]
