@@ -373,6 +373,75 @@ it('a plugin gets at no wire of its thread by the prototypes that Node dispatche
   expect(await attempt()).toMatchObject({ value: 0 })
 })
 
+describe('AsyncLocalStorage', () => {
+  it('keeps a store for what follows, as Node has it', async () => {
+    const found = await tried(`
+      const { AsyncLocalStorage, AsyncResource } = require('async_hooks')
+      const storage = new AsyncLocalStorage()
+      const other = new AsyncLocalStorage()
+      const later = (read = () => storage.getStore()) => new Promise((resolve) => setTimeout(() => setImmediate(() => resolve(read())), 1))
+      const before = storage.getStore() ?? 'none'
+      const ran = await storage.run('run', async (...args) => [args.join(), storage.getStore(), await later(), other.getStore() ?? 'none'], 1, 2)
+      const within = storage.run('outer', () => [storage.run('inner', () => storage.getStore()), other.run(1, () => storage.getStore()), storage.getStore()])
+      const bound = storage.run('bound', () => AsyncLocalStorage.bind(() => storage.getStore()))
+      const resource = storage.run('resource', () => new AsyncResource('x'))
+      const snapshot = storage.run('snapshot', () => AsyncLocalStorage.snapshot())
+      const exited = await storage.run('exit', async () => [await storage.exit(() => later(() => storage.getStore() ?? 'none')), storage.getStore()])
+      const thrown = (() => { try { storage.run('thrown', () => { throw new Error(storage.getStore()) }) } catch (error) { return error.message } })()
+      const entered = await (async () => { await later(); storage.enterWith('entered'); await later(); return storage.getStore() })()
+      const promised = storage.run('promised', () => Promise.resolve().then(() => storage.getStore()))
+      const after = storage.getStore() ?? 'none'
+      class Own extends AsyncLocalStorage { twice() { return [this.getStore(), this.getStore()] } }
+      const own = new Own()
+      const disabled = storage.run('disabled', () => { storage.disable(); return storage.getStore() ?? 'none' })
+      return [before, ran, within, bound(), resource.runInAsyncScope(() => storage.run('other', bound)), snapshot((x) => x + storage.getStore(), 'in '), exited, thrown,
+        entered, await promised, after, own.run(7, () => own.twice()), disabled, AsyncLocalStorage.name]`)
+    expect(found).toEqual([
+      'none',
+      ['1,2', 'run', 'run', 'none'],
+      ['inner', 'outer', 'outer'],
+      'bound',
+      'bound',
+      'in snapshot',
+      ['none', 'exit'],
+      'thrown',
+      'entered',
+      'promised',
+      'none',
+      [7, 7],
+      'none',
+      'AsyncLocalStorage',
+    ])
+  })
+
+  it.each([
+    ['its methods', 'AsyncLocalStorage.prototype._propagate = storage._propagate = (...all) => all.forEach(take)'],
+    [
+      'the keys of its stores',
+      'for (const key of keys) Object.defineProperty(Object.prototype, key, { get() { take(this) }, set() { take(this) }, configurable: true })',
+    ],
+    [
+      "what the ports' prototypes inherit from",
+      'Object.setPrototypeOf(EventTarget.prototype, new Proxy({}, { get: (_, key, port) => void take(port), set: (_, key, value, port) => { take(port); return true } }))',
+    ],
+  ])('leads to no wire of its thread by %s', async (_, how) => {
+    const { attempt } = await gated(
+      pluginCode(
+        { health: 'storage.enterWith({}); setTimeout(() => {}, 1); await 1; return { healthy: true, value: ports.size }' },
+        `import { AsyncLocalStorage } from 'node:async_hooks'
+        const ports = new Set()
+        const take = (found) => { if (found instanceof MessagePort) ports.add(found) }
+        const storage = new AsyncLocalStorage()
+        const keys = Reflect.ownKeys(storage).flatMap((key) => (typeof storage[key] === 'symbol' ? [storage[key]] : []))
+        try { ${how} } catch {}
+        storage.enterWith({})`,
+      ),
+    )
+    await attempt()
+    expect(await attempt()).toMatchObject({ value: 0 })
+  })
+})
+
 describe('process', () => {
   it.each([
     'kill',

@@ -8,6 +8,7 @@ import { type CheckImport, hasSockets, importable, importCheck } from '../builti
 import { type Deny, denyFor } from '../denial.js'
 import type { Grants } from '../grants.js'
 import type { LoadRequest, LogLevel } from '../protocol.js'
+import { makeAsyncStorage } from './async-storage.js'
 import { checkUrl, closeFiles, fileCheck } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
@@ -43,8 +44,9 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   closeGlobals(grants, deny)
   closeModules(deny, checkImport)
   closeThreads(grants, deny)
-  // The kernel's wire is one of these: a changed method would be handed it.
+  // The kernel's wire is one of these: a changed method would be handed it, and so would another prototype of theirs.
   protect(EventTarget.prototype)
+  Object.preventExtensions(EventTarget.prototype)
   for (const prototype of [Object.getPrototypeOf(MessagePort.prototype) as object, MessagePort.prototype]) {
     protect(prototype)
     // Nor does one get before those that are inherited: Node dispatches by such a one.
@@ -130,7 +132,8 @@ const closeThreads = (grants: Grants, deny: Deny): void => {
   if ('locks' in workerThreads) lock(workerThreads, 'locks', undefined)
   if (grants.builtins.includes('async_hooks')) return
   // Made of the two below, and later than now on Node 22: before it is asked for it is not there.
-  void asyncHooks.AsyncLocalStorage
+  const { AsyncLocalStorage } = asyncHooks
+  if ('_propagate' in AsyncLocalStorage.prototype) lock(asyncHooks, 'AsyncLocalStorage', makeAsyncStorage())
   for (const name of ['createHook', 'executionAsyncResource'] as const) {
     lock(asyncHooks, name, () => deny(`use async_hooks.${name}()`, 'builtin:async_hooks', 'import'))
   }
