@@ -63,9 +63,8 @@ class PatternNode<T> {
 
   /** A value at this node or beneath it: no node is without one. */
   get value(): T | undefined {
-    let at: PatternNode<T> | undefined = this
-    while (at !== undefined && at.items === undefined) at = at.one ?? at.any ?? at.literal ?? at.literals?.values().next().value
-    return at?.items?.[0]?.value
+    if (this.items !== undefined) return this.items[0]?.value
+    return (this.one ?? this.any ?? this.literal ?? this.literals?.values().next().value)?.value
   }
 
   get empty(): boolean {

@@ -10,16 +10,7 @@ import type { Conversation } from '../rpc.js'
 import { Sizes } from '../sizes.js'
 import { notCloneable, tooLarge } from '../unsendable.js'
 import type { GuestPermissions } from './guest-permissions.js'
-import { type Follower, GuestRoute } from './guest-route.js'
-
-/** An event as a handler gets it. */
-export interface GuestEvent {
-  id: string
-  type: string
-  source: string
-  time: string
-  data: unknown
-}
+import { type Follower, type GuestEvent, GuestRoute } from './guest-route.js'
 
 export type GuestHandler = (event: GuestEvent) => unknown
 

@@ -2,7 +2,15 @@
 import type { Body } from '../frames.js'
 import { beat } from '../pulse.js'
 import type { Conversation } from '../rpc.js'
-import type { GuestEvent } from './guest-bus.js'
+
+/** An event as a handler gets it. */
+export interface GuestEvent {
+  id: string
+  type: string
+  source: string
+  time: string
+  data: unknown
+}
 
 /** A subscription, as far as a route has to know it. */
 export interface Follower {

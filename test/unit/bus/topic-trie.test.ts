@@ -158,3 +158,81 @@ describe('a topic trie', () => {
     )
   })
 })
+
+describe('a topic trie with very much in it', () => {
+  const found = (patterns: ReadonlyMap<number, string>, topic: string): number[] =>
+    [...patterns].filter(([, pattern]) => matches(pattern, topic)).map(([value]) => value)
+
+  it('is right about topics with hundreds of values, while these come and go', () => {
+    const trie = new TopicTrie<number>()
+    const patterns = new Map<number, string>()
+    const topics = ['a.b', 'a.c', 'b.b']
+    for (let value = 0; value < 400; value++) {
+      const pattern = ['**', 'a.*', '*.b', 'a.b', 'c'][value % 5] as string
+      trie.add(pattern, value)
+      patterns.set(value, pattern)
+      if (value % 3 === 0) {
+        trie.delete(value >> 1)
+        patterns.delete(value >> 1)
+      }
+      for (const topic of topics) expect(trie.match(topic)).toEqual(found(patterns, topic))
+    }
+    for (const value of [...patterns.keys()]) {
+      trie.delete(value)
+      patterns.delete(value)
+      if (value % 7 === 0) for (const topic of topics) expect(trie.match(topic)).toEqual(found(patterns, topic))
+    }
+    expect(topics.map((topic) => trie.match(topic))).toEqual([[], [], []])
+  })
+
+  it('is right after so many changes in one turn that not all are applied to what it remembers', async () => {
+    const trie = new TopicTrie<number>()
+    const patterns = new Map<number, string>()
+    const topics = Array.from({ length: 1_000 }, (_, i) => `t.${i}`)
+    for (let turn = 0; turn < 2; turn++) {
+      for (const topic of topics) trie.match(topic)
+      for (let value = 0; value < 40; value++) {
+        const pattern = value % 2 === 0 ? 't.*' : `**.${value}.**`
+        trie.add(pattern, value + 40 * turn)
+        patterns.set(value + 40 * turn, pattern)
+      }
+      await Promise.resolve()
+      for (const topic of topics) expect(trie.match(topic)).toEqual(found(patterns, topic))
+    }
+  })
+
+  it('asks who makes the search for a new topic long, and looks for what is left', () => {
+    const ways = (i: number): string => 'a.b.c.d.e.f.g.h.i.j.k.l'.replaceAll(/[a-l]/g, (s) => ((i >> (s.charCodeAt(0) - 97)) & 1 ? '*' : s))
+    const asked: { topic: string; values: readonly number[]; ways: number }[] = []
+    const trie: TopicTrie<number> = new TopicTrie<number>({
+      onWide: (topic, values, at) => {
+        asked.push({ topic, values, ways: at })
+        for (const value of trie.values()) if (value >= 0) trie.delete(value)
+      },
+    })
+    for (let i = 0; i < 4_096; i++) trie.add(`${ways(i)}.z`, i)
+    trie.add('**', -1)
+    expect(trie.match('a.b.c')).toEqual([-1])
+    expect(asked).toEqual([])
+    expect(trie.match('a.b.c.d.e.f.g.h.i.j.k.l.m')).toEqual([-1])
+    expect(asked).toHaveLength(1)
+    expect(asked[0]).toMatchObject({ topic: 'a.b.c.d.e.f.g.h.i.j.k.l.m' })
+    expect(asked[0]?.ways).toBeGreaterThan(100)
+    expect(asked[0]?.values.length).toBeGreaterThan(100)
+    expect(asked[0]?.values.every((value) => value >= -1 && value < 4_096)).toBe(true)
+  })
+
+  it('searches to the end where nobody is to blame', () => {
+    let asked = 0
+    const trie = new TopicTrie<number>({ onWide: () => asked++ })
+    for (let i = 0; i < 4_096; i++) {
+      const pattern = 'a.b.c.d.e.f.g.h.i.j.k.l'.replaceAll(/[a-l]/g, (s) => ((i >> (s.charCodeAt(0) - 97)) & 1 ? '*' : s))
+      trie.add(pattern, i)
+    }
+    expect(trie.match('a.b.c.d.e.f.g.h.i.j.k.l')).toHaveLength(4_096)
+    expect(asked).toBeGreaterThan(0)
+    const before = asked
+    expect(trie.match('a.b.c.d.e.f.g.h.i.j.k.l')).toHaveLength(4_096)
+    expect(asked).toBe(before)
+  })
+})

@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Body } from '#src/sandbox/frames.js'
-import type { GuestEvent } from '#src/sandbox/guest/guest-bus.js'
-import { GuestRoute } from '#src/sandbox/guest/guest-route.js'
+import { type GuestEvent, GuestRoute } from '#src/sandbox/guest/guest-route.js'
 import type { Conversation } from '#src/sandbox/rpc.js'
 
 const BODY = { open: () => ({ n: 1 }), copy: () => ({ n: 1 }) } as unknown as Body
@@ -61,15 +60,15 @@ it('an event counts as handled when all that follow have handled it, whoever com
           route.remove(one)
           followers.splice(followers.indexOf(one), 1)
         }
-        await null
-        await null
+        await Promise.resolve()
+        await Promise.resolve()
         expect(told.handled).toBe(events - Math.max(0, ...followers.map(({ got, done }) => got - done)))
       }
       for (const one of followers) {
         if (one.done < one.got) route.handled(one, one.got - one.done)
       }
-      await null
-      await null
+      await Promise.resolve()
+      await Promise.resolve()
       expect(told.handled).toBe(events)
     }),
   )
@@ -85,7 +84,7 @@ it('all that is handled in one turn is told at once, with the failures', async (
   route.handled(a, 2)
   route.handled(b, 5)
   route.handled(a, 3)
-  await null
+  await Promise.resolve()
   expect(told).toEqual({ handled: 5, failed: 1, times: 1, ended: 0 })
 })
 
