@@ -195,7 +195,9 @@ describe('a malformed batch', () => {
     { weight: 1, arbitrary: fc.anything() },
   )
 
-  it('never throws out of the listener, never hangs, and leaves a conversation that is open or ended by PROTOCOL', async () => {
+  it('never throws out of the listener, never hangs, and leaves a conversation that is open or ended by PROTOCOL', {
+    timeout: 120_000,
+  }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(item, { maxLength: 40 }), async (batch) => {
         const { receive, conversation, ended } = listener({ request: (_call, body) => body, unbox: (_metas, body) => body })
