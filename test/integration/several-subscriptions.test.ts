@@ -94,6 +94,23 @@ describe('subscriptions of one plugin to one pattern', () => {
     await eventually(() => expect(fast.map(({ data }) => data)).toEqual([IN_FLIGHT, 1_100]))
   })
 
+  it('are held back no more by one that never finishes once that is unsubscribed', async () => {
+    const { kernel } = await startedWith({
+      p: {
+        manifest: { limits: { stopTimeout: 50 } },
+        code: pluginCode({
+          start: `
+            const stuck = ctx.bus.subscribe('in', () => new Promise(() => {}))
+            ctx.bus.subscribe('in', ({ data }) => { if (data === 9) stuck.unsubscribe(); if (data === 2999) ctx.bus.publish('last') })`,
+        }),
+      },
+    })
+    const last = collect(kernel, 'last')
+    for (const n of numbers(3_000)) await kernel.bus.publish('in', n)
+    await eventually(() => expect(last).toHaveLength(1))
+    await eventually(() => expect(infoOf(kernel, 'p').subscriptions).toMatchObject([{ delivered: 3_000, queued: 0, inFlight: 1 }]))
+  })
+
   it('have their failures counted and told one by one', async () => {
     const { kernel } = await startedWith({
       p: pluginCode({
