@@ -5,7 +5,7 @@ import { HOST_OBJECT } from './clone-size.js'
 export const WINDOW_CALLS = 16_384
 /** Bytes of calls under way, however few they are. */
 export const WINDOW_BYTES = 8 * 1_024 * 1_024
-/** Bytes of the arguments of one call, and of one result. What is moved rather than copied does not count. */
+/** Bytes of the arguments of one call, and of one result, as they are weighed. What is moved rather than copied does not count. */
 export const CALL_LIMIT = 32 * 1_024 * 1_024
 /**
  * Milliseconds for which a call that its caller gave up still counts: the other end may hold on to it, and who gives up at once could otherwise
@@ -17,6 +17,8 @@ const GIVEN_UP_COUNTS = 5_000
 export interface WaitingCall {
   /** It may leave, in the turn that goes on. */
   leave(): void
+  /** It will not. */
+  forgotten?: () => void
 }
 
 export class CallWindow {
@@ -43,7 +45,7 @@ export class CallWindow {
 
   /** It waits no longer, and has not left. */
   forget(call: WaitingCall): void {
-    this.#waiting.delete(call)
+    if (this.#waiting.delete(call)) call.forgotten?.()
   }
 
   /** A call was answered. */

@@ -228,7 +228,7 @@ export class Conversation implements Writer {
         this.#failed(id, error as Error)
       }
     }
-    pending.waiting = { leave }
+    pending.waiting = { leave, forgotten: () => new Boxed(leaf, moved ?? []).drop() }
     window.wait(pending.waiting)
   }
 

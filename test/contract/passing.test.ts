@@ -246,6 +246,16 @@ describe('a reference', () => {
     await open({ ...at, mine }, { references: 0 })
   })
 
+  test('of a call that waited for room in vain is not held open', async () => {
+    const at = { peer: new Peer(), peers: new Peers() }
+    const mine = at.peers.of('keeper')
+    const { call, proxy } = lineTo({ hold: () => new Promise(() => {}) }, at)
+    for (let i = 0; i < 9; i++) call('hold', new Uint8Array(MEGABYTE)).catch(() => {})
+    const late = proxy.$with({ timeout: 20 })['hold'] as (tell: () => void) => Promise<unknown>
+    await expect(late(() => {})).rejects.toMatchObject({ code: 'CALL_TIMEOUT' })
+    await open({ ...at, mine }, { references: 0 })
+  })
+
   test.each<[string, (call: Line['call']) => Promise<unknown>]>([
     ['a callback', (call) => call('each', () => 1)],
     ['an object', async (call) => ((await call('object')) as { size(): Promise<number> }).size()],
