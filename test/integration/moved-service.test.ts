@@ -1,11 +1,19 @@
 /** Services that change hands while the files of plugins are watched. */
+import { renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { infoOf, type Running, startedWith, writePlugin } from '../support/plugin-folder.js'
+import { infoOf, type Running, startedWith } from '../support/plugin-folder.js'
 
 /** A plugin that provides these services. */
 const provides = (...names: string[]): string =>
   `export default { async start(ctx) { ${names.map((name) => `await ctx.services.provide('${name}', {})`).join(';')} } }`
+
+/** Puts the module there whole: it is seen once. */
+const save = ({ folder }: Running, name: string, code: string): void => {
+  writeFileSync(join(folder, '.next.js'), code)
+  renameSync(join(folder, '.next.js'), join(folder, name, 'index.js'))
+}
 
 const providers = ({ kernel }: Running): Record<string, string> =>
   Object.fromEntries(kernel.services.list().map(({ name, provider }) => [name, provider]))
@@ -15,9 +23,9 @@ const refusals = ({ lines }: Running): string[] =>
 
 it('a service that moves may be saved where it arrives before it is saved where it was', async () => {
   const running = await startedWith({ a: provides('sa'), b: provides('sb', 'moved') }, { watch: true })
-  writePlugin(running.folder, 'a', { code: provides('sa', 'moved') })
+  save(running, 'a', provides('sa', 'moved'))
   await eventually(() => expect(refusals(running)[0]).toContain("tried again when 'b' no longer provides 'moved' 1.0.0"))
-  writePlugin(running.folder, 'b', { code: provides('sb') })
+  save(running, 'b', provides('sb'))
   await eventually(() => expect(providers(running)).toEqual({ sa: 'a', sb: 'b', moved: 'a' }))
   await eventually(() => expect(infoOf(running.kernel, 'a')).toMatchObject({ state: 'running', generation: 3 }))
   expect(refusals(running)).toHaveLength(1)
@@ -25,7 +33,7 @@ it('a service that moves may be saved where it arrives before it is saved where 
 
 it.each(['unload', 'disable'] as const)('a refused change is taken over when who stood in its way leaves (%s)', async (act) => {
   const running = await startedWith({ a: provides('sa'), b: provides('moved') }, { watch: true })
-  writePlugin(running.folder, 'a', { code: provides('sa', 'moved') })
+  save(running, 'a', provides('sa', 'moved'))
   await eventually(() => expect(refusals(running)).toHaveLength(1))
   await running.kernel[act]('b')
   await eventually(() => expect(providers(running)).toEqual({ sa: 'a', moved: 'a' }))
@@ -33,22 +41,22 @@ it.each(['unload', 'disable'] as const)('a refused change is taken over when who
 
 it('a refused change that is taken back is not tried again', async () => {
   const running = await startedWith({ a: provides('sa'), b: provides('moved') }, { watch: true })
-  writePlugin(running.folder, 'a', { code: provides('sa', 'moved') })
+  save(running, 'a', provides('sa', 'moved'))
   await eventually(() => expect(refusals(running)).toHaveLength(1))
-  writePlugin(running.folder, 'a', { code: provides('sa') })
+  save(running, 'a', provides('sa'))
   await eventually(() => expect(infoOf(running.kernel, 'a').generation).toBe(3))
   await running.kernel.unload('b')
-  writePlugin(running.folder, 'a', { code: provides('sa', 'more') })
+  save(running, 'a', provides('sa', 'more'))
   await eventually(() => expect(providers(running)).toEqual({ sa: 'a', more: 'a' }))
   expect(infoOf(running.kernel, 'a').generation).toBe(4)
 })
 
 it('where two plugins take from each other, the log says what to do, and that helps', async () => {
   const running = await startedWith({ a: provides('sa'), b: provides('sb') }, { watch: true })
-  const { kernel, folder } = running
-  writePlugin(folder, 'a', { code: provides('sb') })
+  const { kernel } = running
+  save(running, 'a', provides('sb'))
   await eventually(() => expect(refusals(running)).toHaveLength(1))
-  writePlugin(folder, 'b', { code: provides('sa') })
+  save(running, 'b', provides('sa'))
   await eventually(() => expect(refusals(running)).toHaveLength(2))
   expect(refusals(running)[1]).toContain("'sa' of 'a', 'sb' of 'b'")
   expect(refusals(running)[1]).toContain("save 'b' without them first, or disable it and enable it again")
