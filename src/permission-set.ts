@@ -66,6 +66,9 @@ const act = (resource: string, action: string): string => {
   }
 }
 
+/** Stands for whichever: what opens with the first path that is granted is closed while none is. */
+export const ANY_PATH = 'fs:<path>'
+
 /** An entry of a manifest's `permissions`, as it is written there. */
 export const entryFor = (resource: string, action: string): string =>
   `{ "resource": ${JSON.stringify(resource)}, "actions": [${JSON.stringify(action)}] }`

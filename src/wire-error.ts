@@ -57,6 +57,18 @@ const readText = (target: object, key: string): string | undefined => {
   return typeof value === 'string' ? cut(value) : undefined
 }
 
+let written: ((stack: string) => string) | undefined
+
+/** From now on stacks are read by this: it knows where code of this thread was written that Node does not map. */
+export const readStacksBy = (reader: typeof written): void => {
+  written = reader
+}
+
+const readStack = (error: object): string | undefined => {
+  const stack = readText(error, 'stack')
+  return stack === undefined || written === undefined ? stack : written(stack)
+}
+
 /** Only what is plain data may travel in details: anything else is dropped rather than break the report. */
 const plainDetails = (details: unknown): Record<string, unknown> | undefined => {
   if (typeof details !== 'object' || details === null) return undefined
@@ -176,7 +188,7 @@ const wired = (thrown: unknown, plugin: string | undefined, depth: number, bagga
   const origin = readText(thrown, 'plugin') ?? plugin
   const message = readText(thrown, 'message')
   const wire: WireError = { name: readText(thrown, 'name') ?? 'Error', message: message ?? describe(thrown) }
-  const stack = readText(thrown, 'stack')
+  const stack = readStack(thrown)
   const code = read(thrown, 'code')
   // Of what is no error, its content is all there is.
   const details = plainDetails(read(thrown, 'details')) ?? (message === undefined ? plainDetails(thrown) : undefined)
@@ -233,6 +245,9 @@ const unwired = (wire: WireError, depth: number, baggage: Baggage): Error => {
   if (stack !== undefined) define(error, 'stack', stack, false)
   return error
 }
+
+/** The error with its stacks as {@link readStacksBy} has them. */
+export const asWritten = (error: Error): Error => (written === undefined ? error : fromWire(toWire(error)))
 
 /** The code of anything thrown, where it has one: a key of {@link ERROR_CODES}, or one of Node's such as `ENOENT`. */
 export const codeOf = (thrown: unknown): string | undefined => {

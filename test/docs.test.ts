@@ -9,6 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { ERROR_CODES } from '#src/errors.js'
 import { TRANSITIONS } from '#src/kernel/lifecycle.js'
 import { ACTIONS } from '#src/permission-set.js'
+import { within } from '#src/within.js'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -23,6 +24,10 @@ const told = ['README.md', ...markdownIn('docs')]
 const pages = [...told, 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', ...markdownIn('plugins'), ...markdownIn('examples')].filter(
   (page) => existsSync(join(root, page)),
 )
+
+const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { files: string[] }
+/** Whether the package has it: what package.json names, and what npm always takes. */
+const isPublished = (file: string): boolean => [...files, 'README.md', 'LICENSE', 'package.json'].some((each) => within(each, file))
 
 const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
@@ -86,6 +91,13 @@ describe('links', () => {
         return anchor !== undefined && file.endsWith('.md') && !anchorsOf(file).has(anchor)
       })
     expect(dead).toEqual([])
+  })
+
+  test.each(pages.filter(isPublished))('%s links to nothing that the package has not', (page) => {
+    const files = Array.from(prose(page).matchAll(/\]\(([^)\s#]+)/g), ([, target = '']) => target)
+      .filter((target) => !/^[a-z]+:/.test(target))
+      .map((target) => relative(root, join(root, dirname(page), target)))
+    expect(files.filter((file) => !isPublished(file))).toEqual([])
   })
 
   test('every page is reached from the README', () => {

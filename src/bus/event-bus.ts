@@ -4,7 +4,7 @@ import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { readSubscriber } from '../subscribe-options.js'
 import { assertPattern } from '../topic.js'
-import { toWire } from '../wire-error.js'
+import { toWire, type WireError } from '../wire-error.js'
 import { MAX_WAITING } from './bounded-queue.js'
 import { type Envelope, Event, type EventHead, Stamp } from './event.js'
 import { type FailureListener, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'
@@ -43,13 +43,20 @@ export interface EventBusStats {
   topics: number
 }
 
+/** What a handler failed over; of an AggregateError with its members, as far as errors cross with them. */
+export interface Failure {
+  code?: string | number
+  message: string
+  errors?: Failure[]
+}
+
 /** The data of `kernel.handler.failed`. */
 export interface HandlerFailed {
   topic: string
   pattern: string
   /** The owner of the subscription that failed. */
   plugin: string
-  error: { code?: string | number; message: string }
+  error: Failure
 }
 
 export const HANDLER_FAILED = 'kernel.handler.failed'
@@ -262,17 +269,18 @@ export class EventBus {
       this.#onFailure?.(subscription, event, error)
     } catch {}
     if (event.type.startsWith('kernel.')) return
-    const { code, message } = toWire(error)
-    const data: HandlerFailed = {
-      topic: event.type,
-      pattern: subscription.pattern,
-      plugin: subscription.owner,
-      error: code === undefined ? { message } : { code, message },
-    }
+    const { pattern, owner: plugin } = subscription
+    const data: HandlerFailed = { topic: event.type, pattern, plugin, error: failureOf(toWire(error)) }
     // Nobody waits for this publish, and it may be refused when its listener overruns.
     this.publish(HANDLER_FAILED as string, data).catch(() => {})
   }
 }
+
+const failureOf = ({ code, message, errors }: WireError): Failure => ({
+  ...(code !== undefined && { code }),
+  message,
+  ...(errors && { errors: errors.map(failureOf) }),
+})
 
 /** What an embedder has of it: events go in and out, what plugins hang on it is the kernel's own. */
 export type Bus = Pick<EventBus, 'source' | 'publish' | 'subscribe' | 'subscriptionsOf' | 'drain' | 'stats'>

@@ -4,14 +4,15 @@ import type { Kernel } from '../kernel/kernel.js'
 
 /** Says which plugins come in, stop and run again once the boot is done. */
 export const tellComings = (kernel: Kernel): void => {
-  /** What each plugin that is being started was before. One that is replaced is not among them: it does not rest in between. */
+  /** What each plugin that is being started was before. One that is replaced, or restarted after a crash, is not among them: it does not rest in between. */
   const before = new Map<string, string>()
   kernel.on('plugin:state', ({ name, generation, from, to, reason }) => {
+    const was = before.get(name)
     if (to === 'resolved') before.set(name, from)
+    else if (to === 'running') before.delete(name)
     if (kernel.state !== 'running') return
     const say = (message: string): void => kernel.log.info({ plugin: name, generation }, message)
-    if (to === 'running' && before.has(name)) say(before.get(name) === 'discovered' ? 'Came in, and runs.' : 'Runs again.')
-    if (to === 'running') before.delete(name)
+    if (to === 'running' && was !== undefined) say(was === 'discovered' ? 'Came in, and runs.' : 'Runs again.')
     if (to !== 'stopped' || reason.startsWith('replaced')) return
     say(reason === `'${name}' was unloaded` ? 'Left.' : `Stopped: ${reason}.`)
   })

@@ -1,22 +1,28 @@
 /** Tells what happens to the kernel and its plugins: to the log, the audit log, the embedder's listeners, and whoever listens on the bus. */
 import type { EventBus } from '../bus/event-bus.js'
+import { PlugbayError } from '../errors.js'
 import { toWire } from '../wire-error.js'
 import type { Audit } from './audit.js'
 import { KernelEmitter, type KernelEvents } from './kernel-events.js'
 import type { Logger } from './options.js'
+import { StartDenials } from './start-denials.js'
 
 export class Announcer {
   readonly #log: Logger
   readonly #audit: Audit | undefined
   readonly #bus: EventBus
+  readonly #lastEnd: (plugin: string) => string | undefined
   readonly #emitter: KernelEmitter
   /** Faults that have been told. */
   readonly #told = new WeakSet<Error>()
+  readonly #denials = new StartDenials()
 
-  constructor(log: Logger, audit: Audit | undefined, bus: EventBus) {
+  /** `lastEnd`: how a plugin's place last ended by itself. */
+  constructor(log: Logger, audit: Audit | undefined, bus: EventBus, lastEnd: (plugin: string) => string | undefined) {
     this.#log = log
     this.#audit = audit
     this.#bus = bus
+    this.#lastEnd = lastEnd
     this.#emitter = new KernelEmitter((event, error) => log.error({ err: error }, `A listener of '${event}' threw.`))
   }
 
@@ -40,16 +46,21 @@ export class Announcer {
     void this.#bus.publish(`kernel.${event.replace(':', '.')}`, data as never).catch(() => {})
   }
 
-  /** What an operator should see of it. */
+  /** What an operator should see of it, and the one place that logs a fault. */
   #write<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
     switch (event) {
-      case 'plugin:fault': {
-        const { name, generation, error } = payload as KernelEvents['plugin:fault']
-        return this.#log.error({ plugin: name, generation, err: error }, error.message)
-      }
+      case 'plugin:state':
+        return this.#moved(payload as KernelEvents['plugin:state'])
+      case 'plugin:fault':
+        return this.#fault(payload as KernelEvents['plugin:fault'])
       case 'plugin:replaced': {
         const { name, from, to, reason, ms } = payload as KernelEvents['plugin:replaced']
-        return this.#log.info({ plugin: name, generation: to }, `Replaced generation ${from} by ${to} in ${ms.toFixed(1)} ms: ${reason}.`)
+        const took = `in ${ms.toFixed(1)} ms`
+        const line =
+          reason === 'crash'
+            ? `Restarted after a crash of generation ${from}, as generation ${to} ${took}. The crash: ${this.#lastEnd(name)}`
+            : `Replaced generation ${from} by ${to} ${took}: ${reason}.`
+        return this.#log.info({ plugin: name, generation: to }, line)
       }
       case 'plugin:demoted': {
         const { name, generation, reason } = payload as KernelEvents['plugin:demoted']
@@ -65,4 +76,25 @@ export class Announcer {
       default:
     }
   }
+
+  #moved({ name, generation, to }: KernelEvents['plugin:state']): void {
+    if (to === 'initializing') this.#denials.began(startOf(name, generation))
+    else if (to === 'running') this.#writeDenials(name, generation)
+  }
+
+  #fault({ name, generation, error }: KernelEvents['plugin:fault']): void {
+    if (PlugbayError.is(error) && error.code === 'PERMISSION_DENIED' && this.#denials.keep(startOf(name, generation), error)) return
+    this.#writeDenials(name, generation, error)
+    this.#writeFault(name, generation, error)
+  }
+
+  #writeDenials(name: string, generation: number, failure?: Error): void {
+    for (const denial of this.#denials.ended(startOf(name, generation), failure)) this.#writeFault(name, generation, denial)
+  }
+
+  #writeFault(plugin: string, generation: number, error: Error): void {
+    this.#log.error({ plugin, generation, err: error }, error.message)
+  }
 }
+
+const startOf = (plugin: string, generation: number): string => `${plugin}#${generation}`

@@ -41,7 +41,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
   const audit = options.audit && (await auditOf(options.audit, log, roster))
   const learning = options.learn ? new (await import('./learning.js')).Learning(options) : undefined
   const act: Act = (action, plugin, by, run) => (audit ? audit.act(action, plugin, by ?? {}, run) : run())
-  const announcer = new Announcer(log, audit, plane.bus)
+  const announcer = new Announcer(log, audit, plane.bus, (name) => roster.byName.get(name)?.lastExit?.reason)
   const lifecycle = new KernelLifecycle((transition) => announcer.tell('kernel:state', transition))
   const permissions = new PluginPermissions(options, learning)
   const configurations = new Configurations(options)

@@ -41,13 +41,12 @@ const destinationOf = async (path: string): Promise<string | undefined> => {
   } catch (error) {
     if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error
   }
-  const linked = await lstat(path).then(
+  const linked = lstat(path).then(
     () => true,
     () => false,
   )
-  if (linked) return undefined
-  const folder = await destinationOf(dirname(path))
-  return folder === undefined ? undefined : join(folder, basename(path))
+  const [folder, isLink] = await Promise.all([destinationOf(dirname(path)), linked])
+  return folder === undefined || isLink ? undefined : join(folder, basename(path))
 }
 
 /** The entry itself, be it a link or not. */
@@ -119,21 +118,22 @@ export class FileAccess {
   async #at<Outcome>(action: Access, path: string, find: typeof destinationOf, act: (held: Held) => Promise<Outcome>): Promise<Outcome> {
     const wanted = resolve(this.#options.dataDir, path)
     const real = await find(wanted)
-    const opens = await this.#opens(action)
-    const by = real === undefined ? undefined : opens(real)
+    const by = real === undefined ? undefined : await this.#openedBy(action, real)
     if (real === undefined || by === undefined) throw this.#denied(action, wanted, real)
     if (!this.#own[action].includes(by)) this.#options.used?.(`fs:${real}`, action)
-    return hold(real, (held) => {
-      if (opens(held.real) === undefined) throw this.#denied(action, wanted, held.real)
+    return hold(real, async (held) => {
+      if (held.real !== real && (await this.#openedBy(action, held.real)) === undefined) throw this.#denied(action, wanted, held.real)
       return act(held)
     })
   }
 
-  /** Says of a real path which folder of the plugin's opens it. */
-  async #opens(action: Access): Promise<(real: string) => string | undefined> {
-    const folders: [string, string][] = []
-    for (const folder of this.#folders[action]) folders.push([folder, await this.#rootOf(folder)])
-    return (real) => folders.find(([folder, root]) => folder === '*' || within(root, real))?.[0]
+  /** Which folder of the plugin's opens a real path. In it by their names, there is no link on the way; only where that is so of none, it is asked where they are. */
+  async #openedBy(action: Access, real: string): Promise<string | undefined> {
+    const folders = this.#folders[action]
+    const named = folders.find((folder) => folder === '*' || within(folder, real))
+    if (named !== undefined) return named
+    const roots = await Promise.all(folders.map((folder) => this.#rootOf(folder)))
+    return folders.find((_, at) => within(roots[at] as string, real))
   }
 
   /** Where a folder of the plugin's is. In one that it writes to it could be turned into a link to anywhere: there it is what its name says. */
@@ -204,7 +204,8 @@ export class FileAccess {
       const { bytesRead } = await file.read(bytes, length, bytes.length - length)
       length += bytesRead
       if (length > MAX_FILE) throw this.#tooLarge(length, path)
-      if (bytesRead === 0) return bytes.subarray(0, length)
+      // More was asked for than it had: that is its end. What has no size is read until there is nothing more.
+      if (bytesRead === 0 || length === size) return bytes.subarray(0, length)
       if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(2 * length, MAX_FILE + 1))
     }
   }

@@ -4,7 +4,7 @@ import type { ServiceRecord } from '../bus/service-registry.js'
 import type { Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
 import { PlugbayError } from '../errors.js'
-import { type PermissionSet, permissionDenied } from '../permission-set.js'
+import { ANY_PATH, type PermissionSet, permissionDenied } from '../permission-set.js'
 import type { Call } from '../sandbox/call.js'
 import type { Packed } from '../sandbox/codec.js'
 import type { Body, Meta } from '../sandbox/frames.js'
@@ -399,7 +399,8 @@ export class Gateway implements Party, ServiceConsumer {
 
   /** What a guest of the plugin says that it refused; what it may do was not refused. */
   deniedThere(resource: string, action: string, times: number): void {
-    if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !(times > 0) || this.#permissions.has(resource, action)) return
+    const may = resource !== ANY_PATH && this.#permissions.has(resource, action)
+    if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !(times > 0) || may) return
     this.#denials.add(resource, action, times)
   }
 

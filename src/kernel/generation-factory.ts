@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Standby } from '../sandbox/host/standby.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
-import { toWire } from '../wire-error.js'
+import { asWritten, toWire } from '../wire-error.js'
 import type { Announcer } from './announcer.js'
 import type { Audit } from './audit.js'
 import type { Configurations } from './configurations.js'
@@ -139,6 +139,9 @@ export class GenerationFactory {
 const fieldsOf = (fields: unknown): object => {
   if (typeof fields !== 'object' || fields === null) return fields === undefined ? {} : { value: fields }
   return Object.fromEntries(
-    Object.entries(fields).map(([key, value]: [string, unknown]) => [key, key !== 'err' && value instanceof Error ? toWire(value) : value]),
+    Object.entries(fields).map(([key, value]: [string, unknown]) => [
+      key,
+      value instanceof Error ? (key === 'err' ? asWritten(value) : toWire(value)) : value,
+    ]),
   )
 }

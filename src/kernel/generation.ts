@@ -297,7 +297,6 @@ export class Generation {
       void this.host.kill('its channel closed')
       return
     }
-    this.#options.log('error', reason.message, undefined)
     this.#quarantine(reason, { expected: false, error: reason })
     void this.host.kill(reason.message)
   }

@@ -16,6 +16,7 @@ export const guiltOf = async (
   generation: number,
   folder: string,
 ): Promise<Guilt> => {
-  const [frames, path] = await Promise.all([hotSpots(profile, root), keepProfile(folder, name, generation, profile)])
+  const path = await keepProfile(folder, name, generation, profile)
+  const frames = hotSpots(profile, root)
   return { frames, profile: path }
 }

@@ -3,8 +3,8 @@
 import { relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { CpuProfile, ProfileNode } from '../sandbox/cpu-profile.js'
+import { sourceMapOf } from '../source-map.js'
 import { within } from '../within.js'
-import { writtenAt } from './source-position.js'
 
 export interface HotSpot {
   function: string
@@ -32,7 +32,7 @@ interface Blamed {
  * The plugin's functions by the time that went into them, the longest first. Time in Node's own code, in a package or in a regular expression counts as
  * that of the function of the plugin that called for it.
  */
-export const hotSpots = async (profile: CpuProfile, root: string): Promise<HotSpot[]> => {
+export const hotSpots = (profile: CpuProfile, root: string): HotSpot[] => {
   const folder = pathToFileURL(root + sep).href
   const own = ({ callFrame: { url } }: ProfileNode): boolean => url.startsWith(folder) && !url.includes('/node_modules/')
   const callers = new Map<number, ProfileNode>()
@@ -56,18 +56,19 @@ export const hotSpots = async (profile: CpuProfile, root: string): Promise<HotSp
       for (const { line, ticks: at } of node.positionTicks ?? []) blame.lines.set(line, (blame.lines.get(line) ?? 0) + at)
   }
   const hottest = [...blamed.values()].sort((a, b) => b.ticks - a.ticks).slice(0, MOST)
-  return Promise.all(hottest.map(async (blame) => spotOf(blame, total, root)))
+  return hottest.map((blame) => spotOf(blame, total, root))
 }
 
-const spotOf = async ({ node: { callFrame }, ticks, lines }: Blamed, total: number, root: string): Promise<HotSpot> => {
+const spotOf = ({ node: { callFrame }, ticks, lines }: Blamed, total: number, root: string): HotSpot => {
   const [hottest] = [...lines].sort(([, a], [, b]) => b - a)
   const head = callFrame.lineNumber + 1
   const line = hottest?.[0] ?? head
-  const { url, line: written } = await writtenAt(callFrame.url, line - 1, line === head ? callFrame.columnNumber : undefined)
+  // A profile counts lines of a head, and its columns, from 0.
+  const written = sourceMapOf(callFrame.url)?.(line, line === head ? callFrame.columnNumber + 1 : undefined)
   return {
     function: callFrame.functionName || '(anonymous)',
-    file: fileOf(url, root),
-    line: written,
+    file: fileOf(written?.url ?? callFrame.url, root),
+    line: written?.line ?? line,
     share: Math.round((ticks / total) * 100) / 100,
   }
 }

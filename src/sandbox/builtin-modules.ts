@@ -1,5 +1,6 @@
 /** Which of Node's own modules a plugin may import: every one of them is judged here, and one that nobody judged is closed. */
 import nodeModule from 'node:module'
+import { ANY_PATH } from '../permission-set.js'
 import type { Deny } from './denial.js'
 import { type Grants, hasNet } from './grants.js'
 import { words } from './words.js'
@@ -46,7 +47,7 @@ export const importable = (grants: Grants): string[] => [
 
 /** The permission that opens a module: resource and action. */
 const permissionFor = (name: string): [string, string] => {
-  if (BY_GRANT.fs.includes(name)) return ['fs:<path>', 'read']
+  if (BY_GRANT.fs.includes(name)) return [ANY_PATH, 'read']
   if (BY_GRANT.net.includes(name)) return ['net:<host>', 'connect']
   if (BY_GRANT.child.includes(name)) return ['child', 'use']
   if (BY_GRANT.worker.includes(name)) return ['worker', 'use']

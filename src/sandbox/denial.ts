@@ -11,5 +11,8 @@ export const denyFor =
   (what, resource, action = 'use') => {
     const mend = resource === undefined ? 'No permission allows it in a thread.' : toAllow(entryFor(resource, action))
     tell(resource ?? what, action)
-    throw new PlugbayError('PERMISSION_DENIED', `Plugin '${plugin}' may not ${what}. ${mend}`, { plugin, details: { door: what } })
+    throw new PlugbayError('PERMISSION_DENIED', `Plugin '${plugin}' may not ${what}. ${mend}`, {
+      plugin,
+      details: { door: what, ...(resource !== undefined && { resource, action }) },
+    })
   }

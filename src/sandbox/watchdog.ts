@@ -20,14 +20,19 @@ export interface Watched {
   readonly used: number
   /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
   readonly silent: boolean
-  /** `at`: by the watchdog's clock. `memory`: of the kernel's process, by now. `pages`: of that process, when what it has in memory has changed. */
-  look(at: number, memory: () => ProcessMemory, pages?: ProcessTaken): void
+  /**
+   * `at`: by the watchdog's clock. `memory`: of the kernel's process, by now. `pages`: of that process, when what it has in memory has changed.
+   * `still`: no thread of it has computed since the look before.
+   */
+  look(at: number, memory: () => ProcessMemory, pages: ProcessTaken | undefined, still: boolean): void
 }
 
 /** Milliseconds between two looks at a place that does something. */
 const PERIOD = 25
-/** One that rests is looked at every so many periods; while all do, the watchdog wakes no more often. */
+/** One that rests is looked at every so many periods. While all do, the watchdog wakes no more often; while nobody computes either, it looks at one in so many of them. */
 const REST = 3
+/** What all threads together may have computed since the last round for nobody to have computed, in ms: the kernel's own takes some to look around. */
+const STILL = 2
 /** A look that is later than this counts as if it were not: the kernel's thread was held up, and nobody else is to blame. */
 const LATE = PERIOD
 /** What the process has in memory is read every so many rounds … */
@@ -37,6 +42,12 @@ const CHANGED = 32
 
 const MB = 2 ** 20
 
+/** By all threads of the process, in ms. Of one that computes right now, the newest few may be missing. */
+const computedByNow = (): number => {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1_000
+}
+
 class Watchdog {
   readonly #places = new Set<Watched>()
   #timer: NodeJS.Timeout | undefined
@@ -45,6 +56,8 @@ class Watchdog {
   /** Milliseconds in which the watchdog was awake: what places are measured by. */
   #clock = 0
   #round = 0
+  /** What all threads had computed after the last round in which all rested, in ms. */
+  #computed = 0
   #memory: ProcessMemory | undefined
   #pages: ProcessTaken | undefined
   /** MB that were in memory when it was last asked who took them. */
@@ -77,15 +90,17 @@ class Watchdog {
     this.#last = at
     this.#round++
     this.#memory = undefined
+    const still = this.#pause > PERIOD && computedByNow() - this.#computed < STILL
     const pages = this.#round % PAGES_EVERY === 0 ? this.#changedPages() : undefined
     let turn = 0
     let resting = true
     for (const place of this.#places) {
-      const due = !place.resting || this.#pause > PERIOD || (this.#round + turn++) % REST === 0
-      if (due || pages !== undefined) place.look(this.#clock, this.#process, pages)
+      const due = !place.resting || (this.#pause > PERIOD && !still) || (this.#round + turn++) % REST === 0
+      if (due || pages !== undefined) place.look(this.#clock, this.#process, pages, still)
       resting &&= place.resting
     }
     this.#pause = resting ? REST * PERIOD : PERIOD
+    if (resting) this.#computed = computedByNow()
     if (this.#places.size > 0) this.#plan()
   }
 

@@ -51,6 +51,8 @@ export class WatchedThread implements Watched {
   readonly #subject: Subject
   readonly #breached: (breach: Breach) => void
   #idle = 0
+  /** How much it was not idle in all, in ms. */
+  #active = 0
   #beats = 0
   /** All times by the watchdog's own clock. */
   #movedAt: number
@@ -96,8 +98,7 @@ export class WatchedThread implements Watched {
     return this.#processAtDoubt !== undefined && this.#askedSampleAt !== undefined
   }
 
-  /** `at`: by the watchdog's clock. `memory`: of the process, by now. `pages`: of the process, when what it has in memory has changed. */
-  look(at: number, memory: () => ProcessMemory, pages?: ProcessTaken): void {
+  look(at: number, memory: () => ProcessMemory, pages: ProcessTaken | undefined, still: boolean): void {
     // The loop's idle time goes on while it waits, and stands still while it works: reading it costs the thread nothing.
     const { idle, active } = this.#subject.worker.performance.eventLoopUtilization()
     const beats = Atomics.load(this.#subject.cells, CELL.beats)
@@ -105,10 +106,13 @@ export class WatchedThread implements Watched {
     const moved = idle > this.#idle || beats !== this.#beats || beats === 0
     this.resting =
       idle > this.#idle && active - this.#sampledActive < SAMPLE_AFTER && this.#over === undefined && this.#beyond === undefined
+    const busy = active - this.#active
+    this.#active = active
     this.#idle = idle
     this.#beats = beats
     if (moved) {
-      this.#movedAt = at
+      // Where nobody computed, what it was not idle it was blocked: since then, and not since this look, which may come late.
+      this.#movedAt = still ? Math.max(this.#movedAt, at - busy) : at
       this.#asked = false
       this.#told = false
       this.#cpuAtDoubt = undefined

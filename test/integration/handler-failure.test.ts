@@ -40,9 +40,25 @@ it.each([
 
 it('a handler whose every way failed tells them all, and where', async () => {
   const { kernel, lines } = await startedWith({
-    a: throwing("() => Promise.any(['db', 'cache'].map(async (name) => { throw new Error(`${name} down`) }))"),
+    a: throwing(
+      "() => Promise.any(['db', 'cache'].map(async (name) => { throw Object.assign(new Error(`${name} down`), { code: 'E_DOWN' }) }))",
+    ),
   })
+  const failed = collect(kernel, 'kernel.handler.failed')
   await kernel.bus.publish('in', 1)
+  await eventually(() => expect(failed).toHaveLength(1))
+  expect(failed[0]?.data).toEqual({
+    topic: 'in',
+    pattern: 'in',
+    plugin: 'a',
+    error: {
+      message: 'All promises were rejected',
+      errors: [
+        { code: 'E_DOWN', message: 'db down' },
+        { code: 'E_DOWN', message: 'cache down' },
+      ],
+    },
+  })
   await eventually(() => expect(lines.filter(({ level }) => level === 'error')).toHaveLength(1))
   const line = lines.find(({ level }) => level === 'error')
   expect(line?.message).toContain("failed on 'in': All promises were rejected: db down; cache down. The event")

@@ -22,6 +22,7 @@ const ROWS = [
         'arguments.ts',
         'scope.ts',
         'service-options.ts',
+        'source-map.ts',
         'limiter.ts',
         'nearest.ts',
         'passing.ts',
@@ -45,7 +46,7 @@ const ROWS = [
     { name: 'sandbox', owns: ['sandbox/'] },
   ],
   [{ name: 'kernel', owns: ['kernel/'] }],
-  [{ name: 'entries', owns: ['index.ts', 'plugin.ts', 'testing.ts'] }],
+  [{ name: 'entries', owns: ['index.ts', 'plugin.ts', 'testing.ts', 'testing/'] }],
   [{ name: 'command', owns: ['cli/'] }],
 ]
 

@@ -53,6 +53,14 @@ describe('what is loaded', () => {
     expect(filesIn(loadedBy("await import('plugbay/plugin')"))).toEqual(['passing.js', 'plugin.js'])
   })
 
+  test('importing plugbay/testing loads what can be had without a kernel under test', () => {
+    const urls = loadedBy("await import('plugbay/testing')")
+    const own = ['testing.js', 'testing/fake-clock.js', 'testing/test-kernel.js']
+    expect(filesIn(urls)).toEqual(['arguments.js', 'errors.js', ...own, 'topic.js'])
+    expect(urls.filter((url) => url.startsWith('node:'))).toEqual([])
+    expect(packagesIn(urls)).toEqual(new Set())
+  })
+
   test.each(['--version', '--help'])('calling the command with %s loads neither a kernel nor what its commands do', (option) => {
     const urls = loadedByNode('dist/cli/plugbay.js', option)
     expect(filesIn(urls)).toEqual(['cli/commands.js', 'cli/plugbay.js', 'cli/usage.js', 'errors.js', 'kernel/terminal-style.js'])

@@ -3,11 +3,16 @@ import type { Channel } from '../channel.js'
 import { Conversation } from '../rpc.js'
 import { prepareModules } from './module-hooks.js'
 import { PluginRuntime } from './plugin-runtime.js'
+import { tellWrittenStacks } from './written-stacks.js'
 
 export const serve = (channel: Channel): void => {
+  let end = (): void => {}
   const runtime = new PluginRuntime(
-    (request) => prepareModules(request),
-    () => {},
+    (request) => {
+      end = tellWrittenStacks(request.root)
+      prepareModules(request)
+    },
+    () => end(),
   )
   runtime.conversation = new Conversation(channel, runtime, 'the kernel')
 }

@@ -148,6 +148,26 @@ describe('plugbay dev', () => {
     expect(await ended).toMatchObject({ code: 0 })
   })
 
+  test('says of a plugin that crashed that it was restarted, in which generation and why; of one that is saved, that it was replaced', async () => {
+    const falling = plugin(`start() { setTimeout(() => { throw new Error('fell') }, 100) }`)
+    const folder = folderWith({
+      ...pluginsWith({ one: {}, two: {} }),
+      'plugins/one/index.js': plugin('start() {}'),
+      'plugins/two/index.js': plugin('start() {}'),
+    })
+    const { child, says, output, ended } = run(['dev'], folder)
+    await says('plugbay 2 plugins running')
+    await writeFile(join(folder, 'plugins/two/index.js'), plugin('start() { }'))
+    await says(/INFO {2}two#2 Replaced generation 1 by 2 in [\d.]+ ms: file change\.$/m)
+    await writeFile(join(folder, 'plugins/one/index.js'), falling)
+    await says(
+      /INFO {2}one#3 Restarted after a crash of generation 2, as generation 3 in [\d.]+ ms\. The crash: Plugin 'one' crashed .*: fell\./m,
+    )
+    expect(output()).not.toMatch(/Came in|Runs again/)
+    child.kill('SIGINT')
+    expect(await ended).toMatchObject({ code: 0 })
+  })
+
   test('says in one line each what came in, left, was mended, stopped for another, or was configured, and that saved options take a restart', async () => {
     const folder = folderWith({
       ...pluginsWith({ base: {}, user: { dependencies: { base: '*' } }, broken: {} }),

@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
@@ -241,4 +242,39 @@ describe.skipIf(process.platform !== 'linux')('a plugin that swaps its folder fo
     expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe('secret')
     expect(existsSync(join(dataDir, 'mine'))).toBe(true)
   })
+})
+
+/** How often `act` goes to the threads on which Node asks the system for files; the least of a few, as others of this process may go there too. */
+const trips = async (act: () => Promise<unknown>): Promise<number> => {
+  let least = Number.POSITIVE_INFINITY
+  for (let n = 0; n < 5; n++) {
+    let count = 0
+    const hook = createHook({ init: (_, type) => void (/^(?:FSREQ|FILEHANDLECLOSEREQ)/.test(type) && count++) }).enable()
+    await act()
+    hook.disable()
+    least = Math.min(least, count)
+  }
+  return least
+}
+
+// Plain `fs.promises` takes 4 to read a file and 3 to write one; the rest is to look where it lies and to hold its folder.
+it.runIf(process.platform === 'linux').each([
+  ['readFile', 6],
+  ['writeFile', 7],
+  ['appendFile', 6],
+  ['stat', 3],
+] as const)('%s of a small file takes no more than %i ways to the system', async (act, most) => {
+  const { files, dataDir } = made()
+  writeFileSync(join(dataDir, 'small'), 'text')
+  expect(
+    await trips(() => files.run({ act, path: 'small', ...(act.endsWith('File') && act !== 'readFile' && { data: 'text' }) })),
+  ).toBeLessThanOrEqual(most)
+})
+
+it('a file of any size is read to its end', async () => {
+  const { files, dataDir } = made()
+  for (const content of ['', 'x', 'x'.repeat(70_000)]) {
+    writeFileSync(join(dataDir, 'any'), content)
+    expect(await files.run({ act: 'readFile', path: 'any', encoding: 'utf8' })).toBe(content)
+  }
 })

@@ -27,7 +27,7 @@ test('the time of packages and of Node is that of the function that called for i
   const root = emptyFolder()
   const own = pathToFileURL(join(root, 'index.js')).href
   const packaged = pathToFileURL(join(root, 'node_modules/slow/index.js')).href
-  const spots = await hotSpots(
+  const spots = hotSpots(
     profileOf([
       node(1, '(root)', '', 0, {}, [2, 6, 7]),
       node(2, 'work', own, 10, { 12: 8, 13: 2 }, [3]),
@@ -49,7 +49,7 @@ test('the time of packages and of Node is that of the function that called for i
 test('a function is one, from wherever it is called, and has no name when it has none', async () => {
   const root = emptyFolder()
   const own = pathToFileURL(join(root, 'lib.js')).href
-  const spots = await hotSpots(profileOf([node(1, '', own, 3, { 20: 3 }), node(2, '', own, 4, { 21: 4 })]), root)
+  const spots = hotSpots(profileOf([node(1, '', own, 3, { 20: 3 }), node(2, '', own, 4, { 21: 4 })]), root)
   expect(spots).toEqual([{ function: '(anonymous)', file: 'lib.js', line: 21, share: 1 }])
 })
 
@@ -58,7 +58,7 @@ test('a source map that is none, or leads nowhere, leaves the place as it runs',
   const own = (name: string) => pathToFileURL(join(root, name)).href
   writeFileSync(join(root, 'a.js'), `${'\n'.repeat(20)}//# sourceMappingURL=not-there.js.map\n`)
   writeFileSync(join(root, 'b.js'), `${'\n'.repeat(20)}//# sourceMappingURL=data:application/json,nonsense\n`)
-  const spots = await hotSpots(profileOf([node(1, 'a', own('a.js'), 2, { 11: 2 }), node(2, 'b', own('b.js'), 1, { 12: 1 })]), root)
+  const spots = hotSpots(profileOf([node(1, 'a', own('a.js'), 2, { 11: 2 }), node(2, 'b', own('b.js'), 1, { 12: 1 })]), root)
   expect(spots.map(({ file, line }) => [file, line])).toEqual([
     ['a.js', 11],
     ['b.js', 12],
