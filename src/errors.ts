@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   DEPENDENCY_FAILED: 'A plugin that this one needs did not start.',
   // lifecycle
   PLUGIN_STATE: 'The operation does not fit the state the plugin is in.',
+  DATA_FOLDER: "The folder for a plugin's data cannot be made.",
   PLUGIN_LOAD: "The plugin's module cannot be found, parsed or evaluated.",
   PLUGIN_SHAPE: "The module's default export is not a plugin.",
   PLUGIN_INITIALIZE: "The plugin's initialize threw.",

@@ -3,17 +3,11 @@ import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../errors.js'
 import type { Permission } from '../permission-set.js'
 import { codeOf, reasonOf } from '../wire-error.js'
+import type { Attribution } from './attribution.js'
 import type { AuditLog } from './audit/audit-log.js'
 import type { Placement } from './isolation.js'
 import type { KernelEvents } from './kernel-events.js'
 import type { PluginSource } from './manifest.js'
-
-/** Who asks for something, and why: for the audit log. */
-export interface Attribution {
-  /** Default: `embedder`. */
-  actor?: string | undefined
-  reason?: string | undefined
-}
 
 /** Somebody does something to the kernel, or to that plugin: the audit log, where one is kept, says who before it is done. */
 export type Act = <T>(

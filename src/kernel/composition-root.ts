@@ -2,6 +2,7 @@
 import { Standby } from '../sandbox/host/standby.js'
 import { Scope } from '../scope.js'
 import { Announcer } from './announcer.js'
+import { assertAttribution } from './attribution.js'
 import type { Act, Audit } from './audit.js'
 import { Configurations } from './configurations.js'
 import { endProcess } from './end-process.js'
@@ -40,7 +41,10 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
   // Loaded when they are asked for: many a kernel keeps no audit log, and none that serves learns.
   const audit = options.audit && (await auditOf(options.audit, log, roster))
   const learning = options.learn ? new (await import('./learning.js')).Learning(options) : undefined
-  const act: Act = (action, plugin, by, run) => (audit ? audit.act(action, plugin, by ?? {}, run) : run())
+  const act: Act = async (action, plugin, by, run) => {
+    if (by !== undefined) assertAttribution(action, by)
+    return audit ? audit.act(action, plugin, by ?? {}, run) : run()
+  }
   const announcer = new Announcer(log, audit, plane.bus, (name) => roster.byName.get(name)?.lastExit?.reason)
   const lifecycle = new KernelLifecycle((transition) => announcer.tell('kernel:state', transition))
   const permissions = new PluginPermissions(options, learning)

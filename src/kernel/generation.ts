@@ -172,7 +172,11 @@ export class Generation {
       host.onStuck = () => this.#options.stuck(host.exited)
       // At a breakpoint it gets nothing done, and a debugger holds on to memory.
       if (inspection === undefined) host.watch?.(this.limits, (breach) => this.#breached(breach))
-      mkdirSync(dataDir, { recursive: true })
+      try {
+        mkdirSync(dataDir, { recursive: true })
+      } catch (error) {
+        throw (await import('./data-folder.js')).dataFolderFault(this.name, dataDir, error)
+      }
       const channel = await host.start(this.scope.signal)
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))

@@ -1,35 +1,26 @@
 /** A plugin whose modules do not load: where the fault is, and what to do about it. */
 import { isAbsolute } from 'node:path'
 import { PlugbayError } from '../errors.js'
-import { didYouMean } from '../nearest.js'
 import type { PluginSource } from './manifest.js'
 import { mendOfPath } from './missing-path.js'
-import { PLUGIN_MODULE } from './module-access.js'
 import { locateSyntaxFault } from './syntax-fault.js'
 
 const NO_MODULE = /^Cannot find module '([^'?]+)[^']*' imported from /
 const NO_PACKAGE = /^Cannot find package '((?:@[\w.-]+\/)?[\w.-]+)' imported from /
 const NOT_A_MODULE = /^(?:module|exports|require) is not defined in ES module scope/
-const NO_EXPORT = /'plugbay\/plugin' does not provide an export named '([^']+)'/
 
 const isModule = (name: string): boolean => /\.[cm]?[jt]s$/.test(name)
 
-const missingExport = async (name: string): Promise<string> => {
-  const names = Object.keys((await import(PLUGIN_MODULE)) as object)
-  return didYouMean(name, names) || ` It exports ${names.join(', ')}; a type takes \`import type\`.`
-}
-
 /** A sentence for the end of the engine's own, or nothing. */
-const mendOf = async (reason: string): Promise<string> => {
+const mendOf = (reason: string): string => {
   const module = NO_MODULE.exec(reason)?.[1]
   if (module !== undefined) return isAbsolute(module) ? mendOfPath(module, 'Modules', isModule) : ''
   const name = NO_PACKAGE.exec(reason)?.[1]
   if (name === 'plugbay') return " What a plugin imports of plugbay is 'plugbay/plugin'."
   if (name !== undefined) return ` Install it where the plugin finds it: npm install ${name}.`
-  if (NOT_A_MODULE.test(reason))
-    return ' A plugin is an ES module: it has `export default` for `module.exports`, and `import` for `require`.'
-  const wanted = NO_EXPORT.exec(reason)?.[1]
-  return wanted === undefined ? '' : missingExport(wanted)
+  return NOT_A_MODULE.test(reason)
+    ? ' A plugin is an ES module: it has `export default` for `module.exports`, and `import` for `require`.'
+    : ''
 }
 
 /** Node's own advice, on a line of its own, is to give the module an ending that no plugin has. */
@@ -48,7 +39,7 @@ export const explainShape = (error: PlugbayError, { entry }: PluginSource): Plug
 export const explainLoadFault = async (error: PlugbayError, source: PluginSource): Promise<PlugbayError> => {
   const located = await locateSyntaxFault(error, source)
   if (located !== error || !(error.cause instanceof Error)) return located
-  const mend = await mendOf(error.cause.message)
+  const mend = mendOf(error.cause.message)
   if (mend === '') return error
   const { plugin, cause, details } = error
   if (cause instanceof Error && cause.stack !== undefined) cause.stack = withoutAdvice(cause.stack)

@@ -1,6 +1,6 @@
 /** Reads one plugin from its place on disk: its manifest, checked and completed, and the module to run. */
 // For a few small files, what a promise of each costs is several times the work itself.
-import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, extname, join, posix, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { isRange, isVersion } from '../versions.js'
@@ -268,6 +268,16 @@ const readFolder = (path: string): PluginSource => {
   }
 }
 
+/** What can be meant by a path that leads to nothing: a module, a folder with a manifest or an entry, a link to nothing. */
+const mayBePlugin = (path: string): boolean => {
+  const name = basename(path)
+  if (isPluginModule(name)) return true
+  if (name.startsWith('.') || name === 'node_modules') return false
+  if (!existsSync(path)) return true
+  const names = namesIn(path)
+  return names.includes('plugin.json') || entryAmong(names) !== undefined
+}
+
 /**
  * Reads the plugin at a path: a folder with a plugin.json, a folder with an entry module alone, or one module.
  *
@@ -287,7 +297,7 @@ export const readPlugin = (place: string): PluginSource => {
       throw new PlugbayError('PLUGIN_LOAD', `There is no module at ${path}.${mendOfPath(path, 'Modules', isPluginModule)}`, {
         details: { path },
       })
-    const mend = mendOfPath(path, 'Plugins', (name) => isPluginModule(name) || /^(?!node_modules$)[^.]+$/.test(name))
+    const mend = mendOfPath(path, 'Plugins', (name) => mayBePlugin(join(dirname(path), name)))
     throw new PlugbayError('MANIFEST_MISSING', `There is no plugin at ${path}.${mend}`, { details: { path } })
   }
   if (stats.isDirectory()) return readFolder(path)

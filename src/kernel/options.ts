@@ -175,6 +175,15 @@ const permissionFaults = ({ roles, grants }: KernelOptions): Problem[] => [
   }),
 ]
 
+/** Data as it is now: what its owner does to it later changes nothing here. What cannot be cloned stays, and is refused where it is used. */
+export const asItIsNow = <T>(data: T): T => {
+  try {
+    return structuredClone(data)
+  } catch {
+    return data
+  }
+}
+
 /**
  * Checks options and fills in what they leave open. Throws OPTIONS_INVALID, with every problem in `details.problems`.
  * `subject` is what messages call the options: the name of the file they come from.
@@ -189,7 +198,7 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
   const problems = withGrammar([...(valid ? [] : optionProblems(plain)), ...(plain === input ? [] : codeProblems(input))], grammar)
   if (problems.length > 0) throw problemsError('OPTIONS_INVALID', subject, problems)
   const base = resolve(input.base ?? process.cwd())
-  const defaults: PluginDefaults = input.defaults ?? {}
+  const defaults: PluginDefaults = asItIsNow(input.defaults ?? {})
   const watch = input.watch ?? false
   const audit = input.audit ?? false
   const dataDir = resolve(base, input.dataDir ?? './data')
@@ -197,7 +206,7 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
     name: input.name ?? 'plugbay',
     base,
     plugins: [input.plugins ?? []].flat().map((place) => resolve(base, place)),
-    config: input.config ?? {},
+    config: Object.fromEntries(Object.entries(input.config ?? {}).map(([name, config]) => [name, asItIsNow(config)])),
     configDir: input.configDir === undefined ? undefined : resolve(base, input.configDir),
     watch: watch === false ? undefined : { settle: (watch === true ? undefined : watch.settle) ?? DEFAULT_SETTLE },
     dataDir,
@@ -212,9 +221,9 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
     logger: input.logger && guardedLogger(input.logger),
     logLevel: input.logLevel ?? 'info',
     env: input.env ?? process.env,
-    roles: input.roles ?? {},
-    grants: input.grants ?? {},
-    isolation: input.isolation ?? {},
+    roles: asItIsNow(input.roles ?? {}),
+    grants: asItIsNow(input.grants ?? {}),
+    isolation: asItIsNow(input.isolation ?? {}),
     learn: input.learn ?? false,
   }
 }

@@ -1,8 +1,11 @@
-/** Where a plugin's code does not parse: the engine says that it does not, but not where. */
+/** Where a plugin's modules are wrong, of those that the engine does not take: it says that they are, but not where. */
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative } from 'node:path'
 import { PlugbayError } from '../errors.js'
-import { syntaxFault } from '../strip-types.js'
+import { isTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
+import { enginePosition } from './engine-position.js'
+import { importFault } from './import-fault.js'
+import { parseJson } from './json-text.js'
 import type { PluginSource } from './manifest.js'
 import { moduleGraph } from './module-graph.js'
 
@@ -56,29 +59,75 @@ const takenForCommonjs = async (error: PlugbayError, name: string, entry: string
   }
 }
 
+/** A place, and what is wrong there. */
+interface Fault {
+  file: string
+  text: string
+  line: number
+  column: number
+  reason: string
+  mend: string
+}
+
+const CODE = /\.[cm]?[jt]s$/
+const ES_MODULE = /\.m?[jt]s$/
+
+/** What is wrong with the text of one file by itself: with JSON by its grammar, with code by that of TypeScript. */
+const faultIn = (file: string, text: string): Fault | undefined => {
+  if (extname(file) === '.json') {
+    const parsed = parseJson(text)
+    return 'fault' in parsed ? { file, text, ...parsed.fault, reason: `not valid JSON: ${parsed.fault.reason}`, mend: '' } : undefined
+  }
+  if (!CODE.test(file)) return undefined
+  const found = /^.*?:(\d+):(\d+): ([^\n]*)/s.exec(syntaxFault(text, file)?.message.slice(file.length) ?? '')
+  if (!found) return undefined
+  const reason = found[3]?.replace(/\.$/, '') ?? ''
+  return { file, text, line: Number(found[1]), column: Number(found[2]), reason, mend: insteadOf(reason) }
+}
+
+/** What only the engine minds: a name declared twice, an export of nothing, a decorator. */
+const engineFault = async (texts: ReadonlyMap<string, string>, reason: string): Promise<Fault | undefined> => {
+  const modules = [...texts].filter(([file]) => ES_MODULE.test(file))
+  const found = await enginePosition(
+    modules.map(([file, text]) => (isTypeScript(file) ? stripTypes(text, file) : text)),
+    reason,
+  )
+  const [file, text] = modules[found?.index ?? -1] ?? []
+  if (!found || file === undefined || text === undefined) return undefined
+  return { file, text, line: found.line, column: found.column, reason: reason.replace(/\.$/, ''), mend: '' }
+}
+
+const faultOf = async (files: readonly string[], { message }: Error): Promise<Fault | undefined> => {
+  const refused = await importFault(files, message)
+  if (refused) return refused
+  const texts = new Map<string, string>()
+  for (const file of files) {
+    const text = await readFile(file, 'utf8')
+    const fault = faultIn(file, text)
+    if (fault) return fault
+    texts.set(file, text)
+  }
+  return engineFault(texts, message)
+}
+
+/** What the engine minds before it runs a line: syntax, and an import without the attribute that JSON takes. */
+const isOfModules = (cause: Error): boolean =>
+  cause.name === 'SyntaxError' || /^Module "[^"]+" needs an import attribute /.test(cause.message)
+
 /** The error with file, line and column, and the line itself, if it is about syntax and one of the plugin's files is at fault; else as it was. */
 export const locateSyntaxFault = async (error: PlugbayError, { name, entry, root }: PluginSource): Promise<PlugbayError> => {
-  if (!(error.cause instanceof Error) || error.cause.name !== 'SyntaxError') return error
+  const { cause } = error
+  if (!(cause instanceof Error) || !isOfModules(cause)) return error
   try {
     const { files } = await moduleGraph(entry, root)
-    for (const file of files) {
-      const text = await readFile(file, 'utf8')
-      const found = /^.*?:(\d+):(\d+): ([^\n]*)/s.exec(syntaxFault(text, file)?.message.slice(file.length) ?? '')
-      if (!found) continue
-      const [line, column] = [Number(found[1]), Number(found[2])]
-      const where = `${relative(root, file)}:${line}:${column}`
-      const reason = found[3]?.replace(/\.$/, '') ?? ''
-      return new PlugbayError(
-        'PLUGIN_LOAD',
-        `Plugin '${name}' could not be loaded: ${where}: ${reason}.${insteadOf(reason)}\n${frameOf(text, line, column)}`,
-        {
-          plugin: name,
-          cause: pointingAt(error.cause, `${file}:${line}:${column}`),
-          details: { ...error.details, file, line, column },
-        },
-      )
-    }
-    return await takenForCommonjs(error, name, entry)
+    const fault = await faultOf(files, cause)
+    if (!fault) return await takenForCommonjs(error, name, entry)
+    const { file, text, line, column, reason, mend } = fault
+    return new PlugbayError(
+      'PLUGIN_LOAD',
+      `Plugin '${name}' could not be loaded: ${relative(root, file)}:${line}:${column}: ${reason}.${mend}\n${frameOf(text, line, column)}`,
+      { plugin: name, cause: pointingAt(cause, `${file}:${line}:${column}`), details: { ...error.details, file, line, column } },
+    )
   } catch {
     // A file that went meanwhile: the engine's word has to do.
   }

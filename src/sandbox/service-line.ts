@@ -304,7 +304,7 @@ class ConsumerLine implements Party {
   lost(): PlugbayError {
     return new PlugbayError(
       'SERVICE_GONE',
-      `The provider of ${this.#label} is gone: it stopped or crashed. Calls work again when it is back.`,
+      `The provider of ${this.#label} is gone: it stopped or crashed. Calls work again if it comes back.`,
     )
   }
 

@@ -157,3 +157,17 @@ test('a folder that cannot be written to does not keep the kernel from running',
   await running.kernel.stop()
   expect(running.lines.at(-1)?.message).toMatch(/\d+ entries of the audit log in .*index\.js were not written/)
 })
+
+test('who asks is said as actor and reason: another name, or what is no text, is refused before anything is done', async () => {
+  const { kernel } = await startedWith({ p: pluginCode({ start: '' }) })
+  const unload = (by: object) => kernel.unload('p', by)
+  await expect(unload({ acter: 'anna' })).rejects.toMatchObject({
+    code: 'OPTIONS_INVALID',
+    message: "kernel.unload() has no option 'acter'. Did you mean 'actor'? It takes actor, reason.",
+  })
+  await expect(unload({ reason: 5 })).rejects.toMatchObject({
+    code: 'OPTIONS_INVALID',
+    message: 'kernel.unload() has reason = 5. Give a text.',
+  })
+  expect(stateOf(kernel, 'p')).toBe('running')
+})

@@ -154,3 +154,18 @@ it('an unknown plugin is told of with the nearest name', async () => {
   }
   expect(() => kernel.explain('greter')).toThrow(expect.objectContaining({ code: 'PLUGIN_UNKNOWN' }))
 })
+
+it('options are taken as they are: what becomes of the objects that were given later is not seen', async () => {
+  const options = { config: { p: { message: 'given' } }, isolation: { p: 'inline' as 'inline' | 'thread' } }
+  const { kernel } = await startedWith({ p: { code: fixed, manifest } }, options)
+  options.config.p.message = 'changed'
+  options.isolation.p = 'thread'
+  await kernel.reload('p')
+  await expect(got(kernel)).resolves.toEqual([2, { message: 'given', times: 1 }, 0])
+  expect(infoOf(kernel, 'p').isolation).toBe('inline')
+  const updated = { message: 'updated' }
+  await kernel.updateConfig('p', updated)
+  updated.message = 'changed'
+  await kernel.reload('p')
+  await expect(got(kernel)).resolves.toEqual([4, { message: 'updated', times: 1 }, 0])
+})

@@ -1,5 +1,5 @@
 /** A plugin that does not load: what to do about it. */
-import { symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { emptyFolder, kernelWith, startedWith, writePlugin } from '../support/plugin-folder.js'
@@ -82,6 +82,7 @@ it('a path where nothing is, in load, is told with what is there', async () => {
   writeFileSync(join(folder, 'a-clock.mjs'), 'export default { start() {} }')
   writePlugin(folder, 'weather', { code: '' })
   symlinkSync('nowhere', join(folder, 'broken'))
+  for (const beside of ['data', 'plugins/inner', 'node_modules']) mkdirSync(join(folder, beside), { recursive: true })
   expect(await messageFor('nope.js')).toBe('There is no module at …/nope.js. Modules there: a-clock.mjs.')
   expect(await messageFor('something')).toBe('There is no plugin at …/something. Plugins there: a-clock.mjs, broken, weather.')
   expect(await messageFor('broken')).toBe("There is no plugin at …/broken. It is a link to 'nowhere', which is not there.")

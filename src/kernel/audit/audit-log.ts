@@ -34,16 +34,20 @@ export interface AuditLogOptions {
 const MAX_PENDING = 10_000
 /** Lines made in one go: a flood must not hold the kernel's thread. */
 const MAX_BATCH = 256
+/** The same at the end of the log, when nobody waits but for the disk: a full memory in four goes, since each costs the disk as much as a large one. */
+const LAST_BATCH = 2_500
 /** Milliseconds until a disk that refused is tried again. */
 const RETRY = 1_000
-/** Milliseconds that the end of the log waits for a disk, once for what is not written yet and once to let go: one that never answers must not keep a kernel from stopping. */
+/** Milliseconds that the end of the log waits for each batch, and to let go: a disk that never answers must not keep a kernel from stopping, one that is slow must not lose what it would take. */
 const LAST_WRITE = 2_000
 
-/** Resolves when it is done, or when the end of the log waits no longer. */
-const withinLimit = async (done: Promise<void>): Promise<void> => {
+/** Resolves with whether it was done while the end of the log waited. */
+const withinLimit = async (done: Promise<void>): Promise<boolean> => {
   const limit = new AbortController()
-  await Promise.race([done, delay(LAST_WRITE, undefined, { signal: limit.signal }).catch(() => {})])
+  const late = delay(LAST_WRITE, false, { signal: limit.signal }).catch(() => false)
+  const inTime = await Promise.race([done.then(() => true), late])
   limit.abort()
+  return inTime
 }
 
 /** The file that is written to. */
@@ -87,7 +91,8 @@ export class AuditLog {
     this.#closed = true
     clearTimeout(this.#retry)
     this.#retry = undefined
-    await withinLimit(this.#writeRest())
+    const rest = this.#writeRest()
+    for (let left = this.#pending.length; !(await withinLimit(rest)) && this.#pending.length < left; ) left = this.#pending.length
     clearTimeout(this.#retry)
     const left = this.#pending.length + this.#lost
     if (left > 0) this.#options.log.error({}, `${left} entries of the audit log in ${this.#options.dir} were not written.`)
@@ -147,10 +152,11 @@ export class AuditLog {
     let size = tail.size
     let { link } = tail
     let count = 0
+    const most = this.#closed ? LAST_BATCH : MAX_BATCH
     for (const entry of this.#pending) {
       const sealed = seal(entry, link)
       const bytes = Buffer.byteLength(sealed.line)
-      if (count === MAX_BATCH || (size > 0 && size + bytes > this.#options.maxBytes)) break
+      if (count === most || (size > 0 && size + bytes > this.#options.maxBytes)) break
       text += sealed.line
       size += bytes
       link = sealed.link

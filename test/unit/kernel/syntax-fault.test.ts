@@ -38,10 +38,83 @@ test('the file is the one at fault, not the one that imports it', async () => {
   expect(error?.message).toContain("Plugin 'broken' could not be loaded: lib/value.js:1:22: ")
 })
 
-test('an import that is not exported keeps the words of the engine', async () => {
+/** What parses, and what the engine refuses all the same: a module, where it is wrong, and what is said. */
+const ENGINE: [code: string, place: string, reason: string][] = [
+  ['const one = 1\nconst one = 2', '2:7', "Identifier 'one' has already been declared"],
+  ['const one: number = 1\n  let one: string', '2:7', "Identifier 'one' has already been declared"],
+  ["import { join } from 'node:path'\nimport { join } from 'node:path'", '2:10', "Identifier 'join' has already been declared"],
+  ['@wraps class Wrapped {}', '1:1', 'Invalid or unexpected token'],
+  ['export { missing }', '1:10', "Export 'missing' is not defined in module"],
+  ['export const one = 1\nexport { one }', '2:10', "Duplicate export of 'one'"],
+  ['class Box {\n  of() { return this.#held }\n}', '2:21', "Private field '#held' must be declared in an enclosing class"],
+  ['const group = /(/', '1:15', 'Invalid regular expression: /(/: Unterminated group'],
+  ['function base() { super() }', '1:19', "'super' keyword unexpected here"],
+  ['let one\n\n\tdelete one', '3:9', 'Delete of an unqualified identifier in strict mode'],
+]
+
+test.each(ENGINE)('what only the engine minds has its place too: %j', async (code, place, reason) => {
+  const main = code.includes(': number') ? 'index.ts' : 'index.js'
   const error = await boot({
-    'plugins/broken/index.js': "import { other } from './value.js'\nexport default { start() { return other } }",
-    'plugins/broken/value.js': 'export const value = 1',
+    'plugins/broken/plugin.json': JSON.stringify({ name: 'broken', version: '1.0.0', main }),
+    [`plugins/broken/${main}`]: `${code}\nexport default { start() {} }`,
   })
-  expect(error?.message).toMatch(/could not be loaded: .*does not provide an export named 'other'/)
+  expect(error?.message).toMatch(`Plugin 'broken' could not be loaded: ${main}:${place}: ${reason}.\n  `)
+  expect(error?.message).toMatch(/\^$/)
+})
+
+test.each(['inline', 'thread'] as const)('so it has in a file that is imported, and the stack leads there (%s)', async (isolation) => {
+  const files = {
+    'plugins/broken/index.js': "import { one } from './lib/deep.js'\nexport default { start() { return one } }",
+    'plugins/broken/lib/deep.js': "export * from './deeper.js'",
+    'plugins/broken/lib/deeper.js': 'export const one = 1\n\nexport const one = 2\n',
+  }
+  const error = await boot(files, isolation)
+  expect(error?.message).toMatch("could not be loaded: lib/deeper.js:3:14: Identifier 'one' has already been declared.\n")
+})
+
+/** What is imported, of a module that exports this, and what is said of it. */
+const IMPORTS: [statement: string, exported: string, place: string, mend: string][] = [
+  ["import { valeu } from './value.js'", 'export const value = 1', '1:10', " Did you mean 'value'?"],
+  ["import { one,\n  other as valeu } from './value.js'", 'export const one = 1, two = 2', '2:3', ' It exports one, two.'],
+  ["export { valeu } from './value.js'", 'export const value = 1', '1:10', " Did you mean 'value'?"],
+  ["import value from './value.js'", 'export const value = 1', '1:8', ' It exports value.'],
+  ["import { value } from './value.js'", '', '1:10', ' It exports nothing.'],
+  ["import { Value } from './value.ts'", 'export interface Value { one: 1 }', '1:10', ' It is a type there: write import { type Value }.'],
+  ["import { jion } from 'node:path'", '', '1:10', " Did you mean 'join'?"],
+  ["import { definePlugins } from 'plugbay/plugin'", '', '1:10', " Did you mean 'definePlugin'?"],
+]
+
+test.each(IMPORTS)(
+  'an import of what is not exported says who imports it, and what was meant: %j',
+  async (statement, exported, place, mend) => {
+    const error = await boot({
+      'plugins/broken/index.js': `import './beside.js'\nexport default { start() {} }`,
+      'plugins/broken/beside.js': `${statement}\nexport const used = true`,
+      [`plugins/broken/value.${statement.includes('.ts') ? 'ts' : 'js'}`]: exported,
+    })
+    expect(error?.message).toContain(`Plugin 'broken' could not be loaded: beside.js:${place}: The requested module `)
+    expect(error?.message).toContain(`.${mend}\n`)
+  },
+)
+
+test('an import of JSON without the attribute says where it is, and how it is written', async () => {
+  const error = await boot({
+    'plugins/broken/index.js': "import 'node:path'\nimport words from './words.json'\nexport default { start() { return words } }",
+    'plugins/broken/words.json': '{}',
+  })
+  expect(error?.message).toMatch("broken' could not be loaded: index.js:2:1: './words.json' is imported without saying that it is JSON.")
+  expect(error?.message).toMatch(" Write import words from './words.json' with { type: 'json' }.\n")
+})
+
+test('imported JSON that is broken is told in the words of JSON', async () => {
+  const error = await boot({
+    'plugins/broken/index.js': "import words from './words.json' with { type: 'json' }\nexport default { start() { return words } }",
+    'plugins/broken/words.json': '{\n  "one": 1,\n}',
+  })
+  expect(error?.message).toMatch("Plugin 'broken' could not be loaded: words.json:3:1: not valid JSON: a comma before '}'.\n")
+})
+
+test('an error about syntax that the code itself came by keeps its words and its stack', async () => {
+  const error = await boot({ 'plugins/broken/index.js': "JSON.parse('{')\nexport default { start() {} }" })
+  expect(error?.message).toMatch(/^Plugin 'broken' could not be loaded: [^\n]*JSON[^\n]*$/)
 })
