@@ -23,6 +23,7 @@ const ROWS = [
         'scope.ts',
         'service-options.ts',
         'limiter.ts',
+        'names.ts',
         'nearest.ts',
         'passing.ts',
         'pattern-cover.ts',
