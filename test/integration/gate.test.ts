@@ -780,6 +780,14 @@ describe('files', () => {
     )
     expect(found).toEqual([false, false, false, false])
   })
+
+  it.skipIf(process.versions.node.startsWith('20.'))('are closed by Node itself in the folder that the process runs in', async () => {
+    const folder = process.cwd()
+    const found = await tried(
+      `return ${JSON.stringify([folder, join(folder, 'package.json'), join(folder, 'src'), `${folder}-work`])}.map((path) => process.permission.has('fs.read', path))`,
+    )
+    expect(found).toEqual([false, false, false, false])
+  })
 })
 
 describe('the source map that a module names', () => {
