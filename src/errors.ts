@@ -3,7 +3,8 @@
 /** Every code plugbay throws or reports, with when it happens. `docs/errors.md` lists the same table. */
 export const ERROR_CODES = {
   // manifest, options, configuration
-  MANIFEST_INVALID: 'A plugin.json is not valid JSON or breaks the manifest schema.',
+  MANIFEST_INVALID:
+    'A plugin.json is not valid JSON, breaks the manifest schema or its limits, or has a schema for the configuration that takes too long.',
   MANIFEST_MISSING: 'A plugin folder has neither a plugin.json nor an entry module.',
   OPTIONS_INVALID: 'The options or arguments given to createKernel or another function, or the configuration file, are not valid.',
   CONFIG_INVALID: "A plugin's configuration breaks the schema its manifest declares.",
@@ -44,7 +45,7 @@ export const ERROR_CODES = {
   // services
   SERVICE_NAME_INVALID: "A service's name is not valid.",
   SERVICE_VERSION_INVALID: "A service's version, or the range asked of it, is no semantic version or range.",
-  SERVICE_SHAPE: 'What is provided as a service is no object with methods, or has a method that nobody could call.',
+  SERVICE_SHAPE: 'What is provided as a service is no object with methods, or has a method that nobody could call, or too many.',
   SERVICE_OPTIONS: 'The options of provide, use, $with or watch are not valid.',
   SERVICE_DUPLICATE: 'A service of that name and version is already provided.',
   SERVICE_UNKNOWN: 'No plugin provides a service of that name in that range.',

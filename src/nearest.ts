@@ -11,15 +11,25 @@ const distance = (a: string, b: string): number => {
   return measure(a, b)
 }
 
+/** A longer name is no slip of the fingers, and is not sought. */
+const MAX_LENGTH = 64
+/** So many candidates are measured: who asks may have chosen the name, and others the candidates. */
+const MAX_MEASURED = 100
+
 /**
  * The candidate closest to `name`, if one is close enough to be a likely slip: at most a third of its letters differ (or two,
- * in a short name), and not all of them.
+ * in a short name), and not all of them. What it takes is bounded.
  */
 export const nearest = (name: string, candidates: Iterable<string>): string | undefined => {
+  if (name.length > MAX_LENGTH) return undefined
   let best: string | undefined
   let least = Math.max(2, Math.floor(name.length / 3)) + 1
+  let measured = 0
+  const wanted = name.toLowerCase()
   for (const candidate of candidates) {
-    const gap = distance(name.toLowerCase(), candidate.toLowerCase())
+    if (Math.abs(candidate.length - name.length) >= least) continue
+    if (++measured > MAX_MEASURED) break
+    const gap = distance(wanted, candidate.toLowerCase())
     if (gap < least && gap < Math.max(name.length, candidate.length)) [best, least] = [candidate, gap]
   }
   return best

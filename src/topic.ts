@@ -1,9 +1,10 @@
 /** The grammar of topics and patterns, and what it means for one to match the other. */
 import { shown } from './arguments.js'
 import { PlugbayError } from './errors.js'
+import { MAX_NAME } from './names.js'
 
 /** The longest topic or pattern, in UTF-16 code units. */
-export const MAX_TOPIC_LENGTH = 256
+export const MAX_TOPIC_LENGTH = MAX_NAME
 /** The most segments in a topic or pattern. */
 export const MAX_TOPIC_SEGMENTS = 32
 

@@ -1,5 +1,6 @@
 /** Semantic versions and ranges, by the semver package; loaded when the first range is met, as that is a quarter of what importing plugbay would cost. */
 import { createRequire } from 'node:module'
+import { MAX_NAME } from './names.js'
 
 interface Semver {
   satisfies(version: string, range: string, options?: { includePrerelease?: boolean }): boolean
@@ -37,4 +38,5 @@ export const descending = (a: string, b: string): number => semver().rcompare(a,
 
 export const isVersion = (text: string): boolean => semver().valid(text) !== null
 
-export const isRange = (text: string): boolean => semver().validRange(text) !== null
+/** A longer one than a name may be is none: each comparison in it is work for whoever finds a version by it. */
+export const isRange = (text: string): boolean => text.length <= MAX_NAME && semver().validRange(text) !== null

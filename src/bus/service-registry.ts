@@ -1,6 +1,8 @@
 /** Who provides which service, in which versions. */
+import { shown } from '../arguments.js'
 import { type ErrorCode, PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import { assertMethods, assertServiceName } from '../service-options.js'
 import { descending, isRange, isVersion, satisfies, satisfiesLoosely } from '../versions.js'
 
 export interface ServiceDeclaration {
@@ -122,6 +124,7 @@ export class ServiceRegistry {
 
   /** The highest version in the range, if there is one; a prerelease only where no release fits. Throws `SERVICE_VERSION_INVALID` for a range that is none. */
   find(name: string, range = '*'): ServiceRecord | undefined {
+    assertServiceName(name)
     this.#assertRange(name, range)
     const records = this.#records.get(name)
     return records?.find(({ version }) => satisfies(version, range)) ?? records?.find(({ version }) => satisfiesLoosely(version, range))
@@ -163,6 +166,7 @@ export class ServiceRegistry {
 
   /** Calls the listener at every change of a name, after it happened. Returns the undo. What the listener throws is ignored. */
   watch(name: string, listener: ServiceListener): () => void {
+    assertServiceName(name)
     const listeners = this.#watchers.get(name) ?? new Set()
     this.#watchers.set(name, listeners)
     // One wrapper a call, so that the same function may watch twice and each undo is its own.
@@ -201,7 +205,7 @@ export class ServiceRegistry {
       const known =
         names.length === 0
           ? 'No service is provided at all.'
-          : `Provided are: ${names.sort().slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}.`
+          : `Provided are: ${names.slice(0, 20).sort().join(', ')}${names.length > 20 ? ', …' : ''}.`
       message = `No plugin provides a service named '${name}'.${hint || ` ${known}`}${hint ? '' : ' Add a plugin that provides it, or depend on it so that it starts first.'}`
     }
     return new PlugbayError('SERVICE_UNKNOWN', message, { plugin: gone?.provider, details })
@@ -241,10 +245,11 @@ export class ServiceRegistry {
     }
   }
 
-  #assert({ name, version, provider }: ServiceDeclaration): void {
+  #assert({ name, version, provider, methods }: ServiceDeclaration): void {
     const refuse = (code: ErrorCode, message: string): never => {
       throw new PlugbayError(code, message, { plugin: provider, details: { name, version } })
     }
+    if (typeof name === 'string') assertServiceName(name)
     if (typeof name !== 'string' || !NAME.test(name)) {
       refuse(
         'SERVICE_NAME_INVALID',
@@ -254,16 +259,17 @@ export class ServiceRegistry {
     if (!isVersion(version)) {
       refuse(
         'SERVICE_VERSION_INVALID',
-        `The plugin '${provider}' provides the service '${name}' in version '${String(version)}', which is no semantic version. Give one such as '1.0.0'.`,
+        `The plugin '${provider}' provides the service '${name}' in version ${shown(String(version))}, which is no semantic version. Give one such as '1.0.0'.`,
       )
     }
+    assertMethods(methods, name, provider)
   }
 
   #assertRange(name: string, range: string): void {
-    if (isRange(range)) return
+    if (typeof range === 'string' && isRange(range)) return
     throw new PlugbayError(
       'SERVICE_VERSION_INVALID',
-      `'${String(range)}' is no range of versions, asked of the service '${name}'. Give one such as '^1.0.0', or '*'.`,
+      `${shown(range)} is no range of versions, asked of the service '${name}'. Give one such as '^1.0.0', or '*'.`,
       {
         details: { name, range },
       },

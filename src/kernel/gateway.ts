@@ -14,19 +14,22 @@ import type { Connection, KernelVerbs, LogLevel } from '../sandbox/protocol.js'
 import type { Conversation } from '../sandbox/rpc.js'
 import { tooLarge } from '../sandbox/unsendable.js'
 import type { Scope } from '../scope.js'
+import { assertServiceName } from '../service-options.js'
 import { assertPattern, assertPluginTopic } from '../topic.js'
 import { reasonOf, toWire } from '../wire-error.js'
 import { EventRoute, type SubscriptionTraffic } from './event-route.js'
 import { FileAccess } from './file-access.js'
 import { handlerFailed } from './handler-failed.js'
+import { HeldLines } from './held-lines.js'
 import { NetAccess } from './net-access.js'
 import { Offers } from './offers.js'
 import type { EffectiveLimits } from './options.js'
 import { PackedEvent } from './packed-event.js'
 import { grantsOf } from './permissions.js'
 import type { Plane } from './plane.js'
-import { type Excess, Quota, REQUEST } from './quota.js'
+import { costOfLines, type Excess, Quota, REQUEST } from './quota.js'
 import type { OpenedUse, ServiceConsumer, ServiceProvider } from './service-broker.js'
+import { TurnShare } from './turn-share.js'
 
 /** How a gateway reaches the rest of its generation. */
 export interface GatewayOptions {
@@ -80,9 +83,9 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #offers: Offers
   /** What withdraws each service, and has the scope forget it. */
   readonly #releases = new Map<number, () => unknown>()
-  readonly #watches = new Map<number, () => unknown>()
-  /** Lines to services, with those that are waited for. */
-  #uses = 0
+  readonly #watches = new Map<number, { name: string; stop: () => unknown }>()
+  readonly #lines: HeldLines
+  readonly #turns = new TurnShare()
   #conversation: Conversation | undefined
   #aside: boolean
   /** The topic it published on last, and may. */
@@ -106,6 +109,7 @@ export class Gateway implements Party, ServiceConsumer {
     this.#net = new NetAccess({ plugin: this.name, hosts: net, denied, used })
     this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
     this.#crowd = { most: limits.overlap, exceeded: (ways, topic) => this.#crowded(ways, topic) }
+    this.#lines = new HeldLines(this.#quota)
     this.#offers = new Offers(this.name, this.#plane)
     this.#aside = options.aside
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
@@ -192,11 +196,13 @@ export class Gateway implements Party, ServiceConsumer {
       case 'fetch':
         return this.#quota.underWay('fetch', () => this.#net.fetch(body as KernelVerbs['fetch']['asks'], call.signal))
       default:
-        return this.#quota.spend(REQUEST) ? this.#asked(call, body) : undefined
+        return this.#quota.spend(REQUEST) ? this.#turns.take(() => this.#asked(call, body)) : undefined
     }
   }
 
   #asked(call: Call, body: unknown): unknown {
+    // It may have waited for its turn.
+    if (this.#closed) return undefined
     switch (call.verb as keyof KernelVerbs) {
       case 'provide':
         this.#provide(body as KernelVerbs['provide']['asks'])
@@ -210,7 +216,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.#watch(body as KernelVerbs['watch']['asks'])
         return
       case 'unwatch':
-        this.#watches.get((body as KernelVerbs['unwatch']['asks']).watch)?.()
+        this.#watches.get((body as KernelVerbs['unwatch']['asks']).watch)?.stop()
         return
       case 'drain':
         return this.#followed.get((body as KernelVerbs['drain']['asks']).subscription)?.subscription.drain()
@@ -350,39 +356,39 @@ export class Gateway implements Party, ServiceConsumer {
 
   #provide(asked: KernelVerbs['provide']['asks']): void {
     const { service, name } = asked
+    assertServiceName(name)
     if (!this.#permissions.mayProvide(name)) throw this.#denied(`service:${name}`, 'provide')
     this.#quota.assertService(this.#offers.size, `provide the service '${name}'`, 'provides', 'Withdraw what nobody needs')
     this.#options.used?.(`service:${name}`, 'provide')
     const conversation = this.#conversation as Conversation
     const connect: ServiceProvider['connect'] = (consumer, port, methods) =>
       conversation.notify('connect', [service, consumer], { port, methods } satisfies Connection, [port])
-    this.#offers.add(asked, connect, this.#aside)
+    const bound = this.#offers.add(asked, connect, this.#aside)
     const release = this.#scope.own(`service ${name}`, () => {
       this.#releases.delete(service)
       this.#offers.withdraw(service)
     })
     this.#releases.set(service, release)
+    this.#quota.spend(costOfLines(bound, asked.methods.length))
   }
 
   async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
+    assertServiceName(request.name)
     if (!this.#permissions.mayUse(request.name)) throw this.#denied(`service:${request.name}`, 'call')
-    this.#quota.assertService(
-      this.#uses,
-      `use the service '${request.name}'`,
-      'has lines to services,',
-      'Use fewer of them, or fewer ranges of one',
-    )
+    this.#lines.take(request)
     this.#options.used?.(`service:${request.name}`, 'call')
-    this.#uses++
     const opened = await this.#open(request, signal).catch((error: unknown) => {
-      this.#uses--
+      this.#lines.giveBack(request)
+      // To say what is there instead is more work than to find it.
+      this.#quota.spend(REQUEST)
       throw error
     })
     const { use, port, methods } = opened
-    if (port === undefined) this.#uses--
+    this.#quota.spend(costOfLines(1, methods.length) - REQUEST)
+    if (port === undefined) this.#lines.giveBack(request)
     else if (signal.aborted) {
       // Cancelled while it was opened: it would never be told of.
-      this.#uses--
+      this.#lines.giveBack(request)
       this.#plane.broker.release(use)
       port.close()
     }
@@ -411,19 +417,22 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   #watch({ watch, name }: KernelVerbs['watch']['asks']): void {
+    assertServiceName(name)
     if (!this.#permissions.mayUse(name)) throw this.#denied(`service:${name}`, 'call')
     this.#quota.assertService(this.#watches.size, `watch the service '${name}'`, 'watches services,', 'Stop the watches that are done')
+    const alike = [...this.#watches.values()].filter((other) => other.name === name).length
+    this.#quota.assertOfOne(alike, `watch the service '${name}'`, 'watches it', 'Watch it once, and tell the others')
     this.#options.used?.(`service:${name}`, 'call')
     const stop = this.#plane.registry.watch(name, ({ kind, record }) =>
       this.#conversation?.notify('changed', [watch, kind, record.version]),
     )
-    this.#watches.set(
-      watch,
-      this.#scope.own(`watch of service ${name}`, () => {
+    this.#watches.set(watch, {
+      name,
+      stop: this.#scope.own(`watch of service ${name}`, () => {
         this.#watches.delete(watch)
         stop()
       }),
-    )
+    })
   }
 
   // ── permissions ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import { within } from '../within.js'
 import { parseUniqueJson } from './json-text.js'
 import { isMissing, mendOfPath, namesIn, SHOWN } from './missing-path.js'
 import { permissionProblems, withGrammar } from './permission-grammar.js'
-import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+import { fieldPath, MAX_PROBLEMS, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
 import { validateManifest } from './schema-validators.generated.js'
 
@@ -99,6 +99,7 @@ const semanticProblems = (manifest: ManifestFile): Problem[] => {
   const problems: Problem[] = []
   for (const field of ['dependencies', 'optionalDependencies', 'conflicts'] as const) {
     for (const [name, range] of Object.entries(manifest[field] ?? {})) {
+      if (problems.length > MAX_PROBLEMS) return problems
       const path = fieldPath([field, name])
       if (!isRange(range))
         problems.push({ path, value: range, message: `must be a semver range, such as '^1.0.0' or '*', not ${show(range)}` })
@@ -137,15 +138,30 @@ export const checkManifest = (value: unknown, file: string): Manifest => {
 
 const realPath = realpathSync.native
 
+/** A manifest is read, checked and told of in the kernel's thread: so many bytes of it at most. */
+const MAX_MANIFEST = 262_144
+/** Lists and objects in each other. */
+const MAX_DEPTH = 100
+
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' && value !== null && (levels === 0 || Object.values(value).some((item) => isDeeper(item, levels - 1)))
+
 const readManifest = (file: string): Manifest => {
   let text: string
   try {
+    const { size } = statSync(file)
+    if (size > MAX_MANIFEST) throw new Error(`it has ${size} bytes, more than ${MAX_MANIFEST}; put what is long into a file of its own`)
     text = readFileSync(file, 'utf8')
   } catch (error) {
     throw new PlugbayError('MANIFEST_INVALID', `${file} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { file } })
   }
   const parsed = parseUniqueJson(text)
-  if ('value' in parsed) return checkManifest(parsed.value, file)
+  if ('value' in parsed) {
+    if (!isDeeper(parsed.value, MAX_DEPTH)) return checkManifest(parsed.value, file)
+    throw problemsError('MANIFEST_INVALID', file, [{ path: '', message: `it is nested more than ${MAX_DEPTH} levels deep` }], {
+      details: { file },
+    })
+  }
   const { line, column, reason } = parsed.fault
   throw new PlugbayError('MANIFEST_INVALID', `${file}:${line}:${column} is not valid JSON: ${reason}.`, { details: { file, line, column } })
 }

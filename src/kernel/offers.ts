@@ -30,12 +30,14 @@ export class Offers {
     return Array.from(this.#offers.values(), ({ name, version }) => `${name}@${version}`)
   }
 
-  /** `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID or SERVICE_DUPLICATE. */
-  add({ service, name, version, methods }: KernelVerbs['provide']['asks'], connect: ServiceProvider['connect'], aside: boolean): void {
+  /** Returns how many lines that waited were bound to it. `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID or SERVICE_DUPLICATE. */
+  add({ service, name, version, methods }: KernelVerbs['provide']['asks'], connect: ServiceProvider['connect'], aside: boolean): number {
     const offer: Offer = { name, version, methods, record: undefined, connect }
+    let bound = 0
     if (aside) this.#assertFree(offer)
-    else this.#announce(offer)
+    else bound = this.#announce(offer)
     this.#offers.set(service, offer)
+    return bound
   }
 
   /**
@@ -66,11 +68,11 @@ export class Offers {
     )
   }
 
-  #announce(offer: Offer): void {
+  #announce(offer: Offer): number {
     const { registry, broker } = this.#plane
     const { name, version, methods } = offer
     offer.record = registry.provide({ name, version, methods, provider: this.#plugin, handle: offer })
-    broker.provided(offer.record)
+    return broker.provided(offer.record)
   }
 
   /** `why`: the provider died of it. */

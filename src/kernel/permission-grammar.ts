@@ -1,10 +1,11 @@
 /** The grammar of permissions in manifests, roles and grants: what a schema cannot say, told with field, value and the nearest valid name. */
 import { builtinModules, isBuiltin } from 'node:module'
 import { PlugbayError } from '../errors.js'
+import { lengthFault } from '../names.js'
 import { didYouMean } from '../nearest.js'
 import { ACTIONS, KINDS, type Kind, partsOf } from '../permission-set.js'
 import { assertPattern } from '../topic.js'
-import { fieldPath, type Problem, show } from './schema-problems.js'
+import { fieldPath, MAX_PROBLEMS, type Problem, show } from './schema-problems.js'
 
 /** What the name of each kind is, with an example; null: it takes none. */
 const NAMES: Record<Kind, { what: string; example: string } | null> = {
@@ -18,6 +19,9 @@ const NAMES: Record<Kind, { what: string; example: string } | null> = {
   worker: null,
   addons: null,
 }
+
+/** The longest resource, in characters: a path is the longest there is. */
+const MAX_RESOURCE = 4_096
 
 const HOST = /^(?:\*|(?:(?:\*\.)?[\w-]+(?:\.[\w-]+)*|\[[\dA-Fa-f:.]+\])(?::\d{1,5})?)$/
 const SERVICE = /^(?:\*|[\w@][\w.\-/@:]*\*?)$/
@@ -51,6 +55,7 @@ const nameFault = (kind: Kind, name: string): string | undefined => {
 }
 
 const resourceFault = (resource: string): string | undefined => {
+  if (resource.length > MAX_RESOURCE) return `has ${resource.length} characters, more than ${MAX_RESOURCE}`
   const [kind, name] = partsOf(resource)
   if (!Object.hasOwn(ACTIONS, kind))
     return `names the kind '${kind}', which there is not.${didYouMean(kind, KINDS)} There are: ${KINDS.join(', ')}`
@@ -62,6 +67,8 @@ const resourceFault = (resource: string): string | undefined => {
 }
 
 const actionFault = (kind: Kind, action: string): string | undefined => {
+  const long = lengthFault(action)
+  if (long !== undefined) return long
   const known: readonly string[] = ACTIONS[kind]
   const [verb, method] = partsOf(action)
   if (method === undefined && (action === '*' || known.includes(action))) return undefined
@@ -75,6 +82,7 @@ const actionFault = (kind: Kind, action: string): string | undefined => {
 export const permissionProblems = (list: unknown, at: readonly (string | number)[]): Problem[] => {
   const problems: Problem[] = []
   for (const [index, entry] of Array.isArray(list) ? (list as unknown[]).entries() : []) {
+    if (problems.length > MAX_PROBLEMS) break
     const { resource, actions } = (entry ?? {}) as { resource?: unknown; actions?: unknown }
     if (typeof resource !== 'string' || resource === '') continue
     const fault = resourceFault(resource)
@@ -83,6 +91,7 @@ export const permissionProblems = (list: unknown, at: readonly (string | number)
     const [kind] = partsOf(resource)
     if (!Object.hasOwn(ACTIONS, kind) || !Array.isArray(actions)) continue
     for (const [place, action] of (actions as unknown[]).entries()) {
+      if (problems.length > MAX_PROBLEMS) break
       if (typeof action !== 'string' || action === '') continue
       const wrong = actionFault(kind as Kind, action)
       if (wrong !== undefined)

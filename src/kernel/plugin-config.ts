@@ -1,15 +1,14 @@
 /** The configuration of one plugin: gathered from its manifest, its file and the options, filled in from the environment, and validated. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Ajv, ErrorObject, ValidateFunction } from 'ajv'
 import { PlugbayError } from '../errors.js'
-import { didYouMean } from '../nearest.js'
 import { uncloneablePart } from '../sandbox/uncloneable-part.js'
 import { reasonOf } from '../wire-error.js'
+import { schemaFaults } from './config-schema.js'
 import { parseUniqueJson } from './json-text.js'
 import type { ConfigDeclaration } from './manifest.js'
 import { didYouMeanPath, isMissing } from './missing-path.js'
-import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+import { fieldPath, type Problem, problemsError, show } from './schema-problems.js'
 import { readYaml } from './yaml-text.js'
 
 /** A configuration: plain data that a plugin is given. */
@@ -116,107 +115,20 @@ const uncloneable = (value: unknown, path: Path): Problem | undefined => {
   }
 }
 
-/** What in a value cannot be in a configuration: what refers back to something it is in, or cannot be cloned. */
+/** Lists and objects in each other. */
+const MAX_DEPTH = 100
+
+/** What in a value cannot be in a configuration: what refers back to something it is in, is nested too deeply, or cannot be cloned. */
 const unusableIn = (value: unknown, path: Path = [], ancestors: ReadonlySet<unknown> = new Set()): Problem | undefined => {
   if (!Array.isArray(value) && !isPlain(value)) return uncloneable(value, path)
   if (ancestors.has(value)) return { path: fieldPath(path), message: 'refers back to itself' }
+  if (path.length > MAX_DEPTH) return { path: fieldPath(path.slice(0, 3)), message: `is nested more than ${MAX_DEPTH} levels deep` }
   const inner = new Set(ancestors).add(value)
   for (const [key, item] of Object.entries(value)) {
     const found = unusableIn(item, [...path, Array.isArray(value) ? Number(key) : key], inner)
     if (found) return found
   }
   return undefined
-}
-
-/** The place in `root` a JSON pointer names: what holds it, and its key there. */
-const locate = (root: unknown, pointer: string): { holder: object; key: string } | undefined => {
-  const keys = pointer
-    .split('/')
-    .slice(1)
-    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
-  const key = keys.pop()
-  const holder = keys.reduce<unknown>((at, each) => (typeof at === 'object' && at !== null ? Reflect.get(at, each) : undefined), root)
-  return key !== undefined && typeof holder === 'object' && holder !== null ? { holder, key } : undefined
-}
-
-type Dialect = '2020' | 'draft-07'
-
-const loadAjv = async (dialect: Dialect): Promise<Ajv> => {
-  const [module, formats] = await Promise.all([dialect === '2020' ? import('ajv/dist/2020.js') : import('ajv'), import('ajv-formats')])
-  const Constructor = 'Ajv2020' in module ? module.Ajv2020 : module.Ajv
-  const ajv = new Constructor({
-    allErrors: true,
-    verbose: true,
-    useDefaults: true,
-    strictTypes: false,
-    strictRequired: false,
-    strictTuples: false,
-    allowUnionTypes: true,
-    logger: false,
-  })
-  ajv.addVocabulary(['patternErrorMessage', 'markdownDescription'])
-  formats.default.default(ajv)
-  return ajv
-}
-
-const shared = new Map<Dialect, Promise<Ajv>>()
-
-const ajvFor = (schema: object): Promise<Ajv> => {
-  const named: unknown = Reflect.get(schema, '$schema')
-  const dialect = typeof named === 'string' && /20(?:19-09|20-12)/.test(named) ? '2020' : 'draft-07'
-  const found = shared.get(dialect) ?? loadAjv(dialect)
-  shared.set(dialect, found)
-  return found
-}
-
-const compiled = new WeakMap<object, Promise<ValidateFunction>>()
-
-const compile = async (schema: object, { name, manifestPath }: PluginConfigSources): Promise<ValidateFunction> => {
-  const subject = manifestPath ?? `The manifest of plugin '${name}'`
-  const told = { plugin: name, root: 'config.schema', details: manifestPath === undefined ? {} : { file: manifestPath } }
-  const ajv = await ajvFor(schema)
-  // The dialect is chosen already, and ajv knows each by one spelling of its address only.
-  const { $schema: _, ...usable }: { $schema?: unknown } = schema
-  try {
-    if (ajv.validateSchema(usable) !== true) throw problemsError('MANIFEST_INVALID', subject, schemaProblems(ajv.errors, schema), told)
-    const validate = ajv.compile(usable)
-    if (Reflect.get(validate, '$async') === true) throw new Error('a schema with $async is not supported')
-    return validate
-  } catch (error) {
-    if (PlugbayError.is(error)) throw error
-    const reason = reasonOf(error)
-    const unknown = /unknown keyword: "(.*)"$/.exec(reason)?.[1]
-    const message =
-      unknown === undefined
-        ? reason
-        : `unknown keyword '${unknown}'.${didYouMean(unknown, ajv.RULES.all ? Object.keys(ajv.RULES.all) : [])}`
-    throw problemsError('MANIFEST_INVALID', subject, [{ path: '', message: `cannot be used as a JSON Schema: ${message}` }], {
-      ...told,
-      cause: error,
-    })
-  } finally {
-    // The function is kept with the manifest's own object. ajv would keep it for ever, and refuse its $id from another plugin.
-    ajv.removeSchema(usable)
-  }
-}
-
-const validatorOf = (schema: object, sources: PluginConfigSources): Promise<ValidateFunction> => {
-  const found = compiled.get(schema) ?? compile(schema, sources)
-  compiled.set(schema, found)
-  return found
-}
-
-/** A value from a placeholder that stands alone becomes a number, a boolean or null where the schema asks for one. True if any did. */
-const convert = (errors: readonly ErrorObject[], config: object, whole: ReadonlySet<string>): boolean => {
-  let changed = false
-  for (const error of errors) {
-    if (error.keyword !== 'type' || !whole.has(error.instancePath)) continue
-    const place = locate(config, error.instancePath)
-    const text: unknown = place && Reflect.get(place.holder, place.key)
-    if (!place || typeof text !== 'string' || !/^(?:-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/.test(text.trim())) continue
-    changed = Reflect.set(place.holder, place.key, JSON.parse(text.trim().replace(/^(-?)0+(?=\d)/, '$1'))) || changed
-  }
-  return changed
 }
 
 const fileOf = async ({ name, configDir }: PluginConfigSources): Promise<string | undefined> => {
@@ -304,10 +216,8 @@ export const resolvePluginConfig = async (sources: PluginConfigSources): Promise
   const config = substitute(layers.reduce(merge, {}), [], state) as PluginConfig // oxlint-disable-line typescript/no-unsafe-type-assertion
   if (state.malformed.length > 0) throw problemsError('CONFIG_INVALID', subject, state.malformed, { plugin: name })
   if (state.missing.length > 0) throw environmentError(name, file, state.missing)
-  const schema = declaration?.schema
-  if (schema === undefined) return config
-  const validate = await validatorOf(schema, sources)
-  if (validate(config) || (convert(validate.errors ?? [], config, state.whole) && validate(config))) return config
-  const problems: Problem[] = schemaProblems(validate.errors, config)
+  if (declaration?.schema === undefined) return config
+  const problems = await schemaFaults(config, state.whole, declaration, sources)
+  if (problems.length === 0) return config
   throw problemsError('CONFIG_INVALID', subject, problems, { plugin: name, details: file === undefined ? {} : { file } })
 }

@@ -8,8 +8,15 @@ import type { EffectiveLimits } from './options.js'
 const SECONDS = 4
 /** What a request costs beside a notice: an answer, and mostly a line or an error. */
 export const REQUEST = 10
+/** Methods of a service that cost as much as a notice, each time they are told of: those of a large one cost more than the line to it. */
+const METHODS = 20
+/** What it costs to open so many lines to a service of so many methods. */
+export const costOfLines = (lines: number, methods: number): number => lines * (REQUEST + methods / METHODS)
 /** It is warned when so much of that is left. */
 const WARN_AT = 0.25
+
+/** What is provided, replaced or withdrawn is told to each that uses or watches it: so many ranges of one service may be used by one plugin, and so many watches be on it. */
+const OF_ONE = 32
 
 /** A limit that a plugin went past although its own end knows it, or that has no other answer. */
 export type Excess = {
@@ -71,6 +78,11 @@ export class Quota {
     const { plugin, limits } = this.#options
     if (held >= limits.services)
       throw overLimit(plugin, what, 'limits.services', limits.services, `${has} ${held} already`, `${mend}, or raise the limit.`)
+  }
+
+  /** The same of one service: `held` are its ranges that it uses, or its watches on it. */
+  assertOfOne(held: number, what: string, has: string, mend: string): void {
+    if (held >= OF_ONE) throw overLimit(this.#options.plugin, what, 'of one service', OF_ONE, `${has} ${held} already`, `${mend}.`)
   }
 
   /** Does what takes its time, unless as much is under way already: its own end waits before that, so nobody who does gets to read this. */

@@ -10,6 +10,9 @@ export interface Problem {
   message: string
 }
 
+/** So many are told of, and the rest counted: nobody mends more at a time, and whoever wrote what is wrong may have written much of it. */
+export const MAX_PROBLEMS = 100
+
 /** `limits.memory`, `permissions[0].resource`, `dependencies["a b"]`. */
 export const fieldPath = (segments: readonly (string | number)[]): string =>
   segments.reduce<string>((path, segment) => {
@@ -182,7 +185,8 @@ const isOtherBranch = ({ keyword, instancePath }: ErrorObject, found: readonly E
 
 /** All problems a validator found in `data`. The validator must run with `allErrors` and `verbose`. */
 export const schemaProblems = (errors: readonly ErrorObject[] | null | undefined, data: unknown): Problem[] => {
-  const found = (errors ?? []).filter((error, _, all) => !isOtherBranch(error, all))
+  // Each may become one with others.
+  const found = (errors ?? []).slice(0, 5 * MAX_PROBLEMS).filter((error, _, all) => !isOtherBranch(error, all))
   const telling = found.filter(
     (error) =>
       !SUMMARIES.has(error.keyword) ||
@@ -208,15 +212,16 @@ export const problemsError = (
   options: { plugin?: string | undefined; cause?: unknown; root?: string; details?: Record<string, unknown> } = {},
 ): PlugbayError => {
   const { root = '', details, ...rest } = options
-  const lines = problems.map(({ path, message }) => {
+  const lines = problems.slice(0, MAX_PROBLEMS).map(({ path, message }) => {
     const full = root === '' ? path : path === '' ? root : path.startsWith('[') ? `${root}${path}` : `${root}.${path}`
     const text = message.replace(/\.$/, '')
     return full === '' ? text : `${full}: ${text}`
   })
   const [only = ''] = lines
+  const more = problems.length > lines.length ? ['and more, told of once these are mended'] : []
   const message =
     lines.length === 1
       ? `${subject} is not valid: ${only}${only.endsWith('?') ? '' : '.'}`
-      : `${subject} is not valid:\n${lines.map((line) => `  - ${line}`).join('\n')}`
-  return new PlugbayError(code, message, { ...rest, details: { ...details, problems } })
+      : `${subject} is not valid:\n${[...lines, ...more].map((line) => `  - ${line}`).join('\n')}`
+  return new PlugbayError(code, message, { ...rest, details: { ...details, problems: problems.slice(0, MAX_PROBLEMS) } })
 }

@@ -122,13 +122,18 @@ export class ServiceBroker {
     for (const use of this.#uses.values()) if (use.consumer === consumer) this.#uses.delete(use.number)
   }
 
-  /** Lines that wait for a provider get the new one; those that led to it while it stood aside stay. */
-  provided(record: ServiceRecord): void {
+  /** Lines that wait for a provider get the new one; those that led to it while it stood aside stay. Returns how many were bound. */
+  provided(record: ServiceRecord): number {
+    let bound = 0
     for (const use of this.#uses.values()) {
       if (use.aside !== undefined) {
         if (use.aside === record.handle) [use.record, use.aside] = [record, undefined]
-      } else if (use.record === undefined && use.name === record.name && fits(record.version, use.range)) this.#bind(use, record)
+      } else if (use.record === undefined && use.name === record.name && fits(record.version, use.range)) {
+        this.#bind(use, record)
+        bound++
+      }
     }
+    return bound
   }
 
   /** Lines to the old provider go to its successor, where it is in their range. */

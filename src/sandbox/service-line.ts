@@ -1,5 +1,6 @@
 /** The two ends of a direct line from a caller to a provider of a service: calls go over it without the kernel. */
 import type { MessagePort, Transferable } from 'node:worker_threads'
+import { shown } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { permissionDenied } from '../permission-set.js'
 import { assertServiceOptions, CALL_OPTIONS } from '../service-options.js'
@@ -61,11 +62,15 @@ export const methodsOf = (service: object): string[] => {
   return [...names]
 }
 
+/** More of them tell nobody more. */
+const TOLD = 20
+
 const unknownMethod = async (service: string, method: string, methods: readonly string[]): Promise<never> => {
   const { didYouMean } = await import('../nearest.js')
+  const there = methods.length > TOLD ? `${methods.slice(0, TOLD).join(', ')}, …` : methods.join(', ') || 'none'
   throw new PlugbayError(
     'SERVICE_METHOD_UNKNOWN',
-    `Service '${service}' has no method '${method}'.${didYouMean(method, methods)} It has: ${methods.join(', ') || 'none'}.`,
+    `Service '${service}' has no method ${shown(method)}.${didYouMean(method, methods)} It has: ${there}.`,
     { details: { service, method, methods: [...methods] } },
   )
 }

@@ -9,7 +9,7 @@ const ALL = [
   { resource: 'service:*', actions: ['provide', 'call'] },
 ]
 
-const lineOf = (limits: { requests?: number } = {}) => {
+const lineOf = (limits: { requests?: number; services?: number } = {}) => {
   const line = gatewayLine(ALL, { subscriptions: 4, services: 4, requests: 100, ...limits })
   /** Everything said so far has been heard. */
   const heard = (): Promise<unknown> => line.guest.request('unwatch', { watch: 0 }).catch(() => {})
@@ -117,6 +117,63 @@ describe('what a guest has in the kernel', () => {
       message: expect.stringContaining('Use fewer of them, or fewer ranges of one') as string,
     })
     expect(breaches).toEqual([])
+  })
+
+  test.each([
+    ['provide', { service: 1, name: 'a'.repeat(257), version: '1.0.0', methods: [] }, 'SERVICE_NAME_INVALID'],
+    ['provide', { service: 1, name: 5, version: '1.0.0', methods: [] }, 'SERVICE_NAME_INVALID'],
+    ['provide', { service: 1, name: 'a', version: `1.0.0-${'a'.repeat(257)}`, methods: [] }, 'SERVICE_VERSION_INVALID'],
+    ['provide', { service: 1, name: 'a', version: '1.0.0', methods: Array.from({ length: 1_001 }, (_, i) => `m${i}`) }, 'SERVICE_SHAPE'],
+    ['provide', { service: 1, name: 'a', version: '1.0.0', methods: ['m'.repeat(257)] }, 'SERVICE_SHAPE'],
+    ['use', { name: 'a'.repeat(257), range: '*', wait: 0 }, 'SERVICE_NAME_INVALID'],
+    ['use', { name: 'a', range: '>=1.0.0 || '.repeat(1_000), wait: 0 }, 'SERVICE_VERSION_INVALID'],
+    ['use', { name: 'a', range: {}, wait: 0 }, 'SERVICE_VERSION_INVALID'],
+    ['watch', { watch: 1, name: 'a'.repeat(257) }, 'SERVICE_NAME_INVALID'],
+  ])('is refused for a %s with names that its own end would refuse', async (verb, asked, code) => {
+    const { guest, gateway } = lineOf()
+    await expect(guest.request(verb, asked)).rejects.toMatchObject({ code })
+    expect(gateway.provides).toEqual([])
+  })
+
+  test('is refused beyond 32 ranges of one service and 32 watches on it, those that wait for it included', async () => {
+    const { guest } = lineOf({ requests: 100_000, services: 1_000 })
+    const use = (i: number, wait = 0) => guest.request('use', { name: 's', range: `>=0.0.${i}`, wait })
+    const waiting = Array.from({ length: 32 }, (_, i) => use(i, 60_000))
+    const refused = {
+      code: 'PLUGIN_LIMIT',
+      message: expect.stringMatching(/'hostile' may not use the service 's'.*32 is its limit/) as string,
+    }
+    await expect(use(32)).rejects.toMatchObject(refused)
+    await guest.request('provide', { service: 1, name: 's', version: '1.0.0', methods: [] })
+    await Promise.all(waiting)
+    await expect(use(32)).rejects.toMatchObject(refused)
+    await use(0)
+    for (let watch = 0; watch < 32; watch++) await guest.request('watch', { watch, name: 's' })
+    await expect(guest.request('watch', { watch: 32, name: 's' })).rejects.toMatchObject({ code: 'PLUGIN_LIMIT' })
+    await guest.request('unwatch', { watch: 0 })
+    await guest.request('watch', { watch: 33, name: 's' })
+  })
+
+  test('is answered in order and a share of it in a turn, so that others have theirs in between', async () => {
+    const { guest, gateway, registry } = lineOf({ requests: 100_000, services: 1_000 })
+    let turns = 0
+    const stop = registry.watch('s400', () => void (turns = counted))
+    let counted = 0
+    const count = (): void => {
+      counted++
+      if (turns === 0) setImmediate(count)
+    }
+    count()
+    const order: number[] = []
+    const provide = async (service: number): Promise<void> => {
+      await guest.request('provide', { service, name: `s${service}`, version: '1.0.0', methods: [] })
+      order.push(service)
+    }
+    await Promise.all(Array.from({ length: 400 }, (_, i) => provide(i + 1)))
+    stop()
+    expect(order).toEqual(Array.from({ length: 400 }, (_, i) => i + 1))
+    expect(gateway.provides).toHaveLength(400)
+    expect(turns).toBeGreaterThan(10)
   })
 
   test('is refused beyond the tasks that may be under way, and free again when some are done', async () => {

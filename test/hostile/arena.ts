@@ -23,6 +23,7 @@ export type End =
   | 'requests or memory or hang'
   | 'PROTOCOL'
   | 'PLUGIN_LOAD'
+  | 'MANIFEST_INVALID'
   | 'PLUGIN_TIMEOUT'
   | 'PLUGIN_CRASH_LOOP'
 

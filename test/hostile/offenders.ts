@@ -32,6 +32,19 @@ const ALL_OF_TICK = "'**.'.repeat(i % 16) + (i & 16 ? 'tick' : '*') + '.**'.repe
 /** For each `i` up to 8192 another pattern of fourteen segments. */
 const MANY_WAYS = "'top.a.b.c.d.e.f.g.h.i.j.k.l.m'.replace(/[a-m]/g, (segment) => (i >> (segment.charCodeAt(0) - 97)) & 1 ? '*' : segment)"
 const LIMITS_OF_BOMBS = { memory: 64, hang: 5_000 }
+/** A schema by which the smallest configuration is looked at more than a thousand million times. */
+const DOUBLING = {
+  $ref: '#/definitions/of0',
+  definitions: {
+    ...Object.fromEntries(
+      Array.from({ length: 30 }, (_, i) => [
+        `of${i}`,
+        { allOf: [{ $ref: `#/definitions/of${i + 1}` }, { $ref: `#/definitions/of${i + 1}` }] },
+      ]),
+    ),
+    of30: { type: 'object' },
+  },
+}
 
 export const OFFENDERS: Offender[] = [
   // ── never coming back ──────────────────────────────────────────────────────────────────────────────────────────
@@ -334,6 +347,46 @@ export const OFFENDERS: Offender[] = [
     manifest: FEW_REQUESTS,
     act: "const f = () => { for (let i = 0; i < 100; i++) ctx.services.provide('mine' + i, { f() {} }).then((mine) => mine.withdraw()).catch(() => {}); setImmediate(f) }; f()",
     end: 'requests or memory or hang',
+  },
+  {
+    does: 'asks for services whose names are like those of many others',
+    heavy: true,
+    manifest: FEW_REQUESTS,
+    act: "for (let i = 0; i < 90; i++) ctx.services.provide('the-service-of-house-' + i, { f() {} }).catch(() => {}); let n = 0; const f = () => { for (let i = 0; i < 100; i++) ctx.services.use('a-service-for-mouse-' + ++n, { wait: 0 }).catch(() => {}); setImmediate(f) }; f()",
+    end: 'requests or memory or hang',
+  },
+  {
+    does: 'withdraws and provides a service that it uses in many ranges',
+    heavy: true,
+    manifest: FEW_REQUESTS,
+    act: "const methods = Object.fromEntries(Array.from({ length: 1e3 }, (_, i) => ['method' + i, () => {}])); const flap = async () => { let mine = await ctx.services.provide('mine', methods); for (let i = 0; i < 32; i++) await ctx.services.use('mine', { range: '>=0.0.' + i }); for (;;) { await mine.withdraw(); mine = await ctx.services.provide('mine', methods) } }; flap().catch(() => {})",
+    end: 'requests or memory or hang',
+  },
+  {
+    does: 'gives names, versions, ranges and methods of a hundred thousand letters',
+    act: "const long = 'a'.repeat(1e5); for (let i = 0; i < 50; i++) { ctx.services.provide(long + i, {}).catch(() => {}); ctx.services.provide('a', {}, { version: '1.0.0-' + long }).catch(() => {}); ctx.services.provide('a', { [long]() {} }).catch(() => {}); ctx.services.use(long + i).catch(() => {}); ctx.services.use('innocent', { range: '>=0.0.1 || '.repeat(1e4) + i }).catch(() => {}) }",
+    end: null,
+  },
+  {
+    does: 'provides a service of twenty thousand methods',
+    act: "const methods = Object.fromEntries(Array.from({ length: 2e4 }, (_, i) => ['method' + i, () => {}])); for (let i = 0; i < 5; i++) ctx.services.provide('mine' + i, methods).catch(() => {})",
+    end: null,
+  },
+  {
+    does: 'has a manifest whose pattern never comes to an end',
+    heavy: true,
+    code: pluginCode({ start: '' }),
+    manifest: {
+      config: { schema: { properties: { x: { pattern: '^(a+)+$' } } }, defaults: { x: `${'a'.repeat(40)}!` } },
+    },
+    end: 'MANIFEST_INVALID',
+  },
+  {
+    does: 'has a manifest whose references double at each step',
+    heavy: true,
+    code: pluginCode({ start: '' }),
+    manifest: { config: { schema: DOUBLING } },
+    end: 'MANIFEST_INVALID',
   },
   {
     does: 'asks for a thousand files without waiting',

@@ -849,6 +849,50 @@ describe('files', () => {
     )
     expect(found).toEqual([false, false, false, false])
   })
+
+  it.skipIf(process.versions.node.startsWith('20.'))('are closed by Node itself in the folder that the process runs in', async () => {
+    const folder = process.cwd()
+    const found = await tried(
+      `return ${JSON.stringify([folder, join(folder, 'package.json'), join(folder, 'src'), `${folder}-work`])}.map((path) => process.permission.has('fs.read', path))`,
+    )
+    expect(found).toEqual([false, false, false, false])
+  })
+})
+
+describe('the source map that a module names', () => {
+  const SECRET = JSON.stringify({
+    version: 3,
+    sources: ['secret.ts'],
+    sourcesContent: ['TOPSECRET'],
+    names: [],
+    mappings: 'AAAA;AAAA;AAAA',
+  })
+
+  it.each([
+    ['without grants', (): Partial<Grants> => ({})],
+    ['where files are granted', (): Partial<Grants> => ({ fs: { read: [], write: [join(emptyFolder(), 'given')] } })],
+  ])('is not shown to the plugin %s', async (_, grants) => {
+    const secret = join(emptyFolder(), 'secret.json')
+    writeFileSync(secret, SECRET)
+    const body = `
+      const { createRequire, SourceMap, ...members } = await import('node:module')
+      const seen = [], { prototype } = SourceMap
+      const attempt = (act) => { try { return String(act()) } catch (error) { return error.message } }
+      const payload = Object.getOwnPropertyDescriptor(prototype, 'payload').get
+      for (const name of ['findEntry', 'findOrigin']) {
+        const old = prototype[name]
+        attempt(() => { prototype[name] = function (...args) { seen.push(JSON.stringify(payload.call(this))); return old.apply(this, args) } })
+        attempt(() => Object.defineProperty(prototype, name, { value(...args) { seen.push(JSON.stringify(payload.call(this))); return old.apply(this, args) } }))
+      }
+      attempt(() => Object.defineProperty(prototype, 'payload', { get() { seen.push(JSON.stringify(payload.call(this))); return payload.call(this) } }))
+      attempt(() => require('./mapped.cjs').stack())
+      seen.push(attempt(() => JSON.stringify(members.findSourceMap(require.resolve('./mapped.cjs'))?.payload)))
+      return seen`
+    const seen = await tried(body, grants(), {
+      'mapped.cjs': `exports.stack = () => new Error('x').stack\n//# sourceMappingURL=${secret}\n`,
+    })
+    expect(seen).toEqual([refused(/use module\.findSourceMap\(\)/)])
+  })
 })
 
 describe('no new door', () => {

@@ -240,3 +240,45 @@ describe('what goes wrong with a call is told with plugin, service, method and p
     })
   })
 })
+
+describe('what is too long or too much to be told to others', () => {
+  it('is refused where it is given, with the limit', async () => {
+    const { kernel, faults } = await startedWith({
+      long: pluginCode({
+        start: `
+        const long = 'a'.repeat(257)
+        const many = Object.fromEntries(Array.from({ length: 1001 }, (_, i) => ['m' + i, () => {}]))
+        const acts = [
+          () => ctx.services.provide(long, {}),
+          () => ctx.services.use(long),
+          () => ctx.services.watch(long, () => {}),
+          () => ctx.services.provide('a', {}, { version: long }),
+          () => ctx.services.use('a', { range: long }),
+          () => ctx.services.provide('a', many),
+          () => ctx.services.provide('a', { [long]() {} }),
+        ]
+        const said = []
+        for (const act of acts) said.push(await act().then(() => 'done', (error) => error.code + ' ' + error.message))
+        await ctx.services.provide('said', { said: () => said })`,
+      }),
+    })
+    const said = (await (await kernel.services.use('said'))['said']?.()) as string[]
+    expect(said.map((each) => each.split(' ')[0])).toEqual([
+      'SERVICE_NAME_INVALID',
+      'SERVICE_NAME_INVALID',
+      'SERVICE_NAME_INVALID',
+      'SERVICE_OPTIONS',
+      'SERVICE_OPTIONS',
+      'SERVICE_SHAPE',
+      'SERVICE_SHAPE',
+    ])
+    for (const each of said) {
+      expect(each).toMatch(/257 characters, more than 256|at most 256 characters|1001 methods, more than 1000/)
+      expect(each.length).toBeLessThan(300)
+    }
+    expect(faults).toEqual([])
+    expect(() => kernel.services.provide('a'.repeat(257), {})).toThrow('has 257 characters')
+    const many = Object.fromEntries(Array.from({ length: 1_001 }, (_, i) => [`m${i}`, () => {}]))
+    expect(() => kernel.services.provide('a', many)).toThrow('has 1001 methods')
+  })
+})

@@ -24,6 +24,7 @@ const ROWS = [
         'service-options.ts',
         'source-map.ts',
         'limiter.ts',
+        'names.ts',
         'nearest.ts',
         'passing.ts',
         'pattern-cover.ts',

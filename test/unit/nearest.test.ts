@@ -28,6 +28,16 @@ describe('the nearest name', () => {
     expect(nearest('prices', ['princess', 'price', 'pricey'])).toBe('price')
   })
 
+  test('is not sought for a long name, nor among more candidates than are quickly measured', () => {
+    const long = 'a'.repeat(65)
+    expect(nearest(long, [`${long}b`])).toBeUndefined()
+    const alike = Array.from({ length: 150 }, (_, i) => `other${i}`)
+    expect(nearest('catalog', ['catalogs', ...alike])).toBe('catalogs')
+    expect(nearest('catalog', [...alike.map((name) => name.slice(0, 7)), 'catalogs'])).toBeUndefined()
+    // What cannot be near by its length alone is not measured.
+    expect(nearest('catalog', [...alike.map((name) => name.repeat(3)), 'catalogs'])).toBe('catalogs')
+  })
+
   test('reads as the tail of a sentence', () => {
     expect(didYouMean('datbase', ['database'])).toBe(" Did you mean 'database'?")
     expect(didYouMean('billing', ['database'])).toBe('')

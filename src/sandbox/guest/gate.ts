@@ -56,8 +56,9 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   nodeModule.syncBuiltinESMExports()
 }
 
-/** Members of `node:module` that would load past the hooks, add hooks before ours, or read and write files. */
+/** Members of `node:module` that would load past the hooks, add hooks before ours, read and write files, or show what Node read of them. */
 const CLOSED_OF_MODULE = [
+  'findSourceMap',
   'register',
   'registerHooks',
   'enableCompileCache',
@@ -117,6 +118,8 @@ const closeModules = (deny: Deny, check: CheckImport): void => {
   for (const name of CLOSED_OF_MODULE) {
     if (name in Module) lock(Module, name, () => deny(`use module.${name}()`))
   }
+  // The map that a module names is read by Node itself, from wherever it is, and asked by these when a stack is written: a changed one would be handed it.
+  Object.freeze(nodeModule.SourceMap.prototype)
 }
 
 /** What `node:worker_threads` and `node:async_hooks` would show of the kernel's own wire and of other threads, also to a plugin that was granted them. */

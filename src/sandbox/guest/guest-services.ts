@@ -1,7 +1,14 @@
 /** A plugin's own end of the services: what it provides, uses and watches. */
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
-import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../../service-options.js'
+import {
+  assertListener,
+  assertMethods,
+  assertServiceName,
+  assertServiceOptions,
+  PROVIDE_OPTIONS,
+  USE_OPTIONS,
+} from '../../service-options.js'
 import { isThenable } from '../../thenable.js'
 import { fromWire, reasonOf, toWire, type WireError } from '../../wire-error.js'
 import { Peers } from '../peers.js'
@@ -74,6 +81,7 @@ export class GuestServices {
     assertService(service, name, this.#plugin)
     const number = ++this.#last
     const methods = methodsOf(service)
+    assertMethods(methods, name, this.#plugin)
     this.#provided.set(number, { name, plugin: this.#plugin, service, methods: new Set(methods), before: this.#before })
     try {
       await this.#announce('provide', { service: number, name, version, methods })

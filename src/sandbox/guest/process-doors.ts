@@ -25,7 +25,7 @@ export const OPEN_OF_PROCESS: readonly string[] = words(`
   exit reallyExit abort _exiting _fatalException _tickCallback nextTick emitWarning assert hrtime getActiveResourcesInfo
   cpuUsage threadCpuUsage resourceUsage memoryUsage constrainedMemory availableMemory getuid geteuid getgid getegid getgroups allowedNodeEnvironmentFlags
   setUncaughtExceptionCaptureCallback hasUncaughtExceptionCaptureCallback addUncaughtExceptionCaptureCallback
-  sourceMapsEnabled setSourceMapsEnabled finalization ref unref permission _preload_modules
+  sourceMapsEnabled setSourceMapsEnabled finalization ref unref permission _preload_modules _forceRepl
   constructor _events _eventsCount _maxListeners setMaxListeners getMaxListeners emit addListener on prependListener once prependOnceListener
   removeListener off removeAllListeners listeners rawListeners listenerCount eventNames
 `)

@@ -22,6 +22,12 @@ export const HOOKS = typeof nodeModule.registerHooks === 'function' ? [] : ['--e
 /** Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the inspector. */
 const KNOWS_PATHS = MAJOR >= 22
 
+/**
+ * The model lets a program read the module it begins with. A thread begins with none that it knows of, which it takes for the folder that the process
+ * runs in, and all in there: the application's own. To one that would begin with a prompt it gives nothing; a thread has no prompt.
+ */
+const NOT_OUR_FOLDER = KNOWS_PATHS ? ['--interactive'] : []
+
 /** Plugins with the same flags may run in each other's waiting threads. */
 export const permissionFlags = (grants: Grants, { root, places }: Reach): string[] => {
   const { read, write } = grants.fs
@@ -35,6 +41,7 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
     ...HOOKS,
     MODEL,
     ...allow(KNOWS_PATHS ? readable : ['*']),
+    ...NOT_OUR_FOLDER,
     // By its number the system tells what processor time the thread takes.
     ...(KNOWS_PATHS ? ['--allow-fs-read=/proc/thread-self'] : []),
     // Node 20 denies addons under the model always, and has no flag to allow them.

@@ -66,9 +66,33 @@ describe('providing', () => {
     [{ version: '1' }, "version '1'"],
     [{ version: '^1.0.0' }, "version '^1.0.0'"],
     [{ version: undefined }, "version 'undefined'"],
+    [{ name: 'a'.repeat(257) }, 'has 257 characters, more than 256'],
+    [{ version: `1.0.0-${'a'.repeat(257)}` }, 'is no semantic version'],
   ])('refuses %o', (part, text) => {
     const expected = code('name' in part ? 'SERVICE_NAME_INVALID' : 'SERVICE_VERSION_INVALID', text)
     expect(() => new ServiceRegistry().provide({ ...a('users'), ...part } as never)).toThrow(expected)
+  })
+
+  it.each([
+    [Array.from({ length: 1_001 }, (_, i) => `m${i}`), 'has 1001 methods, more than 1000'],
+    [['find', 'm'.repeat(257)], 'whose name has 257 characters, more than 256'],
+    [['find', 5], 'whose name is 5, and no text'],
+    ['find', 'has no list of methods'],
+  ])('refuses methods that are too many, too long or none', (methods, text) => {
+    expect(() => new ServiceRegistry().provide({ ...a('users'), methods } as never)).toThrow(code('SERVICE_SHAPE', text))
+  })
+
+  it('refuses a name or a range that is too long, or no text, wherever it is asked of', async () => {
+    const registry = new ServiceRegistry()
+    const long = 'a'.repeat(257)
+    for (const name of [long, 5 as never]) {
+      expect(() => registry.find(name)).toThrow(code('SERVICE_NAME_INVALID', 'The name of a service'))
+      expect(() => registry.watch(name, () => {})).toThrow(code('SERVICE_NAME_INVALID', 'The name of a service'))
+    }
+    const range = '>=1.0.0 || '.repeat(25)
+    expect(() => registry.find('users', range)).toThrow(code('SERVICE_VERSION_INVALID', 'is no range'))
+    expect(() => registry.find('users', {} as never)).toThrow(code('SERVICE_VERSION_INVALID', 'is no range'))
+    await expect(registry.wait('users', range)).rejects.toEqual(code('SERVICE_VERSION_INVALID', 'is no range'))
   })
 
   it('refuses a range that is none', async () => {

@@ -74,6 +74,48 @@ describe('a folder with a manifest', () => {
   })
 })
 
+describe('a manifest that is too much to look at', () => {
+  test.each([
+    ['has too many bytes', { name: 'evil', description: 'x'.repeat(300_000) }, /has 300\d{3} bytes, more than 262144/],
+    [
+      'is nested too deeply',
+      `{"name":"evil","config":{"defaults":{"x":${'['.repeat(5_000)}${']'.repeat(5_000)}}}}`,
+      /nested more than 100 levels deep/,
+    ],
+    [
+      'has a range without an end',
+      { name: 'evil', dependencies: { a: '>=1.0.0 || '.repeat(1_000) } },
+      /dependencies\.a: must be a semver range/,
+    ],
+    [
+      'has too many dependencies',
+      { name: 'evil', dependencies: Object.fromEntries(Array.from({ length: 1_001 }, (_, i) => [`a${i}`, '*'])) },
+      /dependencies: must NOT have more than 1000/,
+    ],
+    [
+      'asks for a resource without an end',
+      { name: 'evil', permissions: [{ resource: `builtin:${'a'.repeat(5_000)}`, actions: ['import'] }] },
+      /has 5008 characters, more than 4096/,
+    ],
+    [
+      'asks for an action without an end',
+      { name: 'evil', permissions: [{ resource: 'service:a', actions: [`call:${'a'.repeat(300)}`] }] },
+      /has 305 characters, more than 256/,
+    ],
+  ])('%s: that is said, and no more', async (_, manifest, message) => {
+    const error = await thrown(() => readPlugin(withManifest(manifest)))
+    expect(error).toMatchObject({ code: 'MANIFEST_INVALID', message: expect.stringMatching(message) as string })
+    expect(error.message.length).toBeLessThan(1_000)
+  })
+
+  test('of problems without number the first hundred are told', async () => {
+    const unknown = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`key${i}`, 1]))
+    const error = await thrown(() => readPlugin(withManifest({ name: 'evil', ...unknown })))
+    expect(error.details?.['problems']).toHaveLength(100)
+    expect(error.message).toContain('and more, told of once these are mended')
+  })
+})
+
 describe('a plugin without a manifest', () => {
   test('is a folder with an entry module, named after the folder', async () => {
     const root = tree({ 'price-watch/plugin.ts': module })

@@ -1,0 +1,233 @@
+/** The JSON Schema that a manifest has for its plugin's configuration: compiled, and held to a time limit, as its author decides how much work it is. */
+import type { Ajv, ErrorObject, ValidateFunction } from 'ajv'
+import { shown } from '../arguments.js'
+import { PlugbayError } from '../errors.js'
+import { didYouMean } from '../nearest.js'
+import { reasonOf } from '../wire-error.js'
+import type { ConfigDeclaration } from './manifest.js'
+import { fieldPath, type Problem, problemsError, schemaProblems } from './schema-problems.js'
+import { TIME_LIMIT, withTimeLimit } from './time-limit.js'
+
+/** Whose schema it is. */
+export interface SchemaOwner {
+  /** The plugin's name. */
+  name: string
+  /** The plugin.json, for messages about the schema in it. */
+  manifestPath?: string | undefined
+}
+
+/** The longest pattern, in characters: V8 cannot be interrupted while it reads one. */
+const MAX_PATTERN = 1_000
+
+/** What is being matched: when the time is over, the message says so. */
+let matched: { pattern: string; text: string } | undefined
+
+class Pattern extends RegExp {
+  override test(text: string): boolean {
+    matched = { pattern: this.source, text }
+    const found = super.test(text)
+    matched = undefined
+    return found
+  }
+}
+
+const patternOf = (source: string, flags: string): RegExp => {
+  if (source.length > MAX_PATTERN) throw new Error(`the pattern ${shown(source)} has ${source.length} characters, more than ${MAX_PATTERN}`)
+  return new Pattern(source, flags)
+}
+
+type Dialect = '2020' | 'draft-07'
+
+const loadAjv = async (dialect: Dialect): Promise<Ajv> => {
+  const [module, formats] = await Promise.all([dialect === '2020' ? import('ajv/dist/2020.js') : import('ajv'), import('ajv-formats')])
+  const Constructor = 'Ajv2020' in module ? module.Ajv2020 : module.Ajv
+  const ajv = new Constructor({
+    allErrors: true,
+    verbose: true,
+    useDefaults: true,
+    strictTypes: false,
+    strictRequired: false,
+    strictTuples: false,
+    allowUnionTypes: true,
+    logger: false,
+    code: { regExp: Object.assign(patternOf, { code: 'new RegExp' }) },
+  })
+  ajv.addVocabulary(['patternErrorMessage', 'markdownDescription'])
+  formats.default.default(ajv)
+  return ajv
+}
+
+const shared = new Map<Dialect, Promise<Ajv>>()
+
+const dialectOf = (schema: object): Dialect => {
+  const named: unknown = Reflect.get(schema, '$schema')
+  return typeof named === 'string' && /20(?:19-09|20-12)/.test(named) ? '2020' : 'draft-07'
+}
+
+const ajvFor = (dialect: Dialect): Promise<Ajv> => {
+  const found = shared.get(dialect) ?? loadAjv(dialect)
+  shared.set(dialect, found)
+  return found
+}
+
+/** What a manifest says of the configuration is not small when it is longer as JSON. */
+const SMALL = 16_384
+/** What can take longer than schema and configuration are long. */
+const DEMANDING = /"(?:pattern|patternProperties|propertyNames|format|\$ref|\$dynamicRef|\$recursiveRef|uniqueItems|unevaluated\w+)":/
+
+type Run = <T>(work: () => T, late: () => Error) => T
+
+const atOnce: Run = (work) => work()
+
+/** Most schemas name types and bounds of a few fields: what they cost can be told beforehand, and they go without a clock. */
+const runOf = (declaration: ConfigDeclaration): Run => {
+  const text = JSON.stringify(declaration)
+  return text.length > SMALL || DEMANDING.test(text) ? withTimeLimit : atOnce
+}
+
+const subjectOf = ({ name, manifestPath }: SchemaOwner): string => manifestPath ?? `The manifest of plugin '${name}'`
+
+const manifestError = (
+  owner: SchemaOwner,
+  problems: readonly Problem[],
+  details: Record<string, unknown> = {},
+  cause?: unknown,
+): PlugbayError =>
+  problemsError('MANIFEST_INVALID', subjectOf(owner), problems, {
+    plugin: owner.name,
+    root: 'config.schema',
+    details: { ...(owner.manifestPath === undefined ? {} : { file: owner.manifestPath }), ...details },
+    ...(cause === undefined ? {} : { cause }),
+  })
+
+/** Where in a configuration a text is, as a value or as a name. */
+const pathOf = (text: string, value: unknown, path: readonly (string | number)[] = []): string | undefined => {
+  if (value === text) return fieldPath(path)
+  if (typeof value !== 'object' || value === null) return undefined
+  for (const [key, item] of Object.entries(value)) {
+    const inner = [...path, Array.isArray(value) ? Number(key) : key]
+    const found = key === text ? fieldPath(inner) : pathOf(text, item, inner)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** It took too long: by which pattern and where, if by one. */
+const lateError = (owner: SchemaOwner, what: string, config?: object): PlugbayError => {
+  const at = matched
+  matched = undefined
+  const limit = `${TIME_LIMIT} ms, its limit`
+  if (at === undefined) {
+    const mend = 'Look for references that double at each step, or make it shorter'
+    return manifestError(owner, [{ path: '', message: `${what} of plugin '${owner.name}' took more than ${limit}. ${mend}` }], {
+      limit: TIME_LIMIT,
+    })
+  }
+  const { pattern, text } = at
+  const field = pathOf(text, config)
+  const message = `the pattern '${pattern}' of plugin '${owner.name}' took more than ${limit}, for ${field ?? 'a text'} = ${shown(text)}. Write it without a repetition of what is repeated already, as in (a+)+`
+  return manifestError(owner, [{ path: '', message }], { limit: TIME_LIMIT, pattern, ...(field === undefined ? {} : { field }) })
+}
+
+interface Compiled {
+  validate: ValidateFunction
+  run: Run
+}
+
+const compiled = new WeakMap<object, Promise<Compiled>>()
+
+const compileBy = (ajv: Ajv, schema: object, owner: SchemaOwner): ValidateFunction => {
+  // The dialect is chosen already, and ajv knows each by one spelling of its address only.
+  const { $schema: _, ...usable }: { $schema?: unknown } = schema
+  try {
+    if (ajv.validateSchema(usable) !== true) throw manifestError(owner, schemaProblems(ajv.errors, schema))
+    const validate = ajv.compile(usable)
+    if (Reflect.get(validate, '$async') === true) throw new Error('a schema with $async is not supported')
+    return validate
+  } catch (error) {
+    if (PlugbayError.is(error)) throw error
+    const reason = reasonOf(error)
+    const unknown = /unknown keyword: "(.*)"$/.exec(reason)?.[1]
+    const message =
+      unknown === undefined
+        ? reason
+        : `unknown keyword '${unknown}'.${didYouMean(unknown, ajv.RULES.all ? Object.keys(ajv.RULES.all) : [])}`
+    throw manifestError(owner, [{ path: '', message: `cannot be used as a JSON Schema: ${message}` }], {}, error)
+  } finally {
+    // The function is kept with the manifest's own object. ajv would keep it for ever, and refuse its $id from another plugin.
+    ajv.removeSchema(usable)
+  }
+}
+
+const compile = async (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
+  const dialect = dialectOf(schema)
+  const ajv = await ajvFor(dialect)
+  const run = runOf(declaration)
+  const late = (): Error => {
+    // It was ended half way.
+    shared.delete(dialect)
+    return lateError(owner, 'to compile the schema')
+  }
+  return { validate: run(() => compileBy(ajv, schema, owner), late), run }
+}
+
+const compiledOf = (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
+  const found = compiled.get(schema) ?? compile(schema, declaration, owner)
+  compiled.set(schema, found)
+  return found
+}
+
+/** The place in `root` a JSON pointer names: what holds it, and its key there. */
+const locate = (root: unknown, pointer: string): { holder: object; key: string } | undefined => {
+  const keys = pointer
+    .split('/')
+    .slice(1)
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const key = keys.pop()
+  const holder = keys.reduce<unknown>((at, each) => (typeof at === 'object' && at !== null ? Reflect.get(at, each) : undefined), root)
+  return key !== undefined && typeof holder === 'object' && holder !== null ? { holder, key } : undefined
+}
+
+/** A value from a placeholder that stands alone becomes a number, a boolean or null where the schema asks for one. True if any did. */
+const convert = (errors: readonly ErrorObject[], config: object, whole: ReadonlySet<string>): boolean => {
+  let changed = false
+  for (const error of errors) {
+    if (error.keyword !== 'type' || !whole.has(error.instancePath)) continue
+    const place = locate(config, error.instancePath)
+    const text: unknown = place && Reflect.get(place.holder, place.key)
+    if (!place || typeof text !== 'string' || !/^(?:-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/.test(text.trim())) continue
+    changed = Reflect.set(place.holder, place.key, JSON.parse(text.trim().replace(/^(-?)0+(?=\d)/, '$1'))) || changed
+  }
+  return changed
+}
+
+const isValid = (validate: ValidateFunction, config: object, owner: SchemaOwner): boolean => {
+  try {
+    return validate(config)
+  } catch (error) {
+    // A reference that leads to itself, without a step into the configuration.
+    const message = `cannot be used as a JSON Schema: to hold the configuration to it fails with '${reasonOf(error)}'`
+    throw manifestError(owner, [{ path: '', message }], {}, error)
+  }
+}
+
+/**
+ * What is wrong with a configuration by the schema declared for it, whose defaults it is given. A value that was a placeholder and nothing else (`whole` has
+ * their JSON pointers) becomes a number or a boolean where the schema asks for one. Throws MANIFEST_INVALID for a schema that is none, or takes more than
+ * {@link TIME_LIMIT}.
+ */
+export const schemaFaults = async (
+  config: object,
+  whole: ReadonlySet<string>,
+  declaration: ConfigDeclaration,
+  owner: SchemaOwner,
+): Promise<readonly Problem[]> => {
+  const { schema } = declaration
+  if (schema === undefined) return []
+  const { validate, run } = await compiledOf(schema, declaration, owner)
+  const faults = (): readonly Problem[] =>
+    isValid(validate, config, owner) || (convert(validate.errors ?? [], config, whole) && isValid(validate, config, owner))
+      ? []
+      : schemaProblems(validate.errors, config)
+  return run(faults, () => lateError(owner, 'to check the configuration', config))
+}

@@ -1,0 +1,107 @@
+/** What a manifest's schema for the configuration may cost: whoever wrote it decides how much work it is, and the kernel's thread has others to see to. */
+import { describe, expect, test } from 'vitest'
+import { type PluginConfigSources, resolvePluginConfig } from '#src/kernel/plugin-config.js'
+import { thrown } from '../../support/thrown.js'
+
+const resolve = (schema: object, defaults: object = {}, sources: Partial<PluginConfigSources> = {}) =>
+  resolvePluginConfig({
+    name: 'evil',
+    declaration: { schema, defaults } as never,
+    manifestPath: '/plugins/evil/plugin.json',
+    env: {},
+    ...sources,
+  })
+
+const ENDLESS = `${'a'.repeat(40)}!`
+
+describe('a pattern that never comes to an end', () => {
+  test.each([
+    ['of a value', { properties: { x: { pattern: '^(a+)+$' } } }, { x: ENDLESS }, 'x'],
+    ['of a name', { patternProperties: { '^(a+)+$': { type: 'string' } } }, { [ENDLESS]: 1 }, `["${ENDLESS}"]`],
+    ['of all names', { propertyNames: { pattern: '^(a+)+$' } }, { [ENDLESS]: 1 }, `["${ENDLESS}"]`],
+    [
+      'in a list',
+      { properties: { x: { items: { type: 'object', properties: { y: { pattern: '^(a+)+$' } } } } } },
+      { x: [{ y: ENDLESS }] },
+      'x[0].y',
+    ],
+  ])('%s is ended, and named with plugin, field and time', async (_, schema, defaults, field) => {
+    const error = await thrown(() => resolve(schema, defaults))
+    expect(error).toMatchObject({
+      code: 'MANIFEST_INVALID',
+      plugin: 'evil',
+      details: { file: '/plugins/evil/plugin.json', limit: 500, pattern: '^(a+)+$', field },
+    })
+    expect(error.message).toMatch(/config\.schema: the pattern '\^\(a\+\)\+\$' of plugin 'evil' took more than 500 ms/)
+  })
+
+  test('holds nobody else up afterwards, and does no harm to a value it takes', async () => {
+    const schema = { properties: { x: { pattern: '^(a+)+$' } } }
+    await thrown(() => resolve(schema, { x: ENDLESS }))
+    expect(await resolve(schema, { x: 'aaa' })).toEqual({ x: 'aaa' })
+    const error = await thrown(() => resolve(schema, { x: 'b' }))
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining("x: must match ^(a+)+$, not 'b'") as string })
+  })
+
+  test('is ended where the value is what updateConfig was given', async () => {
+    const error = await thrown(() => resolve({ properties: { x: { pattern: '^(a+)+$' } } }, {}, { override: { x: ENDLESS } }))
+    expect(error).toMatchObject({ code: 'MANIFEST_INVALID', details: { field: 'x' } })
+  })
+})
+
+test('patterns of one schema are each tried for themselves', async () => {
+  const schema = { properties: { a: { pattern: '^a$' }, b: { pattern: '^b$' } } }
+  expect(await resolve(schema, { a: 'a', b: 'b' })).toEqual({ a: 'a', b: 'b' })
+  const error = await thrown(() => resolve(schema, { a: 'b', b: 'a' }))
+  expect(error.details?.['problems']).toHaveLength(2)
+})
+
+test('a pattern that is too long is refused before it is read', async () => {
+  const error = await thrown(() => resolve({ properties: { x: { pattern: '\\p{L}'.repeat(20_000) } } }))
+  expect(error).toMatchObject({
+    code: 'MANIFEST_INVALID',
+    message: expect.stringContaining('has 100000 characters, more than 1000') as string,
+  })
+})
+
+test('references that double at each step are ended', async () => {
+  const step = (to: number) => ({ allOf: [{ $ref: `#/definitions/of${to}` }, { $ref: `#/definitions/of${to}` }] })
+  const definitions = { ...Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`of${i}`, step(i + 1)])), of40: { type: 'object' } }
+  const error = await thrown(() => resolve({ definitions, $ref: '#/definitions/of0' }))
+  expect(error).toMatchObject({ code: 'MANIFEST_INVALID', plugin: 'evil', details: { limit: 500 } })
+  expect(error.message).toContain("to check the configuration of plugin 'evil' took more than 500 ms")
+})
+
+test('a reference that leads to itself is told as what it is', async () => {
+  const error = await thrown(() => resolve({ $ref: '#' }))
+  expect(error).toMatchObject({ code: 'MANIFEST_INVALID', plugin: 'evil' })
+  expect(error.message).toContain('config.schema: cannot be used as a JSON Schema')
+})
+
+test('of problems without number so many are told', async () => {
+  const error = await thrown(() =>
+    resolve({ properties: { x: { items: { type: 'string' } } } }, { x: Array.from({ length: 5_000 }, (_, i) => i) }),
+  )
+  expect(error).toMatchObject({ code: 'CONFIG_INVALID' })
+  expect(error.details?.['problems']).toHaveLength(100)
+  expect(error.message).toContain('and more')
+})
+
+describe('placeholders in a configuration', () => {
+  test('that are left open are not read again and again', async () => {
+    const open = '${a:-'.repeat(100_000)
+    expect(await resolve({}, { x: open })).toEqual({ x: open })
+  })
+
+  test('and their escapes are filled in before and behind the last brace', async () => {
+    const config = await resolve({}, { x: 'a $${X} ${X:-b} $${ ${X' })
+    expect(config).toEqual({ x: 'a ${X} b ${ ${X' })
+  })
+
+  test('may be nested in lists and objects to a depth that is said', async () => {
+    let deep: unknown = 1
+    for (let i = 0; i < 200; i++) deep = [deep]
+    const error = await thrown(() => resolve({}, {}, { override: { x: deep } }))
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('nested more than 100 levels deep') as string })
+  })
+})
