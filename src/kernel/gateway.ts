@@ -40,7 +40,7 @@ export interface GatewayOptions {
   permissions: PermissionSet
   /** Events that may be under way to one subscription of the plugin. */
   inFlight: number
-  /** `queue`: where a subscription does not say otherwise. `window` is told back in quarters. */
+  /** `queue`: where a subscription does not say otherwise. */
   limits: Pick<EffectiveLimits, 'queue' | 'window' | 'message' | 'requests' | 'subscriptions' | 'overlap' | 'services'>
   /** A successor's subscriptions and services stand aside until it takes over. */
   aside: boolean
@@ -90,6 +90,8 @@ export class Gateway implements Party, ServiceConsumer {
   #aside: boolean
   /** The topic it published on last, and may. */
   #topic: string | undefined
+  /** Events that it published and has not been told the end of. */
+  #untold = 0
   #accepted = 0
   #telling = false
   #closed = false
@@ -187,10 +189,11 @@ export class Gateway implements Party, ServiceConsumer {
 
   request(call: Call, body: unknown): unknown {
     switch (call.verb as keyof KernelVerbs) {
-      case 'task': {
-        const { name, input } = body as KernelVerbs['task']['asks']
-        return this.#quota.underWay('task', () => this.#options.runTask(name, input, call.signal))
-      }
+      case 'task':
+        return this.#quota.underWay('task', () => {
+          const { name, input } = body as KernelVerbs['task']['asks']
+          return this.#options.runTask(name, input, call.signal)
+        })
       case 'file':
         return this.#quota.underWay('file', () => this.#files.run(body as KernelVerbs['file']['asks']))
       case 'fetch':
@@ -235,22 +238,27 @@ export class Gateway implements Party, ServiceConsumer {
 
   #publish(topic: string, packed: Packed): void {
     const { bus, stamp } = this.#plane
+    const { window, message } = this.#options.limits
+    // Its own end waits before that, and refuses by itself what is refused here: what comes so far went round it.
+    if (++this.#untold > window)
+      throw new PlugbayError('PROTOCOL', `it published more than the ${window} events of its window`, { plugin: this.name })
+    // What is published goes on for a while: the same topic is not looked at twice.
+    if (topic !== this.#topic) {
+      assertPluginTopic(topic, this.name)
+      if (!this.#permissions.mayPublish(topic)) {
+        this.#denials.add(`bus:${topic}`, 'publish')
+        if (this.#quota.spend()) this.#accept()
+        return
+      }
+      this.#options.used?.(`bus:${topic}`, 'publish')
+      this.#topic = topic
+    }
+    if (packed.size > message) {
+      if (this.#quota.spend(REQUEST)) this.#refused(topic, tooLarge(`The data of '${topic}'`, packed.size, message, { plugin: this.name }))
+      return
+    }
     let room: Promise<void> | undefined
     try {
-      // What is published goes on for a while: the same topic is not looked at twice.
-      if (topic !== this.#topic) {
-        assertPluginTopic(topic, this.name)
-        if (!this.#permissions.mayPublish(topic)) {
-          this.#denials.add(`bus:${topic}`, 'publish')
-          this.#accept()
-          return
-        }
-        this.#options.used?.(`bus:${topic}`, 'publish')
-        this.#topic = topic
-      }
-      // The guest refuses by itself what follows: one that comes here went round it.
-      if (packed.size > this.#options.limits.message)
-        throw tooLarge(`The data of '${topic}'`, packed.size, this.#options.limits.message, { plugin: this.name })
       room = bus.dispatch(new PackedEvent(stamp.ids, stamp.serial(), topic, this.name, stamp.time(), packed))
     } catch (error) {
       this.#refused(topic, error)
@@ -265,20 +273,19 @@ export class Gateway implements Party, ServiceConsumer {
     this.#accept()
   }
 
-  /** Opens the publisher's window again, told in quarters of it or at the end of the turn in which somebody had to wait. */
+  /** Opens the publisher's window again, told at the end of the turn: within one, no more than the window may come. */
   readonly #accept = (): void => {
     this.#accepted++
-    if (this.#accepted >= this.#options.limits.window >> 2) this.#tellAccepted()
-    else if (!this.#telling) {
-      this.#telling = true
-      setImmediate(this.#tellAccepted)
-    }
+    if (this.#telling) return
+    this.#telling = true
+    setImmediate(this.#tellAccepted)
   }
 
   readonly #tellAccepted = (): void => {
     this.#telling = false
     if (this.#accepted === 0) return
     this.#conversation?.notify('accepted', [this.#accepted])
+    this.#untold -= this.#accepted
     this.#accepted = 0
   }
 

@@ -102,6 +102,10 @@ export class Quota {
     running[verb]++
     try {
       return await act()
+    } catch (error) {
+      // What fails at once is never too much at a time.
+      this.spend(REQUEST)
+      throw error
     } finally {
       running[verb]--
     }

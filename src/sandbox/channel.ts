@@ -1,5 +1,7 @@
 /** The wire between a host and its guest, or between two guests: it carries batches and knows nothing of what they say. */
-import type { MessagePort, Transferable } from 'node:worker_threads'
+import { type MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads'
+import { now } from './clock.js'
+import { LONGEST, Stint } from './stint.js'
 
 /** Frames laid one after the other; `frames.ts` says how. */
 export type Batch = unknown[]
@@ -17,15 +19,60 @@ export interface Channel {
 }
 
 /** A channel over a MessagePort: between threads, or within one. */
-export const portChannel = (port: MessagePort): Channel => ({
-  send: (batch, transfer) => port.postMessage(batch, transfer),
-  listen: (received, closed) => {
-    port.on('message', received)
-    port.on('messageerror', () => closed())
-    port.once('close', () => closed())
-  },
-  close: () => port.close(),
-})
+export const portChannel = (port: MessagePort): PortChannel => new PortChannel(port)
+
+export class PortChannel implements Channel {
+  readonly #port: MessagePort
+  readonly #stint: Stint
+  #received: ((batch: Batch) => void) | undefined
+
+  constructor(port: MessagePort) {
+    this.#port = port
+    // Without a listener Node takes nothing more out of the port.
+    this.#stint = new Stint(
+      () => port.off('message', this.#take),
+      () => this.#received && port.on('message', this.#take),
+    )
+  }
+
+  send(batch: Batch, transfer?: readonly Transferable[]): void {
+    this.#port.postMessage(batch, transfer)
+  }
+
+  listen(received: (batch: Batch) => void, closed: () => void): void {
+    this.#received = received
+    this.#port.on('message', this.#take)
+    this.#port.on('messageerror', () => closed())
+    this.#port.once('close', () => closed())
+  }
+
+  readonly #take = (batch: Batch): void => {
+    this.#received?.(batch)
+    // What is none ends the conversation.
+    this.#stint.count(batch?.length)
+  }
+
+  /** Takes what has come and was not read yet, in as many turns as that needs, then calls `done`. For a port whose other end is gone. */
+  rest(done: () => void): void {
+    const began = now()
+    while (this.#received !== undefined) {
+      const last = receiveMessageOnPort(this.#port)
+      if (last === undefined) break
+      this.#received(last.message as Batch)
+      if (now() - began < LONGEST) continue
+      setImmediate(() => this.rest(done))
+      return
+    }
+    done()
+  }
+
+  close(): void {
+    // What is still in the port is not even read.
+    if (this.#received !== undefined) this.#port.off('message', this.#take)
+    this.#received = undefined
+    this.#port.close()
+  }
+}
 
 /** Two ends of a channel within this thread. Whatever is no primitive is cloned, as it would be between threads. */
 export const channelPair = (): [Channel, Channel] => {

@@ -206,8 +206,11 @@ export class FrameReader {
     let metas: readonly Meta[] = NO_METAS
     let shape: ShapeText = LEAF_SHAPE
     let count = 0
+    let frames = 0
     while (at < length) {
       beat()
+      // Between two batches others have their turn.
+      if (++frames > BATCH_FRAMES) throw new RangeError(`a batch has more than ${BATCH_FRAMES} frames`)
       const head = batch[at++] as number
       const kind = head & KIND
       if (kind !== NOTICE) id = (head & NEXT_ID) === 0 ? (batch[at++] as number) : id + 1

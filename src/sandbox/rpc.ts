@@ -90,6 +90,10 @@ export class Conversation implements Writer {
   readonly #pending = new Underway<Pending>()
   readonly #deadlines = new Deadlines(this.#pending, (id, pending) => this.#overdue(id, pending))
   readonly #serving = new Map<number, ServedCall>()
+  /** Requests of the other end that it has not cancelled yet, answered or not. */
+  #cancellable = 0
+  /** Requests that were given up here and are not answered yet. */
+  #givenUp = 0
   readonly #window: CallWindow | undefined
   readonly #limit: number
   readonly #out = new FrameWriter()
@@ -420,10 +424,12 @@ export class Conversation implements Writer {
         this.#replied(id, metas, body.open())
         break
       case FAILURE:
-        this.#failed(id, errorIn(body.open()))
+        // Nothing is built for whom nobody waits.
+        if (this.#pending.has(id)) this.#failed(id, errorIn(body.open()))
+        else this.#late()
         break
       case CANCEL:
-        this.#cancel(id, errorIn(body.open()))
+        this.#cancel(id, body)
         break
       default:
         throw new RangeError('a frame is of no known kind')
@@ -433,6 +439,7 @@ export class Conversation implements Writer {
 
   #serve(id: number, verb: string, metas: readonly Meta[], body: unknown): void {
     const call = new ServedCall(verb, metas)
+    this.#cancellable++
     let result: unknown
     try {
       result = this.#party.request(call, body)
@@ -483,8 +490,12 @@ export class Conversation implements Writer {
     if (this.#over === undefined) this.#write(FAILURE, id, '', NO_METAS, toWire(error, this.#party.plugin))
   }
 
-  #cancel(id: number, reason: Error): void {
-    this.#serving.get(id)?.cancel(reason)
+  /** Of one that was answered meanwhile it says nothing any more; of one that never came it cannot. */
+  #cancel(id: number, body: Body): void {
+    if (--this.#cancellable < 0) throw new RangeError('it cancels what it never asked for')
+    const call = this.#serving.get(id)
+    if (call === undefined) return
+    call.cancel(errorIn(body.open()))
     this.#serving.delete(id)
   }
 
@@ -493,6 +504,7 @@ export class Conversation implements Writer {
   #replied(id: number, metas: readonly Meta[], body: unknown): void {
     const pending = this.#answered(id)
     if (pending === undefined) {
+      this.#late()
       if (metas.length > 0) this.#party.dropped?.(metas, body)
       return
     }
@@ -509,6 +521,11 @@ export class Conversation implements Writer {
 
   #failed(id: number, error: Error): void {
     this.#answered(id)?.reject(error)
+  }
+
+  /** An answer to what is no longer waited for: there is one at most for each request that was given up. */
+  #late(): void {
+    if (--this.#givenUp < 0) throw new RangeError('it answers what nobody asked')
   }
 
   #answered(id: number): Pending | undefined {
@@ -537,6 +554,7 @@ export class Conversation implements Writer {
       this.#window?.forget(pending.waiting)
       return
     }
+    this.#givenUp++
     this.#window?.givenUp(pending.size)
     if (this.#over === undefined) this.#write(CANCEL, id, '', NO_METAS, toWire(error))
   }

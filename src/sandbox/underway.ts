@@ -28,6 +28,11 @@ export class Underway<T extends object> {
     return number
   }
 
+  has(number: number): boolean {
+    const at = number & (this.#items.length - 1)
+    return this.#items[at] !== undefined && this.#numbers[at] === number
+  }
+
   /** The item of that number, which is under way no longer. Undefined for a number that nothing has, and for what is no number. */
   take(number: number): T | undefined {
     const at = number & (this.#items.length - 1)

@@ -1,6 +1,6 @@
 import { MessageChannel } from 'node:worker_threads'
-import { describe, expect, it } from 'vitest'
-import type { Channel } from '#src/sandbox/channel.js'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type Channel, portChannel } from '#src/sandbox/channel.js'
 import { CHANNELS, RemoteEnd } from '../support/channels.js'
 import { CLONEABLE, expectClone, UNCLONEABLE } from '../support/cloned.js'
 import { eventually } from '../support/eventually.js'
@@ -139,3 +139,47 @@ for (const [kind, open] of Object.entries(CHANNELS)) {
     })
   })
 }
+
+describe('a channel over a port', () => {
+  it.each(['that is read', 'whose other end is gone'])('%s gives way to others, however much is in it, and loses nothing', async (how) => {
+    const { port1, port2 } = new MessageChannel()
+    const here = portChannel(port1)
+    onTestFinished(() => {
+      here.close()
+      port2.close()
+    })
+    const COUNT = 300
+    for (let i = 0; i < COUNT; i++) port2.postMessage([i, ...new Array<number>(255).fill(0)])
+    const seen: unknown[] = []
+    let done = false
+    const take = (batch: unknown[]): void => {
+      seen.push(batch[0])
+      for (const until = performance.now() + 1; performance.now() < until; );
+    }
+    let after: number | undefined
+    setTimeout(() => (after = seen.length), 1)
+    here.listen(take, () => {})
+    if (how !== 'that is read') here.rest(() => (done = true))
+    await eventually(() => expect(seen).toHaveLength(COUNT))
+    expect(seen).toEqual(Array.from({ length: COUNT }, (_, i) => i))
+    expect(after).toBeLessThan(COUNT)
+    if (how !== 'that is read') await eventually(() => expect(done).toBe(true))
+  })
+
+  it('that is closed reads nothing more of what is in it', async () => {
+    const { port1, port2 } = new MessageChannel()
+    const here = portChannel(port1)
+    for (let i = 0; i < 10; i++) port2.postMessage([i])
+    const seen: unknown[] = []
+    let closed = false
+    here.listen(
+      (batch) => {
+        seen.push(batch[0])
+        here.close()
+      },
+      () => (closed = true),
+    )
+    await eventually(() => expect(closed).toBe(true))
+    expect(seen).toEqual([0])
+  })
+})

@@ -70,6 +70,54 @@ test.each([
   await eventually(() => expect(guest.over).toBe(true))
 })
 
+describe('what a guest publishes', () => {
+  test('is at most its window before it is told that there was room, however soon there was', async () => {
+    const { guest, ended } = lineOf()
+    for (let i = 0; i < 8; i++) guest.notify('publish', ['x'], i)
+    await eventually(() => expect(ended).toEqual([]))
+    for (let i = 0; i < 9; i++) guest.notify('publish', ['x'], i)
+    await eventually(() =>
+      expect(ended).toMatchObject([{ code: 'PROTOCOL', message: expect.stringContaining('more than the 8 events of its window') }]),
+    )
+  })
+
+  test('goes on without an end as it is told', async () => {
+    const { guest, told, ended } = lineOf()
+    const accepted = (): number => told.reduce((sum, { metas }) => sum + (metas[0] as number), 0)
+    for (let round = 1; round <= 20; round++) {
+      for (let i = 0; i < 8; i++) guest.notify('publish', ['x'], i)
+      await eventually(() => expect(accepted()).toBe(8 * round))
+    }
+    expect(ended).toEqual([])
+  })
+
+  test.each([
+    ['a topic that is none', 'x.*'],
+    ["the kernel's own", 'kernel.x'],
+    ['no text', 5],
+  ])('on %s ends its line', async (_, topic) => {
+    const { guest, ended, logged } = lineOf()
+    guest.notify('publish', [topic], 1)
+    await eventually(() => expect(ended).toMatchObject([{ code: 'PROTOCOL' }]))
+    expect(logged).toEqual([])
+  })
+
+  test.each([
+    ['is too large', 'x', 'x'.repeat(2_000)],
+    ['it may not', 'else', 1],
+  ])('counts where it %s', async (_, topic, data) => {
+    const line = gatewayLine([{ resource: 'bus:x', actions: ['publish'] }], { message: 1_000, requests: 5, window: 1_000 })
+    for (let i = 0; i < 100; i++) line.guest.notify('publish', [topic], data)
+    await eventually(() => expect(line.breaches[0]).toMatchObject({ limit: 'requests' }))
+  })
+})
+
+test.each(['file', 'fetch', 'task'])('a %s that fails at once counts, though never many are under way', async (verb) => {
+  const { guest, breaches } = lineOf()
+  for (let i = 0; i < 100 && breaches.length === 0; i++) await guest.request(verb, null).catch(() => {})
+  await eventually(() => expect(breaches[0]).toMatchObject({ limit: 'requests' }))
+})
+
 describe('what a guest logs', () => {
   test('is not even built when its fields are far beyond those of a line', async () => {
     const { guest, logged, heard } = lineOf()

@@ -125,30 +125,50 @@ describe('a malformed batch', () => {
     expect(conversation.over).toBe(true)
   })
 
-  it('is not waited for: answers and failures to nothing that was asked are dropped', () => {
-    const { receive, conversation } = listener()
-    receive([
-      REPLY,
-      99,
-      '',
-      '0',
-      1,
-      FAILURE,
-      98,
-      '',
-      '{"name":0,"message":0}',
-      2,
-      'Error',
-      'x',
-      CANCEL,
-      97,
-      '',
-      '{"name":0,"message":0}',
-      2,
-      'Error',
-      'x',
-    ])
+  it('is not waited for: what answers a request that was given up is dropped, once; a second answer is one to nothing', async () => {
+    const { receive, conversation, ended } = listener()
+    const given = [REPLY, FAILURE].map(async (kind, at) => {
+      const giveUp = new AbortController()
+      const asked = conversation.request('x', undefined, { signal: giveUp.signal })
+      giveUp.abort()
+      await expect(asked).rejects.toMatchObject({ code: 'CALL_CANCELLED' })
+      return () => receive([kind, at + 1, '', '0', kind === REPLY ? 1 : 'no error at all'])
+    })
+    const answers = await Promise.all(given)
+    for (const answer of answers) answer()
     expect(conversation.over).toBe(false)
+    answers[0]?.()
+    expect(ended).toMatchObject([{ code: 'PROTOCOL', message: expect.stringContaining('it answers what nobody asked') }])
+  })
+
+  it('may cancel a request that is answered meanwhile, and none that it never made', () => {
+    const { receive, conversation, ended } = listener()
+    const cancel = (id: number): void => receive([CANCEL, id, '', '{"name":0,"message":0}', 2, 'Error', 'x'])
+    receive([REQUEST, 1, 'verb', '0', 1])
+    cancel(1)
+    expect(conversation.over).toBe(false)
+    cancel(1)
+    expect(ended).toMatchObject([{ code: 'PROTOCOL', message: expect.stringContaining('it cancels what it never asked for') }])
+  })
+
+  it.each([
+    ['a reply', [REPLY, 99, '', '0', 1]],
+    ['a failure, whose error is not looked at', [FAILURE, 98, '', '0', 'none']],
+    ['a cancellation, whose reason is not looked at', [CANCEL, 97, '', '0', 'none']],
+  ])('is %s to nothing', (_, batch) => {
+    const { receive, ended } = listener()
+    receive(batch)
+    expect(ended).toMatchObject([{ code: 'PROTOCOL', message: expect.stringMatching(/nobody asked|never asked/) as string }])
+  })
+
+  it('is one of more frames than a writer puts in one: others have their turn between two batches', () => {
+    const seen: unknown[] = []
+    const { receive, conversation, ended } = listener({ notice: (_verb, _metas, body) => void seen.push(body.open()) })
+    const frames = (count: number): unknown[] => Array.from({ length: count }, (_, at) => [NOTICE, 'x', '0', at]).flat()
+    receive(frames(256))
+    expect([seen.length, conversation.over]).toEqual([256, false])
+    receive(frames(257))
+    expect(ended).toMatchObject([{ code: 'PROTOCOL', message: expect.stringContaining('more than 256 frames') }])
   })
 
   const item = fc.oneof(

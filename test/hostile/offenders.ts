@@ -45,6 +45,34 @@ const DOUBLING = {
     of30: { type: 'object' },
   },
 }
+/** Takes its wire by what it was granted, and sends so many of these frames in one turn; `at` is in scope. */
+const withItsWire = (frame: string, count = 1e5, together = 100): Pick<Offender, 'act' | 'manifest'> => ({
+  // Who is called by it has it at hand.
+  act: `ctx.bus.subscribe('own', () => {
+      const wire = process.getBuiltinModule('node:async_hooks').executionAsyncResource()
+      for (let at = 1; at <= ${count}; ) {
+        const batch = []
+        for (const end = at + ${together}; at < end; at++) batch.push(...${frame})
+        wire.postMessage(batch)
+      }
+    })
+    void ctx.bus.publish('own')`,
+  manifest: {
+    limits: FEW_REQUESTS.limits,
+    permissions: [
+      { resource: 'builtin:async_hooks', actions: ['import'] },
+      { resource: 'bus:**', actions: ['publish', 'subscribe'] },
+    ],
+  },
+})
+/** Tries to take it by what it was not. */
+const STORAGE_THIEF = `
+  const { AsyncLocalStorage } = process.getBuiltinModule('node:async_hooks')
+  const storage = new AsyncLocalStorage()
+  const take = (...all) => { for (const one of all) if (one instanceof MessagePort) one.postMessage(null) }
+  AsyncLocalStorage.prototype._propagate = storage._propagate = take
+  ctx.bus.subscribe('own', () => { storage.enterWith({}); setTimeout(() => {}, 1) })
+  void ctx.bus.publish('own')`
 
 export const OFFENDERS: Offender[] = [
   // ── never coming back ──────────────────────────────────────────────────────────────────────────────────────────
@@ -526,4 +554,56 @@ export const OFFENDERS: Offender[] = [
   },
 
   { does: 'publishes in the name of the kernel', act: "ctx.bus.publish('kernel.plugin.fault', { name: 'observer' })", end: 'crash' },
+
+  // ── with its wire in its hands ─────────────────────────────────────────────────────────────────────────────────
+  {
+    does: 'looks for its wire by AsyncLocalStorage',
+    act: STORAGE_THIEF,
+    end: null,
+  },
+  { does: 'publishes past its window', heavy: true, ...withItsWire("[132, 'publish', 'x', '0', 1]"), end: 'PROTOCOL' },
+  { does: 'publishes on what is no topic', heavy: true, ...withItsWire("[132, 'publish', 'x'.repeat(300), '0', 1]"), end: 'PROTOCOL' },
+  {
+    does: 'answers what nobody asked, with large errors',
+    heavy: true,
+    ...withItsWire("[3, 12345, '', '0', { name: 'Error', message: 'x'.repeat(1e4) }]", 1e4),
+    end: 'PROTOCOL',
+  },
+  {
+    does: 'cancels what it never asked for',
+    heavy: true,
+    ...withItsWire("[5, 12345, '', '0', { name: 'Error', message: 'x' }]"),
+    end: 'PROTOCOL',
+  },
+  { does: 'asks for files by what is no request', heavy: true, ...withItsWire("[1, at, 'file', '0', null]"), end: 'requests' },
+  { does: 'asks for tasks by what is no request', heavy: true, ...withItsWire("[1, at, 'task', '0', null]"), end: 'requests' },
+  {
+    does: 'puts a hundred thousand frames in one message',
+    heavy: true,
+    ...withItsWire("[4, 'nonsense', '0', 1]", 1e5, 1e5),
+    end: 'PROTOCOL',
+  },
+  {
+    does: 'sends lines of the log past its own end',
+    heavy: true,
+    ...withItsWire("[260, 'log', 'info', 'x'.repeat(1000), '0', null]"),
+    end: null,
+  },
+  {
+    does: 'writes objects of three bytes each to its descriptor, millions of them',
+    heavy: true,
+    act: `
+      const { serialize } = process.getBuiltinModule('node:v8')
+      const { writeSync } = process.getBuiltinModule('node:fs')
+      const body = serialize([4, 'nonsense', '0', Array.from({ length: 4e5 }, () => ({}))])
+      const head = Buffer.alloc(8)
+      head.writeUInt32LE(body.length + 4)
+      for (let rest = Buffer.concat(Array(10).fill([head, body]).flat()); rest.length > 0; )
+        try { rest = rest.subarray(writeSync(3, rest)) } catch (error) { if (error.code !== 'EAGAIN') throw error }`,
+    manifest: {
+      isolation: 'process',
+      limits: { memory: 512, hang: 4_000 },
+    },
+    end: 'PROTOCOL',
+  },
 ]

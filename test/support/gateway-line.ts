@@ -26,6 +26,8 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
   const warnings: string[] = []
   /** The fields of what was logged. */
   const logged: unknown[] = []
+  /** Why the line is over. */
+  const ended: PlugbayError[] = []
   /** Ends each task that is under way. */
   const tasks: (() => void)[] = []
   const scope = new Scope('hostile#1')
@@ -44,7 +46,7 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
     runTask: () => new Promise<void>((resolve) => tasks.push(resolve)),
     denied: (error) => void denied.push(error),
     breached: (excess) => void breaches.push(excess),
-    ended: () => {},
+    ended: (reason) => void ended.push(reason),
   })
   const [kernelEnd, guestEnd] = channelPair()
   gateway.conversation = new Conversation(kernelEnd, gateway, 'the guest')
@@ -59,5 +61,5 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
     guest.close()
     await scope.close()
   })
-  return { ...plane, guest, gateway, told, denied, breaches, warnings, logged, tasks }
+  return { ...plane, guest, gateway, told, denied, breaches, ended, warnings, logged, tasks }
 }

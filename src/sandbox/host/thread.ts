@@ -1,8 +1,6 @@
 /** A plugin's place in a worker thread of its own. */
-import { receiveMessageOnPort } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
-import type { Channel } from '../channel.js'
-import { portChannel } from '../channel.js'
+import { type Channel, type PortChannel, portChannel } from '../channel.js'
 import type { Breach, Exit, PlaceLimits, PluginHost } from '../plugin-host.js'
 import { watchdog } from '../watchdog.js'
 import { WatchedThread } from '../watched-thread.js'
@@ -17,6 +15,7 @@ export class ThreadHost implements PluginHost {
   onOutput: PluginHost['onOutput']
   onStuck: PluginHost['onStuck']
   readonly #thread: BootedThread
+  readonly #channel: PortChannel
   #killed: string | undefined
   #gone: Promise<void> | undefined
   #unwatch: () => void = () => {}
@@ -25,22 +24,23 @@ export class ThreadHost implements PluginHost {
   constructor(standby: Standby, flags: readonly string[] = []) {
     this.#thread = standby.take(flags)
     const { worker, port, asks } = this.#thread
+    this.#channel = portChannel(port)
     worker.ref()
     let error: unknown
     worker.on('error', (thrown: unknown) => (error ??= thrown))
     this.exited = new Promise((resolve) =>
       worker.once('exit', (code) => {
         this.#unwatch()
-        // Its end may be told before what it said last.
-        for (let last; (last = receiveMessageOnPort(port)); ) port.emit('message', last.message)
-        port.close()
         asks.close()
         standby.ended(flags)
         const exit: Exit = { expected: this.#killed !== undefined, code }
         if (error !== undefined) exit.error = error
         if (this.#killed !== undefined) exit.reason = this.#killed
-        // What it said last takes effect first.
-        setImmediate(resolve, exit)
+        // Its end may be told before what it said last, which takes effect first.
+        this.#channel.rest(() => {
+          port.close()
+          setImmediate(resolve, exit)
+        })
       }),
     )
     for (const stream of ['stdout', 'stderr'] as const) {
@@ -52,7 +52,7 @@ export class ThreadHost implements PluginHost {
   async start(signal: AbortSignal): Promise<Channel> {
     signal.throwIfAborted()
     if (this.#killed !== undefined) throw new PlugbayError('PLUGIN_STOPPED', 'The thread was ended before it started.')
-    return portChannel(this.#thread.port)
+    return this.#channel
   }
 
   watch(limits: PlaceLimits, breached: (breach: Breach) => void): void {
