@@ -16,12 +16,15 @@ export interface Channel {
   close(): void
 }
 
+/** What came is data, but the platform cannot make it here: nested too deep, most likely. */
+export const unreadable = (error: Error): Error => new RangeError(`it cannot be read: ${error.message}`, { cause: error })
+
 /** A channel over a MessagePort: between threads, or within one. */
 export const portChannel = (port: MessagePort): Channel => ({
   send: (batch, transfer) => port.postMessage(batch, transfer),
   listen: (received, closed) => {
     port.on('message', received)
-    port.on('messageerror', () => closed())
+    port.on('messageerror', (error) => closed(unreadable(error)))
     port.once('close', () => closed())
   },
   close: () => port.close(),

@@ -3,12 +3,14 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads'
 import { Denials } from '../../denials.js'
+import { isTooDeep, tooDeep } from '../../nesting.js'
 import { toWire } from '../../wire-error.js'
 import { LogBudget } from '../log-budget.js'
 import { lineOf } from '../log-line.js'
 import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
 import type { TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
+import { notCloneable } from '../unsendable.js'
 import { captureConsole } from './console.js'
 import { boundCrash } from './crash.js'
 import { closeGate } from './gate.js'
@@ -72,7 +74,10 @@ export const runTask = async ({ file, input }: TaskRun): Promise<unknown> => {
     if (!closed) close()
     closed = true
     const task = await taskOf(file)
-    return await task(input)
+    const result = await task(input)
+    // The main thread of the process has less stack to read it with than this one had to write it: what it could not read it would wait for.
+    if (isTooDeep(result)) throw notCloneable('The result of a task', tooDeep(), { plugin: name })
+    return result
   } catch (error) {
     throw toWire(error) // oxlint-disable-line typescript/only-throw-error
   }

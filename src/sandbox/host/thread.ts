@@ -1,5 +1,5 @@
 /** A plugin's place in a worker thread of its own. */
-import { receiveMessageOnPort } from 'node:worker_threads'
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
 import type { Channel } from '../channel.js'
 import { portChannel } from '../channel.js'
@@ -32,7 +32,7 @@ export class ThreadHost implements PluginHost {
       worker.once('exit', (code) => {
         this.#unwatch()
         // Its end may be told before what it said last.
-        for (let last; (last = receiveMessageOnPort(port)); ) port.emit('message', last.message)
+        hearLast(port)
         port.close()
         asks.close()
         standby.ended(flags)
@@ -74,4 +74,15 @@ export class ThreadHost implements PluginHost {
     worker.unref()
     this.onStuck?.()
   }
+}
+
+/** All that has come. What cannot be read throws here, and nobody else would catch it: as when it comes by itself, it ends the wire. */
+const hearLast = (port: MessagePort): void => {
+  let unreadable: unknown
+  try {
+    for (let last; (last = receiveMessageOnPort(port)); ) port.emit('message', last.message)
+  } catch (error) {
+    unreadable = error
+  }
+  if (unreadable !== undefined) port.emit('messageerror', unreadable)
 }
