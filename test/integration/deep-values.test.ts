@@ -128,7 +128,7 @@ it('a call that its provider cannot read ends the line of its caller alone', asy
 
 it('the result of a task that is nested too deep fails the task, and the next one runs', async () => {
   const { run } = await startedTasks({
-    deep: 'export default (levels) => { let value = 0; for (let i = 0; i < levels; i++) value = [value]; return value }',
+    'deep.js': 'export default (levels) => { let value = 0; for (let i = 0; i < levels; i++) value = [value]; return value }',
   })
   expect(await run('deep', 12_000)).toMatchObject({ code: 'TASK_FAILED', cause: { code: 'PAYLOAD_NOT_CLONEABLE', plugin: 'worker' } })
   expect(await run('deep', 2)).toEqual({ value: [[0]] })

@@ -1,6 +1,6 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { processTier } from '#src/sandbox/host/confinement.js'
 import { confiners } from '#src/sandbox/host/confiners.js'
@@ -78,6 +78,34 @@ describe('a plugin in a process', () => {
       await expect(far.mount?.(how), how).resolves.toBe('')
     await expect(far.keep?.()).resolves.toBe('kept')
     expect(infoOf(kernel, 'far')).toMatchObject({ tier: 'process+sandbox', state: 'running' })
+  })
+
+  it.each([['read'], ['write'], ['read', 'write']])('starts with a grant of its own data folder: %s %s', async (...actions) => {
+    const code = pluginCode(
+      {
+        start: `writeFileSync(ctx.dataDir + '/a', 'x'); await ctx.services.provide('p', { read: () => readFileSync(ctx.dataDir + '/a', 'utf8') })`,
+      },
+      "import { readFileSync, writeFileSync } from 'node:fs'",
+    )
+    const { kernel } = await startedWith({ p: { code, manifest: { ...manifest, permissions: [{ resource: 'fs:data', actions }] } } })
+    expect(await (await kernel.services.use('p'))['read']?.()).toBe('x')
+  })
+
+  it('starts whatever the paths that it was granted have in common', async () => {
+    const folder = emptyFolder()
+    for (const name of ['f-1', 'f.2', 'f', 'f0', 'd-1/x', 'd.2', 'd/e/f', 'd0']) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true })
+      writeFileSync(join(folder, name), name)
+    }
+    const paths = ['f0', 'f-1', 'f.2', 'f', 'd0', 'd-1', 'd.2', 'd/e', 'd', 'd/e/f']
+    const permissions = [...paths, ...paths].map((name) => ({ resource: `fs:${join(folder, name)}`, actions: ['read', 'write'] }))
+    const code = pluginCode(
+      { start: `await ctx.services.provide('p', { read: (path) => readFileSync(path, 'utf8') })` },
+      "import { readFileSync } from 'node:fs'",
+    )
+    const { kernel } = await startedWith({ p: { code, manifest: { ...manifest, permissions } } })
+    const p = await kernel.services.use('p')
+    for (const name of ['f', 'd/e/f', 'd-1/x']) expect(await p['read']?.(join(folder, name))).toBe(name)
   })
 
   it('runs where none of the commands is there that hold it, and says so', async () => {
