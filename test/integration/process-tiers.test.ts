@@ -1,11 +1,23 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { processTier } from '#src/sandbox/host/confinement.js'
 import { confiners } from '#src/sandbox/host/confiners.js'
 import { bin, node } from '../support/command.js'
+import { eventually } from '../support/eventually.js'
 import { emptyFolder, infoOf, pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
+
+/** Whether that process is there, and has not only ended. */
+const computes = (pid: number): boolean => {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch {
+    return false
+  }
+}
 
 const manifest = { isolation: 'process' }
 const sandboxed =
@@ -107,6 +119,42 @@ describe('a plugin in a process', () => {
     const p = await kernel.services.use('p')
     for (const name of ['f', 'd/e/f', 'd-1/x']) expect(await p['read']?.(join(folder, name))).toBe(name)
   })
+
+  it.skipIf(process.platform !== 'linux')(
+    'ends with a kernel that was killed, also where none of them is there and it computes without an end',
+    async () => {
+      const folder = emptyFolder()
+      writePlugin(folder, 'plugins/far', {
+        code: pluginCode(
+          {
+            start: `
+            ctx.bus.subscribe('spin', () => { writeFileSync(ctx.dataDir + '/spins', ''); for (;;); })
+            await ctx.services.provide('far', { pid: () => process.pid })`,
+          },
+          "import { writeFileSync } from 'node:fs'",
+        ),
+        manifest: { ...manifest, name: 'far', limits: { hang: 600_000 } },
+      })
+      writeFileSync(
+        join(folder, 'host.mjs'),
+        `import { createKernel } from ${JSON.stringify(import.meta.resolve('#src/index.js'))}
+       const kernel = await createKernel({ base: ${JSON.stringify(folder)}, plugins: './plugins', dataDir: './data', logLevel: 'silent' })
+       await kernel.start()
+       console.log(await (await kernel.services.use('far')).pid())
+       await kernel.bus.publish('spin')
+       setInterval(() => {}, 1_000)`,
+      )
+      const host = spawn(process.execPath, ['host.mjs'], { cwd: folder, env: { PATH: folder }, stdio: ['ignore', 'pipe', 'inherit'] })
+      onTestFinished(() => void host.kill('SIGKILL'))
+      const [told] = (await once(host.stdout, 'data')) as [Buffer]
+      const pid = Number(told)
+      onTestFinished(() => void (computes(pid) && process.kill(pid, 'SIGKILL')))
+      await eventually(() => expect(existsSync(join(folder, 'data/far/spins'))).toBe(true))
+      expect(computes(pid)).toBe(true)
+      host.kill('SIGKILL')
+      await eventually(() => expect(computes(pid)).toBe(false))
+    },
+  )
 
   it('runs where none of the commands is there that hold it, and says so', async () => {
     const folder = emptyFolder()

@@ -53,13 +53,16 @@ export interface Command {
   file: string
   args: string[]
   env: NodeJS.ProcessEnv
+  /** The system ends it when this process is gone. */
+  tied: boolean
 }
 
 export const commandFor = async (place: Place): Promise<Command> => {
   const { prlimit, setpriv, bwrap, sizes, shuts } = await confiners()
+  const wrapped = bwrap && !place.inspected
   const words = [
     ...(prlimit ? PRLIMIT : []),
-    ...(bwrap && !place.inspected ? bubblewrapped(place, { sizes, shuts }) : setpriv ? SETPRIV : []),
+    ...(wrapped ? bubblewrapped(place, { sizes, shuts }) : setpriv ? SETPRIV : []),
     process.execPath,
     `--max-old-space-size=${heapOf(place.memory)}`,
     '--disable-warning=ExperimentalWarning',
@@ -67,5 +70,5 @@ export const commandFor = async (place: Place): Promise<Command> => {
     GUEST,
   ]
   const [file = '', ...args] = words
-  return { file, args, env: environment(place.grants.env) }
+  return { file, args, env: environment(place.grants.env), tied: wrapped || setpriv }
 }
