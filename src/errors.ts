@@ -38,7 +38,7 @@ export const ERROR_CODES = {
   // bus
   TOPIC_INVALID: 'A topic breaks the topic grammar.',
   PATTERN_INVALID: 'A pattern breaks the pattern grammar.',
-  PAYLOAD_NOT_CLONEABLE: 'A value cannot cross a thread: it holds a function, a socket or the like.',
+  PAYLOAD_NOT_CLONEABLE: 'A value cannot cross a thread: it holds a function, a socket or the like, or is nested too deep.',
   PUBLISH_OVERRUN: 'A publisher did not wait for its publishes and went past its window.',
   SUBSCRIPTION_OPTIONS: 'The options of a subscription are not valid.',
   HANDLER_FAILED: 'A handler or a filter of a subscription threw. The event counts as handled, and the next one comes.',

@@ -1,5 +1,6 @@
 /** Whatever was thrown as plain data, bounded and read with care: so errors cross boundaries without losing what they are. */
 import { isErrorCode, PlugbayError } from './errors.js'
+import { isTooDeep, tooDeep } from './nesting.js'
 
 /** An error as plain data: what crosses a boundary. */
 export interface WireError {
@@ -82,6 +83,7 @@ const plainDetails = (details: unknown): Record<string, unknown> | undefined => 
     })
     if (text.length > MAX_DETAILS) return { omitted: `${text.length} characters of details` }
     const plain: unknown = JSON.parse(text)
+    if (isTooDeep(plain)) return { omitted: `details in which ${tooDeep().message}` }
     return typeof plain === 'object' && plain !== null ? (plain as Record<string, unknown>) : undefined
   } catch {
     return size > MAX_DETAILS ? { omitted: `more than ${MAX_DETAILS} characters of details` } : undefined

@@ -11,7 +11,12 @@ export const crashError = (plugin: string, exit: Exit, when: string): PlugbayErr
         ? `its place exited with code ${exit.code ?? 'unknown'}`
         : `its process was ended by ${exit.signal}`
       : `an uncaught error ended it: ${reasonOf(exit.error).replace(/\.$/, '')}`
-  const mend = exit.error === undefined ? 'Look for process.exit() in it.' : 'Catch the error where it happens; see its stack in the cause.'
+  const mend =
+    exit.error === undefined
+      ? exit.signal === undefined
+        ? 'Look for process.exit() in it.'
+        : 'Look for what sends it that signal, for a native crash, and in its log for what Node said last.'
+      : 'Catch the error where it happens; see its stack in the cause.'
   return new PlugbayError('PLUGIN_CRASHED', `Plugin '${plugin}' crashed ${when}: ${how}. ${mend}`, {
     plugin,
     cause: exit.error,

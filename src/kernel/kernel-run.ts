@@ -23,6 +23,9 @@ import { strangersIn } from './strangers.js'
 
 const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' }
 
+/** Milliseconds for those that stop after one that took all its time. */
+const STOP_MARGIN = 1_000
+
 export interface KernelRunParts {
   options: ResolvedOptions
   log: Logger
@@ -131,6 +134,18 @@ export class KernelRun {
   stop(by?: Attribution): Promise<void> {
     this.#stopped ??= this.#parts.act('stop', undefined, by, () => this.#stop())
     return this.#stopped
+  }
+
+  /**
+   * From now on all plugins together have as long to stop as the one with the longest `stopTimeout`, and a second more: those that are left then are ended.
+   * For the end of the process, which should not take as long as a chain of plugins of which each uses up its time. To be cleared.
+   */
+  hasten(): NodeJS.Timeout {
+    const { roster } = this.#parts
+    const longest = Math.max(0, ...roster.all.map(({ generation }) => generation?.limits.stopTimeout ?? 0))
+    return setTimeout(() => {
+      for (const { generation } of roster.all) void generation?.close('the process ends')
+    }, longest + STOP_MARGIN)
   }
 
   async #stop(): Promise<void> {

@@ -92,12 +92,15 @@ export class Kernel implements AsyncDisposable {
   }
 
   /**
-   * Stops the kernel and ends the process, for certain. `process.exit()` waits for all threads, so while one is stuck in native code it would hang: then the
+   * Stops the kernel and ends the process, for certain. All plugins together have as long to stop as the one with the longest `limits.stopTimeout`, and a second more; those that
+   * are left then are ended. `stop()`, called before, gives each its own time. `process.exit()` waits for all threads, so while one is stuck in native code it would hang: then the
    * process is ended by SIGKILL instead, and its code is 137; at once where the kernel knows of it, and else, as of a thread of Node's own that waits for a file,
    * after 5 s.
    */
   async exit(code = 0): Promise<never> {
+    const last = this.#parts.run.hasten()
     await this.stop()
+    clearTimeout(last)
     const { stuckThreads, endProcess } = this.#parts
     if (stuckThreads.count > 0) process.kill(process.pid, 'SIGKILL')
     return endProcess(code)

@@ -18,6 +18,9 @@ export interface Channel {
   close(): void
 }
 
+/** What came is data, but the platform cannot make it here: nested too deep, most likely. */
+export const unreadable = (error: Error): Error => new RangeError(`it cannot be read: ${error.message}`, { cause: error })
+
 /** A channel over a MessagePort: between threads, or within one. */
 export const portChannel = (port: MessagePort): PortChannel => new PortChannel(port)
 
@@ -39,10 +42,10 @@ export class PortChannel implements Channel {
     this.#port.postMessage(batch, transfer)
   }
 
-  listen(received: (batch: Batch) => void, closed: () => void): void {
+  listen(received: (batch: Batch) => void, closed: (fault?: Error) => void): void {
     this.#received = received
     this.#port.on('message', this.#take)
-    this.#port.on('messageerror', () => closed())
+    this.#port.on('messageerror', (error) => closed(unreadable(error)))
     this.#port.once('close', () => closed())
   }
 
@@ -56,7 +59,7 @@ export class PortChannel implements Channel {
   rest(done: () => void): void {
     const began = now()
     while (this.#received !== undefined) {
-      const last = receiveMessageOnPort(this.#port)
+      const last = this.#next()
       if (last === undefined) break
       this.#received(last.message as Batch)
       if (now() - began < LONGEST) continue
@@ -64,6 +67,16 @@ export class PortChannel implements Channel {
       return
     }
     done()
+  }
+
+  /** What cannot be read throws, and nobody else would catch it: as when it comes by itself, it ends the wire. */
+  #next(): { message: unknown } | undefined {
+    try {
+      return receiveMessageOnPort(this.#port)
+    } catch (error) {
+      this.#port.emit('messageerror', error)
+      return undefined
+    }
   }
 
   close(): void {

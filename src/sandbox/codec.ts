@@ -1,4 +1,5 @@
 /** Values on their way over a thread boundary: plain ones flattened into primitives at once, all others left to the platform's structured clone. */
+import { isTooDeep, tooDeep } from '../nesting.js'
 import { bytesOf, cloneSize, OF_AN_EVENT } from './clone-size.js'
 import { buildValue, LEAF, LEAF_SHAPE, type Shape, ShapeBook, type ShapeText, TOO_LONG } from './shape.js'
 
@@ -166,9 +167,10 @@ export const takeLeaves = (out: unknown[]): void => {
   }
 }
 
-/** The value as it would cross a boundary, at once. Throws what structuredClone throws (DataCloneError). */
+/** The value as it would cross a boundary, at once. Throws what structuredClone throws (DataCloneError), and a RangeError for one that is nested too deep. */
 export const pack = (value: unknown): Packed => {
   const shape = encode(value)
+  if (shape === undefined && isTooDeep(value)) throw tooDeep()
   if (shape === undefined) return new Packed(LEAF_SHAPE, [structuredClone(value)], sentSize(value))
   const leaves: unknown[] = []
   takeLeaves(leaves)

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import { Deserializer, Serializer } from 'node:v8'
 import { MessageChannel, MessagePort, type Transferable } from 'node:worker_threads'
+import { isTooDeep, tooDeep } from '../nesting.js'
 import type { Batch, Channel } from './channel.js'
 import { assertWeight } from './frame-weight.js'
 import { Stint } from './stint.js'
@@ -140,7 +141,9 @@ export class FramedChannel implements Channel {
 
   send(batch: Batch, transfer?: readonly Transferable[]): void {
     if (this.#over) return
-    this.#write(BATCHES, batch.some(isLive) ? cloned(batch, transfer) : batch)
+    const live = batch.some(isLive)
+    if (live) this.#assertReadable(batch)
+    this.#write(BATCHES, live ? cloned(batch, transfer) : batch)
   }
 
   /** How many frames were sent. */
@@ -183,6 +186,11 @@ export class FramedChannel implements Channel {
 
   // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** What its reader had no stack for would end its process. */
+  #assertReadable(value: unknown): void {
+    if (this.#side === 'kernel' && isTooDeep(value, true)) throw uncloneable(tooDeep().message)
+  }
+
   /** Throws a DataCloneError, and then nothing was sent. */
   #write(line: number, value: unknown): void {
     const writer = new Writer(() => (this.#nextLine += 2) - 2)
@@ -216,11 +224,15 @@ export class FramedChannel implements Channel {
     this.#lines.set(line, port)
     port.on('message', (value: unknown) => {
       try {
-        if (!this.#over) this.#write(line, value)
+        if (this.#over) return
+        this.#assertReadable(value)
+        this.#write(line, value)
       } catch {
         // It crosses threads but no process, such as shared memory: its sender waits in vain, as it would for a slow receiver.
       }
     })
+    // As at the end of any other line: what cannot be read ends it.
+    port.on('messageerror', () => port.close())
     port.once('close', () => {
       if (this.#lines.delete(line) && !this.#over) this.#put(Buffer.alloc(HEAD_BYTES), line)
     })

@@ -1,8 +1,9 @@
 /** The frames of a batch: how they are laid one after the other, written and read. What arrives is parsed, not trusted. */
+import { isTooDeep, tooDeep } from '../nesting.js'
 import type { Batch } from './channel.js'
 import { isLive, LEAF_BYTES, liveSize, Packed } from './codec.js'
 import { beat } from './pulse.js'
-import { assertShaped, buildValue, LEAF_SHAPE, type ShapeText } from './shape.js'
+import { assertShaped, buildValue, LEAF_SHAPE, ShapeError, type ShapeText } from './shape.js'
 
 /*
  * A batch is a flat array of frames. A frame leaves out what is as in the frame before it, since bursts are made of like frames:
@@ -175,7 +176,14 @@ export class Body {
   }
 }
 
-const sizeOf = (leaf: unknown): number => (typeof leaf === 'string' ? leaf.length + LEAF_BYTES : isLive(leaf) ? liveSize(leaf) : LEAF_BYTES)
+const sizeOf = (leaf: unknown): number =>
+  typeof leaf === 'string' ? leaf.length + LEAF_BYTES : isLive(leaf) ? sizeOfLive(leaf) : LEAF_BYTES
+
+/** Throws ShapeError for a value that no encoder lets pass: it is not passed on either. */
+const sizeOfLive = (leaf: unknown): number => {
+  if (isTooDeep(leaf)) throw new ShapeError(`of a value, ${tooDeep().message}`)
+  return liveSize(leaf)
+}
 
 /** Takes a frame; its body is valid during the call only. Returns whether it goes on: false ends the reading of the batch. */
 export type FrameTaker = (kind: number, id: number, verb: string, metas: readonly Meta[], body: Body) => boolean

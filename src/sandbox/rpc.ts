@@ -1,6 +1,7 @@
 /** The conversation over a channel: requests with deadlines that can be cancelled, replies, notices, batched and in order. */
 import type { Transferable } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
+import { isTooDeep, tooDeep } from '../nesting.js'
 import { isThenable } from '../thenable.js'
 import { fromWire, reasonOf, toWire, type WireError } from '../wire-error.js'
 import { ServedCall } from './call.js'
@@ -209,6 +210,7 @@ export class Conversation implements Writer {
     try {
       if (transfer === undefined) packed = pack(body)
       else {
+        if (isTooDeep(body)) throw tooDeep()
         // @types/node and the global disagree on what is transferable; both mean the same objects.
         const clone = structuredClone([body, transfer] as const, { transfer: transfer as unknown as ArrayBuffer[] })
         packed = new Packed(LEAF_SHAPE, [clone[0]], 0)
@@ -370,6 +372,7 @@ export class Conversation implements Writer {
     // Weighed only for whom it matters: it is a walk.
     const size = limit === Infinity ? 0 : kind === NOTICE ? sentSize(body) : cloneSize(body, limit, transfer)
     if (size > limit) throw this.#tooLarge(kind, verb, size, limit)
+    if (isTooDeep(body)) throw this.#uncloneable(kind, verb, metas, body, tooDeep())
     this.flush()
     this.#out.begin(kind, id, verb, metas, LEAF_SHAPE, 1).push(body)
     try {

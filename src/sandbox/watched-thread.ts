@@ -281,8 +281,12 @@ export class WatchedThread implements Watched {
   /** What it said after its newest collection. */
   #toldHeap(): HeapReport | undefined {
     let told: ToldHeap | undefined
-    for (let next; (next = receiveMessageOnPort(this.#subject.asks)); ) told = next.message as ToldHeap
-    return told && reportOfTold(told)
+    try {
+      for (let next; (next = receiveMessageOnPort(this.#subject.asks)); ) told = next.message as ToldHeap
+      return told && reportOfTold(told)
+    } catch {
+      return undefined // its guest says nothing that cannot be read, or that is no report
+    }
   }
 
   #tooLarge(used: number, heap: HeapReport | undefined = this.#seen && reportOf(this.#seen), uncounted?: number): void {

@@ -95,6 +95,28 @@ describe('kernel.exit', () => {
     },
   )
 
+  it('does not wait for a chain of plugins of which each uses up its time to stop', patient, async () => {
+    const names = Array.from({ length: 15 }, (_, i) => `p${i}`)
+    const chain = names.map((name, i): [string, object] => [name, i === 0 ? {} : { dependencies: { [`p${i - 1}`]: '*' } }])
+    const { ended, output } = run(
+      ['app.mjs'],
+      folderWith({
+        ...pluginsWith(Object.fromEntries(chain)),
+        ...Object.fromEntries(names.map((name) => [`plugins/${name}/index.js`, 'export default { stop: () => new Promise(() => {}) }'])),
+        'app.mjs': `
+          import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
+          const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logLevel: 'silent' })
+          await kernel.start()
+          const began = performance.now()
+          process.once('exit', () => console.log(performance.now() - began))
+          await kernel.exit(3)`,
+      }),
+    )
+    await expect(ended).resolves.toEqual({ code: 3, signal: null })
+    // The default for one is 2 s, so one after the other they would take 30 s.
+    expect(Number(output())).toBeLessThan(15_000)
+  })
+
   it('gives the code it was given where every thread has ended', patient, async () => {
     const { ended } = run(
       ['app.mjs'],

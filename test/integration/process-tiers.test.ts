@@ -1,11 +1,23 @@
-import { writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { processTier } from '#src/sandbox/host/confinement.js'
 import { confiners } from '#src/sandbox/host/confiners.js'
 import { bin, node } from '../support/command.js'
+import { eventually } from '../support/eventually.js'
 import { emptyFolder, infoOf, pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
+
+/** Whether that process is there, and has not only ended. */
+const computes = (pid: number): boolean => {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch {
+    return false
+  }
+}
 
 const manifest = { isolation: 'process' }
 const sandboxed =
@@ -79,6 +91,70 @@ describe('a plugin in a process', () => {
     await expect(far.keep?.()).resolves.toBe('kept')
     expect(infoOf(kernel, 'far')).toMatchObject({ tier: 'process+sandbox', state: 'running' })
   })
+
+  it.each([['read'], ['write'], ['read', 'write']])('starts with a grant of its own data folder: %s %s', async (...actions) => {
+    const code = pluginCode(
+      {
+        start: `writeFileSync(ctx.dataDir + '/a', 'x'); await ctx.services.provide('p', { read: () => readFileSync(ctx.dataDir + '/a', 'utf8') })`,
+      },
+      "import { readFileSync, writeFileSync } from 'node:fs'",
+    )
+    const { kernel } = await startedWith({ p: { code, manifest: { ...manifest, permissions: [{ resource: 'fs:data', actions }] } } })
+    expect(await (await kernel.services.use('p'))['read']?.()).toBe('x')
+  })
+
+  it('starts whatever the paths that it was granted have in common', async () => {
+    const folder = emptyFolder()
+    for (const name of ['f-1', 'f.2', 'f', 'f0', 'd-1/x', 'd.2', 'd/e/f', 'd0']) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true })
+      writeFileSync(join(folder, name), name)
+    }
+    const paths = ['f0', 'f-1', 'f.2', 'f', 'd0', 'd-1', 'd.2', 'd/e', 'd', 'd/e/f']
+    const permissions = [...paths, ...paths].map((name) => ({ resource: `fs:${join(folder, name)}`, actions: ['read', 'write'] }))
+    const code = pluginCode(
+      { start: `await ctx.services.provide('p', { read: (path) => readFileSync(path, 'utf8') })` },
+      "import { readFileSync } from 'node:fs'",
+    )
+    const { kernel } = await startedWith({ p: { code, manifest: { ...manifest, permissions } } })
+    const p = await kernel.services.use('p')
+    for (const name of ['f', 'd/e/f', 'd-1/x']) expect(await p['read']?.(join(folder, name))).toBe(name)
+  })
+
+  it.skipIf(process.platform !== 'linux')(
+    'ends with a kernel that was killed, also where none of them is there and it computes without an end',
+    async () => {
+      const folder = emptyFolder()
+      writePlugin(folder, 'plugins/far', {
+        code: pluginCode(
+          {
+            start: `
+            ctx.bus.subscribe('spin', () => { writeFileSync(ctx.dataDir + '/spins', ''); for (;;); })
+            await ctx.services.provide('far', { pid: () => process.pid })`,
+          },
+          "import { writeFileSync } from 'node:fs'",
+        ),
+        manifest: { ...manifest, name: 'far', limits: { hang: 600_000 } },
+      })
+      writeFileSync(
+        join(folder, 'host.mjs'),
+        `import { createKernel } from ${JSON.stringify(import.meta.resolve('#src/index.js'))}
+       const kernel = await createKernel({ base: ${JSON.stringify(folder)}, plugins: './plugins', dataDir: './data', logLevel: 'silent' })
+       await kernel.start()
+       console.log(await (await kernel.services.use('far')).pid())
+       await kernel.bus.publish('spin')
+       setInterval(() => {}, 1_000)`,
+      )
+      const host = spawn(process.execPath, ['host.mjs'], { cwd: folder, env: { PATH: folder }, stdio: ['ignore', 'pipe', 'inherit'] })
+      onTestFinished(() => void host.kill('SIGKILL'))
+      const [told] = (await once(host.stdout, 'data')) as [Buffer]
+      const pid = Number(told)
+      onTestFinished(() => void (computes(pid) && process.kill(pid, 'SIGKILL')))
+      await eventually(() => expect(existsSync(join(folder, 'data/far/spins'))).toBe(true))
+      expect(computes(pid)).toBe(true)
+      host.kill('SIGKILL')
+      await eventually(() => expect(computes(pid)).toBe(false))
+    },
+  )
 
   it('runs where none of the commands is there that hold it, and says so', async () => {
     const folder = emptyFolder()

@@ -8,6 +8,7 @@ import type { Body } from '../frames.js'
 import { overLimit } from '../over-limit.js'
 import type { Conversation } from '../rpc.js'
 import { Sizes } from '../sizes.js'
+import { uncloneablePart } from '../uncloneable-part.js'
 import { notCloneable, tooLarge } from '../unsendable.js'
 import type { GuestPermissions } from './guest-permissions.js'
 import { type Follower, type GuestEvent, GuestRoute } from './guest-route.js'
@@ -32,6 +33,15 @@ interface Waiting {
   body: Packed
   resolve: () => void
   reject: (error: unknown) => void
+}
+
+/** Throws PAYLOAD_NOT_CLONEABLE. */
+const packed = (data: unknown): Packed => {
+  try {
+    return pack(data)
+  } catch (error) {
+    throw notCloneable('', error, { path: uncloneablePart(data, 'data') })
+  }
 }
 
 const ACCEPTED = Promise.resolve()
@@ -116,7 +126,7 @@ export class GuestBus {
         { plugin: this.#plugin, details: { topic, limit: MAX_WAITING } },
       )
     }
-    const body = pack(data)
+    const body = packed(data)
     if (body.size > this.#limit) throw tooLarge('', body.size, this.#limit)
     return new Promise((resolve, reject) => this.#waiting.push({ topic, body, resolve, reject }))
   }

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads'
 import { Denials } from '../../denials.js'
+import { isTooDeep, tooDeep } from '../../nesting.js'
 import { toWire } from '../../wire-error.js'
 import { CALL_LIMIT } from '../call-window.js'
 import { cloneSize } from '../clone-size.js'
@@ -11,7 +12,7 @@ import { lineOf } from '../log-line.js'
 import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
 import type { TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
-import { tooLargeForCall } from '../unsendable.js'
+import { notCloneable, tooLargeForCall } from '../unsendable.js'
 import { captureConsole } from './console.js'
 import { boundCrash } from './crash.js'
 import { closeGate } from './gate.js'
@@ -70,6 +71,8 @@ const taskOf = async (file: string): Promise<Task> => {
 }
 
 const sendable = (result: unknown): unknown => {
+  // The main thread of the process has less stack to read it with than this one had to write it: what it could not read it would wait for.
+  if (isTooDeep(result)) throw notCloneable('The result of a task', tooDeep(), { plugin: name })
   const size = cloneSize(result, CALL_LIMIT)
   if (size > CALL_LIMIT) throw tooLargeForCall('Its result is', size, CALL_LIMIT, { plugin: name })
   return result

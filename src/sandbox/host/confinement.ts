@@ -1,5 +1,7 @@
 /** What a plugin's process is started with: as little as this Node and this system can be told to leave it. */
+import { statSync } from 'node:fs'
 import * as nodeModule from 'node:module'
+import { join, sep } from 'node:path'
 import type { Tier } from '../plugin-host.js'
 import { heapOf } from '../watched-process.js'
 import { bubblewrapped } from './bubblewrap.js'
@@ -14,10 +16,19 @@ const QUIET_INSPECTOR = ['--inspect-publish-uid=http']
 /** Hooks that need a thread need `--allow-worker`, and a worker is outside of the model: then there is none. */
 const permitted = (needsHooks: boolean): boolean => !needsHooks || typeof nodeModule.registerHooks === 'function'
 
+/** Each once, and none after two that begin as it does: at such a path Node 20 ends the process. */
+const inOrder = (paths: readonly string[]): string[] => {
+  // So it takes a folder: whatever begins like this.
+  const beginnings = new Map(paths.map((path) => [path, isFolder(path) ? join(path, sep) : path]))
+  return [...beginnings].sort(([, a], [, b]) => (a < b ? -1 : 1)).map(([path]) => path)
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+
 const permissionFlags = (place: Place): string[] => [
   MODEL,
-  ...[...readableIn(place), ...writableIn(place)].map((path) => `--allow-fs-read=${path}`),
-  ...writableIn(place).map((path) => `--allow-fs-write=${path}`),
+  ...inOrder([...readableIn(place), ...writableIn(place)]).map((path) => `--allow-fs-read=${path}`),
+  ...inOrder(writableIn(place)).map((path) => `--allow-fs-write=${path}`),
   ...(place.grants.addons ? ['--allow-addons'] : []),
   ...grantedFlags(place.grants),
 ]
@@ -40,13 +51,16 @@ export interface Command {
   file: string
   args: string[]
   env: NodeJS.ProcessEnv
+  /** The system ends it when this process is gone. */
+  tied: boolean
 }
 
 export const commandFor = async (place: Place): Promise<Command> => {
   const { prlimit, setpriv, bwrap, sizes, shuts } = await confiners()
+  const wrapped = bwrap && !place.inspected
   const words = [
     ...(prlimit ? PRLIMIT : []),
-    ...(bwrap && !place.inspected ? bubblewrapped(place, { sizes, shuts }) : setpriv ? SETPRIV : []),
+    ...(wrapped ? bubblewrapped(place, { sizes, shuts }) : setpriv ? SETPRIV : []),
     process.execPath,
     `--max-old-space-size=${heapOf(place.memory)}`,
     '--disable-warning=ExperimentalWarning',
@@ -54,5 +68,5 @@ export const commandFor = async (place: Place): Promise<Command> => {
     guestFile('process.cjs'),
   ]
   const [file = '', ...args] = words
-  return { file, args, env: environment(place.grants.env) }
+  return { file, args, env: environment(place.grants.env), tied: wrapped || setpriv }
 }

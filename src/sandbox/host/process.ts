@@ -11,6 +11,7 @@ import type { Breach, Exit, PlaceLimits, PluginHost, Tier } from '../plugin-host
 import { watchdog } from '../watchdog.js'
 import { WatchedProcess } from '../watched-process.js'
 import { commandFor, processTier } from './confinement.js'
+import { guard } from './guardian.js'
 import { outlasts } from './patience.js'
 import type { Place } from './place.js'
 
@@ -47,7 +48,7 @@ export class ProcessHost implements PluginHost {
   async start(signal: AbortSignal): Promise<Channel> {
     signal.throwIfAborted()
     await mkdir(this.#place.dataDir, { recursive: true })
-    const { file, args, env } = await commandFor(this.#place)
+    const { file, args, env, tied } = await commandFor(this.#place)
     signal.throwIfAborted()
     if (this.#killed !== undefined) throw new PlugbayError('PLUGIN_STOPPED', 'The process was ended before it started.')
     const child = spawn(file, args, {
@@ -59,6 +60,7 @@ export class ProcessHost implements PluginHost {
       detached: true,
     })
     this.#child = child
+    if (!tied) guard(child)
     for (const name of ['stdout', 'stderr'] as const) {
       child[name]
         ?.setEncoding('utf8')

@@ -55,9 +55,13 @@ export class TaskThread {
   #hear(wire: TaskGreeting['wire']): void {
     const { log, denied, used } = this.#listener
     wire.on('message', (notice: TaskNotice) => {
-      if (notice[0] === 'log') log(notice[1], notice[2])
-      else if (notice[0] === 'denied') denied(notice[1], notice[2], notice[3])
-      else used(notice[1], notice[2])
+      try {
+        if (notice[0] === 'log') log(notice[1], notice[2])
+        else if (notice[0] === 'denied') denied(notice[1], notice[2], notice[3])
+        else used(notice[1], notice[2])
+      } catch {
+        wire.close() // its guest tells nothing else: somebody got hold of its end
+      }
     })
     for (const [stream, level] of [
       [this.#worker.stdout, 'info'],
