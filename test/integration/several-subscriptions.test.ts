@@ -188,19 +188,25 @@ describe.each(['thread', 'process'] as const)('a plugin (%s) with thousands of s
       bomb: {
         manifest: { isolation, restart: { policy: 'temporary' } },
         code: pluginCode({
-          start:
-            "for (let i = 1; i < 500; i++) ctx.bus.subscribe('**.'.repeat(i & 15) + '*' + '.**'.repeat(i >> 5), () => {}, { capacity: i })",
+          start: `
+            ctx.bus.subscribe('go', () => {
+              for (let i = 1; i < 500; i++) ctx.bus.subscribe('**.'.repeat(i & 15) + '*' + '.**'.repeat(i >> 5), () => {}, { capacity: i })
+            })`,
         }),
       },
     })
     const out = collect(kernel, 'out')
-    for (const n of numbers(100)) await kernel.bus.publish('in', n)
-    await eventually(() => expect(out.map(({ data }) => data)).toEqual(numbers(100)))
-    await eventually(() => expect(faults).toHaveLength(1))
+    await kernel.bus.publish('go')
+    let published = 0
+    await eventually(async () => {
+      await kernel.bus.publish('in', published++)
+      expect(faults).toHaveLength(1)
+    })
+    await eventually(() => expect(out.map(({ data }) => data)).toEqual(numbers(published)))
     expect(faults[0]?.error).toMatchObject({
       code: 'PLUGIN_LIMIT',
       message: expect.stringMatching(
-        /^Plugin 'bomb' has patterns that match an event on '.*', or its beginning, in 49\d ways; its limit is 100 \(limits\.overlap\)/,
+        /^Plugin 'bomb' has patterns that match an event on '.*', or its beginning, in \d+ ways; its limit is 100 \(limits\.overlap\)/,
       ) as string,
       details: { limit: 'overlap', allowed: 100, observed: expect.any(Number) as number },
     })

@@ -168,7 +168,7 @@ describe('a topic trie with very much in it', () => {
     const patterns = new Map<number, string>()
     const topics = ['a.b', 'a.c', 'b.b']
     for (let value = 0; value < 400; value++) {
-      const pattern = ['**', 'a.*', '*.b', 'a.b', 'c'][value % 5] as string
+      const pattern = ['**', 'a.*', '*.b', 'a.b'][value % 5] ?? 'c'
       trie.add(pattern, value)
       patterns.set(value, pattern)
       if (value % 3 === 0) {
