@@ -162,6 +162,8 @@ describe('a stream', () => {
     ['a text', 'x'.repeat(CALL_LIMIT + 1)],
     ['an object', { bytes: new Uint8Array(CALL_LIMIT) }],
     ['many small objects', Array.from({ length: 100_000 }, (_, i) => ({ i }))],
+    ['a view of a large buffer', new Uint8Array(new ArrayBuffer(CALL_LIMIT + 1), 0, 1)],
+    ['objects that lie deep', [[[[[Array.from({ length: 100_000 }, (_, i) => ({ i }))]]]]]],
   ])('ends with an error at an item that is too large, and its producer ends: %s', async (_, item) => {
     let over = false
     const { call } = lineTo({
