@@ -196,7 +196,12 @@ export const liveSize = (value: unknown): number => {
     if (typeof part !== 'object' || part === null) return LEAF_BYTES
     if (++parts > WEIGHED_PARTS) cut = true
     if (parts > WEIGHED_PARTS) return LEAF_BYTES
-    if (ArrayBuffer.isView(part) || part instanceof ArrayBuffer) return part.byteLength
+    if (part instanceof ArrayBuffer) return part.byteLength
+    if (ArrayBuffer.isView(part)) {
+      // A clone has all of its buffer.
+      if (part.byteLength !== part.buffer.byteLength) cut = true
+      return part.byteLength
+    }
     // Of the last three, what is large is no property.
     if (depth === WEIGHED_DEPTH || part instanceof Error || part instanceof RegExp || part instanceof String) {
       cut = true
@@ -218,6 +223,12 @@ export const liveSize = (value: unknown): number => {
 export const sentSize = (value: unknown): number => {
   const size = liveSize(value)
   return cut ? Math.max(size, cloneSize(value, Infinity, [], OF_AN_EVENT)) : size
+}
+
+/** What it weighs as a part of a call, of which there may be `most`: looked at closely when it is not small. */
+export const callSize = (value: unknown, most: number): number => {
+  const size = liveSize(value)
+  return cut ? cloneSize(value, most) : size
 }
 
 /** True for a leaf that structured clone has to copy: such a value must be posted before its owner can change it. */

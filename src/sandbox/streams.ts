@@ -3,8 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
 import { CALL_LIMIT, WINDOW_BYTES } from './call-window.js'
 import { portChannel } from './channel.js'
-import { cloneSize } from './clone-size.js'
-import { LEAF_BYTES } from './codec.js'
+import { callSize, LEAF_BYTES } from './codec.js'
 import type { Party } from './party.js'
 import { Conversation } from './rpc.js'
 import { asBeginning } from './sentence.js'
@@ -49,7 +48,14 @@ class Producer implements Party {
   readonly #next = async (): Promise<IteratorResult<unknown, unknown>> => {
     while (this.#untaken.sum >= WINDOW_BYTES && !this.#done) await new Promise<void>((resolve) => (this.#taken = resolve))
     if (this.#done) return { done: true, value: undefined }
-    const { done = false, value } = await this.#produced()
+    let result: IteratorResult<unknown, unknown>
+    try {
+      result = await this.#iterator.next()
+    } catch (error) {
+      this.#done = true
+      throw error
+    }
+    const { done = false, value } = result
     if (done) this.#done = true
     const size = sizeOf(value)
     if (size > CALL_LIMIT) {
@@ -58,15 +64,6 @@ class Producer implements Party {
     }
     this.#untaken.add(size)
     return { done, value }
-  }
-
-  async #produced(): Promise<IteratorResult<unknown, unknown>> {
-    try {
-      return await this.#iterator.next()
-    } catch (error) {
-      this.#done = true
-      throw error
-    }
   }
 
   ended(): void {
@@ -80,7 +77,7 @@ class Producer implements Party {
 
 const sizeOf = (item: unknown): number => {
   if (typeof item === 'string') return item.length
-  return (typeof item === 'object' && item !== null) || typeof item === 'bigint' ? cloneSize(item, CALL_LIMIT) : LEAF_BYTES
+  return (typeof item === 'object' && item !== null) || typeof item === 'bigint' ? callSize(item, CALL_LIMIT) : LEAF_BYTES
 }
 
 // ── the consumer's end ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -38,7 +38,7 @@ const lineTo = (service: object, { name = 'keeper', peer = new Peer(), peers = n
     port2.close()
   })
   const proxy = client.proxy({ timeout: 0 })
-  return { proxy, provider, client, call: (method, ...args) => (proxy[method] as (...args: unknown[]) => Promise<unknown>)(...args) }
+  return { proxy, provider, client, call: (method, ...args) => proxy[method](...args) }
 }
 
 const turns = async (count = 20): Promise<void> => {
@@ -139,7 +139,7 @@ describe('a stream', () => {
       },
     })
     const seen: number[] = []
-    for await (const bytes of (await call('list')) as AsyncIterable<Uint8Array>) seen.push(bytes[MEGABYTE] as number)
+    for await (const bytes of (await call('list')) as AsyncIterable<Uint8Array>) seen.push(bytes[MEGABYTE])
     expect(seen).toEqual([0, 1, 2])
   })
 
@@ -162,6 +162,8 @@ describe('a stream', () => {
     ['a text', 'x'.repeat(CALL_LIMIT + 1)],
     ['an object', { bytes: new Uint8Array(CALL_LIMIT) }],
     ['many small objects', Array.from({ length: 100_000 }, (_, i) => ({ i }))],
+    ['a view of a large buffer', new Uint8Array(new ArrayBuffer(CALL_LIMIT + 1), 0, 1)],
+    ['objects that lie deep', [[[[[Array.from({ length: 100_000 }, (_, i) => ({ i }))]]]]]],
   ])('ends with an error at an item that is too large, and its producer ends: %s', async (_, item) => {
     let over = false
     const { call } = lineTo({

@@ -7,6 +7,7 @@ const LONG = 'x'.repeat(2_000_000)
 describe('the size of what is packed', () => {
   it.each<[string, () => unknown]>([
     ['a text that lies deep', () => [new Date(0), [[[[[[LONG]]]]]]]],
+    ['a view of a large buffer', () => ({ byte: new Uint8Array(new ArrayBuffer(2_000_000), 0, 1) })],
     ['the message of an error', () => ({ error: new Error(LONG) })],
     ['the cause of an error', () => new Error('short', { cause: [LONG] })],
     ['the source of a regular expression', () => new RegExp(LONG)],
@@ -17,6 +18,12 @@ describe('the size of what is packed', () => {
     ['many objects', () => Array.from({ length: 50_000 }, (_, i) => ({ i }))],
   ])('is told by all that is in it: %s', (_, make) => {
     expect(pack(make()).size).toBeGreaterThan(1_048_576)
+  })
+
+  it('has a buffer once that many views are of', () => {
+    const buffer = new ArrayBuffer(8_192)
+    const views = Array.from({ length: 300 }, (_, i) => new Uint8Array(buffer, i, 3))
+    expect(pack(views).size).toBeLessThan(32_768)
   })
 
   it('is near to its bytes', () => {
