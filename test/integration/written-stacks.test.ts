@@ -103,6 +103,29 @@ describe('of an inline plugin', () => {
     expect(stackOf(err)).toMatch(/built\/dist\/index\.js:4:\d+/)
   })
 
+  it('a stack that is any text, and names files that there cannot be, is told as it is', async () => {
+    const running = await startedWith({}, { defaults: { isolation: 'inline' } })
+    const path = written(
+      running,
+      'built',
+      BUILT.replace("throw new Error('handler')", 'throw Object.assign(new Error("handler"), { stack: ctx.config.stack })'),
+    )
+    const url = pathToFileURL(path).href
+    const stack = [
+      `${' ('.repeat(2_000)}${url}/a.js:1:1)`,
+      `    at ${url}/${'a'.repeat(4_000)}.js:1:1`,
+      `    at ${url}/%zz.js:1:1`,
+      `    at f (${url}/a%2fb.js:1:1)`,
+      '    at /:1:1',
+    ].join('\n')
+    await running.kernel.load(path)
+    await running.kernel.updateConfig('built', { stack })
+    await running.kernel.bus.publish('fail')
+    await eventually(() => expect(running.lines.filter(({ level }) => level === 'error')).toHaveLength(1))
+    const { err } = running.lines.find(({ level }) => level === 'error')?.fields ?? {}
+    expect(err).toMatchObject({ message: 'handler', stack })
+  })
+
   it('the stacks that the application reads by itself stay as Node has them', async () => {
     const running = await startedWith({})
     const path = written(running, 'built')
