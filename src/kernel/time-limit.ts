@@ -1,8 +1,8 @@
 /** Work on the kernel's own thread whose length somebody else decides, by what a manifest says: ended when it takes too long. */
 import { createContext, Script } from 'node:vm'
 
-/** Milliseconds: many times what an honest schema takes on a busy machine. */
-export const TIME_LIMIT = 500
+/** Milliseconds: as long as a plugin may hang by default, and many times what an honest schema takes, on a busy machine too. */
+export const TIME_LIMIT = 1_000
 
 interface Clock {
   place: { work: () => void }

@@ -387,7 +387,7 @@ export const OFFENDERS: Offender[] = [
     does: 'withdraws and provides a service that it uses in many ranges',
     heavy: true,
     manifest: FEW_REQUESTS,
-    act: "const methods = Object.fromEntries(Array.from({ length: 1e3 }, (_, i) => ['method' + i, () => {}])); const flap = async () => { let mine = await ctx.services.provide('mine', methods); for (let i = 0; i < 32; i++) await ctx.services.use('mine', { range: '>=0.0.' + i }); for (;;) { await mine.withdraw(); mine = await ctx.services.provide('mine', methods) } }; flap().catch(() => {})",
+    act: "const methods = Object.fromEntries(Array.from({ length: 100 }, (_, i) => ['method' + i, () => {}])); const flap = async () => { let mine = await ctx.services.provide('mine', methods); for (let i = 0; i < 32; i++) await ctx.services.use('mine', { range: '>=0.0.' + i }); for (;;) { await mine.withdraw(); mine = await ctx.services.provide('mine', methods) } }; flap().catch(() => {})",
     end: 'requests or memory or hang',
   },
   {
