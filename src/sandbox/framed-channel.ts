@@ -3,6 +3,8 @@ import type { Duplex } from 'node:stream'
 import { Deserializer, Serializer } from 'node:v8'
 import { MessageChannel, MessagePort, type Transferable } from 'node:worker_threads'
 import type { Batch, Channel } from './channel.js'
+import { assertWeight } from './frame-weight.js'
+import { Stint } from './stint.js'
 
 /*
  * A frame: the length of what follows (uint32, little endian), the number of the line it belongs to (uint32), the value as V8 writes it. A frame
@@ -14,6 +16,12 @@ import type { Batch, Channel } from './channel.js'
 
 /** Bytes of one frame that the kernel takes from a guest, and a guest sends: looked at before anything of it is kept. */
 export const FRAME_LIMIT = 64 * 1_024 * 1_024
+/**
+ * What the parts of a value may weigh that comes from a guest, each number 1 and each text and object 4: of one for the kernel, whose events, files and
+ * requests are bounded, and of one that passes through, such as a call, by the 32 MiB that one may have.
+ */
+const OWN_WEIGHT = 1_024 * 1_024
+const RELAYED_WEIGHT = 8 * OWN_WEIGHT
 /** Ports that one end may have sent and not closed: each costs the other end memory. */
 const MAX_LINES = 65_536
 
@@ -21,6 +29,9 @@ const BATCHES = 0
 const BESIDE = 1
 const LENGTH_BYTES = 4
 const HEAD_BYTES = 8
+/** As many bytes as an item of a batch may have, for how long one reads. */
+const ITEM_BYTES = 8
+const weightOf = (line: number): number => (line > BESIDE ? RELAYED_WEIGHT : OWN_WEIGHT)
 /** To be overwritten: the writer tells the length last. */
 const HEAD = new Uint8Array(HEAD_BYTES)
 
@@ -84,7 +95,21 @@ export class FramedChannel implements Channel {
   #gone = false
   #fault: Error | undefined
 
-  /** What has come and is no whole frame yet. */
+  readonly #stint = new Stint(
+    () => {
+      this.#resting = true
+      this.#stream.pause()
+    },
+    () => {
+      if (this.#over) return
+      this.#resting = false
+      this.#read()
+      if (!this.#resting) this.#stream.resume()
+    },
+  )
+  /** Nothing more is read in this turn. */
+  #resting = false
+  /** What has come and was not read yet. */
   #chunks: Buffer[] = []
   #bytes = 0
   /** Length of the frame that is coming; undefined: not even that has come. */
@@ -99,15 +124,14 @@ export class FramedChannel implements Channel {
     // Read from the start, not from `listen` on: ports that were sent may be answered before.
     stream.on('data', (chunk: Buffer) => {
       if (this.#over) return
-      try {
-        this.#read(chunk)
-      } catch (error) {
-        this.#fault = error as Error
-        this.#end()
-        stream.destroy()
-      }
+      this.#chunks.push(chunk)
+      this.#bytes += chunk.length
+      this.#read()
     })
     stream.once('close', () => {
+      // What it said last is heard, and there is little of that.
+      this.#resting = false
+      this.#read()
       this.#end()
       this.#gone = true
       this.#closed?.(this.#fault)
@@ -167,9 +191,14 @@ export class FramedChannel implements Channel {
     writer.writeValue(value)
     const frame = writer.releaseBuffer()
     const length = frame.length - LENGTH_BYTES
-    if (this.#side === 'guest' && length > FRAME_LIMIT) {
-      for (const [, port] of writer.ports) port.close()
-      throw uncloneable(`${length} bytes are more than the ${FRAME_LIMIT} that go from a plugin's process to the kernel at once.`)
+    if (this.#side === 'guest') {
+      try {
+        if (length > FRAME_LIMIT) throw new RangeError(`${length} bytes are more than ${FRAME_LIMIT}`)
+        assertWeight(frame.subarray(HEAD_BYTES), weightOf(line))
+      } catch (error) {
+        for (const [, port] of writer.ports) port.close()
+        throw uncloneable(`From a plugin's process to the kernel no more goes at once: ${(error as Error).message}.`)
+      }
     }
     for (const [number, port] of writer.ports) this.#relay(number, port)
     this.#put(frame, line)
@@ -199,17 +228,27 @@ export class FramedChannel implements Channel {
 
   // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #read(chunk: Buffer): void {
-    this.#chunks.push(chunk)
-    this.#bytes += chunk.length
-    while (!this.#over) {
+  #read(): void {
+    try {
+      this.#frames()
+    } catch (error) {
+      this.#fault = error as Error
+      this.#end()
+      this.#stream.destroy()
+    }
+  }
+
+  #frames(): void {
+    while (!this.#over && !this.#resting) {
       if (this.#wanted === undefined) {
         if (this.#bytes < LENGTH_BYTES) return
         this.#wanted = this.#length()
       }
       if (this.#bytes < LENGTH_BYTES + this.#wanted) return
-      this.#frame(this.#take(LENGTH_BYTES + this.#wanted))
+      const frame = this.#take(LENGTH_BYTES + this.#wanted)
       this.#wanted = undefined
+      this.#frame(frame)
+      this.#stint.count(frame.length / ITEM_BYTES)
     }
   }
 
@@ -240,7 +279,9 @@ export class FramedChannel implements Channel {
       if (this.#lines.delete(line)) port?.close()
       return
     }
-    const reader = new Reader(frame.subarray(HEAD_BYTES))
+    const body = frame.subarray(HEAD_BYTES)
+    if (this.#side === 'kernel') assertWeight(body, weightOf(line))
+    const reader = new Reader(body)
     reader.readHeader()
     const value: unknown = reader.readValue()
     for (const [number, near] of reader.ports) this.#adopt(number, near)

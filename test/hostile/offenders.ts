@@ -439,4 +439,21 @@ export const OFFENDERS: Offender[] = [
     ...withItsWire("[260, 'log', 'info', 'x'.repeat(1000), '0', null]"),
     end: null,
   },
+  {
+    does: 'writes objects of three bytes each to its descriptor, millions of them',
+    heavy: true,
+    act: `
+      const { serialize } = process.getBuiltinModule('node:v8')
+      const { writeSync } = process.getBuiltinModule('node:fs')
+      const body = serialize([4, 'nonsense', '0', Array.from({ length: 4e5 }, () => ({}))])
+      const head = Buffer.alloc(8)
+      head.writeUInt32LE(body.length + 4)
+      for (let rest = Buffer.concat(Array(10).fill([head, body]).flat()); rest.length > 0; )
+        try { rest = rest.subarray(writeSync(3, rest)) } catch (error) { if (error.code !== 'EAGAIN') throw error }`,
+    manifest: {
+      isolation: 'process',
+      limits: { memory: 512, hang: 4_000 },
+    },
+    end: 'PROTOCOL',
+  },
 ]

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { serialize } from 'node:v8'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -90,6 +91,46 @@ describe('frames', () => {
     )
   })
 
+  it('whose few bytes stand for very many objects end the channel before one of them is made', async () => {
+    const { wire, faults, batches } = receiving()
+    const body = serialize([Array.from({ length: 300_000 }, () => ({}))])
+    const head = Buffer.alloc(8)
+    head.writeUInt32LE(body.length + 4)
+    wire.write(head)
+    wire.write(body)
+    await eventually(() => expect(faults).toEqual([expect.objectContaining({ message: expect.stringContaining('too many parts') })]))
+    expect(batches).toEqual([])
+  })
+
+  it('are read for a while, then others have their turn, and none is lost', async () => {
+    const frame = await bytesOf((guest) => guest.send(new Array<number>(255).fill(0)))
+    const COUNT = 300
+    const [here, there] = streamPair()
+    const channel = new FramedChannel(here, 'kernel')
+    onTestFinished(() => channel.close())
+    let seen = 0
+    let after: number | undefined
+    channel.listen(
+      () => {
+        if (++seen === 1) setImmediate(() => (after = seen))
+        for (const until = performance.now() + 1; performance.now() < until; );
+      },
+      () => {},
+    )
+    // All in one piece.
+    there.write(Buffer.concat(new Array<Buffer>(COUNT).fill(frame)))
+    await eventually(() => expect(seen).toBe(COUNT))
+    expect(after).toBeLessThan(COUNT)
+  })
+
+  it('that came before the end of the stream are all read', async () => {
+    const frame = await bytesOf((guest) => guest.send(new Array<number>(255).fill(0)))
+    const { wire, batches, faults } = receiving()
+    wire.end(Buffer.concat(new Array<Buffer>(100).fill(frame)))
+    await eventually(() => expect(faults).toEqual([undefined]))
+    expect(batches).toHaveLength(100)
+  })
+
   it('with a number of a port that is taken or not the sender’s end the channel', async () => {
     const { port1, port2 } = new MessageChannel()
     onTestFinished(() => port1.close())
@@ -173,6 +214,20 @@ describe('a guest', () => {
     )
     expect(() => guest.send([new Uint8Array(FRAME_LIMIT)])).toThrow(
       expect.objectContaining({ name: 'DataCloneError', message: expect.stringContaining(String(FRAME_LIMIT)) }),
+    )
+    guest.send(['next'])
+    await eventually(() => expect(batches).toEqual([['next']]))
+  })
+
+  it('is refused a value of too many parts, and may go on', async () => {
+    const { kernel, guest } = open()
+    const batches: Batch[] = []
+    kernel.listen(
+      (batch) => batches.push(batch),
+      () => {},
+    )
+    expect(() => guest.send([Array.from({ length: 300_000 }, () => ({}))])).toThrow(
+      expect.objectContaining({ name: 'DataCloneError', message: expect.stringContaining('too many parts') }),
     )
     guest.send(['next'])
     await eventually(() => expect(batches).toEqual([['next']]))

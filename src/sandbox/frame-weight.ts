@@ -1,0 +1,168 @@
+/** What a value takes to be built that V8 has written down: weighed in its bytes, as three of them may stand for an object. */
+import { serialize } from 'node:v8'
+
+/** So few bytes are read in no time, whatever they stand for. */
+const SHORT = 256 * 1_024
+/** What else is written in two bytes before each value: its version. */
+const HEADER = serialize(null).subarray(0, 2)
+
+/** A part weighs by what it takes to be built: a number is the unit. */
+const OBJECT = 4
+const PORT = 256
+
+/** What a tag means. */
+interface Rule {
+  weight: number
+  /** What follows it: bytes, a text with its own tag, numbers of variable length, bytes after their count (a bigint's counts twice). */
+  bytes: number
+  text: boolean
+  numbers: number
+  counted: boolean
+  bigint: boolean
+  opens: boolean
+  closes: boolean
+}
+/** All of one form: it is read for each part. */
+const rule = (weight: number, said: Partial<Rule> = {}): Rule => ({
+  weight,
+  bytes: 0,
+  text: false,
+  numbers: 0,
+  counted: false,
+  bigint: false,
+  opens: false,
+  closes: false,
+  ...said,
+})
+
+const OF_TAG: Readonly<Record<string, Rule>> = {
+  // Padding, a hole, undefined, null, true and false, alone and as objects; a count for debugging.
+  '\0': rule(1),
+  '-': rule(1),
+  _: rule(1),
+  '0': rule(1),
+  T: rule(1),
+  F: rule(1),
+  y: rule(OBJECT),
+  x: rule(OBJECT),
+  '?': rule(1, { numbers: 1 }),
+  // Numbers, references, dates, bigints.
+  I: rule(1, { numbers: 1 }),
+  U: rule(1, { numbers: 1 }),
+  N: rule(1, { bytes: 8 }),
+  '^': rule(1, { numbers: 1 }),
+  n: rule(OBJECT, { bytes: 8 }),
+  D: rule(OBJECT, { bytes: 8 }),
+  Z: rule(OBJECT, { bigint: true }),
+  z: rule(OBJECT, { bigint: true }),
+  // Texts, as objects too, and regular expressions.
+  '"': rule(OBJECT, { counted: true }),
+  c: rule(OBJECT, { counted: true }),
+  S: rule(OBJECT, { counted: true }),
+  s: rule(OBJECT, { text: true }),
+  R: rule(OBJECT, { text: true, numbers: 1 }),
+  // Objects, arrays, maps and sets, and their ends.
+  o: rule(OBJECT, { opens: true }),
+  '{': rule(1, { numbers: 1, closes: true }),
+  a: rule(OBJECT, { numbers: 1, opens: true }),
+  '@': rule(1, { numbers: 2, closes: true }),
+  A: rule(OBJECT, { numbers: 1, opens: true }),
+  $: rule(1, { numbers: 2, closes: true }),
+  ';': rule(OBJECT, { opens: true }),
+  ':': rule(1, { numbers: 1, closes: true }),
+  "'": rule(OBJECT, { opens: true }),
+  ',': rule(1, { numbers: 1, closes: true }),
+  // Buffers and views of them, ports, errors.
+  B: rule(OBJECT, { counted: true }),
+  V: rule(OBJECT, { bytes: 1, numbers: 3 }),
+  '\\': rule(PORT, { numbers: 1 }),
+  r: rule(OBJECT, { opens: true }),
+}
+
+const code = (character: string): number => character.charCodeAt(0)
+const RULES: readonly (Rule | undefined)[] = Array.from({ length: 256 }, (_, at) => OF_TAG[String.fromCharCode(at)])
+const [RESIZABLE, ERROR, END, CAUSE, VIEW, PADDING] = Array.from('~r.cV\0', code) as [number, number, number, number, number, number]
+const KINDS_OF_ERROR = new Set(Array.from('EFRSTU', code))
+const TEXTS_OF_ERROR = new Set(Array.from('ms', code))
+const TEXTS = new Set(Array.from('"cS', code))
+
+/** Throws a RangeError for a value that weighs more than `most`, and for bytes that V8 would not write. Nothing is built. */
+export const assertWeight = (bytes: Uint8Array, most: number): void => {
+  const { length } = bytes
+  if (length <= SHORT) return
+  if (HEADER.some((byte, at) => byte !== bytes[at])) throw new RangeError('a value is of another version')
+  let at = HEADER.length
+  let weight = 0
+  /** What is open around here, by its tag: of an error the parts have tags of their own, but for its cause. */
+  const open: number[] = []
+  let inner = PADDING
+
+  const number = (): number => {
+    let found = 0
+    for (let shift = 0; ; shift += 7) {
+      // Beyond the end there is none, which ends it too.
+      const byte = bytes[at++] as number
+      if (shift < 32) found = (found | ((byte & 0x7f) << shift)) >>> 0
+      if (!(byte & 0x80)) return found
+    }
+  }
+  const skip = (count: number): void => void (at += count)
+  const text = (): void => {
+    let tag = bytes[at++]
+    while (tag === PADDING) tag = bytes[at++]
+    if (tag === undefined || !TEXTS.has(tag)) throw new RangeError('a text is none')
+    skip(number())
+  }
+  const enter = (tag: number): void => {
+    open.push(tag)
+    inner = tag
+  }
+  const leave = (): void => {
+    open.pop()
+    inner = open.at(-1) ?? PADDING
+  }
+  /** A value has ended: if it was the cause of an error, and is not seen through a view yet, the error goes on. */
+  const ended = (): void => {
+    if (inner === CAUSE && bytes[at] !== VIEW) leave()
+  }
+  const partOfError = (tag: number): void => {
+    weight++
+    if (tag === CAUSE) enter(CAUSE)
+    else if (TEXTS_OF_ERROR.has(tag)) text()
+    else if (tag === END) {
+      leave()
+      ended()
+    } else if (!KINDS_OF_ERROR.has(tag)) throw new RangeError(`no error has a part of kind ${tag}`)
+  }
+  const resizable = (): void => {
+    const size = number()
+    number()
+    skip(size)
+    weight += OBJECT
+  }
+  const part = (tag: number): void => {
+    const found = RULES[tag]
+    if (found === undefined) {
+      if (tag !== RESIZABLE) throw new RangeError(`no value has a part of kind ${tag}`)
+      resizable()
+    } else {
+      weight += found.weight
+      at += found.bytes
+      if (found.text) text()
+      for (let left = found.numbers; left > 0; left--) number()
+      if (found.counted) skip(number())
+      else if (found.bigint) skip(number() >>> 1)
+      if (found.opens) return enter(tag)
+      if (found.closes) leave()
+    }
+    if (inner === CAUSE && tag !== PADDING) ended()
+  }
+
+  while (at < length) {
+    const tag = bytes[at++] as number
+    if (inner === ERROR) partOfError(tag)
+    else part(tag)
+    if (weight > most) throw new RangeError(`a value of ${length} bytes has too many parts: they weigh more than ${most}`)
+  }
+  if (at > length) throw new RangeError('a value is cut short')
+}
