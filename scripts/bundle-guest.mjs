@@ -24,7 +24,7 @@ const write = async (root, name, plugins = []) => {
     plugins,
     tsconfig: join(root, 'tsconfig.json'),
     // comlink is a package; the rest is loaded when a message needs it, from the modules that are there anyway.
-    external: (id) => id === 'comlink' || id.endsWith('/nearest.js'),
+    external: (id) => id === 'comlink' || /\/(?:nearest|misspelt-hook)\.js$/.test(id),
   })
   await bundle.write({
     file: join(root, `dist/sandbox/guest/${name}.cjs`),

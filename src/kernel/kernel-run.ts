@@ -196,7 +196,11 @@ export class KernelRun {
         const instance = roster.find(name)
         return act('unload', instance, BY_WATCHER, () => operations.vanished(instance))
       },
-      fault: (name, error) => announcer.tell('plugin:fault', { name, generation: roster.byName.get(name)?.newest ?? 0, error }),
+      fault: (what, error) => {
+        const known = PlugbayError.is(error) && error.plugin !== undefined && roster.byName.get(error.plugin)
+        const name = known && known.source.path === what ? known.name : what
+        announcer.tell('plugin:fault', { name, generation: roster.byName.get(name)?.newest ?? 0, error })
+      },
     })
     await this.#hotReload.open()
   }

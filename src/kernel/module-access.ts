@@ -1,19 +1,18 @@
 /** How a plugin's modules reach `plugbay/plugin`, and whether that takes more than this Node does by itself. */
 
 import { realpathSync } from 'node:fs'
-import * as nodeModule from 'node:module'
+import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { hooksInThread } from '../sandbox/host/permission-flags.js'
 import type { PluginSource } from './manifest.js'
 import { moduleGraph } from './module-graph.js'
 
 /** This kernel's own copy, whatever other copies a plugin's folder could find. */
 export const PLUGIN_MODULE = new URL('../plugin.js', import.meta.url).href
 
-const hooksInThread = typeof nodeModule.registerHooks === 'function'
-
 const findsOwnCopy = (entry: string): boolean => {
   try {
-    const found = nodeModule.createRequire(pathToFileURL(entry)).resolve('plugbay/plugin')
+    const found = createRequire(pathToFileURL(entry)).resolve('plugbay/plugin')
     return realpathSync(found) === realpathSync(fileURLToPath(PLUGIN_MODULE))
   } catch {
     return false

@@ -106,15 +106,23 @@ export class Supervisor {
     this.#forgetRetry(instance)
     const began = performance.now()
     let next: Generation | undefined
+    /** Whose fault it is when something fails. */
+    let active: Generation | undefined
     try {
       next = await this.#options.make(instance, change, true, this.#crashed(instance))
+      active = next
       await next.start()
-      if (old.alive) await this.#handOverState(old, next)
+      if (old.alive && old.has('snapshot') && next.has('restore')) {
+        active = old
+        const state = await this.#lastStateOf(old)
+        active = next
+        await next.restore(state)
+      }
     } catch (error) {
       await next?.close('it did not come up')
       if (old.alive) old.gateway.resume()
       // Of a restart it is told with what comes next.
-      if (reason !== 'crash') this.#fault(instance, next?.number ?? instance.newest, error as Error)
+      if (reason !== 'crash') this.#fault(instance, active?.number ?? instance.newest, error as Error)
       throw error
     }
     // From here to the end of the turn nothing else runs: no event and no call falls between the two generations.
@@ -130,11 +138,10 @@ export class Supervisor {
   }
 
   /** The old generation finishes what it has in hand, then its state is what the new one starts from. */
-  async #handOverState(old: Generation, next: Generation): Promise<void> {
-    if (!old.has('snapshot') || !next.has('restore')) return
+  async #lastStateOf(old: Generation): Promise<unknown> {
     old.gateway.pause()
     await old.drainEvents()
-    await next.restore(await old.snapshot())
+    return old.snapshot()
   }
 
   async #retire(old: Generation, reason: string): Promise<string[]> {

@@ -30,6 +30,18 @@ describe('a plugin that is dropped in and is no good', () => {
   })
 })
 
+it('a plugin that is dropped in and lacks what it depends on is told by its name', async () => {
+  const { kernel, folder, faults, lines } = await startedWith({}, { watch: true })
+  const elsewhere = emptyFolder()
+  mkdirSync(join(elsewhere, 'needy'))
+  writeFileSync(join(elsewhere, 'needy', 'index.js'), SOUND)
+  writeFileSync(join(elsewhere, 'needy', 'plugin.json'), JSON.stringify({ name: 'needy', version: '1.0.0', dependencies: { absent: '*' } }))
+  renameSync(join(elsewhere, 'needy'), join(folder, 'needy'))
+  await eventually(() => expect(faults.map(({ name, error }) => [name, error.code])).toEqual([['needy', 'DEPENDENCY_MISSING']]))
+  expect(stateOf(kernel, 'needy')).toBe('failed')
+  expect(lines.filter(({ level }) => level === 'error').map(({ fields }) => fields['plugin'])).toEqual(['needy'])
+})
+
 describe('a plugin whose files come one after the other', () => {
   it('is what its manifest says when that comes after its module', async () => {
     const { kernel, folder, faults } = await startedWith({}, { watch: true })

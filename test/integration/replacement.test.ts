@@ -131,3 +131,16 @@ it('a disabled plugin is not reloaded: that would do nothing, and says what to d
   await kernel.enable('off')
   await expect(kernel.reload('off')).resolves.toMatchObject({ from: 1, to: 2 })
 })
+
+it('a snapshot that fails is told as of the generation that failed at it, what the next makes of it as of the next', async () => {
+  const code = pluginCode({ start: '', snapshot: 'throw new Error("no state")', restore: '' })
+  const { kernel, faults, folder } = await startedWith({ p: code })
+  await expect(kernel.reload('p')).rejects.toMatchObject({ code: 'PLUGIN_STOP', details: { phase: 'snapshot' } })
+  writePlugin(folder, 'p', { code: pluginCode({ start: 'throw new Error("no start")' }) })
+  await expect(kernel.reload('p')).rejects.toMatchObject({ code: 'PLUGIN_START' })
+  expect(faults.map(({ generation, error }) => [generation, error.message])).toEqual([
+    [1, "Plugin 'p' failed in snapshot: no state"],
+    [3, "Plugin 'p' failed in start: no start"],
+  ])
+  expect(infoOf(kernel, 'p')).toMatchObject({ state: 'running', generation: 1 })
+})

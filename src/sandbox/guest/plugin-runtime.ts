@@ -144,6 +144,8 @@ export class PluginRuntime implements Party {
     }
     this.#hooks = await hooksOf(name, module)
     this.#context = this.#makeContext(request)
+    const others = otherFunctions(module['default'] as object)
+    if (others.length > 0) await this.#warnOfSlips(name, others)
     return { hooks: HOOKS.filter((hook) => this.#hooks[hook] !== undefined) }
   }
 
@@ -174,6 +176,13 @@ export class PluginRuntime implements Party {
           oneTask(() => conversation.request('task', { name: task, input }, options), options?.signal),
       },
     }
+  }
+
+  /** A function that is misspelt beside others that are not would never be called, and nobody would know. */
+  async #warnOfSlips(name: string, functions: readonly string[]): Promise<void> {
+    const { misspeltHooks } = await import('./misspelt-hook.js')
+    const missing = HOOKS.filter((hook) => this.#hooks[hook] === undefined)
+    for (const sentence of misspeltHooks(name, functions, missing)) this.log('warn', sentence)
   }
 
   /** Fields that cannot cross, or cannot even be read, cost neither the line nor the other fields. It is measured here, as a clone: that is what crosses. */
@@ -254,6 +263,12 @@ const hooksOf = async (name: string, module: Record<string, unknown>): Promise<H
   }
   return hooks
 }
+
+/** Without asking a getter. */
+const otherFunctions = (exported: object): string[] =>
+  Object.keys(exported).filter(
+    (key) => !HOOKS.includes(key as Hook) && typeof Object.getOwnPropertyDescriptor(exported, key)?.value === 'function',
+  )
 
 const deepFreeze = <T>(value: T): T => {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {

@@ -1,12 +1,12 @@
 /** What a plugin's process is started with: as little as this Node and this system can be told to leave it. */
 import { statSync } from 'node:fs'
-import * as nodeModule from 'node:module'
 import { join, sep } from 'node:path'
 import type { Tier } from '../plugin-host.js'
 import { heapOf } from '../watched-process.js'
 import { bubblewrapped } from './bubblewrap.js'
 import { confiners, PRLIMIT, SETPRIV } from './confiners.js'
 import { guestFile } from './guest-file.js'
+import { hooksInThread } from './permission-flags.js'
 import { grantedFlags, MODEL } from './permission-model.js'
 import { type Place, readableIn, writableIn } from './place.js'
 
@@ -14,7 +14,7 @@ import { type Place, readableIn, writableIn } from './place.js'
 const QUIET_INSPECTOR = ['--inspect-publish-uid=http']
 
 /** Hooks that need a thread need `--allow-worker`, and a worker is outside of the model: then there is none. */
-const permitted = (needsHooks: boolean): boolean => !needsHooks || typeof nodeModule.registerHooks === 'function'
+const permitted = (needsHooks: boolean): boolean => !needsHooks || hooksInThread
 
 /** Each once, and none after two that begin as it does: at such a path Node 20 ends the process. */
 const inOrder = (paths: readonly string[]): string[] => {

@@ -1,6 +1,5 @@
 /** The flags of Node's permission model for one thread: what the gate closes in JavaScript, Node closes natively beneath it. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import * as nodeModule from 'node:module'
 import { join, sep } from 'node:path'
 import { within } from '../../within.js'
 import { type Grants, NO_GRANTS } from '../grants.js'
@@ -16,8 +15,13 @@ export interface Reach {
 }
 
 const [MAJOR = 0] = process.versions.node.split('.').map(Number)
+/**
+ * Whether a thread can hook into its own loader. Asked of Node itself: what a test runner gives for `node:module`, where it runs this in a context
+ * of its own, may have the function on a Node that has not, and a plugin's thread is outside of that context.
+ */
+export const hooksInThread = 'registerHooks' in process.getBuiltinModule('node:module')
 /** The guest needs it to hook into the loader; a gate lets no plugin at what it shows. */
-export const HOOKS = typeof nodeModule.registerHooks === 'function' ? [] : ['--expose-internals']
+export const HOOKS = hooksInThread ? [] : ['--expose-internals']
 
 /** Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the inspector. */
 const KNOWS_PATHS = MAJOR >= 22
