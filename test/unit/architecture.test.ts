@@ -24,6 +24,7 @@ const ROWS = [
         'service-options.ts',
         'limiter.ts',
         'nearest.ts',
+        'nesting.ts',
         'passing.ts',
         'pattern-cover.ts',
         'permission-set.ts',

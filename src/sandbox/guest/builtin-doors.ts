@@ -11,7 +11,8 @@ type Class = new (...args: unknown[]) => object
 const { apply, construct, defineProperty, getPrototypeOf } = Reflect
 const { create, keys } = Object
 const { cwd } = process
-const builtin = process.getBuiltinModule.bind(process) as (name: string) => Record<string, unknown>
+const { getBuiltinModule } = process
+const builtin = (name: string): Record<string, unknown> => getBuiltinModule(name) as unknown as Record<string, unknown>
 
 /** For all time. */
 export const closeBuiltins = ({ builtins, addons }: Grants, check: CheckFile, deny: Deny): void => {
