@@ -186,8 +186,33 @@ const WEIGHED_DEPTH = 4
 /** Not all parts of the value were looked at that was weighed last. */
 let cut = false
 
-/** The size of a live value in bytes, roughly: buffers and texts near its surface are what makes one large. */
+/** An object with more names than this is a dictionary, not a record as there are many of: its reader meets each of them for the first time. */
+const WIDE = 64
+/** What such a name weighs beside its characters: it takes its reader as long to know as so many bytes to copy. */
+const NAME_BYTES = 32
+
+/** The names of properties, as they are met. */
+class Names {
+  #known: Set<string> | undefined
+
+  weigh(object: object): number {
+    const names = Object.keys(object)
+    let size = 0
+    for (const name of names) size += name.length
+    if (names.length <= WIDE) return size
+    const known = (this.#known ??= new Set())
+    for (const name of names) {
+      if (known.has(name)) continue
+      known.add(name)
+      size += NAME_BYTES
+    }
+    return size
+  }
+}
+
+/** The size of a live value in bytes, roughly: buffers, names and texts near its surface are what makes one large. */
 export const liveSize = (value: unknown): number => {
+  const names = new Names()
   let parts = 0
   cut = false
   const weigh = (part: unknown, depth: number): number => {
@@ -210,6 +235,7 @@ export const liveSize = (value: unknown): number => {
     let size = LEAF_BYTES
     const inner: Iterable<unknown> = part instanceof Map ? [...part].flat() : part instanceof Set ? part : Object.values(part)
     for (const each of inner) size += weigh(each, depth + 1)
+    if (Object.getPrototypeOf(part) !== Array.prototype && !(part instanceof Map) && !(part instanceof Set)) size += names.weigh(part)
     return size
   }
   try {

@@ -54,7 +54,11 @@ describe.each(['thread', 'process'] as const)('a message of a plugin in a %s', (
     /too large: some \d+ bytes or more, and the limit of a call is 33554432\. Many small objects/,
   ) as string
 
-  const MANIFEST: PluginFiles['manifest'] = { isolation, limits: { memory: 512, hang: 10_000 }, tasks: { count: 'count.js', make: 'make.js' } }
+  const MANIFEST: PluginFiles['manifest'] = {
+    isolation,
+    limits: { memory: 512, hang: 10_000 },
+    tasks: { count: 'count.js', make: 'make.js' },
+  }
 
   beforeEach(async () => {
     running = await startedWith({})

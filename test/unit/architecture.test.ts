@@ -26,6 +26,7 @@ const ROWS = [
         'limiter.ts',
         'names.ts',
         'nearest.ts',
+        'nesting.ts',
         'passing.ts',
         'pattern-cover.ts',
         'permission-set.ts',

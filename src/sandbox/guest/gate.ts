@@ -9,6 +9,7 @@ import { type Deny, denyFor } from '../denial.js'
 import type { Grants } from '../grants.js'
 import type { LoadRequest, LogLevel } from '../protocol.js'
 import { makeAsyncStorage } from './async-storage.js'
+import { closeBuiltins } from './builtin-doors.js'
 import { checkUrl, closeFiles, fileCheck } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
@@ -41,6 +42,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   if (hasSockets(grants)) closeNet({ grants, deny, checkFile, used })
   closeProcess(grants, deny, checkImport, used)
   closeFiles(grants, checkFile)
+  if (grants.builtins.length > 0) closeBuiltins(grants, checkFile, deny)
   closeGlobals(grants, deny)
   closeModules(deny, checkImport)
   closeThreads(grants, deny)

@@ -49,6 +49,15 @@ describe('packing', () => {
     expectClone(packed.open(), dictionary)
   })
 
+  it('weighs the names of a dictionary by what they cost its reader, and those of a table once', () => {
+    const dictionary = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`k${i}`, i]))
+    expect(pack(dictionary).size).toBeGreaterThan(20_000 * 40)
+    const columns = Array.from({ length: 100 }, (_, i) => `column ${i}`)
+    const table = Array.from({ length: 300 }, () => Object.fromEntries(columns.map((column) => [column, 1])))
+    expect(pack({ table }).size).toBeLessThan(300 * 100 * 20)
+    expect(pack({ ['n'.repeat(100_000)]: new Map() }).size).toBeGreaterThan(100_000)
+  })
+
   it('leaves a tree of many different keys to the platform too', () => {
     const branch = (name: string): object => Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${name} ${i}`, i]))
     const tree = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`branch ${i}`, branch(`leaf of ${i}`)]))
