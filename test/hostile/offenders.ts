@@ -235,10 +235,10 @@ export const OFFENDERS: Offender[] = [
     end: null,
   },
   {
-    does: 'calls a service over fifty lines at once',
+    does: 'calls a service over thirty lines at once',
     heavy: true,
     manifest: { limits: { memory: 256, hang: 5_000 } },
-    act: "const text = 'x'.repeat(1e6); const use = (_, i) => ctx.services.use('innocent', { range: '>0.0.' + i, timeout: 0 }); void Promise.all(Array.from({ length: 50 }, use)).then((lines) => { for (const line of lines) for (let i = 0; i < 8; i++) line.hold(text).catch(() => {}) })",
+    act: "const text = 'x'.repeat(1e6); const use = (_, i) => ctx.services.use('innocent', { range: '>0.0.' + i, timeout: 0 }); void Promise.all(Array.from({ length: 30 }, use)).then((lines) => { for (const line of lines) for (let i = 0; i < 8; i++) line.hold(text).catch(() => {}) })",
     end: null,
   },
   {
