@@ -21,6 +21,9 @@ export interface Channel {
 /** What came is data, but the platform cannot make it here: nested too deep, most likely. */
 export const unreadable = (error: Error): Error => new RangeError(`it cannot be read: ${error.message}`, { cause: error })
 
+/** As so many primitives counts an object: it may take long to make. */
+const OBJECT_ITEMS = 64
+
 /** A channel over a MessagePort: between threads, or within one. */
 export const portChannel = (port: MessagePort): PortChannel => new PortChannel(port)
 
@@ -51,8 +54,8 @@ export class PortChannel implements Channel {
 
   readonly #take = (batch: Batch): void => {
     this.#received?.(batch)
-    // What is none ends the conversation.
-    this.#stint.count(batch?.length)
+    // What is none ends the conversation. What is no primitive comes last.
+    this.#stint.count(batch?.length + (typeof batch?.[batch.length - 1] === 'object' ? OBJECT_ITEMS : 0))
   }
 
   /** Takes what has come and was not read yet, in as many turns as that needs, then calls `done`. For a port whose other end is gone. */

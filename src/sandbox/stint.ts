@@ -6,7 +6,7 @@ export const LONGEST = 10
 /** What is read in a turn without a look at the clock: items of batches. */
 const UNWATCHED = 1_024
 /** What a batch weighs beside its items. */
-const BATCH = 64
+const BATCH = 8
 
 export class Stint {
   readonly #pause: () => void
@@ -26,7 +26,7 @@ export class Stint {
     return this.#paused
   }
 
-  /** So many items were read. */
+  /** So many items were read, in one batch. */
   count(items: number): void {
     this.#read += items + BATCH
     if (this.#read < UNWATCHED) return
