@@ -21,7 +21,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts', 'plugins/**/*.test.{ts,js}'],
     pool: 'forks',
     // Most tests wait more than they compute.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     sequence: { sequencer: LongestFirst },
     server: { deps: { external: [/\/dist\//] } },
     testTimeout: 20_000,

@@ -109,12 +109,16 @@ export const parseJson = (raw: string): { value: unknown } | { fault: JsonFault 
   }
 }
 
-/** How many keys its objects have, in all. */
+/** How many keys its objects have, in all, however deep they lie. */
 const keysIn = (value: unknown): number => {
-  if (typeof value !== 'object' || value === null) return 0
-  const parts: unknown[] = Object.values(value)
-  let count = Array.isArray(value) ? 0 : parts.length
-  for (const part of parts) if (typeof part === 'object') count += keysIn(part)
+  const open: unknown[] = [value]
+  let count = 0
+  for (let part = open.pop(); part !== undefined; part = open.pop()) {
+    if (typeof part !== 'object' || part === null) continue
+    const inner: unknown[] = Object.values(part)
+    if (!Array.isArray(part)) count += inner.length
+    for (const each of inner) if (typeof each === 'object' && each !== null) open.push(each)
+  }
   return count
 }
 

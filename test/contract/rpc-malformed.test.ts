@@ -232,7 +232,7 @@ describe('a malformed batch', () => {
         conversation.close()
         for (const outcome of await Promise.all(asked)) expect(outcome).not.toBe('odd')
       }),
-      { numRuns: 5_000 },
+      { numRuns: 2_000 },
     )
   })
 
