@@ -9,7 +9,8 @@ import { isTypeScript, stripTypes } from '../strip-types.js'
 import { positionOf } from './json-text.js'
 import { PLUGIN_MODULE } from './module-access.js'
 
-export interface ImportFault {
+/** A place in a module, and what is wrong there. */
+export interface ModuleFault {
   file: string
   text: string
   line: number
@@ -25,7 +26,8 @@ const NO_ATTRIBUTE = /^Module "(file:[^"]+)" needs an import attribute of /
 /** Names shown of those that a module exports. */
 const SHOWN = 8
 
-const isCode = (file: string): boolean => /\.[cm]?[jt]s$/.test(file)
+/** Whether it is JavaScript or TypeScript, by its ending. */
+export const isCode = (file: string): boolean => /\.[cm]?[jt]s$/.test(file)
 
 /** What a file imports and exports, with positions in its text, since types leave blanks; nothing of one that went meanwhile. */
 const read = async (file: string) => {
@@ -68,7 +70,7 @@ const offsetIn = (text: string, statement: Import, name: string): number => {
   return statement.importStart + Math.max(0, found)
 }
 
-const missingExport = async (file: string, specifier: string, name: string, reason: string): Promise<ImportFault | undefined> => {
+const missingExport = async (file: string, specifier: string, name: string, reason: string): Promise<ModuleFault | undefined> => {
   const { text, imports } = await read(file)
   const asked = imports.filter((each) => each.type === 'static' && each.specifier === specifier)
   const statement =
@@ -80,7 +82,7 @@ const missingExport = async (file: string, specifier: string, name: string, reas
   return { file, text, ...positionOf(text, offsetIn(text, statement, name)), reason, mend }
 }
 
-const missingAttribute = async (file: string, url: string): Promise<ImportFault | undefined> => {
+const missingAttribute = async (file: string, url: string): Promise<ModuleFault | undefined> => {
   const target = fileURLToPath(url)
   const { text, imports } = await read(file)
   const statement = imports.find((each) => typeof each.specifier === 'string' && pathOf(each.specifier, file) === target)
@@ -95,7 +97,7 @@ const missingAttribute = async (file: string, url: string): Promise<ImportFault 
 }
 
 /** Which of the files has the import that the engine refuses with these words; undefined if they are not of an import, or none has it. */
-export const importFault = async (files: readonly string[], reason: string): Promise<ImportFault | undefined> => {
+export const importFault = async (files: readonly string[], reason: string): Promise<ModuleFault | undefined> => {
   const [, specifier, name] = NO_EXPORT.exec(reason) ?? []
   const url = NO_ATTRIBUTE.exec(reason)?.[1]
   if (name === undefined && url === undefined) return undefined

@@ -4,7 +4,7 @@ import { basename, dirname, extname, join, relative } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { isTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { enginePosition } from './engine-position.js'
-import { importFault } from './import-fault.js'
+import { importFault, isCode, type ModuleFault } from './import-fault.js'
 import { parseJson } from './json-text.js'
 import type { PluginSource } from './manifest.js'
 import { moduleGraph } from './module-graph.js'
@@ -59,26 +59,15 @@ const takenForCommonjs = async (error: PlugbayError, name: string, entry: string
   }
 }
 
-/** A place, and what is wrong there. */
-interface Fault {
-  file: string
-  text: string
-  line: number
-  column: number
-  reason: string
-  mend: string
-}
-
-const CODE = /\.[cm]?[jt]s$/
 const ES_MODULE = /\.m?[jt]s$/
 
 /** What is wrong with the text of one file by itself: with JSON by its grammar, with code by that of TypeScript. */
-const faultIn = (file: string, text: string): Fault | undefined => {
+const faultIn = (file: string, text: string): ModuleFault | undefined => {
   if (extname(file) === '.json') {
     const parsed = parseJson(text)
     return 'fault' in parsed ? { file, text, ...parsed.fault, reason: `not valid JSON: ${parsed.fault.reason}`, mend: '' } : undefined
   }
-  if (!CODE.test(file)) return undefined
+  if (!isCode(file)) return undefined
   const found = /^.*?:(\d+):(\d+): ([^\n]*)/s.exec(syntaxFault(text, file)?.message.slice(file.length) ?? '')
   if (!found) return undefined
   const reason = found[3]?.replace(/\.$/, '') ?? ''
@@ -86,7 +75,7 @@ const faultIn = (file: string, text: string): Fault | undefined => {
 }
 
 /** What only the engine minds: a name declared twice, an export of nothing, a decorator. */
-const engineFault = async (texts: ReadonlyMap<string, string>, reason: string): Promise<Fault | undefined> => {
+const engineFault = async (texts: ReadonlyMap<string, string>, reason: string): Promise<ModuleFault | undefined> => {
   const modules = [...texts].filter(([file]) => ES_MODULE.test(file))
   const found = await enginePosition(
     modules.map(([file, text]) => (isTypeScript(file) ? stripTypes(text, file) : text)),
@@ -97,7 +86,7 @@ const engineFault = async (texts: ReadonlyMap<string, string>, reason: string): 
   return { file, text, line: found.line, column: found.column, reason: reason.replace(/\.$/, ''), mend: '' }
 }
 
-const faultOf = async (files: readonly string[], { message }: Error): Promise<Fault | undefined> => {
+const faultOf = async (files: readonly string[], { message }: Error): Promise<ModuleFault | undefined> => {
   const refused = await importFault(files, message)
   if (refused) return refused
   const texts = new Map<string, string>()
