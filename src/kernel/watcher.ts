@@ -1,6 +1,7 @@
 /** Watches the files plugins are made of, the folders they may be dropped into, and their configuration. */
 import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
 import { basename, dirname, extname, join, parse, resolve, sep } from 'node:path'
+import { now } from '../sandbox/clock.js'
 import { within } from '../within.js'
 import { WatchedFile } from './watch/watched-file.js'
 import { WatchedFolder } from './watch/watched-folder.js'
@@ -9,7 +10,7 @@ import { WatchedPlace } from './watch/watched-place.js'
 export interface WatcherOptions {
   /** How long a file written in place must stay the same before it counts as saved, in ms. A file put there whole (a rename) counts at once. Default: 20. */
   settle?: number | undefined
-  /** How often all tracked files are looked at in case an event was lost, in ms. Default: 2000. */
+  /** How often all tracked files are looked at in case an event was lost, in ms; less often where that takes long. Default: 2000. */
   poll?: number | undefined
   /** Folders whose changes mean nothing, such as where plugins write their data. */
   ignore?: readonly string[] | undefined
@@ -27,6 +28,11 @@ export interface WatcherOptions {
 
 const DEFAULT_SETTLE = 20
 const DEFAULT_POLL = 2_000
+
+/** After each look at all tracked files, so many times as long as it took passes before the next one, so that nobody pays for the size of what lies still … */
+const REST = 500
+/** … but no more than this, in ms. */
+const LONGEST_REST = 10_000
 
 /** Changes of one owner are held together while others of its files are being saved, but not for longer than this, in ms. */
 const HOLD = 250
@@ -131,6 +137,7 @@ const foldersOf = async (path: string): Promise<{ folders: Set<string>; links: S
 export class Watcher {
   readonly #options: WatcherOptions
   readonly #settle: number
+  readonly #period: number
   readonly #entries = new Map<string, Entry>()
   readonly #folders = new Map<string, WatchedFolder>()
   readonly #plugins = new Map<string, Owner>()
@@ -139,20 +146,14 @@ export class Watcher {
   readonly #configDirs = new Set<string>()
   readonly #opening = new Set<Promise<unknown>>()
   /** Keeps the process, also where there is no folder to watch yet: whoever watches waits for what comes. */
-  readonly #poll: NodeJS.Timeout
+  #poll: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
 
   constructor(options: WatcherOptions) {
     this.#options = options
     this.#settle = options.settle ?? DEFAULT_SETTLE
-    let glancing = false
-    this.#poll = setInterval(() => {
-      if (glancing) return
-      glancing = true
-      void this.#glanceAll().finally(() => {
-        glancing = false
-      })
-    }, options.poll ?? DEFAULT_POLL)
+    this.#period = options.poll ?? DEFAULT_POLL
+    this.#glanceAfter(this.#period)
   }
 
   /**
@@ -230,7 +231,7 @@ export class Watcher {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#poll)
+    clearTimeout(this.#poll)
     for (const owner of [...this.#plugins.values(), ...this.#configs.values()]) owner.close()
     for (const place of this.#places.values()) place.close()
     for (const { file } of this.#entries.values()) file.close()
@@ -357,6 +358,16 @@ export class Watcher {
     owner.files.add(entry.file)
     await Promise.all([entry.file.ready, this.#placeInFolders(entry)])
     if (fromNothing) entry.file.touched('unknown')
+  }
+
+  #glanceAfter(pause: number): void {
+    this.#poll = setTimeout(() => void this.#glanceInTurn(), pause)
+  }
+
+  async #glanceInTurn(): Promise<void> {
+    const began = now()
+    await this.#glanceAll()
+    if (this.#closing === undefined) this.#glanceAfter(Math.max(this.#period, Math.min(LONGEST_REST, REST * (now() - began))))
   }
 
   async #glanceAll(): Promise<void> {

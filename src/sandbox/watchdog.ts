@@ -20,6 +20,8 @@ export interface Watched {
   readonly used: number
   /** It was asked for its memory and does not answer: what it takes shows in the process alone. */
   readonly silent: boolean
+  /** Milliseconds that it may go without a look while it rests and no thread of the kernel's process computes. */
+  readonly patience: number
   /**
    * `at`: by the watchdog's clock. `memory`: of the kernel's process, by now. `pages`: of that process, when what it has in memory has changed.
    * `still`: no thread of it has computed since the look before.
@@ -29,7 +31,7 @@ export interface Watched {
 
 /** Milliseconds between two looks at a place that does something. */
 const PERIOD = 25
-/** One that rests is looked at every so many periods. While all do, the watchdog wakes no more often; while nobody computes either, it looks at one in so many of them. */
+/** One that rests is looked at every so many periods. While all do, the watchdog wakes no more often; while nobody computes either, it looks at each when its patience is at its end. */
 const REST = 3
 /** What all threads together may have computed since the last round for nobody to have computed, in ms: the kernel's own takes some to look around. */
 const STILL = 2
@@ -90,12 +92,14 @@ class Watchdog {
     this.#last = at
     this.#round++
     this.#memory = undefined
-    const still = this.#pause > PERIOD && computedByNow() - this.#computed < STILL
+    const slow = this.#pause > PERIOD
+    const still = slow && computedByNow() - this.#computed < STILL
     const pages = this.#round % PAGES_EVERY === 0 ? this.#changedPages() : undefined
     let turn = 0
     let resting = true
     for (const place of this.#places) {
-      const due = !place.resting || (this.#pause > PERIOD && !still) || (this.#round + turn++) % REST === 0
+      const rounds = still ? Math.max(1, Math.floor(place.patience / this.#pause)) : slow ? 1 : REST
+      const due = !place.resting || (this.#round + turn++) % rounds === 0
       if (due || pages !== undefined) place.look(this.#clock, this.#process, pages, still)
       resting &&= place.resting
     }

@@ -30,7 +30,11 @@ const marginOf = (memory: number): number => Math.ceil(memory * LEEWAY) + NODE_I
 /** MB at which V8's own limit stands: where others find a limit to be broken it comes after them, since whoever meets it dies without a word. */
 export const heapOf = (memory: number): number => (process.platform === 'linux' ? memory + marginOf(memory) : memory)
 
+/** Milliseconds: what it computes does not show in the kernel's process. */
+const PATIENCE = 225
+
 export class WatchedProcess implements Watched {
+  readonly patience = PATIENCE
   /** It takes nothing of this process's memory. */
   readonly used = 0
   readonly silent = false

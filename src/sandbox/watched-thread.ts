@@ -42,8 +42,12 @@ const COMPUTES = new Set<Breach['how']>(['spinning', 'native computation', 'comp
 const HAND_OVER = 500
 const HAND_OVER_NATIVE = 50
 
+/** Milliseconds that it may rest unseen at most, and no more than half of what it may hang: what it was blocked meanwhile shows in the next look. */
+const PATIENCE = 450
+
 export class WatchedThread implements Watched {
   readonly limits: PlaceLimits
+  readonly patience: number
   /** MB of heap and external memory, as last told. */
   used = 0
   /** It did nothing since the last look. */
@@ -81,6 +85,7 @@ export class WatchedThread implements Watched {
   constructor(subject: Subject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number, pages?: ProcessTaken) {
     this.#subject = subject
     this.limits = limits
+    this.patience = Math.min(PATIENCE, limits.hang / 2)
     this.#breached = breached
     this.#movedAt = at
     this.#taken = new TakenPages(pages, this.#tid)

@@ -4,9 +4,9 @@ import { type Watched, watchdog } from '#src/sandbox/watchdog.js'
 
 let computed = 0
 
-const place = (resting = true): Watched & { looks: boolean[] } => {
+const place = (resting = true, patience = 300): Watched & { looks: boolean[] } => {
   const looks: boolean[] = []
-  return { resting, used: 0, silent: false, looks, look: (_at, _memory, _pages, still) => void looks.push(still) }
+  return { resting, patience, used: 0, silent: false, looks, look: (_at, _memory, _pages, still) => void looks.push(still) }
 }
 
 /** Lets `rounds` of the watchdog pass, `pause` ms apart, and the process compute so many ms between two of them. */
@@ -28,8 +28,10 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-test('looks at all that rest thirteen times a second while somebody computes, and at each a third as often while nobody does', () => {
-  const places = [place(), place(), place()]
+test('looks at all that rest thirteen times a second while somebody computes, and at each by its patience while nobody does', () => {
+  const patient = place()
+  const impatient = place(true, 100)
+  const places = [patient, impatient]
   const undos = places.map((each) => watchdog.watch(() => each))
   pass(1, 75, 50)
   for (const { looks } of places) looks.length = 0
@@ -39,10 +41,10 @@ test('looks at all that rest thirteen times a second while somebody computes, an
   for (const { looks } of places) looks.length = 0
 
   pass(12, 75, 0.5)
-  for (const { looks } of places) expect(looks.length).toBeGreaterThanOrEqual(4)
+  expect(impatient.looks).toEqual(Array(12).fill(true))
+  expect(patient.looks.length).toBeGreaterThanOrEqual(3)
   // A round in which the memory of the process was found changed looks at all.
-  expect(places.reduce((sum, { looks }) => sum + looks.length, 0)).toBeLessThan(36)
-  for (const { looks } of places) expect(looks).toEqual(looks.map(() => true))
+  expect(patient.looks.length).toBeLessThan(12)
   for (const undo of undos) undo()
 })
 
