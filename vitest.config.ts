@@ -18,7 +18,18 @@ class LongestFirst extends BaseSequencer {
 // resolves 'plugbay' and '#src/*' through package.json.
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', 'plugins/**/*.test.{ts,js}'],
+    projects: [
+      // A process for each file would cost them more than they do.
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], exclude: ['test/unit/cli/**'], isolate: false } },
+      {
+        extends: true,
+        test: {
+          name: 'whole',
+          include: ['test/**/*.test.ts', 'plugins/**/*.test.{ts,js}'],
+          exclude: ['test/unit/!(cli)/**', 'test/unit/*.test.ts'],
+        },
+      },
+    ],
     pool: 'forks',
     // Most tests wait more than they compute.
     maxWorkers: Math.max(3, availableParallelism() - 1),

@@ -307,7 +307,7 @@ describe('replacement of a plugin in a process', () => {
         expect(await far.echo?.(n)).toBe(n)
       }
     })()
-    for (let n = 0; n < 50; n++) await kernel.reload('far')
+    for (let n = 0; n < 20; n++) await kernel.reload('far')
     going = false
     await Promise.all([publishing, calling])
     await eventually(() => expect(out).toHaveLength(sent))

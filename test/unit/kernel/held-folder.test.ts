@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest'
 import { emptyFolder } from '../../support/plugin-folder.js'
 
-const elsewhere = async () => {
-  vi.resetModules()
+/** The module once more, as it looks at the platform when it is loaded. */
+const MODULE = new URL('../../../dist/kernel/held-folder.js?elsewhere', import.meta.url).href
+
+const elsewhere = async (): Promise<typeof import('#src/kernel/held-folder.js')> => {
   vi.spyOn(process, 'platform', 'get').mockReturnValue('darwin')
   onTestFinished(() => void vi.restoreAllMocks())
-  return import('#src/kernel/held-folder.js')
+  return import(MODULE)
 }
 
 let folder: string
