@@ -9,30 +9,16 @@ import { type CallWindow, movedBytes, type WaitingCall, WINDOW_BYTES, WINDOW_CAL
 import type { Batch, Channel } from './channel.js'
 import { now } from './clock.js'
 import { cloneSize } from './clone-size.js'
-import { encode, encodeArguments, encodedSize, isLive, LEAF_BYTES, leafCount, Packed, pack, sentSize, takeLeaves } from './codec.js'
+import { isLive, Packed, pack } from './codec.js'
 import { Deadlines, type Timed } from './deadlines.js'
-import { depart, departed, type Writer } from './departures.js'
-import {
-  type Body,
-  CANCEL,
-  FAILURE,
-  FrameReader,
-  FrameWriter,
-  type Kind,
-  type Meta,
-  NO_METAS,
-  NOTICE,
-  NUMBERED,
-  REPLY,
-  REQUEST,
-} from './frames.js'
+import { type Body, CANCEL, FAILURE, FrameReader, type Meta, NO_METAS, NOTICE, NUMBERED, REPLY, REQUEST } from './frames.js'
+import { Outgoing } from './outgoing.js'
 import { Boxed, type Party } from './party.js'
 import { beat } from './pulse.js'
 import { asBeginning } from './sentence.js'
-import { LEAF_SHAPE, type Shape, ShapeError } from './shape.js'
-import { uncloneablePart } from './uncloneable-part.js'
+import { LEAF_SHAPE, ShapeError } from './shape.js'
 import { Underway } from './underway.js'
-import { notCloneable, tooLarge, tooLargeForCall } from './unsendable.js'
+import { notCloneable, tooLargeForCall } from './unsendable.js'
 
 /**
  * Up to so many requests under way, half of them leave while the other half is answered, which keeps both threads at work; one alone leaves at
@@ -75,16 +61,8 @@ const errorIn = (body: unknown): Error => {
   return fromWire(body as WireError)
 }
 
-/** What a path into a body begins with. */
-const rootOf = (kind: Kind, body: unknown): string => {
-  if (kind === NOTICE) return 'data'
-  return kind === REPLY ? 'result' : Array.isArray(body) ? 'arguments' : 'value'
-}
-
-/**
- * One end of a conversation. Both ends are alike. Frames of one turn travel together, but where waiting gains nothing.
- */
-export class Conversation implements Writer {
+/** One end of a conversation. Both ends are alike. */
+export class Conversation {
   readonly #channel: Channel
   readonly #party: Party
   readonly #label: string
@@ -97,16 +75,11 @@ export class Conversation implements Writer {
   #givenUp = 0
   readonly #window: CallWindow | undefined
   readonly #limit: number
-  readonly #out = new FrameWriter()
+  readonly #out: Outgoing
   readonly #in = new FrameReader((kind, id, verb, metas, body) => this.#heard(kind, id, verb, metas, body))
   #over: PlugbayError | undefined
   #idle: (() => void) | undefined
   #drained: Promise<void> | undefined
-  /** It waits to be told to leave. */
-  #waits = false
-  #urgent = false
-  /** Whoever writes will flush or plan to. */
-  #held = false
 
   /** `label` names the other end in error messages: "plugin 'users'", "service 'users'". */
   constructor(channel: Channel, party: Party, label: string, bounds?: Bounds) {
@@ -115,6 +88,7 @@ export class Conversation implements Writer {
     this.#label = label
     this.#limit = bounds?.limit ?? Infinity
     this.#window = bounds?.window
+    this.#out = new Outgoing(channel, label, (at) => this.#deadlines.begin(at))
     channel.listen(
       (batch) => this.#receive(batch),
       (fault) => {
@@ -151,17 +125,17 @@ export class Conversation implements Writer {
       const timeout = options?.timeout ?? 0
       const pending: Pending = { verb, size: 0, waiting: undefined, resolve, reject, deadline: Infinity, timeout, signal, abort: undefined }
       const id = this.#pending.add(pending)
-      const held = this.#held
+      const held = this.#out.held
       try {
-        this.#held = true
+        this.#out.held = true
         const metas = options?.metas ?? NO_METAS
         const window = this.#window
-        if (window === undefined) this.#write(REQUEST, id, verb, metas, body, options?.transfer, this.#limit)
+        if (window === undefined) this.#out.write(REQUEST, id, verb, metas, body, options?.transfer, this.#limit)
         else if (window.open) {
           pending.size =
             options?.transfer === undefined
-              ? this.#writeArguments(id, verb, body as readonly unknown[])
-              : this.#write(REQUEST, id, verb, metas, body, options.transfer, this.#limit)
+              ? this.#out.writeArguments(id, verb, body as readonly unknown[], this.#limit)
+              : this.#out.write(REQUEST, id, verb, metas, body, options.transfer, this.#limit)
           window.enter(pending.size)
         } else this.#wait(window, id, pending, metas, body, options?.transfer)
       } catch (error) {
@@ -169,7 +143,7 @@ export class Conversation implements Writer {
         reject(error)
         return
       } finally {
-        this.#held = held
+        this.#out.held = held
       }
       if (timeout > 0) this.#deadlines.add(pending)
       if (signal) {
@@ -178,12 +152,9 @@ export class Conversation implements Writer {
       }
       if (pending.waiting !== undefined) this.#deadlines.begin(now())
       // One that could not wait for others has left already.
-      else if (this.#out.frames === 0) this.#departed()
-      else if (this.#out.frames >= this.#pending.size >> 1 && this.#pending.size <= FEW) this.flush()
-      else {
-        this.#urgent = true
-        this.#depart()
-      }
+      else if (this.#out.frames === 0) this.#out.left()
+      else if (this.#out.frames >= this.#pending.size >> 1 && this.#pending.size <= FEW) this.#out.flush()
+      else this.#out.hurry()
     })
   }
 
@@ -192,7 +163,7 @@ export class Conversation implements Writer {
    * more than `limit` bytes; after the end it does nothing.
    */
   notify(verb: string, metas: readonly Meta[], body?: unknown, transfer?: readonly Transferable[], limit = Infinity): number {
-    return this.#over === undefined ? this.#write(NOTICE, 0, verb, metas, body, transfer, limit) : 0
+    return this.#over === undefined ? this.#out.write(NOTICE, 0, verb, metas, body, transfer, limit) : 0
   }
 
   /** The window is full: it waits for its turn, as it is now. */
@@ -217,19 +188,19 @@ export class Conversation implements Writer {
         moved = clone[1]
       }
     } catch (error) {
-      throw this.#uncloneable(REQUEST, verb, metas, body, error)
+      throw this.#out.uncloneable(REQUEST, verb, metas, body, error)
     }
     const [leaf] = packed.leaves
     const size = packed.shape === LEAF_SHAPE && isLive(leaf) ? cloneSize(leaf, this.#limit, moved) : packed.size
-    if (size > this.#limit) throw this.#tooLarge(REQUEST, verb, size, this.#limit)
+    if (size > this.#limit) throw this.#out.tooLarge(REQUEST, verb, size, this.#limit)
     const leave = (): void => {
       pending.waiting = undefined
       pending.size = size + movedBytes(moved)
       window.enter(pending.size)
       try {
-        this.#urgent = true
-        if (moved === undefined) this.#writePacked(REQUEST, id, verb, metas, packed)
-        else this.#writeLive(REQUEST, id, verb, metas, leaf, moved, Infinity)
+        if (moved === undefined) this.#out.writePacked(REQUEST, id, verb, metas, packed)
+        else this.#out.writeLive(REQUEST, id, verb, metas, leaf, moved, Infinity)
+        this.#out.hurry()
       } catch (error) {
         this.#failed(id, error as Error)
       }
@@ -240,35 +211,12 @@ export class Conversation implements Writer {
 
   /** Tells the other end with a body that is packed already, and a number if there is one. */
   forward(verb: string, metas: readonly Meta[], packed: Packed, number?: number): void {
-    if (this.#over === undefined) this.#writePacked(number === undefined ? NOTICE : NUMBERED, number ?? 0, verb, metas, packed)
-  }
-
-  /** A request waits to leave. For the departures only, like {@link leave}. */
-  get urgent(): boolean {
-    return this.#urgent
-  }
-
-  leave(): void {
-    this.#waits = false
-    this.flush()
+    if (this.#over === undefined) this.#out.writePacked(number === undefined ? NOTICE : NUMBERED, number ?? 0, verb, metas, packed)
   }
 
   /** Sends what is waiting to leave. */
   flush(): void {
-    if (this.#out.frames === 0) return
-    const batch = this.#take()
-    this.#departed()
-    this.#channel.send(batch)
-  }
-
-  #take(): Batch {
-    this.#urgent = false
-    return this.#out.take()
-  }
-
-  /** The clock is read here alone: it costs as much as the rest of a frame. */
-  #departed(): void {
-    this.#deadlines.begin(departed())
+    this.#out.flush()
   }
 
   /** Resolves when no request of this end is under way. */
@@ -291,120 +239,18 @@ export class Conversation implements Writer {
     this.#channel.close()
   }
 
-  // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Returns the size of the body. */
-  #write(
-    kind: Kind,
-    id: number,
-    verb: string,
-    metas: readonly Meta[],
-    body: unknown,
-    transfer?: readonly Transferable[],
-    limit = Infinity,
-  ): number {
-    if (transfer !== undefined) return this.#writeLive(kind, id, verb, metas, body, transfer, limit)
-    const type = typeof body
-    if (type === 'object' ? body === null : type !== 'function' && type !== 'symbol') {
-      const size = type === 'string' ? (body as string).length + LEAF_BYTES : LEAF_BYTES
-      if (size > limit) throw this.#tooLarge(kind, verb, size, limit)
-      this.#out.begin(kind, id, verb, metas, LEAF_SHAPE, 1).push(body)
-      this.#written(size)
-      return size
-    }
-    const shape = encode(body)
-    return shape === undefined
-      ? this.#writeLive(kind, id, verb, metas, body, undefined, limit)
-      : this.#writeEncoded(kind, id, verb, metas, shape, limit)
-  }
-
-  #writeArguments(id: number, verb: string, args: readonly unknown[]): number {
-    const shape = encodeArguments(args)
-    return shape === undefined
-      ? this.#writeLive(REQUEST, id, verb, NO_METAS, args, undefined, this.#limit)
-      : this.#writeEncoded(REQUEST, id, verb, NO_METAS, shape, this.#limit)
-  }
-
-  /** Of what was encoded last. Returns its size. */
-  #writeEncoded(kind: Kind, id: number, verb: string, metas: readonly Meta[], { text }: Shape, limit: number): number {
-    const size = encodedSize()
-    if (size > limit) {
-      takeLeaves([])
-      throw this.#tooLarge(kind, verb, size, limit)
-    }
-    takeLeaves(this.#out.begin(kind, id, verb, metas, text, leafCount()))
-    this.#written(size)
-    return size
-  }
-
-  #writePacked(kind: Kind, id: number, verb: string, metas: readonly Meta[], packed: Packed): void {
-    const { shape, leaves, size } = packed
-    const live = shape === LEAF_SHAPE && isLive(leaves[0])
-    if (live) this.flush()
-    const out = this.#out.begin(kind, id, verb, metas, shape, leaves.length)
-    for (let i = 0; i < leaves.length; i++) out.push(leaves[i])
-    this.#written(size)
-    if (live) this.flush()
-  }
-
-  #tooLarge(kind: Kind, verb: string, size: number, limit: number): PlugbayError {
-    const about = { details: { verb } }
-    if (kind === REQUEST) return tooLargeForCall(`The arguments of '${verb}' of ${this.#label} are`, size, limit, about)
-    return tooLarge(`A value for '${verb}' of ${this.#label}`, size, limit, about)
-  }
-
-  #uncloneable(kind: Kind, verb: string, metas: readonly Meta[], body: unknown, error: unknown): PlugbayError {
-    // What is boxed is not as its sender knows it.
-    const path = kind === NOTICE || metas.length === 0 ? uncloneablePart(body, rootOf(kind, body)) : undefined
-    return notCloneable(`A value for '${verb}' of ${this.#label}`, error, { details: { verb }, path })
-  }
-
-  /** A value that is not plain travels alone and at once, before its owner can change it. */
-  #writeLive(
-    kind: Kind,
-    id: number,
-    verb: string,
-    metas: readonly Meta[],
-    body: unknown,
-    transfer: readonly Transferable[] | undefined,
-    limit: number,
-  ): number {
-    // Weighed only for whom it matters: it is a walk.
-    const size = limit === Infinity ? 0 : kind === NOTICE ? sentSize(body) : cloneSize(body, limit, transfer)
-    if (size > limit) throw this.#tooLarge(kind, verb, size, limit)
-    if (isTooDeep(body)) throw this.#uncloneable(kind, verb, metas, body, tooDeep())
-    this.flush()
-    this.#out.begin(kind, id, verb, metas, LEAF_SHAPE, 1).push(body)
-    try {
-      this.#channel.send(this.#take(), transfer)
-    } catch (error) {
-      throw this.#uncloneable(kind, verb, metas, body, error)
-    }
-    return size + movedBytes(transfer)
-  }
-
-  #written(bytes: number): void {
-    if (this.#out.end(bytes)) this.flush()
-    else if (!this.#held) this.#depart()
-  }
-
-  #depart(): void {
-    depart(this, this.#waits)
-    this.#waits = true
-  }
-
   // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #receive(batch: Batch): void {
     if (this.#over) return
-    this.#held = true
+    this.#out.held = true
     try {
       this.#in.read(batch)
     } catch (error) {
       this.#broken(error)
     } finally {
-      this.#held = false
-      this.flush()
+      this.#out.held = false
+      this.#out.flush()
     }
   }
 
@@ -471,8 +317,8 @@ export class Conversation implements Writer {
     beat()
     if (this.#over) return
     try {
-      if (value instanceof Boxed) this.#write(REPLY, id, '', value.metas, value.value, value.transfer, this.#limit)
-      else this.#write(REPLY, id, '', NO_METAS, value, undefined, this.#limit)
+      if (value instanceof Boxed) this.#out.write(REPLY, id, '', value.metas, value.value, value.transfer, this.#limit)
+      else this.#out.write(REPLY, id, '', NO_METAS, value, undefined, this.#limit)
     } catch (error) {
       this.#fail(id, this.#unanswered(verb, error))
     }
@@ -490,7 +336,7 @@ export class Conversation implements Writer {
   }
 
   #fail(id: number, error: unknown): void {
-    if (this.#over === undefined) this.#write(FAILURE, id, '', NO_METAS, toWire(error, this.#party.plugin))
+    if (this.#over === undefined) this.#out.write(FAILURE, id, '', NO_METAS, toWire(error, this.#party.plugin))
   }
 
   /** Of one that was answered meanwhile it says nothing any more; of one that never came it cannot. */
@@ -559,7 +405,7 @@ export class Conversation implements Writer {
     }
     this.#givenUp++
     this.#window?.givenUp(pending.size)
-    if (this.#over === undefined) this.#write(CANCEL, id, '', NO_METAS, toWire(error))
+    if (this.#over === undefined) this.#out.write(CANCEL, id, '', NO_METAS, toWire(error))
   }
 
   #cancelled(verb: string, signal: AbortSignal): PlugbayError {
@@ -602,7 +448,7 @@ export class Conversation implements Writer {
     if (this.#over) return
     this.#over = reason
     this.#deadlines.close()
-    this.#take()
+    this.#out.take()
     const pending = this.#pending.entries()
     // None of them is to leave for the room that another gives back.
     for (const [, { waiting }] of pending) if (waiting !== undefined) this.#window?.forget(waiting)
