@@ -21,6 +21,9 @@ export interface Subject {
 const MB = 2 ** 20
 /** What a thread may run before its memory is looked at again, in ms: more than a look costs it, less than it takes to grow much. */
 const SAMPLE_AFTER = 2
+/** … and before the first look at it, its boot among it, for as long as others may be booting beside it. */
+const FIRST_SAMPLE_AFTER = 100
+const YOUNG = 1_000
 /** A thread that has not moved for so long is asked for a beat, in ms. */
 const DOUBT = 40
 /** The part of a time that a thread must have had of a processor to be suspected or blamed for it, if it asks for one. */
@@ -60,6 +63,8 @@ export class WatchedThread implements Watched {
   #beats = 0
   /** All times by the watchdog's own clock. */
   #movedAt: number
+  /** About when it had booted. */
+  #bootedAt: number
   #asked = false
   #told = false
   #samples = 0
@@ -87,7 +92,7 @@ export class WatchedThread implements Watched {
     this.limits = limits
     this.patience = Math.min(PATIENCE, limits.hang / 2)
     this.#breached = breached
-    this.#movedAt = at
+    this.#movedAt = this.#bootedAt = at
     this.#taken = new TakenPages(pages, this.#tid)
     this.#hangs = new Suspicion(subject.worker)
     this.#takesMore = new Suspicion(subject.worker)
@@ -104,13 +109,16 @@ export class WatchedThread implements Watched {
   }
 
   look(at: number, memory: () => ProcessMemory, pages: ProcessTaken | undefined, still: boolean): void {
+    const beats = Atomics.load(this.#subject.cells, CELL.beats)
+    if (beats === 0) {
+      // It boots, and others wait for that.
+      this.#movedAt = this.#bootedAt = at
+      return
+    }
     // The loop's idle time goes on while it waits, and stands still while it works: reading it costs the thread nothing.
     const { idle, active } = this.#subject.worker.performance.eventLoopUtilization()
-    const beats = Atomics.load(this.#subject.cells, CELL.beats)
-    // 0: it boots, and others wait for that.
-    const moved = idle > this.#idle || beats !== this.#beats || beats === 0
-    this.resting =
-      idle > this.#idle && active - this.#sampledActive < SAMPLE_AFTER && this.#over === undefined && this.#beyond === undefined
+    const moved = idle > this.#idle || beats !== this.#beats
+    this.resting = idle > this.#idle && !this.#hasWorked(at, active) && this.#over === undefined && this.#beyond === undefined
     const busy = active - this.#active
     this.#active = active
     this.#idle = idle
@@ -207,11 +215,16 @@ export class WatchedThread implements Watched {
       this.#samples = samples
       this.#sampled(this.#toldByThread, active)
     }
-    if (this.#askedSampleAt === undefined && active - this.#sampledActive >= SAMPLE_AFTER && this.#beats > 0) this.#sample(at)
+    if (this.#askedSampleAt === undefined && this.#hasWorked(at, active)) this.#sample(at)
     let used = this.used
     if (this.#processAtDoubt !== undefined && this.#askedSampleAt !== undefined && at - this.#askedSampleAt >= DOUBT)
       used += grownUnseen(this.#processAtDoubt, memory())
     this.#judge(at, used)
+  }
+
+  /** Enough for its memory to be asked for again. */
+  #hasWorked(at: number, active: number): boolean {
+    return active - this.#sampledActive >= (this.used === 0 && at - this.#bootedAt < YOUNG ? FIRST_SAMPLE_AFTER : SAMPLE_AFTER)
   }
 
   get #toldByThread(): number {
