@@ -6,6 +6,7 @@ import { type Box, Holdings, unbox } from '#src/sandbox/boxing.js'
 import { CallWindow } from '#src/sandbox/call-window.js'
 import { Peer } from '#src/sandbox/peers.js'
 import { exposeByReference, wrapReference } from '#src/sandbox/references.js'
+import { eventually } from '../support/eventually.js'
 
 class Counter {
   count = 0
@@ -14,6 +15,10 @@ class Counter {
   }
   leak(): unknown {
     return () => 1
+  }
+  async later(): Promise<unknown> {
+    await new Promise((resolve) => setImmediate(resolve))
+    return { f: () => 1 }
   }
 }
 
@@ -72,6 +77,19 @@ describe('who calls an object by reference', () => {
         },
       },
     })
+  })
+
+  test('is told which result it is, with two calls under way', async () => {
+    const { there } = await exposed()
+    const answers = new Map<string, unknown>()
+    there.on('message', (answer: { id: string }) => answers.set(answer.id, answer))
+    there.postMessage({ ...call('later'), id: 'later' })
+    there.postMessage({ ...call('leak'), id: 'leak' })
+    await eventually(() => expect(answers.size).toBe(2))
+    for (const method of ['later', 'leak']) {
+      const message = expect.stringMatching(new RegExp(`^The result of '${method}' of 'owner', .*, at result`)) as string
+      expect(answers.get(method)).toMatchObject({ value: { error: { code: 'PAYLOAD_NOT_CLONEABLE', message } } })
+    }
   })
 
   const FORGED: Record<string, unknown> = {
