@@ -5,14 +5,14 @@ import type { KernelVerbs } from '../sandbox/protocol.js'
 import { descending, fits } from '../versions.js'
 import type { Plane } from './plane.js'
 import type { ServiceProvider, StandingAside } from './service-broker.js'
-import type { Succession } from './succession.js'
+import type { Brought, Succession } from './succession.js'
 
 interface Offer extends StandingAside {
   /** Undefined while it stands aside, and once it was withdrawn or taken over. */
   record: ServiceRecord | undefined
 }
 
-export class Offers {
+export class Offers implements Brought {
   readonly plugin: string
   readonly #plane: Plane
   readonly #succession: Succession | undefined
@@ -50,8 +50,8 @@ export class Offers {
    * wait for what is announced when it is done, or reach a predecessor's.
    */
   standingAside(name: string, range: string): { offer: StandingAside; provider: string } | undefined {
-    let best: { offer: Offer; provider: string } | undefined
-    for (const { plugin, asides } of this.#succession?.offers ?? []) {
+    let best: { offer: StandingAside; provider: string } | undefined
+    for (const { plugin, asides } of this.#succession?.brought ?? []) {
       for (const offer of asides) {
         if (offer.name !== name || !fits(offer.version, range)) continue
         if (best === undefined || descending(offer.version, best.offer.version) < 0) best = { offer, provider: plugin }
@@ -63,7 +63,6 @@ export class Offers {
     return stays && descending(announced.version, best.offer.version) < 0 ? undefined : best
   }
 
-  /** What has not been announced. */
   get asides(): readonly Offer[] {
     return [...this.#offers.values()].filter(({ record }) => record === undefined)
   }
@@ -73,7 +72,7 @@ export class Offers {
     const { name, version, methods } = offer
     const declaration = { name, version, methods, provider: this.plugin, handle: offer }
     this.#plane.registry.check(declaration, (provider) => this.#succession?.mayTakeFrom(provider) === true)
-    const other = this.#succession?.offers.find(({ asides }) => asides.some((each) => each.name === name && each.version === version))
+    const other = this.#succession?.brought.find(({ asides }) => asides.some((each) => each.name === name && each.version === version))
     if (other === undefined) return
     const what = `The plugin '${this.plugin}' cannot provide the service '${name}' ${version}:`
     if (other.plugin === this.plugin) {

@@ -1,11 +1,18 @@
 /** A change of hands: generations that come up beside their predecessors and take over in one turn, all of them or none. They see what the others of them bring. */
-import type { Offers } from './offers.js'
+import type { StandingAside } from './service-broker.js'
+
+/** What one of them is to provide. */
+export interface Brought {
+  readonly plugin: string
+  /** What has not been announced. */
+  readonly asides: readonly StandingAside[]
+}
 
 export class Succession {
   readonly #mayJoin: (plugin: string) => boolean
   readonly #plugins = new Set<string>()
   readonly #wanted = new Set<string>()
-  readonly #offers = new Set<Offers>()
+  readonly #brought = new Set<Brought>()
 
   /** `mayJoin`: whether a change of that plugin waits, too, and may be part of this. */
   constructor(mayJoin: (plugin: string) => boolean = () => false) {
@@ -37,12 +44,12 @@ export class Succession {
   }
 
   /** What one of them is to provide, until they take over. */
-  add(offers: Offers): void {
-    this.#offers.add(offers)
+  add(brought: Brought): void {
+    this.#brought.add(brought)
   }
 
   /** What all of them are to provide, those first that came up first. */
-  get offers(): readonly Offers[] {
-    return [...this.#offers]
+  get brought(): readonly Brought[] {
+    return [...this.#brought]
   }
 }

@@ -81,7 +81,9 @@ it('where both of two that swap would provide the same, the log says so', async 
   await eventually(() => expect(refusals(running)).toHaveLength(1))
   save(running, { 'b/index.js': provides('sa', 'sb') })
   await eventually(() =>
-    expect(running.faults.map(({ error }) => error.message)).toContainEqual(expect.stringMatching(/'[ab]' provides it as well, by a change that goes together with this one/)),
+    expect(running.faults.map(({ error }) => error.message)).toContainEqual(
+      expect.stringMatching(/'[ab]' provides it as well, by a change that goes together with this one/),
+    ),
   )
   expect(providers(running)).toEqual({ 'sa@1.0.0': 'a', 'sb@1.0.0': 'b' })
 })
