@@ -1,6 +1,7 @@
 /** Turns changes of files into changes of what runs: replaced, loaded, unloaded, configured anew, in the order of the dependencies. */
 import { dirname } from 'node:path'
 import type { ServiceRegistry } from '../bus/service-registry.js'
+import { didYouMean } from '../nearest.js'
 import { reasonOf } from '../wire-error.js'
 import type { Waiting } from './joint-changes.js'
 import type { PluginSource } from './manifest.js'
@@ -161,16 +162,34 @@ export class HotReload {
   }
 
   #reconfigure(name: string): void {
-    const instance = this.#options.instances.get(name)
+    const { instances, log } = this.#options
+    const instance = instances.get(name)
     if (instance) this.#run(name, () => this.#configure(instance))
+    else
+      log.warn(
+        {},
+        `configDir has a file of '${name}' that was saved, but there is no plugin of that name.${didYouMean(name, instances.keys())}`,
+      )
   }
 
   async #configure(instance: PluginInstance): Promise<void> {
-    const { generation } = instance
-    await this.#options.configured(instance)
+    const { configured, log } = this.#options
+    const { generation, name } = instance
+    try {
+      await configured(instance)
+    } catch (error) {
+      if (generation?.alive && instance.generation === generation) {
+        const { number } = generation
+        log.warn(
+          { plugin: name, generation: number },
+          `The configuration was not taken over: generation ${number} goes on with the one it has.`,
+        )
+      }
+      throw error
+    }
     // Otherwise it was replaced, which is told.
     if (generation?.alive && instance.generation === generation)
-      this.#options.log.info({ plugin: instance.name, generation: generation.number }, 'Took its new configuration as it runs.')
+      log.info({ plugin: name, generation: generation.number }, 'Took its new configuration as it runs.')
   }
 
   #gone(path: string): void {
