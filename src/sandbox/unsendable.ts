@@ -30,11 +30,12 @@ export const notCloneable = (
   const told = brief(reason)
   const behind = told === reason.replace(/\.$/, '') ? cause : Object.assign(new Error(`${told}.`), { name: 'DataCloneError' })
   const mark = MARKED.exec(path ?? '')?.[1]
-  const why = mark === undefined ? told : `${mark}() is for an argument or a result of a call, itself and not inside of another value`
+  const why =
+    mark === undefined ? told : `${mark}() marks an argument or a result of a method of a service, itself and not inside of another value`
   const mend =
     mark === undefined
       ? 'Send plain data (what structuredClone accepts); leave out functions, sockets, streams and class instances with private state.'
-      : 'Everything else is copied, as an event may have many subscribers: give the value without it, or hand it over by a call.'
+      : 'Everything else is copied: give the value without the mark, or hand it over by such a method.'
   return new PlugbayError(
     'PAYLOAD_NOT_CLONEABLE',
     `${what} cannot cross a thread: ${why}${path === undefined ? '' : `, at ${path}`}. ${mend}`,

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { byReference } from '#src/passing.js'
 import { type Box, Holdings, unbox } from '#src/sandbox/boxing.js'
 import { CallWindow } from '#src/sandbox/call-window.js'
 import { Peer } from '#src/sandbox/peers.js'
@@ -15,6 +16,9 @@ class Counter {
   }
   leak(): unknown {
     return () => 1
+  }
+  another(): unknown {
+    return byReference(new Counter())
   }
   async later(): Promise<unknown> {
     await new Promise((resolve) => setImmediate(resolve))
@@ -74,6 +78,18 @@ describe('who calls an object by reference', () => {
         error: {
           code: 'PAYLOAD_NOT_CLONEABLE',
           message: expect.stringMatching(/^The result of 'leak' of 'owner', passed by reference, cannot/),
+        },
+      },
+    })
+  })
+
+  test('gets data alone from it: what is marked within an answer is refused', async () => {
+    const { asked } = await exposed()
+    expect(await asked(call('another'))).toMatchObject({
+      value: {
+        error: {
+          code: 'PAYLOAD_NOT_CLONEABLE',
+          message: expect.stringContaining('byReference() marks an argument or a result of a method of a service'),
         },
       },
     })

@@ -184,16 +184,18 @@ it('what is marked where nothing is moved is refused, with where it lies', async
     "ctx.bus.publish('out.1', transfer(new Uint8Array(8), []))",
     "ctx.bus.publish('out.2', { photos: [{ bytes: transfer(new Uint8Array(8), []) }] })",
     "ctx.bus.publish('out.3', { user: byReference({ name: () => 'ada' }) })",
+    "ctx.tasks.run('t', transfer(new Uint8Array(8), []))",
   ])) as { code: string; message: string }[]
-  expect(refusals.map(({ code }) => code)).toEqual(Array(3).fill('PAYLOAD_NOT_CLONEABLE'))
+  expect(refusals.map(({ code }) => code)).toEqual(Array(4).fill('PAYLOAD_NOT_CLONEABLE'))
   expect(refusals.map(({ message }) => message)).toEqual([
     expect.stringMatching(
-      /^The data that plugin 'p' published on 'out\.1' cannot cross a thread: transfer\(\) is for .*, at data \(transfer/,
+      /^The data that plugin 'p' published on 'out\.1' cannot cross a thread: transfer\(\) marks .*, at data \(transfer/,
     ),
     expect.stringContaining('at data.photos[0].bytes (transfer())'),
     expect.stringMatching(
-      /byReference\(\) is for an argument or a result of a call, .* at data\.user \(byReference\(\)\)\. Everything else is copied/,
+      /byReference\(\) marks an argument or a result of a method of a service, .* at data\.user \(byReference\(\)\)\. Everything else is copied/,
     ),
+    expect.stringContaining('(transfer())'),
   ])
 })
 
