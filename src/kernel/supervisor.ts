@@ -142,6 +142,12 @@ export class Supervisor {
         for (const name of succession.wanted) await enter(name)
       }
       for (const heir of heirs) await this.#handState(heir, (generation) => (active = { heir, generation }))
+      // It may have died while others came up.
+      const dead = heirs.find(({ next }) => next?.fault !== undefined)
+      if (dead?.next) {
+        active = { heir: dead, generation: dead.next }
+        throw dead.next.fault
+      }
     } catch (error) {
       await undo(heirs)
       const { heir, generation } = active
@@ -316,7 +322,7 @@ const partnerOf = async (partners: Partners | undefined, name: string): Promise<
   const { instance, change } = partner
   const release = await instance.hold()
   const old = instance.generation
-  if (old !== undefined) return { instance, old, change, next: undefined, release }
+  if (old?.alive) return { instance, old, change, next: undefined, release }
   release()
   return undefined
 }

@@ -58,6 +58,25 @@ it('two plugins swap their services by saves that are far apart: the first waits
   await eventually(() => expect(providers(running)).toEqual({ 'sa@1.0.0': 'b', 'sb@1.0.0': 'a' }))
 })
 
+it('what each of two that swap has come to is handed to its own next generation', async () => {
+  const keeps = (own: string): string =>
+    pluginCode(
+      {
+        start: `await ctx.services.provide('${own}', { add: () => ++count })`,
+        snapshot: 'return count',
+        restore: 'count = argument',
+      },
+      'let count = 0',
+    )
+  const running = await startedWith({ a: keeps('sa'), b: keeps('sb') }, watch)
+  const [sa, sb] = await Promise.all([running.kernel.services.use('sa'), running.kernel.services.use('sb')])
+  for (let i = 0; i < 3; i++) await sa['add']?.()
+  await sb['add']?.()
+  save(running, { 'a/index.js': keeps('sb'), 'b/index.js': keeps('sa') })
+  await eventually(() => expect(running.replaced).toHaveLength(2))
+  await expect(Promise.all([sa['add']?.(), sb['add']?.()])).resolves.toEqual([2, 4])
+})
+
 it('three plugins hand their services round, and versions of one service change hands', async () => {
   const running = await startedWith({ a: provides('s@1.0.0'), b: provides('s@2.0.0'), c: provides('s@3.0.0') }, watch)
   save(running, { 'a/index.js': provides('s@2.0.0'), 'b/index.js': provides('s@3.0.0'), 'c/index.js': provides('s@1.0.0') })
@@ -73,6 +92,20 @@ it('where one of two that swap is broken both stay, and its mend lets both chang
   expect(running.replaced).toEqual([])
   save(running, { 'b/index.js': provides('sa') })
   await eventually(() => expect(providers(running)).toEqual({ 'sa@1.0.0': 'b', 'sb@1.0.0': 'a' }))
+})
+
+it('one that dies while the other comes up keeps both from taking over', async () => {
+  const running = await startedWith({ a: provides('sa'), b: provides('sb') }, watch)
+  const dies = `await ctx.services.provide('sb', {}); setTimeout(() => { throw new Error('too soon') })`
+  const waits = `
+    while (!(await ctx.fs.readdir('.')).some(({ name }) => name === 'go')) await new Promise((resolve) => setTimeout(resolve, 5))
+    await ctx.services.provide('sa', {})`
+  save(running, { 'a/index.js': pluginCode({ start: dies }), 'b/index.js': pluginCode({ start: waits }) })
+  await eventually(() => expect(running.faults.map(({ error }) => error.message)).toContainEqual(expect.stringContaining('too soon')))
+  writeFileSync(join(running.folder, '.data', 'b', 'go'), '')
+  await eventually(() => expect(refusals(running)).toHaveLength(2))
+  expect(providers(running)).toEqual({ 'sa@1.0.0': 'a', 'sb@1.0.0': 'b' })
+  expect(generations(running)).toEqual({ a: 1, b: 1 })
 })
 
 it('where both of two that swap would provide the same, the log says so', async () => {

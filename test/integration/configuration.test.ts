@@ -179,7 +179,7 @@ it("a saved configuration that is refused, or is nobody's, is told with what sta
   writeFileSync(join(folder, 'config', 'web.yaml'), 'port: [1,\n  a: {')
   await eventually(() => expect(warnings()).toEqual(['The configuration was not taken over: generation 1 goes on with the one it has.']))
   const refused = lines.find(({ message }) => message.includes('it is not valid YAML'))
-  expect((refused?.fields['err'] as Error).cause).toBeUndefined()
+  expect(refused?.fields['err']).toMatchObject({ code: 'CONFIG_INVALID', cause: undefined })
   writeFileSync(join(folder, 'config', 'wbe.yaml'), 'port: 1')
   await eventually(() =>
     expect(warnings()[1]).toBe("configDir has a file of 'wbe' that was saved, but there is no plugin of that name. Did you mean 'web'?"),
