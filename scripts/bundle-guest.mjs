@@ -24,7 +24,7 @@ const write = async (root, name, plugins = []) => {
     plugins,
     tsconfig: join(root, 'tsconfig.json'),
     // comlink is a package; the rest is loaded when a message needs it, from the modules that are there anyway.
-    external: (id) => id === 'comlink' || /\/(?:nearest|misspelt-hook)\.js$/.test(id),
+    external: (id) => id === 'comlink' || id.endsWith('/misspelt-hook.js'),
   })
   await bundle.write({
     file: join(root, `dist/sandbox/guest/${name}.cjs`),

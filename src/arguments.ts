@@ -1,5 +1,7 @@
 /** The check of what a public function was given, made where the mistake is. */
+import { keepFollowed } from './composite-signals.js'
 import { PlugbayError } from './errors.js'
+import { didYouMean } from './nearest.js'
 
 /** More of a text than this tells nobody more. */
 const SHOWN = 80
@@ -29,11 +31,14 @@ export function assertText(value: unknown, call: string, of: string): asserts va
     throw argumentInvalid(call, `was given ${value === '' ? 'an empty text' : shown(value)} for ${of}. Give it as a text.`)
 }
 
+/** Throws OPTIONS_INVALID for arguments beyond those that `call` heeds; `takes` says which these are. Undefined is the same as not given. */
+export const assertNoMore = (call: string, takes: string, more: readonly unknown[]): void => {
+  const beyond = more.find((each) => each !== undefined)
+  if (beyond !== undefined) throw argumentInvalid(call, `was given ${shown(beyond)} more than it takes: ${takes}. Leave it out.`)
+}
+
 /** What each option of a function has to be: says what to give instead of this value, or nothing when it is right. Undefined is the same as not given. */
 export type OptionChecks = Readonly<Record<string, (value: unknown) => string | undefined>>
-
-/** Says which of the names was meant by an unknown one; left out where its code would be too much to load. */
-export type Hint = (name: string, names: readonly string[]) => string
 
 /** What is wrong with the value of an option, and the mend: the rest of a sentence that begins with what has the options. */
 export const valueFault = (options: object, checks: OptionChecks): string | undefined => {
@@ -47,11 +52,11 @@ export const valueFault = (options: object, checks: OptionChecks): string | unde
 }
 
 /** The same of options that anybody may have written: they can be no options at all, and have other names. */
-export const optionsFault = (options: unknown, checks: OptionChecks, hint: Hint = () => ''): string | undefined => {
+export const optionsFault = (options: unknown, checks: OptionChecks): string | undefined => {
   const names = Object.keys(checks)
   if (!isObject(options)) return `has ${shown(options)} for its options. Give an object with any of ${names.join(', ')}.`
   const unknown = Object.keys(options).find((name) => !names.includes(name))
-  if (unknown !== undefined) return `has no option '${unknown}'.${hint(unknown, names)} It takes ${names.join(', ')}.`
+  if (unknown !== undefined) return `has no option '${unknown}'.${didYouMean(unknown, names)} It takes ${names.join(', ')}.`
   return valueFault(options, checks)
 }
 
@@ -61,5 +66,8 @@ const MAX_MS = 2 ** 31 - 1
 // Checks of {@link OptionChecks} that several options share.
 export const milliseconds = (value: unknown): string | undefined =>
   typeof value === 'number' && value >= 0 && value <= MAX_MS ? undefined : 'Give milliseconds, from 0 on.'
-export const abortSignal = (value: unknown): string | undefined =>
-  value instanceof AbortSignal ? undefined : 'Give the signal of an AbortController.'
+export const abortSignal = (value: unknown): string | undefined => {
+  if (!(value instanceof AbortSignal)) return 'Give the signal of an AbortController.'
+  keepFollowed(value)
+  return undefined
+}

@@ -16,16 +16,20 @@ export interface ReferenceMark<T extends object = object> {
   readonly value: T
 }
 
+/** Each mark has it: no thread can copy a function, so one that lies where nothing is moved is refused rather than taken for data. */
+const uncopied = (): void => {}
+
 /**
  * Moves `objects` (ArrayBuffer, MessagePort, streams …) with an argument or a result rather than copy them.
  * `users.setPhoto(id, transfer(bytes, [bytes.buffer]))`: afterwards `bytes` is empty here.
  */
-export const transfer = <T>(value: T, objects: readonly object[]): T => ({ [MARK]: 'transfer', value, objects }) as TransferMark<T> as T
+export const transfer = <T>(value: T, objects: readonly object[]): T =>
+  ({ [MARK]: 'transfer', value, objects, uncopied }) as TransferMark<T> as T
 
 /**
  * Passes an object by reference, as an argument or a result: the other side gets a proxy whose methods return promises.
  * It lives as long as the line of the service it went over.
  */
-export const byReference = <T extends object>(value: T): T => ({ [MARK]: 'reference', value }) as ReferenceMark<T> as T
+export const byReference = <T extends object>(value: T): T => ({ [MARK]: 'reference', value, uncopied }) as ReferenceMark<T> as T
 
 export const markOf = (value: object): 'transfer' | 'reference' | undefined => (value as Partial<TransferMark | ReferenceMark>)[MARK]

@@ -1,5 +1,5 @@
 /** The check of what providers and users of services ask for: the kernel makes it, and so does a plugin's end, where the mistake is. */
-import { abortSignal, type Hint, milliseconds, type OptionChecks, optionsFault, shown } from './arguments.js'
+import { abortSignal, milliseconds, type OptionChecks, optionsFault, shown } from './arguments.js'
 import { PlugbayError } from './errors.js'
 import { lengthFault, MAX_NAME } from './names.js'
 
@@ -42,8 +42,8 @@ export function assertMethods(methods: unknown, service: string, plugin: string)
 }
 
 /** `what`: the beginning of a sentence, such as "The use of service 'users'". Throws SERVICE_OPTIONS. */
-export const assertServiceOptions = (what: string, options: unknown, checks: OptionChecks, hint?: Hint): void => {
-  const fault = optionsFault(options, checks, hint)
+export const assertServiceOptions = (what: string, options: unknown, checks: OptionChecks): void => {
+  const fault = optionsFault(options, checks)
   if (fault !== undefined) throw new PlugbayError('SERVICE_OPTIONS', `${what} ${fault}`)
 }
 

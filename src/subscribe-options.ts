@@ -1,5 +1,5 @@
 /** The check of what a subscriber asks for: the bus makes it, and so does a plugin's end of the bus, where the mistake is. */
-import { abortSignal, type Hint, isObject, type OptionChecks, optionsFault, shown, valueFault } from './arguments.js'
+import { abortSignal, assertNoMore, isObject, type OptionChecks, optionsFault, shown, valueFault } from './arguments.js'
 import { PlugbayError } from './errors.js'
 
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1
@@ -25,9 +25,9 @@ const refuse = (pattern: string, what: string): never => {
 export const readSubscriber = <Handler, Options extends object>(
   pattern: string,
   given: readonly unknown[],
-  hint?: Hint,
 ): { handler: Handler | undefined; options: Partial<Options> } => {
-  const [first, second] = given
+  const [first, second, ...more] = given
+  assertNoMore(`subscribe('${pattern}')`, 'a pattern, a handler and options', more)
   if (given.length === 0) return { handler: undefined, options: {} }
   const handled = typeof first === 'function'
   if (!handled && (!isObject(first) || second !== undefined))
@@ -35,7 +35,7 @@ export const readSubscriber = <Handler, Options extends object>(
   const handler = handled ? (first as Handler) : undefined
   const options = handled ? second : first
   if (options === undefined) return { handler, options: {} }
-  const fault = optionsFault(options, SUBSCRIBE_OPTIONS, hint)
+  const fault = optionsFault(options, SUBSCRIBE_OPTIONS)
   if (fault !== undefined) refuse(pattern, fault)
   return { handler, options: options as Partial<Options> }
 }

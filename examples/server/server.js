@@ -77,15 +77,15 @@ export const startServer = async ({
   say(`\nListening on ${url}`)
 
   // The kernel's logger tells of replacements and faults, one line each. What it leaves to us: who came and who went.
-  kernel.on('plugin:state', ({ name, generation, from, to }) => {
+  const resting = new Set()
+  kernel.on('plugin:state', ({ name, generation, to, reason }) => {
     if (kernel.state !== 'running') return
+    const returns = to === 'running' && resting.delete(name)
     if (to === 'running' && generation === 1) say(`+ ${name} came in, and runs`)
-    if (
-      to === 'stopped' &&
-      from === 'stopping' &&
-      !kernel.plugins().some((plugin) => plugin.name === name && plugin.generation !== generation)
-    )
-      say(`- ${name} stopped`)
+    else if (returns) say(`+ ${name} runs again`)
+    if (to !== 'stopped' || reason.startsWith('replaced')) return
+    resting.add(name)
+    say(`- ${name} stopped: ${reason}`)
   })
 
   const close = () =>

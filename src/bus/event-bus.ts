@@ -1,7 +1,6 @@
 /** The event bus: who publishes on a topic reaches whoever subscribed to a pattern that matches it. */
 import { argumentInvalid, type OptionChecks, optionsFault, shown } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
-import { didYouMean } from '../nearest.js'
 import { readSubscriber } from '../subscribe-options.js'
 import { assertPattern } from '../topic.js'
 import { toWire, type WireError } from '../wire-error.js'
@@ -167,7 +166,7 @@ export class EventBus {
   subscribe<const Pattern extends string>(pattern: Pattern, options?: SubscribeOptions<EventOf<Pattern>>): Subscription<EventOf<Pattern>>
   subscribe(pattern: string, ...given: readonly unknown[]): Subscription<never> {
     assertPattern(pattern)
-    const { handler, options } = readSubscriber<(event: never) => unknown, SubscribeOptions<never>>(pattern, given, didYouMean)
+    const { handler, options } = readSubscriber<(event: never) => unknown, SubscribeOptions<never>>(pattern, given)
     const id = `s${(++this.#lastId).toString(36)}`
     const subscription = new Subscription<never>({ ...options, id, pattern, owner: this.source, handler })
     this.attach(subscription)
@@ -313,7 +312,7 @@ const PUBLISH_OPTIONS: OptionChecks = {
 }
 
 const assertPublishOptions = (options: unknown, topic: unknown): void => {
-  const fault = optionsFault(options, PUBLISH_OPTIONS, didYouMean)
+  const fault = optionsFault(options, PUBLISH_OPTIONS)
   if (fault !== undefined) throw argumentInvalid(`publish(${shown(topic)})`, fault)
 }
 

@@ -91,10 +91,10 @@ export class ServiceRegistry {
     return record
   }
 
-  /** Throws what {@link provide} would throw, without providing; the provider's own records do not stand in its way. */
-  check(declaration: ServiceDeclaration): void {
+  /** Throws what {@link provide} would throw, without providing; the records of a provider that `yields` do not stand in its way. */
+  check(declaration: ServiceDeclaration, yields: (provider: string) => boolean): void {
     this.#assert(declaration)
-    this.#assertFree(declaration, ({ provider }) => provider === declaration.provider)
+    this.#assertFree(declaration, ({ provider }) => yields(provider))
   }
 
   /**
@@ -279,7 +279,7 @@ export class ServiceRegistry {
   #assertFree(declaration: ServiceDeclaration, except: (record: ServiceRecord) => boolean = () => false): void {
     const other = this.#records
       .get(declaration.name)
-      ?.find((record) => !except(record) && descending(record.version, declaration.version) === 0)
+      ?.find((record) => descending(record.version, declaration.version) === 0 && !except(record))
     if (other === undefined) return
     const { name, version, provider } = declaration
     const who =

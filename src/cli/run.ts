@@ -58,7 +58,10 @@ export const runKernel = async (options: KernelOptions, { inspect, attend, optio
     let unwatch: (() => Promise<void>) | undefined
     try {
       if (options.watch) unwatch = await tellSavedOptions(kernel, optionsFiles)
-      if (inspect !== undefined) await kernel.inspect(inspect.plugin, inspect)
+      if (inspect !== undefined) {
+        const { plugin, ...how } = inspect
+        await kernel.inspect(plugin, how)
+      }
       const booted = kernel.start({ actor: 'operator' }).then((report) => {
         if (signals === 0) say(renderBootTree(report, { color: wantsColor(process.stdout), width: (process.stdout.columns ?? 100) - 20 }))
       })

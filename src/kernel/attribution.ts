@@ -1,6 +1,5 @@
 /** Who asks for something, and why: for the audit log. */
 import { argumentInvalid, type OptionChecks, optionsFault } from '../arguments.js'
-import { didYouMean } from '../nearest.js'
 
 export interface Attribution {
   /** Default: `embedder`. */
@@ -14,6 +13,6 @@ const CHECKS: OptionChecks = { actor: text, reason: text }
 
 /** Throws OPTIONS_INVALID. `action` is the name of what was called of the kernel. */
 export const assertAttribution = (action: string, by: Attribution): void => {
-  const fault = optionsFault(by, CHECKS, didYouMean)
+  const fault = optionsFault(by, CHECKS)
   if (fault !== undefined) throw argumentInvalid(`kernel.${action}()`, fault)
 }

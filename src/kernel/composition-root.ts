@@ -11,6 +11,7 @@ import { handlerFailed } from './handler-failed.js'
 import type { Inspection } from './inspection.js'
 import { Inventory } from './inventory.js'
 import { placementOf } from './isolation.js'
+import { JointChanges } from './joint-changes.js'
 import { Kernel } from './kernel.js'
 import { KernelLifecycle } from './kernel-lifecycle.js'
 import { KernelRun } from './kernel-run.js'
@@ -26,6 +27,7 @@ import { Roster } from './roster.js'
 import { StuckThreads } from './stuck-threads.js'
 import { Supervisor } from './supervisor.js'
 import { TaskPools } from './task-pools.js'
+import { Whereabouts } from './whereabouts.js'
 
 /** A kernel with all its parts, not started. Rejects with OPTIONS_INVALID. */
 export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
@@ -71,7 +73,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     stuckThreads,
   })
   const supervisor = new Supervisor({
-    make: (instance, change, aside, crashed) => generations.make(instance, change, aside, crashed),
+    make: (instance, change, succession, crashed) => generations.make(instance, change, succession, crashed),
     emit: (event, payload) => announcer.tell(event, payload),
     // A change was carried out: it holds for later generations too.
     adopt: (instance, { source, config }) => {
@@ -88,11 +90,15 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
   const reconciler = new Reconciler(roster.byName, supervisor, options.maxConcurrency, (service, version) =>
     plane.registry.isTaken(service, version),
   )
+  const whereabouts = new Whereabouts(roster)
+  const jointChanges = new JointChanges(roster, whereabouts, reconciler)
   const operations = new PluginOperations({
     ...shared,
     base: options.base,
     lifecycle,
     roster,
+    whereabouts,
+    jointChanges,
     reconciler,
     supervisor,
     untrack: (plugin) => run.untrack(plugin),
@@ -105,6 +111,8 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     scope,
     lifecycle,
     roster,
+    whereabouts,
+    jointChanges,
     reconciler,
     operations,
     inventory,

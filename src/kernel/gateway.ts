@@ -29,6 +29,7 @@ import { grantsOf } from './permissions.js'
 import type { Plane } from './plane.js'
 import { costOfLines, type Excess, Quota, REQUEST } from './quota.js'
 import type { OpenedUse, ServiceConsumer, ServiceProvider } from './service-broker.js'
+import type { Succession } from './succession.js'
 import { TurnShare } from './turn-share.js'
 
 /** How a gateway reaches the rest of its generation. */
@@ -42,8 +43,8 @@ export interface GatewayOptions {
   inFlight: number
   /** `queue`: where a subscription does not say otherwise. */
   limits: Pick<EffectiveLimits, 'queue' | 'window' | 'message' | 'requests' | 'subscriptions' | 'overlap' | 'services'>
-  /** A successor's subscriptions and services stand aside until it takes over. */
-  aside: boolean
+  /** Until it takes over, a successor's subscriptions and services stand aside. */
+  succession: Succession | undefined
   log(level: LogLevel, message: string, fields: unknown): void
   runTask(name: string, input: unknown, signal: AbortSignal): Promise<unknown>
   /** The plugin did what it may not. Told at a bearable rate. */
@@ -112,8 +113,8 @@ export class Gateway implements Party, ServiceConsumer {
     this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
     this.#crowd = { most: limits.overlap, exceeded: (ways, topic) => this.#crowded(ways, topic) }
     this.#lines = new HeldLines(this.#quota)
-    this.#offers = new Offers(this.name, this.#plane)
-    this.#aside = options.aside
+    this.#offers = new Offers(this.name, this.#plane, options.succession)
+    this.#aside = options.succession !== undefined
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
 
@@ -406,8 +407,8 @@ export class Gateway implements Party, ServiceConsumer {
 
   async #open(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<OpenedUse> {
     const { broker } = this.#plane
-    const own = this.#aside ? this.#offers.standingAside(request.name, request.range) : undefined
-    if (own !== undefined) return broker.openAside(this, request.range, own)
+    const aside = this.#aside ? this.#offers.standingAside(request.name, request.range) : undefined
+    if (aside !== undefined) return broker.openAside(this, request.range, aside.offer, aside.provider)
     return broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
   }
 
@@ -464,11 +465,15 @@ export class Gateway implements Party, ServiceConsumer {
 
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────
 
-  /** Steps in for `predecessor`, in one turn: its subscriptions' queues and its users' lines move here. Returns how many events moved. */
-  takeOver(predecessor: Gateway): number {
+  /**
+   * Steps in for `predecessor`, in one turn: its subscriptions' queues and its users' lines move here. Returns how many events moved. `leaving`: all that are
+   * succeeded in that turn.
+   */
+  takeOver(predecessor: Gateway, leaving: readonly Gateway[]): number {
     this.#aside = false
     const moved = this.#takeSubscriptions(predecessor)
-    this.#offers.takeOver(predecessor.#offers)
+    const offers = leaving.map((gateway) => gateway.#offers)
+    this.#offers.takeOver(predecessor.#offers, offers)
     return moved
   }
 

@@ -19,6 +19,7 @@ import type { Plane } from './plane.js'
 import type { PluginInstance } from './plugin-instance.js'
 import type { PluginPermissions } from './plugin-permissions.js'
 import type { StuckThreads } from './stuck-threads.js'
+import type { Succession } from './succession.js'
 import type { Change, Crashed } from './supervisor.js'
 import type { TaskPools } from './task-pools.js'
 
@@ -49,7 +50,7 @@ export class GenerationFactory {
   }
 
   /** The next generation, not started. Rejects when its permissions, its configuration or its place are not to be had. */
-  async make(instance: PluginInstance, change: Change, aside: boolean, crashed: Crashed): Promise<Generation> {
+  async make(instance: PluginInstance, change: Change, succession: Succession | undefined, crashed: Crashed): Promise<Generation> {
     const { options, plane, tasks, inspections, audit } = this.#parts
     const source = change.source ?? instance.source
     const { name } = source
@@ -82,7 +83,7 @@ export class GenerationFactory {
       host,
       plane,
       tasks,
-      aside,
+      succession,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
       grants,

@@ -26,6 +26,7 @@ import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
 import type { Plane } from './plane.js'
 import type { Excess } from './quota.js'
+import type { Succession } from './succession.js'
 import type { TaskOwner } from './task-pool.js'
 import type { TaskPools } from './task-pools.js'
 
@@ -44,7 +45,7 @@ export interface GenerationOptions {
   plane: Plane
   tasks: TaskPools
   /** Starts beside a predecessor, and stands aside until it takes over. */
-  aside: boolean
+  succession: Succession | undefined
   /** The kernel's own copy of `plugbay/plugin`, a file: URL. */
   pluginModule: string
   needsHooks: boolean
@@ -125,7 +126,7 @@ export class Generation {
       permissions: options.permissions,
       inFlight: IN_FLIGHT,
       limits,
-      aside: options.aside,
+      succession: options.succession,
       log: (level, message, fields) => this.#log(level, message, fields),
       runTask: (task, input, signal) => options.tasks.run(this.#taskOwner, task, input, AbortSignal.any([signal, this.scope.signal])),
       denied: options.denied,

@@ -1,7 +1,9 @@
 /** Turns changes of files into changes of what runs: replaced, loaded, unloaded, configured anew, in the order of the dependencies. */
 import { dirname } from 'node:path'
 import type { ServiceRegistry } from '../bus/service-registry.js'
+import { didYouMean } from '../nearest.js'
 import { reasonOf } from '../wire-error.js'
+import type { Waiting } from './joint-changes.js'
 import type { PluginSource } from './manifest.js'
 import { type ModuleGraph, moduleGraph } from './module-graph.js'
 import type { Logger } from './options.js'
@@ -22,8 +24,11 @@ export interface HotReloadOptions {
   instances: ReadonlyMap<string, PluginInstance>
   registry: ServiceRegistry
   log: Logger
-  order(): readonly string[]
-  changed(instance: PluginInstance): Promise<unknown>
+  /** These plugins as they are to be changed one after the other. */
+  inOrder(names: readonly string[]): readonly string[]
+  /** Whether the others allow what its files say, also as `waiting` ones would be. */
+  isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean
+  changed(instance: PluginInstance, waiting: Waiting): Promise<unknown>
   configured(instance: PluginInstance): Promise<unknown>
   appeared(path: string): Promise<unknown>
   vanished(name: string): Promise<unknown>
@@ -42,7 +47,7 @@ export class HotReload {
 
   constructor(options: HotReloadOptions) {
     this.#options = options
-    this.#refused = new RefusedChanges(options.registry, options.instances, (name) => this.#note(name))
+    this.#refused = new RefusedChanges(options, (name) => this.#note(name))
     this.#watcher = new Watcher({
       settle: options.settle,
       ignore: [...options.ignore],
@@ -106,50 +111,85 @@ export class HotReload {
     this.#watcher.untrack(name)
   }
 
-  /** A file that several plugins import changes them all: they are collected for the turn and replaced in start order. */
+  /** What others stood in the way of may be possible now. */
+  reconsider(): void {
+    this.#refused.reconsider()
+  }
+
+  /** A file that several plugins import changes them all, and so does a checkout of another branch: they are collected while they are being saved, and judged together. */
   #note(name: string): void {
     this.#changed.add(name)
     this.#working ??= Promise.resolve().then(async () => {
       while (this.#changed.size > 0) {
-        const order = this.#options.order()
-        const rank = (plugin: string): number => (order.includes(plugin) ? order.indexOf(plugin) : order.length)
-        const batch = [...this.#changed].sort((a, b) => rank(a) - rank(b))
+        await this.#watcher.quiet()
+        const names = this.#options.inOrder([...this.#changed])
         this.#changed.clear()
-        for (const plugin of batch) await this.#renew(plugin)
+        const waiting = new Set(names)
+        for (const plugin of names) if (waiting.has(plugin)) await this.#renew(plugin, waiting)
       }
       this.#working = undefined
     })
   }
 
-  async #renew(name: string): Promise<void> {
-    const instance = this.#options.instances.get(name)
+  /** `waiting`: those that changed together and have not been carried out; it is one of them. */
+  async #renew(name: string, waiting: Set<string>): Promise<void> {
+    const { instances, changed, log, fault } = this.#options
+    const instance = instances.get(name)
     if (instance === undefined) return
     const generation = instance.generation?.number
+    const done = (plugin: string): void => {
+      waiting.delete(plugin)
+      this.#refused.forget(plugin)
+    }
     this.#refused.forget(name)
     try {
-      await this.#options.changed(instance)
+      const others = [...waiting].filter((plugin) => plugin !== name)
+      await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done })
+      waiting.delete(name)
     } catch (error) {
-      if (generation !== undefined && instance.generation?.number === generation) {
-        const then = this.#refused.add(name, error)
-        const stays = `The change of '${name}' was not taken over: generation ${generation} stays.`
-        this.#options.log.warn({ plugin: name, generation }, then === undefined ? stays : `${stays} ${then}`)
+      const stays = generation !== undefined && instance.generation?.number === generation
+      const then = stays ? this.#refused.add(name, error) : undefined
+      if (then === undefined) waiting.delete(name)
+      if (stays) {
+        const told = `The change of '${name}' was not taken over: generation ${generation} stays.`
+        log.warn({ plugin: name, generation }, then === undefined ? told : `${told} ${then}`)
       }
-      this.#options.fault(name, error as Error)
-      await this.track(instance.source)
+      fault(name, error as Error)
+      // Others may have been watched as what they were to be together with it.
+      const all = new Set([name, ...this.#refused.plugins].flatMap((plugin) => instances.get(plugin) ?? []))
+      await Promise.all(Array.from(all, ({ source }) => this.track(source)))
     }
   }
 
   #reconfigure(name: string): void {
-    const instance = this.#options.instances.get(name)
+    const { instances, log } = this.#options
+    const instance = instances.get(name)
     if (instance) this.#run(name, () => this.#configure(instance))
+    else
+      log.warn(
+        {},
+        `configDir has a file of '${name}' that was saved, but there is no plugin of that name.${didYouMean(name, instances.keys())}`,
+      )
   }
 
   async #configure(instance: PluginInstance): Promise<void> {
-    const { generation } = instance
-    await this.#options.configured(instance)
+    const { configured, log } = this.#options
+    const { generation, name } = instance
+    try {
+      await configured(instance)
+    } catch (error) {
+      if (generation?.alive && instance.generation === generation) {
+        const { number } = generation
+        log.warn(
+          { plugin: name, generation: number },
+          `The configuration was not taken over: generation ${number} goes on with the one it has.`,
+        )
+      }
+      throw error
+    }
     // Otherwise it was replaced, which is told.
     if (generation?.alive && instance.generation === generation)
-      this.#options.log.info({ plugin: instance.name, generation: generation.number }, 'Took its new configuration as it runs.')
+      log.info({ plugin: name, generation: generation.number }, 'Took its new configuration as it runs.')
   }
 
   #gone(path: string): void {

@@ -1,5 +1,6 @@
 /** The inspector of one plugin, on one port whichever generation runs. Loaded when somebody looks into a plugin. */
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { argumentInvalid, type OptionChecks, optionsFault } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { reasonOf } from '../wire-error.js'
 import type { EffectiveLimits } from './options.js'
@@ -10,6 +11,12 @@ export interface InspectOptions {
   port?: number | undefined
   /** Each generation waits for a debugger before the first line of its entry module, and stops there. */
   wait?: boolean | undefined
+}
+
+const OPTIONS: OptionChecks = {
+  port: (value) =>
+    Number.isInteger(value) && (value as number) >= 0 && (value as number) < 65_536 ? undefined : 'Give a number below 65536.',
+  wait: (value) => (typeof value === 'boolean' ? undefined : 'Give true or false.'),
 }
 
 const HOST = '127.0.0.1'
@@ -38,8 +45,11 @@ export class Inspection {
     this.#server = createServer((socket) => this.#forward(socket)).unref()
   }
 
-  /** Rejects with OPTIONS_INVALID for a port that cannot be had. */
-  static async open(plugin: string, { port, wait = false }: InspectOptions): Promise<Inspection> {
+  /** Rejects with OPTIONS_INVALID, also for a port that cannot be had. */
+  static async open(plugin: string, options: InspectOptions): Promise<Inspection> {
+    const fault = optionsFault(options, OPTIONS)
+    if (fault !== undefined) throw argumentInvalid('kernel.inspect()', fault)
+    const { port, wait = false } = options
     const inspection = new Inspection(plugin, wait)
     try {
       await inspection.#listen(port ?? USUAL_PORT).catch((error: unknown) => {

@@ -31,6 +31,12 @@ export class KernelLifecycle {
     if (this.#state !== 'starting') throw new PlugbayError('KERNEL_STATE', 'The kernel was stopped while it was starting.')
   }
 
+  /** Throws KERNEL_STATE before it was started: it knows no plugin then. */
+  assertStarted(): void {
+    if (this.#state === 'created')
+      throw new PlugbayError('KERNEL_STATE', 'The kernel has not been started: it finds its plugins then. Await kernel.start() first.')
+  }
+
   /** Throws KERNEL_STATE where no plugin can be changed: `act` names what was to be done to one. */
   assertRunning(act: string): void {
     if (this.#state !== 'running' && this.#state !== 'starting') {

@@ -12,6 +12,7 @@ import { type DiscoveryFault, discover } from './discovery.js'
 import type { HotReload } from './hot-reload.js'
 import type { Inspection } from './inspection.js'
 import type { Inventory } from './inventory.js'
+import type { JointChanges } from './joint-changes.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import type { Logger, ResolvedOptions } from './options.js'
@@ -20,6 +21,7 @@ import type { PluginOperations } from './plugin-operations.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
 import { strangersIn } from './strangers.js'
+import type { Whereabouts } from './whereabouts.js'
 
 const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' }
 
@@ -34,6 +36,8 @@ export interface KernelRunParts {
   scope: Scope
   lifecycle: KernelLifecycle
   roster: Roster
+  whereabouts: Whereabouts
+  jointChanges: JointChanges
   reconciler: Reconciler
   operations: PluginOperations
   inventory: Inventory
@@ -66,7 +70,7 @@ export class KernelRun {
   }
 
   async #start(): Promise<BootReport> {
-    const { options, log, lifecycle, roster, reconciler, operations, inspections, standby, inventory } = this.#parts
+    const { options, log, lifecycle, roster, whereabouts, reconciler, inspections, standby, inventory } = this.#parts
     lifecycle.assertCreated()
     lifecycle.move('starting')
     if (this.#parts.learns)
@@ -75,7 +79,7 @@ export class KernelRun {
     const { found, faults, passedOver } = discover(options.plugins, options.base, options.name)
     for (const { path, error } of faults) {
       log.error({ err: error, path }, error.message)
-      operations.leaveOut(path, error)
+      whereabouts.leaveOut(path, error)
     }
     for (const error of passedOver) log.warn({ path: error.details?.['path'] }, error.message)
     for (const source of found) roster.add(source)
@@ -177,7 +181,7 @@ export class KernelRun {
 
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
     const { HotReload } = await import('./hot-reload.js')
-    const { options, log, roster, reconciler, operations, configurations, announcer, act, plane } = this.#parts
+    const { options, log, roster, jointChanges, reconciler, operations, configurations, announcer, act, plane } = this.#parts
     this.#hotReload = new HotReload({
       settle,
       known: known.map(({ path }) => path),
@@ -187,8 +191,9 @@ export class KernelRun {
       instances: roster.byName,
       registry: plane.registry,
       log,
-      order: () => reconciler.plan.order,
-      changed: (instance) => act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change')),
+      inOrder: (names) => jointChanges.orderOf(names),
+      isAllowed: (instance, waiting) => jointChanges.isAllowed(instance, waiting),
+      changed: (instance, waiting) => act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change', waiting)),
       configured: (instance) =>
         act('updateConfig', instance, BY_WATCHER, () => operations.configure(instance, configurations.given(instance.name) ?? {})),
       appeared: (path) => act('load', undefined, { actor: 'watcher', reason: path }, () => operations.dropIn(path)),
@@ -202,6 +207,7 @@ export class KernelRun {
         announcer.tell('plugin:fault', { name, generation: roster.byName.get(name)?.newest ?? 0, error })
       },
     })
+    reconciler.onRound = () => this.#hotReload?.reconsider()
     await this.#hotReload.open()
   }
 }

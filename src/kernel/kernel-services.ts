@@ -1,9 +1,9 @@
 /** The kernel's own seat among the services: what its embedder provides and uses. */
 import type { MessagePort } from 'node:worker_threads'
+import { assertNoMore } from '../arguments.js'
 import type { ServiceChange, ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
 import type { ProviderOf, RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
 import { PlugbayError } from '../errors.js'
-import { didYouMean } from '../nearest.js'
 import { Peers } from '../sandbox/peers.js'
 import type { UseRequest } from '../sandbox/protocol.js'
 import { assertService, methodsOf, ProviderLine, USE_WAIT } from '../sandbox/service-line.js'
@@ -34,7 +34,7 @@ export class KernelServices implements ServiceConsumer {
    */
   async use<Name extends (keyof Services & string) | (string & {})>(name: Name, options: ServiceUseOptions = {}): Promise<RemoteOf<Name>> {
     assertServiceName(name)
-    assertServiceOptions(`The use of service '${name}'`, options, USE_OPTIONS, didYouMean)
+    assertServiceOptions(`The use of service '${name}'`, options, USE_OPTIONS)
     const { range = '*', wait = USE_WAIT, signal } = options
     this.#scope.signal.throwIfAborted()
     const opened = await this.#open({ name, range, wait }, signal)
@@ -65,7 +65,7 @@ export class KernelServices implements ServiceConsumer {
     options: { version?: string | undefined } = {},
   ): { withdraw(): void } {
     assertServiceName(name)
-    assertServiceOptions(`The provision of service '${name}'`, options, PROVIDE_OPTIONS, didYouMean)
+    assertServiceOptions(`The provision of service '${name}'`, options, PROVIDE_OPTIONS)
     const { version = '1.0.0' } = options
     this.#scope.signal.throwIfAborted()
     assertService(service, name, this.name)
@@ -91,9 +91,14 @@ export class KernelServices implements ServiceConsumer {
   }
 
   /** Tells of every change of a service. Returns the undo. Throws SERVICE_NAME_INVALID or SERVICE_OPTIONS. */
-  watch(name: string, listener: (change: { change: ServiceChange['kind']; version: string; provider: string }) => unknown): () => void {
+  watch(
+    name: string,
+    listener: (change: { change: ServiceChange['kind']; version: string; provider: string }) => unknown,
+    ...more: readonly undefined[]
+  ): () => void {
     assertServiceName(name)
     assertListener(name, listener)
+    assertNoMore(`watch('${name}')`, 'a name and a listener', more)
     this.#scope.signal.throwIfAborted()
     const stop = this.#scope.own(
       `watch of service ${name}`,

@@ -1,5 +1,5 @@
 /** The kernel: which plugins live, and the door to all they share. Of its parts it imports the types alone: the public entry loads this file. */
-import { assertText } from '../arguments.js'
+import { assertNoMore, assertText } from '../arguments.js'
 import type { Bus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import type { Standby } from '../sandbox/host/standby.js'
@@ -18,6 +18,7 @@ import type { KernelServices } from './kernel-services.js'
 import type { Learning } from './learning.js'
 import type { Learned } from './least-permissions.js'
 import type { Logger } from './options.js'
+import type { PluginInstance } from './plugin-instance.js'
 import type { PluginOperations, UnloadReport } from './plugin-operations.js'
 import type { Roster } from './roster.js'
 import type { StuckThreads } from './stuck-threads.js'
@@ -145,28 +146,28 @@ export class Kernel implements AsyncDisposable {
 
   /** Stops the plugin, and first those that depend on it, and forgets it. The report says what it left behind. Rejects with PLUGIN_UNKNOWN. */
   async unload(name: string, by?: Attribution): Promise<UnloadReport> {
-    const instance = this.#parts.roster.find(name)
+    const instance = this.#find(name)
     return this.#parts.act('unload', instance, by, () => this.#parts.operations.unload(instance))
   }
 
   /** Reads the plugin's files again and replaces it, or starts it if it does not run; it is stopped if its manifest now disables it. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STATE for a plugin that is disabled, and stays so. */
   async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
     this.#parts.lifecycle.assertRunning('reload')
-    const instance = this.#parts.roster.find(name)
+    const instance = this.#find(name)
     return this.#parts.act('reload', instance, by, () => this.#parts.operations.reload(instance, 'reload'))
   }
 
   /** Lets a disabled plugin run. Rejects with what keeps it from running. */
   async enable(name: string, by?: Attribution): Promise<void> {
     this.#parts.lifecycle.assertRunning('enable')
-    const instance = this.#parts.roster.find(name)
+    const instance = this.#find(name)
     return this.#parts.act('enable', instance, by, () => this.#parts.operations.enable(instance))
   }
 
   /** Stops the plugin, and those that depend on it, and keeps it from running until it is enabled. */
   async disable(name: string, by?: Attribution): Promise<UnloadReport> {
     this.#parts.lifecycle.assertRunning('disable')
-    const instance = this.#parts.roster.find(name)
+    const instance = this.#find(name)
     return this.#parts.act('disable', instance, by, () => this.#parts.operations.disable(instance))
   }
 
@@ -176,13 +177,13 @@ export class Kernel implements AsyncDisposable {
    */
   async updateConfig(name: string, config: object, by?: Attribution): Promise<void> {
     this.#parts.lifecycle.assertRunning('configure')
-    const instance = this.#parts.roster.find(name)
+    const instance = this.#find(name)
     return this.#parts.act('updateConfig', instance, by, () => this.#parts.operations.configure(instance, config))
   }
 
-  /** Asks the plugin how it is. A plugin that does not answer within `limits.healthTimeout` is not healthy. */
+  /** Asks the plugin how it is. A plugin that does not answer within `limits.healthTimeout` is not healthy. Rejects with PLUGIN_UNKNOWN, or KERNEL_STATE before `start()`. */
   async health(name: string): Promise<HealthReport> {
-    const instance = this.#parts.roster.find(name)
+    const instance = this.#find(name)
     if (!instance.generation?.alive || !instance.running) return { healthy: false, state: instance.state, reason: instance.error?.message }
     try {
       return await instance.generation.health()
@@ -191,9 +192,9 @@ export class Kernel implements AsyncDisposable {
     }
   }
 
-  /** Why the plugin does not run, or that it does. Rejects with PLUGIN_UNKNOWN. */
+  /** Why the plugin does not run, or that it does. Throws PLUGIN_UNKNOWN, or KERNEL_STATE before `start()`. */
   explain(name: string): Explanation {
-    return this.#parts.inventory.explain(this.#parts.roster.find(name))
+    return this.#parts.inventory.explain(this.#find(name))
   }
 
   /**
@@ -202,6 +203,14 @@ export class Kernel implements AsyncDisposable {
    */
   async learned(): Promise<Learned[]> {
     return this.#parts.learning?.learned() ?? []
+  }
+
+  /** Throws PLUGIN_UNKNOWN, OPTIONS_INVALID for what is no name, or KERNEL_STATE before there is any plugin. */
+  #find(name: string): PluginInstance {
+    const { lifecycle, roster } = this.#parts
+    assertText(name, 'The kernel', 'the name of a plugin')
+    lifecycle.assertStarted()
+    return roster.find(name)
   }
 
   metrics(): KernelMetrics {
@@ -217,7 +226,8 @@ export class Kernel implements AsyncDisposable {
   }
 
   /** Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. Throws OPTIONS_INVALID for another event, or a listener that is no function. */
-  on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown): () => void {
+  on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown, ...more: readonly undefined[]): () => void {
+    assertNoMore('kernel.on()', 'an event and a listener', more)
     return this.#parts.announcer.on(event, listener)
   }
 }

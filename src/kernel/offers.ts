@@ -5,20 +5,25 @@ import type { KernelVerbs } from '../sandbox/protocol.js'
 import { descending, fits } from '../versions.js'
 import type { Plane } from './plane.js'
 import type { ServiceProvider, StandingAside } from './service-broker.js'
+import type { Brought, Succession } from './succession.js'
 
 interface Offer extends StandingAside {
   /** Undefined while it stands aside, and once it was withdrawn or taken over. */
   record: ServiceRecord | undefined
 }
 
-export class Offers {
-  readonly #plugin: string
+export class Offers implements Brought {
+  readonly plugin: string
   readonly #plane: Plane
+  readonly #succession: Succession | undefined
   readonly #offers = new Map<number, Offer>()
 
-  constructor(plugin: string, plane: Plane) {
-    this.#plugin = plugin
+  /** `succession`: what its generation takes over with, unless it has no predecessor. */
+  constructor(plugin: string, plane: Plane, succession: Succession | undefined) {
+    this.plugin = plugin
     this.#plane = plane
+    this.#succession = succession
+    succession?.add(this)
   }
 
   get size(): number {
@@ -41,37 +46,53 @@ export class Offers {
   }
 
   /**
-   * What its own plugin would find under a name had all that stands aside been announced: undefined where that is another's. A start would else
-   * wait for what is announced when it is done, or reach the predecessor's.
+   * What its own plugin would find under a name had all that stands aside been announced, and who brings it: undefined where that is another's. A start would else
+   * wait for what is announced when it is done, or reach a predecessor's.
    */
-  standingAside(name: string, range: string): StandingAside | undefined {
-    let best: Offer | undefined
-    for (const offer of this.#offers.values()) {
-      if (offer.name !== name || offer.record !== undefined || !fits(offer.version, range)) continue
-      if (best === undefined || descending(offer.version, best.version) < 0) best = offer
+  standingAside(name: string, range: string): { offer: StandingAside; provider: string } | undefined {
+    let best: { offer: StandingAside; provider: string } | undefined
+    for (const { plugin, asides } of this.#succession?.brought ?? []) {
+      for (const offer of asides) {
+        if (offer.name !== name || !fits(offer.version, range)) continue
+        if (best === undefined || descending(offer.version, best.offer.version) < 0) best = { offer, provider: plugin }
+      }
     }
     if (best === undefined) return undefined
     const announced = this.#plane.registry.find(name, range)
-    const others = announced !== undefined && announced.provider !== this.#plugin && descending(announced.version, best.version) < 0
-    return others ? undefined : best
+    const stays = announced !== undefined && !this.#succession?.includes(announced.provider)
+    return stays && descending(announced.version, best.offer.version) < 0 ? undefined : best
+  }
+
+  get asides(): readonly Offer[] {
+    return [...this.#offers.values()].filter(({ record }) => record === undefined)
   }
 
   /** What providing it now would say, for one that stands aside: the take-over must not fail half way. */
   #assertFree(offer: Offer): void {
     const { name, version, methods } = offer
-    this.#plane.registry.check({ name, version, methods, provider: this.#plugin, handle: offer })
-    if (![...this.#offers.values()].some((other) => other.name === name && other.version === version)) return
+    const declaration = { name, version, methods, provider: this.plugin, handle: offer }
+    this.#plane.registry.check(declaration, (provider) => this.#succession?.mayTakeFrom(provider) === true)
+    const other = this.#succession?.brought.find(({ asides }) => asides.some((each) => each.name === name && each.version === version))
+    if (other === undefined) return
+    const what = `The plugin '${this.plugin}' cannot provide the service '${name}' ${version}:`
+    if (other.plugin === this.plugin) {
+      throw new PlugbayError(
+        'SERVICE_DUPLICATE',
+        `${what} it already provides that version itself. Withdraw one, or give it another version.`,
+        { plugin: this.plugin, details: { name, version, provider: this.plugin } },
+      )
+    }
     throw new PlugbayError(
       'SERVICE_DUPLICATE',
-      `The plugin '${this.#plugin}' cannot provide the service '${name}' ${version}: it already provides that version itself. Withdraw one, or give it another version.`,
-      { plugin: this.#plugin, details: { name, version, provider: this.#plugin } },
+      `${what} '${other.plugin}' provides it as well, by a change that goes together with this one. Provide it in one of the two alone.`,
+      { plugin: this.plugin, details: { name, version, together: other.plugin } },
     )
   }
 
   #announce(offer: Offer): number {
     const { registry, broker } = this.#plane
     const { name, version, methods } = offer
-    offer.record = registry.provide({ name, version, methods, provider: this.#plugin, handle: offer })
+    offer.record = registry.provide({ name, version, methods, provider: this.plugin, handle: offer })
     return broker.provided(offer.record)
   }
 
@@ -83,9 +104,9 @@ export class Offers {
     const { record, name } = offer
     offer.record = undefined
     record?.withdraw()
-    const reason = why === undefined ? `plugin '${this.#plugin}' no longer provides it.` : why.message
+    const reason = why === undefined ? `plugin '${this.plugin}' no longer provides it.` : why.message
     const gone = new PlugbayError('SERVICE_GONE', `Service '${name}' is gone: ${reason}`, {
-      plugin: this.#plugin,
+      plugin: this.plugin,
       ...(why === undefined ? {} : { cause: why }),
     })
     this.#plane.broker.withdrawn(record ?? offer, why !== undefined, gone)
@@ -95,14 +116,18 @@ export class Offers {
     for (const service of [...this.#offers.keys()]) this.withdraw(service, why)
   }
 
-  /** Those that stood aside step in for the predecessor's of their name, of the same version first; the others are announced. */
-  takeOver(predecessor: Offers): void {
+  /**
+   * Those that stood aside step in for what is there: of their own name and version, whichever of the `leaving` has it, or else for the predecessor's of their name;
+   * the others are announced.
+   */
+  takeOver(predecessor: Offers, leaving: readonly Offers[]): void {
     const { registry, broker } = this.#plane
-    const theirs = [...predecessor.#offers.values()]
+    const theirs = leaving.flatMap((offers) => [...offers.#offers.values()])
+    const own = [...predecessor.#offers.values()]
     for (const offer of this.#offers.values()) {
       const old =
         theirs.find(({ name, version, record }) => record !== undefined && name === offer.name && version === offer.version) ??
-        theirs.find(({ name, record }) => record !== undefined && name === offer.name)
+        own.find(({ name, record }) => record !== undefined && name === offer.name)
       if (old?.record === undefined) {
         this.#announce(offer)
         continue
@@ -110,7 +135,7 @@ export class Offers {
       const { name, version, methods } = offer
       const before = old.record
       old.record = undefined
-      offer.record = registry.replace(before, { name, version, methods, provider: this.#plugin, handle: offer })
+      offer.record = registry.replace(before, { name, version, methods, provider: this.plugin, handle: offer })
       broker.replaced(before, offer.record)
     }
   }

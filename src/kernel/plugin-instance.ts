@@ -110,4 +110,9 @@ export class PluginInstance {
     this.#turn = done.catch(() => {})
     return done
   }
+
+  /** Waits for its turn, and keeps it until what this resolves with is called. */
+  hold(): Promise<() => void> {
+    return new Promise((held) => void this.inTurn(() => new Promise<void>((release) => held(release))))
+  }
 }

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../errors.js'
 import type { Audit } from './audit.js'
 import type { Configurations } from './configurations.js'
-import { looksLikePlugin } from './discovery.js'
+import type { JointChanges, Waiting } from './joint-changes.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { leftOf, type Plane } from './plane.js'
@@ -13,6 +13,7 @@ import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
 import { problemsError } from './schema-problems.js'
 import type { Replacement, ReplaceReason, Supervisor } from './supervisor.js'
+import type { Whereabouts } from './whereabouts.js'
 
 /** What an unloaded plugin left behind: nothing, if all is well. */
 export interface UnloadReport {
@@ -25,6 +26,8 @@ export interface PluginOperationsOptions {
   base: string
   lifecycle: KernelLifecycle
   roster: Roster
+  whereabouts: Whereabouts
+  jointChanges: JointChanges
   reconciler: Reconciler
   supervisor: Supervisor
   configurations: Configurations
@@ -42,12 +45,6 @@ const assertRuns = ({ enabled, running, error }: PluginInstance): void => {
 
 export class PluginOperations {
   readonly #options: PluginOperationsOptions
-  /** Where plugins lie that were unloaded on purpose. */
-  readonly #unloaded = new Set<string>()
-  /** Where plugins lie that were left out because another had their name. */
-  readonly #leftOut = new Set<string>()
-  /** Where plugins lay that run on though they were looked for there and not found. */
-  readonly #lost = new Set<string>()
 
   constructor(options: PluginOperationsOptions) {
     this.#options = options
@@ -71,43 +68,35 @@ export class PluginOperations {
 
   /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
   async dropIn(path: string): Promise<void> {
+    const { roster, whereabouts, track } = this.#options
     // A save of a plugin that was unloaded on purpose does not bring it back.
-    if (this.#unloaded.has(path)) return
+    if (whereabouts.staysUnloaded(path)) return
     try {
-      const there = this.#options.roster.all.find(({ source }) => source.path === path)
+      const there = roster.all.find(({ source }) => source.path === path)
       // It changed before it was watched, as it waited for its turn.
       if (there !== undefined) {
         await this.reload(there, 'file change')
         return
       }
       const instance = await this.#enter(path)
-      await this.#options.track(instance.source)
+      await track(instance.source)
       // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
       if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
       assertRuns(instance)
     } catch (error) {
-      const holder = this.leaveOut(path, error)
-      if (holder === undefined || looksLikePlugin(holder.source.path)) throw error
+      const holder = whereabouts.leaveOut(path, error)
+      if (holder === undefined || whereabouts.isThere(holder)) throw error
       // It was moved, most likely: that is so once it is certain that the other is gone.
-      if (this.#lost.has(holder.source.path)) await this.vanished(holder)
+      if (whereabouts.isLost(holder)) await this.vanished(holder)
     }
-  }
-
-  /** Remembers the plugin at `path` if another has its name: it is the next when that is gone. Returns the other. */
-  leaveOut(path: string, error: unknown): PluginInstance | undefined {
-    if (!PlugbayError.is(error) || error.code !== 'PLUGIN_DUPLICATE') return undefined
-    const holder = this.#options.roster.byName.get(error.plugin ?? '')
-    if (holder?.source.path === path) return undefined
-    this.#leftOut.add(path)
-    return holder
   }
 
   /** Its files are gone: it runs on from where they were moved, or it is unloaded. */
   async vanished(instance: PluginInstance): Promise<void> {
+    const { whereabouts } = this.#options
     const { path } = instance.source
-    this.#leftOut.delete(path)
-    this.#lost.delete(path)
-    if (this.#successorOf(instance)) {
+    whereabouts.vanished(path)
+    if (whereabouts.successorOf(instance)) {
       try {
         await this.reload(instance, 'file change')
         return
@@ -117,38 +106,16 @@ export class PluginOperations {
       }
     }
     await this.remove(instance)
-    const next = this.#successorOf(instance)
+    const next = whereabouts.successorOf(instance)
     if (next) await this.dropIn(next.path)
-  }
-
-  /** The plugin of its name that was left out for its sake. */
-  #successorOf({ name }: PluginInstance): PluginSource | undefined {
-    for (const path of this.#leftOut) {
-      try {
-        const source = readPlugin(path)
-        if (source.name === name) return source
-      } catch {
-        // Gone as well, or broken: no successor as it is.
-      }
-    }
-    return undefined
-  }
-
-  /** What its files say now, also where they were moved meanwhile. */
-  #readAnew(instance: PluginInstance): PluginSource {
-    const { path } = instance.source
-    if (looksLikePlugin(path)) return readPlugin(path)
-    const moved = this.#successorOf(instance)
-    if (moved === undefined) this.#lost.add(path)
-    return moved ?? readPlugin(path)
   }
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */
   async #enter(path: string): Promise<PluginInstance> {
-    const { lifecycle, roster, reconciler } = this.#options
+    const { lifecycle, roster, whereabouts, reconciler } = this.#options
     lifecycle.assertRunning('load')
     const source = readPlugin(path)
-    this.#unloaded.delete(source.path)
+    whereabouts.entered(source.path)
     // Whether a name that is taken now is free then is judged when what was asked for before is done: the other may be on its way out.
     const added = roster.byName.has(source.name) ? undefined : roster.add(source)
     return reconciler.inTurn(async (round) => {
@@ -157,14 +124,14 @@ export class PluginOperations {
         roster.forget(instance)
         throw error
       })
-      this.#leftOut.delete(source.path)
+      whereabouts.settled(source.path)
       return instance
     })
   }
 
   /** Its files do not bring it back. */
   unload(instance: PluginInstance): Promise<UnloadReport> {
-    this.#unloaded.add(instance.source.path)
+    this.#options.whereabouts.unloaded(instance.source.path)
     return this.remove(instance)
   }
 
@@ -176,27 +143,26 @@ export class PluginOperations {
     return { name, left: [...left, ...leftOf(name, plane)] }
   }
 
-  /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it. */
-  async reload(instance: PluginInstance, reason: ReplaceReason): Promise<Replacement | undefined> {
-    const { reconciler, supervisor } = this.#options
-    const source = this.#readAnew(instance)
+  /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it cannot be without them. */
+  async reload(instance: PluginInstance, reason: ReplaceReason, waiting?: Waiting): Promise<Replacement | undefined> {
+    const { whereabouts, jointChanges, reconciler, supervisor } = this.#options
+    const source = whereabouts.read(instance)
+    const { path } = instance.source
     if (source.name !== instance.name) return this.#rename(instance, source, reason)
-    const enabled = instance.enabledAs(source)
-    if (!enabled) return this.#rest(instance, source, reason)
-    const excluded = reconciler
-      .planWith({ ...source.manifest, name: source.name, version: source.version, enabled })
-      .excluded.get(source.name)
-    if (excluded && instance.running) throw excluded
-    const replacement = await supervisor.replace(instance, reason, { source })
-    this.#leftOut.delete(source.path)
+    if (!instance.enabledAs(source)) return this.#rest(instance, source, reason)
+    const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting))
+    whereabouts.settled(source.path)
     // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
     await reconciler.reconcile(reason, instance)
+    const next = path === source.path ? undefined : whereabouts.leftAt(path)
+    if (next) await this.dropIn(next.path)
     if (replacement === undefined) assertRuns(instance)
     return replacement
   }
 
-  /** Its files name another plugin now: that comes in when this one has left. */
+  /** Its files name another plugin now: that comes in when this one has left, or runs on from there if it was moved. */
   async #rename(instance: PluginInstance, source: PluginSource, reason: ReplaceReason): Promise<undefined> {
+    const { roster, whereabouts } = this.#options
     if (reason !== 'file change') {
       throw new PlugbayError(
         'MANIFEST_INVALID',
@@ -204,9 +170,15 @@ export class PluginOperations {
         { plugin: instance.name },
       )
     }
-    this.#options.roster.assertFree(source)
+    const holder = roster.byName.get(source.name)
+    const moved = holder !== undefined && !whereabouts.isThere(holder)
+    if (!moved && holder?.source.path !== source.path) roster.assertFree(source)
     await this.remove(instance)
-    await this.dropIn(source.path)
+    if (holder === undefined) await this.dropIn(source.path)
+    else if (moved) {
+      whereabouts.standsBack(source.path)
+      await this.reload(holder, reason)
+    }
   }
 
   /** It is not enabled, as what it was or as what it is now: it is that from here on, and does not run. */

@@ -3,16 +3,20 @@ import { PlugbayError } from '../errors.js'
 import { limiter } from '../limiter.js'
 import { reasonOf } from '../wire-error.js'
 import { dependencyFailed, type GraphNode, type Plan, plan } from './dependency-graph.js'
+import type { PluginSource } from './manifest.js'
 import type { PluginInstance } from './plugin-instance.js'
 import type { Supervisor } from './supervisor.js'
 import { takenService } from './taken-service.js'
 
-const nodeOf = ({ source, enabled }: PluginInstance): GraphNode => ({
+/** As it is, or as it would be by another source. */
+const nodeOf = (instance: PluginInstance, source = instance.source): GraphNode => ({
   ...source.manifest,
   name: source.name,
   version: source.version,
-  enabled,
+  enabled: instance.enabledAs(source),
 })
+
+const NOTHING: ReadonlyMap<string, PluginSource> = new Map()
 
 export class Reconciler {
   readonly #instances: ReadonlyMap<string, PluginInstance>
@@ -22,6 +26,8 @@ export class Reconciler {
   #plan: Plan = plan([])
   #round: Promise<unknown> = Promise.resolve()
   #closed = false
+  /** Called after each round: what was not possible may be so now. */
+  onRound: (() => void) | undefined
 
   constructor(
     instances: ReadonlyMap<string, PluginInstance>,
@@ -40,9 +46,9 @@ export class Reconciler {
     return this.#plan
   }
 
-  /** What the plan would be if one plugin's source were another. */
-  planWith(changed: GraphNode): Plan {
-    return plan(Array.from(this.#instances.values(), (instance) => (instance.name === changed.name ? changed : nodeOf(instance))))
+  /** What the plan would be if the sources of these plugins, by name, were others. */
+  planWith(changed: ReadonlyMap<string, PluginSource>): Plan {
+    return plan(Array.from(this.#instances.values(), (instance) => nodeOf(instance, changed.get(instance.name))))
   }
 
   /**
@@ -69,7 +75,7 @@ export class Reconciler {
   async #run(reason: string): Promise<void> {
     if (this.#closed) throw new PlugbayError('KERNEL_STATE', `The kernel is stopping: it starts nothing any more (${reason}).`)
     const before = this.#plan
-    const next = (this.#plan = plan(Array.from(this.#instances.values(), nodeOf)))
+    const next = (this.#plan = this.planWith(NOTHING))
     for (const [at, wave] of next.waves.entries()) for (const name of wave) this.#mark(name, at)
     await this.#stopOthers(before, next, reason)
     for (const [name, error] of next.excluded) {
@@ -80,6 +86,7 @@ export class Reconciler {
     }
     this.#unshelve()
     await this.#startAll(next)
+    this.onRound?.()
   }
 
   /** Who had what another's start failed over may be gone by now. One that crashed and comes back keeps what it had. */

@@ -1,41 +1,76 @@
-/** Changes of files that were refused because another plugin provides a service of theirs: each is tried again when that is free. */
+/** Changes of files that were refused because of other plugins: each is tried again when those have changed. */
 import type { ServiceRegistry } from '../bus/service-registry.js'
+import { PlugbayError } from '../errors.js'
 import type { PluginInstance } from './plugin-instance.js'
-import { type TakenService, takenService } from './taken-service.js'
+import { takenService } from './taken-service.js'
 
 interface Refused {
-  taken: TakenService
-  unwatch: () => void
+  /** Whether to try again now. */
+  isPossible(): boolean
+  unwatch(): void
+}
+
+export interface RefusedChangesOptions {
+  registry: ServiceRegistry
+  instances: ReadonlyMap<string, PluginInstance>
+  /** Whether the others allow what a plugin's files say, also as `waiting` ones would be. */
+  isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean
 }
 
 export class RefusedChanges {
-  readonly #registry: ServiceRegistry
-  readonly #instances: ReadonlyMap<string, PluginInstance>
+  readonly #options: RefusedChangesOptions
   readonly #again: (plugin: string) => void
   readonly #refused = new Map<string, Refused>()
 
   /** `again` tries the change of a plugin once more. */
-  constructor(registry: ServiceRegistry, instances: ReadonlyMap<string, PluginInstance>, again: (plugin: string) => void) {
-    this.#registry = registry
-    this.#instances = instances
+  constructor(options: RefusedChangesOptions, again: (plugin: string) => void) {
+    this.#options = options
     this.#again = again
+  }
+
+  /** Those whose changes wait. */
+  get plugins(): readonly string[] {
+    return [...this.#refused.keys()]
   }
 
   /** Takes note of a change that was refused with `error`. Returns what comes of it, in a sentence; nothing for one that only another save can mend. */
   add(plugin: string, error: unknown): string | undefined {
+    this.forget(plugin)
+    return this.#waitForService(plugin, error) ?? this.#waitForOthers(plugin, error)
+  }
+
+  #waitForService(plugin: string, error: unknown): string | undefined {
     const taken = takenService(error, plugin)
     if (taken === undefined) return undefined
-    this.forget(plugin)
-    this.#refused.set(plugin, { taken, unwatch: this.#registry.watch(taken.name, () => this.#look(plugin, taken)) })
-    const circle = this.#circle(plugin)
+    const { registry, instances } = this.#options
+    const { name, version, provider } = taken
+    this.#refused.set(plugin, {
+      // One that crashed comes back, and keeps what it had.
+      isPossible: () => !registry.isTaken(name, version) && instances.get(provider)?.generation?.fault === undefined,
+      unwatch: registry.watch(name, () => this.#look(plugin)),
+    })
     // It may have become free since.
-    this.#look(plugin, taken)
-    if (circle === undefined) return `It is tried again when '${taken.provider}' no longer provides '${taken.name}' ${taken.version}.`
-    const waits = circle.map(({ name, provider }) => `'${name}' of '${provider}'`).join(', ')
-    return (
-      `It takes what another provides that waits in its turn: ${waits}. Services do not change hands both ways at once: ` +
-      `save '${plugin}' without them first, or disable it and enable it again, which stops it in between.`
-    )
+    this.#look(plugin)
+    return `It is tried again when '${provider}' no longer provides '${name}' ${version}, or changes as well.`
+  }
+
+  #waitForOthers(plugin: string, error: unknown): string | undefined {
+    if (!PlugbayError.is(error)) return undefined
+    const { instances, isAllowed } = this.#options
+    const unwatch = (): void => {}
+    if (error.code === 'DEPENDENCY_FAILED' && error.details?.['together'] === true) {
+      const partner = String(error.details['root'])
+      const before = instances.get(partner)?.generation
+      this.#refused.set(plugin, { isPossible: () => instances.get(partner)?.generation !== before, unwatch })
+      return `It is tried again with the next change of '${partner}'.`
+    }
+    if (!error.code.startsWith('DEPENDENCY_') && error.code !== 'PLUGIN_DUPLICATE') return undefined
+    const isPossible = (): boolean => {
+      const instance = instances.get(plugin)
+      return instance !== undefined && isAllowed(instance, this.plugins)
+    }
+    this.#refused.set(plugin, { isPossible, unwatch })
+    return 'It is tried again when the other plugins allow it.'
   }
 
   forget(plugin: string): void {
@@ -44,27 +79,17 @@ export class RefusedChanges {
   }
 
   close(): void {
-    for (const plugin of [...this.#refused.keys()]) this.forget(plugin)
+    for (const plugin of this.plugins) this.forget(plugin)
   }
 
-  #look(plugin: string, { name, version, provider }: TakenService): void {
-    if (this.#registry.isTaken(name, version)) return
-    // One that crashed comes back, and keeps what it had.
-    if (this.#instances.get(provider)?.generation?.fault !== undefined) return
+  /** Other plugins are another way now. */
+  reconsider(): void {
+    for (const plugin of this.plugins) this.#look(plugin)
+  }
+
+  #look(plugin: string): void {
+    if (this.#refused.get(plugin)?.isPossible() !== true) return
     this.forget(plugin)
     this.#again(plugin)
-  }
-
-  /** What each of them waits for, where they wait for each other. */
-  #circle(plugin: string): TakenService[] | undefined {
-    const waits: TakenService[] = []
-    for (let at = plugin; waits.length < this.#refused.size; ) {
-      const refused = this.#refused.get(at)
-      if (refused === undefined) return undefined
-      waits.push(refused.taken)
-      at = refused.taken.provider
-      if (at === plugin) return waits
-    }
-    return undefined
   }
 }

@@ -29,7 +29,7 @@ interface Use {
   range: string
   /** Undefined while nobody provides it. */
   record: ServiceRecord | undefined
-  /** What it leads to as long as that stands aside: its user's own, which is announced when the user takes over. */
+  /** What it leads to as long as that stands aside: it is announced when the user takes over. */
   aside: ServiceProvider | undefined
 }
 
@@ -67,10 +67,10 @@ export class ServiceBroker {
     return { ...headOf(record), use, port: this.#connect(record, consumer) }
   }
 
-  /** Opens a line to a service of the consumer's own that stands aside. */
-  openAside(consumer: ServiceConsumer, range: string, offer: StandingAside): OpenedUse {
+  /** Opens a line to a service that stands aside, and is announced when the consumer takes over. */
+  openAside(consumer: ServiceConsumer, range: string, offer: StandingAside, provider: string): OpenedUse {
     const use = this.#remember({ consumer, name: offer.name, range, record: undefined, aside: offer })
-    return { ...headOf({ ...offer, provider: consumer.name }), use, port: this.#connect({ ...offer, handle: offer }, consumer) }
+    return { ...headOf({ ...offer, provider }), use, port: this.#connect({ ...offer, handle: offer }, consumer) }
   }
 
   /** The consumer's line to this provider, or one of its lines that has lost its own. */

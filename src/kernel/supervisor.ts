@@ -7,6 +7,7 @@ import type { Generation } from './generation.js'
 import type { KernelEvents } from './kernel-events.js'
 import type { PluginSource } from './manifest.js'
 import type { PluginInstance } from './plugin-instance.js'
+import { Succession } from './succession.js'
 
 /** Why a generation is replaced. */
 export type ReplaceReason = 'crash' | 'dependency' | 'file change' | 'configuration' | 'reload' | 'upgrade'
@@ -21,6 +22,26 @@ export interface Change {
   config?: object
 }
 
+/** What a change may be carried out together with: others that wait. */
+export interface Partners {
+  /** Those that come up whatever happens, in that order; the plugin itself is among them. */
+  readonly order: readonly string[]
+  /** All others whose changes wait: part of it where one that is takes what they have. */
+  readonly others: ReadonlyMap<string, { instance: PluginInstance; change: Change }>
+  /** Told of each other that has taken over with it. */
+  joined(plugin: string): void
+}
+
+/** A generation that comes up beside its predecessor. */
+interface Heir {
+  instance: PluginInstance
+  old: Generation
+  change: Change
+  next: Generation | undefined
+  /** Lets others do something to the plugin again. */
+  release: (() => void) | undefined
+}
+
 export type Replacement = KernelEvents['plugin:replaced']
 
 /** Told of a generation whose place ended by itself, or broke a limit; `lost`: events it had taken and not handled. */
@@ -28,7 +49,7 @@ export type Crashed = (generation: Generation, exit: Exit, lost: number) => void
 
 export interface SupervisorOptions {
   /** Makes the next generation, not started. Rejects when its configuration or its place is not to be had. */
-  make(instance: PluginInstance, change: Change, aside: boolean, crashed: Crashed): Promise<Generation>
+  make(instance: PluginInstance, change: Change, succession: Succession | undefined, crashed: Crashed): Promise<Generation>
   emit<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void
   /** The change has been carried out: it holds for later generations too. */
   adopt(instance: PluginInstance, change: Change): void
@@ -59,7 +80,7 @@ export class Supervisor {
     const began = performance.now()
     try {
       instance.rest('resolved', 'start')
-      const next = await this.#options.make(instance, change, false, this.#crashed(instance))
+      const next = await this.#options.make(instance, change, undefined, this.#crashed(instance))
       instance.generation = next
       await next.start()
       this.#started(instance, change, began)
@@ -88,53 +109,99 @@ export class Supervisor {
 
   /**
    * Replaces the generation by the next: it starts beside the old one, takes over state, queues and lines, and the old one
-   * stops. If it does not come up, the old one was never touched, and this rejects. A plugin that was stopped meanwhile stays so: the change
-   * holds for its next start.
+   * stops. If it does not come up, the old one was never touched, and this rejects. What it goes together with is replaced in the same turn, or not at all. A plugin
+   * that was stopped meanwhile stays so: the change holds for its next start.
    */
-  replace(instance: PluginInstance, reason: ReplaceReason, change: Change = {}): Promise<Replacement | undefined> {
+  replace(instance: PluginInstance, reason: ReplaceReason, change: Change = {}, partners?: Partners): Promise<Replacement | undefined> {
     return instance.inTurn(async () => {
       const old = instance.generation
       if (old === undefined) {
         this.#options.adopt(instance, change)
         return undefined
       }
-      return this.#replace(instance, old, reason, change)
+      return this.#replace({ instance, old, change, next: undefined, release: undefined }, reason, partners)
     })
   }
 
-  async #replace(instance: PluginInstance, old: Generation, reason: ReplaceReason, change: Change): Promise<Replacement> {
-    this.#forgetRetry(instance)
+  async #replace(first: Heir, reason: ReplaceReason, partners?: Partners): Promise<Replacement> {
     const began = performance.now()
-    let next: Generation | undefined
+    const succession = new Succession((plugin) => partners?.others.has(plugin) === true)
+    const heirs: Heir[] = []
+    const enter = async (name: string): Promise<void> => {
+      succession.enter(name)
+      const heir = name === first.instance.name ? first : await partnerOf(partners, name)
+      if (heir) heirs.push(heir)
+    }
     /** Whose fault it is when something fails. */
-    let active: Generation | undefined
+    let active: { heir: Heir; generation?: Generation } = { heir: first }
     try {
-      next = await this.#options.make(instance, change, true, this.#crashed(instance))
-      active = next
-      await next.start()
-      if (old.alive && old.has('snapshot') && next.has('restore')) {
-        active = old
-        const state = await this.#lastStateOf(old)
-        active = next
-        await next.restore(state)
+      for (const name of partners?.order ?? [first.instance.name]) await enter(name)
+      for (const heir of heirs) {
+        active = { heir }
+        await this.#comeUp(heir, succession)
+        for (const name of succession.wanted) await enter(name)
+      }
+      for (const heir of heirs) await this.#handState(heir, (generation) => (active = { heir, generation }))
+      // It may have died while others came up.
+      const dead = heirs.find(({ next }) => next?.fault !== undefined)
+      if (dead?.next) {
+        active = { heir: dead, generation: dead.next }
+        throw dead.next.fault
       }
     } catch (error) {
-      await next?.close('it did not come up')
-      if (old.alive) old.gateway.resume()
+      await undo(heirs)
+      const { heir, generation } = active
+      // Another is tried by itself, too: that tells its fault.
+      const fault = heir === first ? (error as Error) : partnerFailed(first.instance.name, heir.instance.name, error)
       // Of a restart it is told with what comes next.
-      if (reason !== 'crash') this.#fault(instance, active?.number ?? instance.newest, error as Error)
-      throw error
+      if (reason !== 'crash') this.#fault(first.instance, (heir === first && generation?.number) || first.instance.newest, fault)
+      throw fault
     }
-    // From here to the end of the turn nothing else runs: no event and no call falls between the two generations.
-    const moved = next.gateway.takeOver(old.gateway)
-    instance.generation = next
-    if (ASKED_FOR.has(reason)) instance.record.forget()
-    this.#started(instance, change, began)
-    const ms = performance.now() - began
-    const left = await this.#retire(old, reason)
-    const replacement: Replacement = { name: instance.name, from: old.number, to: next.number, reason, ms, moved, left }
-    this.#options.emit('plugin:replaced', replacement)
+    const replacement = await this.#takeOver(heirs, first, reason, began)
+    for (const { instance } of heirs) if (instance !== first.instance) partners?.joined(instance.name)
     return replacement
+  }
+
+  async #comeUp(heir: Heir, succession: Succession): Promise<void> {
+    const { instance, change } = heir
+    this.#forgetRetry(instance)
+    heir.next = await this.#options.make(instance, change, succession, this.#crashed(instance))
+    await heir.next.start()
+  }
+
+  /** What the old generation leaves to the next, where both know how. `active` is told who is at work. */
+  async #handState({ old, next }: Heir, active: (generation: Generation) => unknown): Promise<void> {
+    if (!next || !old.alive || !old.has('snapshot') || !next.has('restore')) return
+    active(old)
+    const state = await this.#lastStateOf(old)
+    active(next)
+    await next.restore(state)
+  }
+
+  async #takeOver(heirs: readonly Heir[], first: Heir, reason: ReplaceReason, began: number): Promise<Replacement> {
+    const leaving = heirs.map(({ old }) => old.gateway)
+    const moved = new Map<Heir, number>()
+    // From here to the end of the turn nothing else runs: no event and no call falls between the generations.
+    for (const heir of heirs) {
+      const { instance, old, next, change } = heir
+      if (!next) continue
+      moved.set(heir, next.gateway.takeOver(old.gateway, leaving))
+      instance.generation = next
+      if (ASKED_FOR.has(reason)) instance.record.forget()
+      this.#started(instance, change, began)
+    }
+    const ms = performance.now() - began
+    const replacements = heirs.map(async (heir): Promise<Replacement> => {
+      const { instance, old, next, release } = heir
+      const left = await this.#retire(old, reason)
+      const to = next?.number ?? old.number
+      const replacement: Replacement = { name: instance.name, from: old.number, to, reason, ms, moved: moved.get(heir) ?? 0, left }
+      this.#options.emit('plugin:replaced', replacement)
+      release?.()
+      return replacement
+    })
+    await Promise.all(replacements)
+    return replacements[heirs.indexOf(first)] as Promise<Replacement>
   }
 
   /** The old generation finishes what it has in hand, then its state is what the new one starts from. */
@@ -218,7 +285,7 @@ export class Supervisor {
         // Stopped or replaced meanwhile: there is nothing to restart.
         if (dead === undefined || dead.alive) return false
         instance.restarts++
-        await this.#replace(instance, dead, 'crash', {})
+        await this.#replace({ instance, old: dead, change: {}, next: undefined, release: undefined }, 'crash')
         return true
       })
       if (restarted) this.#options.cameBack(instance)
@@ -247,6 +314,35 @@ export class Supervisor {
     instance.retry = undefined
   }
 }
+
+/** One whose change waits, with the plugin held for it; undefined for one that does not run: it has nothing that anybody could take. */
+const partnerOf = async (partners: Partners | undefined, name: string): Promise<Heir | undefined> => {
+  const partner = partners?.others.get(name)
+  if (partner === undefined) return undefined
+  const { instance, change } = partner
+  const release = await instance.hold()
+  const old = instance.generation
+  if (old?.alive) return { instance, old, change, next: undefined, release }
+  release()
+  return undefined
+}
+
+/** None of them takes over: each predecessor goes on. */
+const undo = async (heirs: readonly Heir[]): Promise<void> => {
+  for (const { old, next, release } of heirs) {
+    await next?.close('it did not come up')
+    if (old.alive) old.gateway.resume()
+    release?.()
+  }
+}
+
+/** The error of a plugin that was not replaced because its change goes together with that of another, which failed. */
+const partnerFailed = (name: string, partner: string, cause: unknown): PlugbayError =>
+  new PlugbayError(
+    'DEPENDENCY_FAILED',
+    `Plugin '${name}' was not replaced: its change goes together with that of '${partner}', which failed. ${reasonOf(cause)}`,
+    { plugin: name, cause, details: { root: partner, together: true } },
+  )
 
 const times = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 const labels = (leftovers: readonly Leftover[]): string[] => leftovers.map(({ label, error }) => `${label}: ${reasonOf(error)}`)

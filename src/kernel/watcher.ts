@@ -34,7 +34,7 @@ const REST = 500
 /** … but no more than this, in ms. */
 const LONGEST_REST = 10_000
 
-/** Changes of one owner are held together while others of its files are being saved, but not for longer than this, in ms. */
+/** Changes are held together while other files are being saved, but not for longer than this, in ms. */
 const HOLD = 250
 
 /** So many tracked files the safety net asks the system for at once: its threads, once awake, are not woken for each, which costs thrice what the answer does. */
@@ -145,6 +145,8 @@ export class Watcher {
   readonly #places = new Map<string, WatchedPlace>()
   readonly #configDirs = new Set<string>()
   readonly #opening = new Set<Promise<unknown>>()
+  /** Those who wait until nothing is being saved. */
+  readonly #awaited: (() => void)[] = []
   /** Keeps the process, also where there is no folder to watch yet: whoever watches waits for what comes. */
   #poll: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
@@ -224,6 +226,27 @@ export class Watcher {
     await Promise.all(Array.from(this.#folders.values(), (folder) => folder.ready))
   }
 
+  /** Resolves when no tracked file is being saved any more: then what one save changes has been reported. Soon in any case. */
+  async quiet(): Promise<void> {
+    if (!this.#saving || this.#closing) return
+    await new Promise<void>((resolve) => {
+      const hold = setTimeout(resolve, HOLD)
+      this.#awaited.push(() => {
+        clearTimeout(hold)
+        resolve()
+      })
+    })
+  }
+
+  get #saving(): boolean {
+    for (const { file } of this.#entries.values()) if (file.busy) return true
+    return false
+  }
+
+  #quieted(): void {
+    for (const resolve of this.#awaited.splice(0)) resolve()
+  }
+
   /** Ends all watching. Nothing is reported afterwards. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -232,6 +255,7 @@ export class Watcher {
 
   async #close(): Promise<void> {
     clearTimeout(this.#poll)
+    this.#quieted()
     for (const owner of [...this.#plugins.values(), ...this.#configs.values()]) owner.close()
     for (const place of this.#places.values()) place.close()
     for (const { file } of this.#entries.values()) file.close()
@@ -274,6 +298,7 @@ export class Watcher {
       },
       onIdle: () => {
         for (const owner of entry.owners) owner.settle()
+        if (!this.#saving) this.#quieted()
       },
     })
     const entry: Entry = { file, owners: new Set(), folders: new Set(), linkFolders: new Set() }

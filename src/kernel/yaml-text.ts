@@ -17,7 +17,8 @@ export const readYaml = async (
       file,
       { line: before.split('\n').length, column: before.length - before.lastIndexOf('\n') },
       `it is not valid YAML: ${error.message}`,
-      error,
+      // It would tell where in the parser.
+      undefined,
     )
   }
   try {

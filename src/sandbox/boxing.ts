@@ -1,5 +1,6 @@
 /** Arguments and results that are more than data: callbacks, objects by reference, async iterables, abort signals, moved objects. */
 import { MessageChannel, type MessagePort, type Transferable } from 'node:worker_threads'
+import { keepFollowed } from '../composite-signals.js'
 import { PlugbayError } from '../errors.js'
 import { markOf, type ReferenceMark, type TransferMark } from '../passing.js'
 import { fromWire, toWire, type WireError } from '../wire-error.js'
@@ -159,6 +160,7 @@ const sendSignal = (signal: AbortSignal, port: MessagePort): void => {
     port.close()
   }
   port.unref()
+  keepFollowed(signal)
   if (signal.aborted) abort()
   else {
     signal.addEventListener('abort', abort, { once: true })

@@ -55,15 +55,26 @@ const endpoint = (port: MessagePort, believed: (message: unknown) => boolean, po
   start: () => {},
 })
 
-/** Where the object lives: hears calls. `unsendable` makes the answer to a call whose result cannot cross. */
-export const answering = (port: MessagePort, unsendable: (error: unknown) => unknown): Endpoint =>
-  endpoint(port, isCall, (message) => {
+/** Where the object lives: hears calls. `unsendable` makes the answer to a call of that method whose result cannot cross. */
+export const answering = (port: MessagePort, unsendable: (method: string, answer: unknown, error: unknown) => unknown): Endpoint => {
+  /** Of each call under way, the method. */
+  const called = new Map<unknown, string>()
+  const believed = (message: unknown): boolean => {
+    if (!isCall(message)) return false
+    called.set(message.id, message.path[0])
+    return true
+  }
+  return endpoint(port, believed, (message) => {
+    const { id, value } = message as Fields
+    const method = called.get(id) ?? ''
+    called.delete(id)
     try {
       port.postMessage(message)
     } catch (error) {
-      port.postMessage({ ...(message as Fields), value: unsendable(error) })
+      port.postMessage({ ...(message as Fields), value: unsendable(method, value, error) })
     }
   })
+}
 
 /** Where it is called: hears answers. */
 export const calling = (port: MessagePort): Endpoint =>

@@ -2,13 +2,11 @@
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
 import { fromWire, toWire, type WireError } from '../wire-error.js'
-import { CALL_LIMIT, type CallWindow } from './call-window.js'
-import { cloneSize } from './clone-size.js'
+import type { CallWindow } from './call-window.js'
 import { answering, calling } from './reference-wire.js'
+import { type Sent, uncloneable, weighed } from './sendable.js'
 import { asBeginning } from './sentence.js'
 import { isAskedOfAll, shownAs } from './shown.js'
-import { uncloneablePart } from './uncloneable-part.js'
-import { notCloneable, tooLargeForCall } from './unsendable.js'
 
 /** What a call by reference answers: comlink alone would drop an error's code and cause. */
 type Outcome = { value: unknown } | { error: WireError }
@@ -24,18 +22,22 @@ type Remote = Record<string, (...args: unknown[]) => Promise<Outcome>>
 /** Answers the calls of the methods of `target` that come over `port`. `plugin`: whose it is, if it is a plugin's. */
 export const exposeByReference = async (target: object, port: MessagePort, plugin: string | undefined): Promise<void> => {
   const { expose } = await import('comlink')
-  let called = ''
   const facade = new Proxy(Object.create(null) as object, {
     get: (_, key) => {
-      const method = (called = String(key))
+      const method = String(key)
       return (...args: unknown[]) =>
-        attempt(async () => held(await Reflect.apply(methodOf(target, method), target, args), resultOf(method, plugin)), plugin)
+        attempt(async () => {
+          const result: unknown = await Reflect.apply(methodOf(target, method), target, args)
+          weighed(result, () => resultOf(method, plugin))
+          return result
+        }, plugin)
     },
   })
-  expose(
-    facade,
-    answering(port, (error) => ({ error: toWire(notCloneable(resultOf(called, plugin), error), plugin) }) satisfies Outcome),
-  )
+  const unsendable = (method: string, outcome: unknown, error: unknown): Outcome => {
+    const { value } = outcome as { value: unknown }
+    return { error: toWire(uncloneable(value, resultOf(method, plugin), error), plugin) }
+  }
+  expose(facade, answering(port, unsendable))
 }
 
 /** What every object or function has is none of its own methods, and would lead to what its owner never handed out. */
@@ -48,8 +50,10 @@ const methodOf = (target: object, key: string): ((...args: unknown[]) => unknown
   return member as (...args: unknown[]) => unknown
 }
 
-const resultOf = (method: string, plugin: string | undefined): string =>
-  `The result of '${method}'${plugin === undefined ? '' : ` of '${plugin}'`}, passed by reference,`
+const resultOf = (method: string, plugin: string | undefined): Sent => ({
+  name: `The result of '${method}'${plugin === undefined ? '' : ` of '${plugin}'`}, passed by reference,`,
+  root: 'result',
+})
 
 const attempt = async (act: () => Promise<unknown>, plugin: string | undefined): Promise<Outcome> => {
   try {
@@ -57,13 +61,6 @@ const attempt = async (act: () => Promise<unknown>, plugin: string | undefined):
   } catch (error) {
     return { error: toWire(error, plugin) }
   }
-}
-
-/** A result that its caller can be sent. */
-const held = (result: unknown, what: string): unknown => {
-  const size = cloneSize(result, CALL_LIMIT)
-  if (size > CALL_LIMIT) throw tooLargeForCall(`${what} is`, size, CALL_LIMIT)
-  return result
 }
 
 // ── where it is called ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,13 +120,14 @@ class ReferenceCaller {
     const { waiting, over } = this.#calls
     const window = this.#window
     return new Promise((resolve, reject) => {
-      const uncloneable = (error: unknown): PlugbayError =>
-        notCloneable(`An argument of '${key}' of ${this.#label}`, error, { path: uncloneablePart(args, 'arguments') })
-      const size = cloneSize(args, CALL_LIMIT)
-      if (over || size > CALL_LIMIT) {
-        reject(over ?? tooLargeForCall(`The arguments of '${key}' of ${this.#label} are`, size, CALL_LIMIT, { details: { method: key } }))
-        return
-      }
+      if (over) throw over
+      const sent = (): Sent => ({
+        name: `The arguments of '${key}' of ${this.#label}`,
+        plural: true,
+        root: 'arguments',
+        about: { details: { method: key } },
+      })
+      const size = weighed(args, sent)
       let left = false
       /** Its room is free again. True for the first who says so: what follows is its end. */
       const ends = (): boolean => {
@@ -139,16 +137,16 @@ class ReferenceCaller {
         return true
       }
       const fail = (error: PlugbayError): void => void (ends() && reject(error))
-      const send = (sent: unknown[]): void => {
+      const send = (ready: unknown[]): void => {
         left = true
         window.enter(size)
-        Promise.resolve(this.#remote[key]?.(...sent)).then(
+        Promise.resolve(this.#remote[key]?.(...ready)).then(
           (outcome) => {
             if (!ends()) return
             if (isFailure(outcome)) reject(fromWire(outcome.error))
             else resolve((outcome as { value?: unknown } | undefined)?.value)
           },
-          (error: unknown) => fail(uncloneable(error)),
+          (error: unknown) => fail(uncloneable(args, sent(), error)),
         )
       }
       const turn = { leave: (): void => send(args) }
@@ -163,7 +161,7 @@ class ReferenceCaller {
         turn.leave = () => send(clone)
         window.wait(turn)
       } catch (error) {
-        fail(uncloneable(error))
+        fail(uncloneable(args, sent(), error))
       }
     })
   }

@@ -2,6 +2,7 @@
 import type { MessagePort, Transferable } from 'node:worker_threads'
 import { shown } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
+import { didYouMean } from '../nearest.js'
 import { permissionDenied } from '../permission-set.js'
 import { assertServiceOptions, CALL_OPTIONS } from '../service-options.js'
 import { type Box, box, boxAll, drop, Holdings, needsBox, unbox } from './boxing.js'
@@ -65,10 +66,9 @@ export const methodsOf = (service: object): string[] => {
 /** More of them tell nobody more. */
 const TOLD = 20
 
-const unknownMethod = async (service: string, method: string, methods: readonly string[]): Promise<never> => {
-  const { didYouMean } = await import('../nearest.js')
+const unknownMethod = (service: string, method: string, methods: readonly string[]): PlugbayError => {
   const there = methods.length > TOLD ? `${methods.slice(0, TOLD).join(', ')}, …` : methods.join(', ') || 'none'
-  throw new PlugbayError(
+  return new PlugbayError(
     'SERVICE_METHOD_UNKNOWN',
     `Service '${service}' has no method ${shown(method)}.${didYouMean(method, methods)} It has: ${there}.`,
     { details: { service, method, methods: [...methods] } },
@@ -123,7 +123,7 @@ export class ProviderLine implements Party {
     const { service, methods, name } = this.#provided
     const known = this.#allowed.get(call.verb)
     if (known === undefined) {
-      if (!methods.has(call.verb)) return unknownMethod(name, call.verb, [...methods])
+      if (!methods.has(call.verb)) throw unknownMethod(name, call.verb, [...methods])
       throw permissionDenied(this.#consumer, `service:${name}`, `call:${call.verb}`)
     }
     const method = (service as Record<string, Method>)[known] as Method
@@ -220,7 +220,7 @@ export class ServiceClient {
           if (this.#methods.has(key)) return methodFor(key)
         }
         if (key in shown) return Reflect.get(shown, key)
-        return isAskedOfAll(key) ? undefined : () => unknownMethod(this.#name, key as string, [...this.#methods])
+        return isAskedOfAll(key) ? undefined : () => Promise.reject(unknownMethod(this.#name, key as string, [...this.#methods]))
       },
     })
     const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }

@@ -1,4 +1,5 @@
 /** Where in a value that was refused lies what cannot cross. It is a walk, so only then. */
+import { markOf } from '../passing.js'
 
 /** How many parts are looked at, how deep, and how much of a key is told. */
 const MAX_PARTS = 4_096
@@ -48,6 +49,9 @@ function* partsOf(whole: object): Generator<[step: string, part: unknown]> {
   }
 }
 
+/** Of a path to what an author marked, the mark. */
+export const MARKED = / \((transfer|byReference)\(\)\)$/
+
 /** The path to the first part that cannot cross, from `root` on, such as `data.user.list[1].cb`; undefined where it is not found. */
 export const uncloneablePart = (value: unknown, root: string): string | undefined => {
   const seen = new Set<object>()
@@ -56,6 +60,8 @@ export const uncloneablePart = (value: unknown, root: string): string | undefine
     if (typeof part !== 'object' || part === null || depth > MAX_DEPTH || seen.has(part) || seen.size >= MAX_PARTS || isWhole(part))
       return undefined
     seen.add(part)
+    const mark = markOf(part)
+    if (mark !== undefined) return `${path} (${mark === 'transfer' ? 'transfer' : 'byReference'}())`
     for (const [step, inner] of partsOf(part)) {
       const found = find(inner, path + step, depth + 1)
       if (found === undefined) continue

@@ -1,8 +1,9 @@
 /** What is said of a value that cannot be sent, wherever it was on its way to. */
 import { PlugbayError } from '../errors.js'
 import { reasonOf } from '../wire-error.js'
+import { MARKED } from './uncloneable-part.js'
 
-interface About {
+export interface About {
   plugin?: string
   details?: Record<string, unknown>
 }
@@ -28,11 +29,21 @@ export const notCloneable = (
   const reason = reasonOf(cause)
   const told = brief(reason)
   const behind = told === reason.replace(/\.$/, '') ? cause : Object.assign(new Error(`${told}.`), { name: 'DataCloneError' })
+  const mark = MARKED.exec(path ?? '')?.[1]
+  const why =
+    mark === undefined ? told : `${mark}() marks an argument or a result of a method of a service, itself and not inside of another value`
+  const mend =
+    mark === undefined
+      ? 'Send plain data (what structuredClone accepts); leave out functions, sockets, streams and class instances with private state.'
+      : 'Everything else is copied: give the value without the mark, or hand it over by such a method.'
   return new PlugbayError(
     'PAYLOAD_NOT_CLONEABLE',
-    `${what} cannot cross a thread: ${told}${path === undefined ? '' : `, at ${path}`}. ` +
-      'Send plain data (what structuredClone accepts); leave out functions, sockets, streams and class instances with private state.',
-    { ...about, cause: behind, ...(path === undefined ? {} : { details: { ...about.details, path } }) },
+    `${what} cannot cross a thread: ${why}${path === undefined ? '' : `, at ${path}`}. ${mend}`,
+    {
+      ...about,
+      cause: behind,
+      ...(path === undefined ? {} : { details: { ...about.details, path } }),
+    },
   )
 }
 

@@ -7,6 +7,7 @@ import { PlugbayError } from '../errors.js'
 import type { BootReport } from '../kernel/boot-report.js'
 import type { Kernel } from '../kernel/kernel.js'
 import type { KernelServices } from '../kernel/kernel-services.js'
+import { didYouMean } from '../nearest.js'
 import { assertPattern, matches } from '../topic.js'
 
 export interface ExpectEventOptions<E> {
@@ -111,7 +112,8 @@ export class TestKernel implements AsyncDisposable {
     options: ExpectEventOptions<EventOf<Pattern>> = {},
   ): Promise<EventOf<Pattern>> {
     assertPattern(pattern)
-    if (optionsFault(options, EXPECT_OPTIONS) !== undefined) throw await optionsInvalid(pattern, options)
+    const fault = optionsFault(options, EXPECT_OPTIONS)
+    if (fault !== undefined) throw argumentInvalid(`expectEvent('${pattern}')`, fault)
     const { where = () => true, timeout = WAIT } = options
     const accepts = (event: Event): boolean => Boolean(where(event as EventOf<Pattern>))
     const there = this.#events.find((event) => !this.#met.has(event) && matches(pattern, event.type) && accepts(event))
@@ -138,7 +140,7 @@ export class TestKernel implements AsyncDisposable {
       }
       const timer = realTimeout(() => {
         end()
-        this.#unmet(pattern, timeout).then((message) => reject(assertionError(message, 'expectEvent')), reject)
+        reject(assertionError(this.#unmet(pattern, timeout), 'expectEvent'))
       }, timeout)
       const end = (): void => {
         realClear(timer)
@@ -148,7 +150,7 @@ export class TestKernel implements AsyncDisposable {
     })
   }
 
-  async #unmet(pattern: string, timeout: number): Promise<string> {
+  #unmet(pattern: string, timeout: number): string {
     const seen = pattern.startsWith('kernel') ? this.#events : this.published
     const fitting = seen.filter(({ type }) => matches(pattern, type))
     const met = fitting.filter((event) => this.#met.has(event)).length
@@ -161,7 +163,6 @@ export class TestKernel implements AsyncDisposable {
     const lines: string[] = []
     if (fitting.length > 0) lines.push(`No further event on '${pattern}' within ${timeout} ms: what came ${but}.`, ...listed(fitting))
     else {
-      const { didYouMean } = await import('../nearest.js')
       lines.push(`No event on '${pattern}' within ${timeout} ms.${didYouMean(pattern, new Set(seen.map(({ type }) => type)))}`)
       lines.push(...(seen.length > 0 ? ['Published were:', ...listed(seen)] : ['Nothing was published at all.']))
     }
@@ -208,11 +209,6 @@ const { setTimeout: realTimeout, clearTimeout: realClear } = globalThis
 const assertionError = (message: string, operator: string): Error => {
   const { AssertionError } = process.getBuiltinModule('node:assert')
   return new AssertionError({ message, operator })
-}
-
-const optionsInvalid = async (pattern: string, options: unknown): Promise<PlugbayError> => {
-  const { didYouMean } = await import('../nearest.js')
-  return argumentInvalid(`expectEvent('${pattern}')`, optionsFault(options, EXPECT_OPTIONS, didYouMean) ?? '')
 }
 
 const listed = (events: readonly Event[]): string[] => {

@@ -2,10 +2,12 @@
 import { once } from 'node:events'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { byReference } from '#src/passing.js'
 import { type Box, Holdings, unbox } from '#src/sandbox/boxing.js'
 import { CallWindow } from '#src/sandbox/call-window.js'
 import { Peer } from '#src/sandbox/peers.js'
 import { exposeByReference, wrapReference } from '#src/sandbox/references.js'
+import { eventually } from '../support/eventually.js'
 
 class Counter {
   count = 0
@@ -14,6 +16,13 @@ class Counter {
   }
   leak(): unknown {
     return () => 1
+  }
+  another(): unknown {
+    return byReference(new Counter())
+  }
+  async later(): Promise<unknown> {
+    await new Promise((resolve) => setImmediate(resolve))
+    return { f: () => 1 }
   }
 }
 
@@ -72,6 +81,31 @@ describe('who calls an object by reference', () => {
         },
       },
     })
+  })
+
+  test('gets data alone from it: what is marked within an answer is refused', async () => {
+    const { asked } = await exposed()
+    expect(await asked(call('another'))).toMatchObject({
+      value: {
+        error: {
+          code: 'PAYLOAD_NOT_CLONEABLE',
+          message: expect.stringContaining('byReference() marks an argument or a result of a method of a service'),
+        },
+      },
+    })
+  })
+
+  test('is told which result it is, with two calls under way', async () => {
+    const { there } = await exposed()
+    const answers = new Map<string, unknown>()
+    there.on('message', (answer: { id: string }) => answers.set(answer.id, answer))
+    there.postMessage({ ...call('later'), id: 'later' })
+    there.postMessage({ ...call('leak'), id: 'leak' })
+    await eventually(() => expect(answers.size).toBe(2))
+    for (const method of ['later', 'leak']) {
+      const message = expect.stringMatching(new RegExp(`^The result of '${method}' of 'owner', .*, at result`)) as string
+      expect(answers.get(method)).toMatchObject({ value: { error: { code: 'PAYLOAD_NOT_CLONEABLE', message } } })
+    }
   })
 
   const FORGED: Record<string, unknown> = {

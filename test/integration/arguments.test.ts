@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { createKernel } from 'plugbay'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { collect, pluginCode, startedWith } from '../support/plugin-folder.js'
+import { collect, kernelWith, pluginCode, startedWith } from '../support/plugin-folder.js'
 import { thrown } from '../support/thrown.js'
 
 /** As plain JavaScript calls it. */
@@ -107,3 +107,105 @@ it('only what the options say of a configuration is blamed on them', async () =>
   expect(error.code).toBe('CONFIG_INVALID')
   expect(error.message).toContain("The configuration of plugin 'p' (what updateConfig was given) is not valid: port:")
 })
+
+/** What these lines of a plugin's start throw or reject with, each in its place. */
+const refusalsOf = async (calls: readonly string[]): Promise<unknown> => {
+  const { kernel } = await startedWith({
+    p: {
+      code: pluginCode(
+        {
+          start: `
+            const calls = [${calls.map((call) => `async () => ${call}`).join(', ')}]
+            const got = await Promise.all(calls.map((call) => call().then(() => 'done', ({ code, message }) => ({ code, message }))))
+            ctx.bus.subscribe('tell', () => ctx.bus.publish('out', got))`,
+        },
+        "import { byReference, transfer } from 'plugbay/plugin'",
+      ),
+    },
+  })
+  const out = collect(kernel, 'out')
+  await kernel.bus.publish('tell')
+  await eventually(() => expect(out).toHaveLength(1))
+  return out[0]?.data
+}
+
+it('a plugin that gives an option which there is not is told the nearest that there is, as the embedder is', async () => {
+  const { kernel } = await startedWith({})
+  const embedder = await Promise.all([
+    thrown(() => untyped(kernel.bus)['subscribe']?.('in', () => {}, { concurency: 1 })),
+    thrown(() => untyped(kernel.services)['use']?.('s', { rnage: '*' })),
+    thrown(() => untyped(kernel.services)['provide']?.('s', {}, { verson: '1.0.0' })),
+  ])
+  const said = embedder.map(({ code, message }) => ({ code, message }))
+  expect(said.map(({ message }) => /Did you mean '(\w+)'/.exec(message)?.[1])).toEqual(['concurrency', 'range', 'version'])
+  const refusals = await refusalsOf([
+    "ctx.bus.subscribe('in', () => {}, { concurency: 1 })",
+    "ctx.services.use('s', { rnage: '*' })",
+    "ctx.services.provide('s', {}, { verson: '1.0.0' })",
+    "ctx.tasks.run('t', 1, { timout: 5 })",
+  ])
+  expect(refusals).toEqual([
+    ...said,
+    { code: 'OPTIONS_INVALID', message: "tasks.run('t') has no option 'timout'. Did you mean 'timeout'? It takes timeout, signal." },
+  ])
+})
+
+it('an argument that nobody would heed is refused', async () => {
+  const refusals = await refusalsOf([
+    "ctx.bus.publish('out.1', 1, { source: 'me' })",
+    "ctx.bus.subscribe('in', () => {}, {}, 'more')",
+    "ctx.services.watch('s', () => {}, { signal: ctx.signal })",
+    "ctx.fs.writeFile('a', 'b', { flag: 'a' })",
+    "ctx.fs.readFile('a', 'latin1')",
+    "ctx.bus.publish('out.2', 1, undefined)",
+  ])
+  const refusal = (message: string) => ({ code: 'OPTIONS_INVALID', message })
+  expect(refusals).toEqual([
+    refusal("publish('out.1') of a plugin was given an object more than it takes: a topic and data. Leave it out."),
+    refusal("subscribe('in') was given 'more' more than it takes: a pattern, a handler and options. Leave it out."),
+    refusal("watch('s') was given an object more than it takes: a name and a listener. Leave it out."),
+    refusal('fs.writeFile() was given an object more than it takes: a path and data. Leave it out.'),
+    refusal("fs.readFile() was given 'latin1' for the encoding. Give 'utf8', or leave it out for the bytes."),
+    'done',
+  ])
+  const kernel = await createKernel()
+  const given: [object, string, unknown[]][] = [
+    [kernel, 'on', ['plugin:state', () => {}, { once: true }]],
+    [kernel.services, 'watch', ['s', () => {}, {}]],
+    [kernel.bus, 'subscribe', ['in', () => {}, {}, {}]],
+    [kernel, 'inspect', ['p', { prot: 9229 }]],
+  ]
+  for (const [owner, verb, args] of given)
+    expect(await thrown(() => untyped(owner)[verb]?.(...args))).toMatchObject({ code: 'OPTIONS_INVALID' })
+})
+
+it('what is marked where nothing is moved is refused, with where it lies', async () => {
+  const refusals = (await refusalsOf([
+    "ctx.bus.publish('out.1', transfer(new Uint8Array(8), []))",
+    "ctx.bus.publish('out.2', { photos: [{ bytes: transfer(new Uint8Array(8), []) }] })",
+    "ctx.bus.publish('out.3', { user: byReference({ name: () => 'ada' }) })",
+    "ctx.tasks.run('t', transfer(new Uint8Array(8), []))",
+  ])) as { code: string; message: string }[]
+  expect(refusals.map(({ code }) => code)).toEqual(Array(4).fill('PAYLOAD_NOT_CLONEABLE'))
+  expect(refusals.map(({ message }) => message)).toEqual([
+    expect.stringMatching(
+      /^The data that plugin 'p' published on 'out\.1' cannot cross a thread: transfer\(\) marks .*, at data \(transfer/,
+    ),
+    expect.stringContaining('at data.photos[0].bytes (transfer())'),
+    expect.stringMatching(
+      /byReference\(\) marks an argument or a result of a method of a service, .* at data\.user \(byReference\(\)\)\. Everything else is copied/,
+    ),
+    expect.stringContaining('(transfer())'),
+  ])
+})
+
+it.each(['unload', 'reload', 'enable', 'disable', 'health', 'explain'])(
+  'kernel.%s before the start says that the kernel was not started, and not that a plugin is unknown',
+  async (verb) => {
+    const { kernel } = await kernelWith({ p: pluginCode({ start: '' }) })
+    const error = await thrown(() => untyped(kernel)[verb]?.('p'))
+    expect(error).toMatchObject({ code: 'KERNEL_STATE', message: expect.stringMatching(/start/i) })
+    await kernel.start()
+    expect(await thrown(() => untyped(kernel)[verb]?.('q'))).toMatchObject({ code: 'PLUGIN_UNKNOWN' })
+  },
+)

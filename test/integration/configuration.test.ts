@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
 import { infoOf, kernelWith, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
 
 const schema = {
@@ -168,4 +169,20 @@ it('options are taken as they are: what becomes of the objects that were given l
   updated.message = 'changed'
   await kernel.reload('p')
   await expect(got(kernel)).resolves.toEqual([4, { message: 'updated', times: 1 }, 0])
+})
+
+it("a saved configuration that is refused, or is nobody's, is told with what stays", async () => {
+  const { kernel, folder, lines } = await kernelWith({ web: fixed }, { configDir: 'config', watch: true })
+  const warnings = (): string[] => lines.filter(({ level }) => level === 'warn').map(({ message }) => message)
+  mkdirSync(join(folder, 'config'), { recursive: true })
+  await kernel.start()
+  writeFileSync(join(folder, 'config', 'web.yaml'), 'port: [1,\n  a: {')
+  await eventually(() => expect(warnings()).toEqual(['The configuration was not taken over: generation 1 goes on with the one it has.']))
+  const refused = lines.find(({ message }) => message.includes('it is not valid YAML'))
+  expect(refused?.fields['err']).toMatchObject({ code: 'CONFIG_INVALID', cause: undefined })
+  writeFileSync(join(folder, 'config', 'wbe.yaml'), 'port: 1')
+  await eventually(() =>
+    expect(warnings()[1]).toBe("configDir has a file of 'wbe' that was saved, but there is no plugin of that name. Did you mean 'web'?"),
+  )
+  expect(infoOf(kernel, 'web')).toMatchObject({ state: 'running', generation: 1 })
 })

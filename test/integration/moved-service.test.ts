@@ -50,18 +50,3 @@ it('a refused change that is taken back is not tried again', async () => {
   await eventually(() => expect(providers(running)).toEqual({ sa: 'a', more: 'a' }))
   expect(infoOf(running.kernel, 'a').generation).toBe(4)
 })
-
-it('where two plugins take from each other, the log says what to do, and that helps', async () => {
-  const running = await startedWith({ a: provides('sa'), b: provides('sb') }, { watch: true })
-  const { kernel } = running
-  save(running, 'a', provides('sb'))
-  await eventually(() => expect(refusals(running)).toHaveLength(1))
-  save(running, 'b', provides('sa'))
-  await eventually(() => expect(refusals(running)).toHaveLength(2))
-  expect(refusals(running)[1]).toContain("'sa' of 'a', 'sb' of 'b'")
-  expect(refusals(running)[1]).toContain("save 'b' without them first, or disable it and enable it again")
-  expect(providers(running)).toEqual({ sa: 'a', sb: 'b' })
-  await kernel.disable('b')
-  await kernel.enable('b').catch(() => {})
-  await eventually(() => expect(providers(running)).toEqual({ sa: 'b', sb: 'a' }))
-})

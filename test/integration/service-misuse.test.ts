@@ -136,7 +136,7 @@ const MISTAKES: readonly [expression: string, code: string, message: string, hin
   [
     'use("used").then((s) => s.$with({ tiemout: 3 }))',
     'SERVICE_OPTIONS',
-    "$with of service 'used' has no option 'tiemout'. It takes timeout, signal.",
+    "$with of service 'used' has no option 'tiemout'. Did you mean 'timeout'? It takes timeout, signal.",
   ],
   ['use("used").then((s) => s.$with({ timeout: Number.NaN }))', 'SERVICE_OPTIONS', 'has timeout = NaN.'],
   ['watch("s", 5)', 'SERVICE_OPTIONS', "The watch of service 's' has 5 for its listener."],
@@ -169,8 +169,11 @@ describe('what is asked of services in a wrong way is refused', () => {
       }),
     })
     const used = await kernel.services.use('used')
-    for (const [expression, code, message] of MISTAKES) {
-      await expect(used['attempt']?.(expression)).resolves.toEqual({ code, message: expect.stringContaining(message) })
+    for (const [expression, code, message, hint = ''] of MISTAKES) {
+      const refused = (await used['attempt']?.(expression)) as { code: string; message: string }
+      expect([expression, refused.code]).toEqual([expression, code])
+      expect(refused.message).toContain(message)
+      expect(refused.message).toContain(hint)
     }
     await expect(kernel.disable('x')).resolves.not.toThrow()
     expect(lines.filter(({ level }) => level === 'error')).toEqual([])

@@ -38,7 +38,7 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
     permissions: new PermissionSet({ root: '/', dataDir: '/', permissions }),
     inFlight: 8,
     limits: { ...LIMITS, ...limits },
-    aside: false,
+    succession: undefined,
     log: (level, message, fields) => {
       logged.push(fields)
       if (level === 'warn') warnings.push(message)

@@ -20,6 +20,7 @@ const ROWS = [
       owns: [
         'errors.ts',
         'arguments.ts',
+        'composite-signals.ts',
         'scope.ts',
         'service-options.ts',
         'source-map.ts',

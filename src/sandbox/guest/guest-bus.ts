@@ -1,4 +1,5 @@
 /** A plugin's own end of the bus: publishing within a window, and subscriptions whose handlers run here. */
+import { assertNoMore } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { readSubscriber } from '../../subscribe-options.js'
 import { assertPattern, assertPluginTopic } from '../../topic.js'
@@ -91,10 +92,13 @@ export class GuestBus {
   /**
    * Resolves when the event has left within the plugin's window; when the window is used up, that is when earlier events have
    * found room in every queue. Rejects with TOPIC_INVALID, PERMISSION_DENIED, PAYLOAD_NOT_CLONEABLE, PAYLOAD_TOO_LARGE, PUBLISH_OVERRUN
+   * OPTIONS_INVALID
    * or CHANNEL_CLOSED.
    */
-  publish(topic: string, data?: unknown): Promise<void> {
+  publish(topic: string, data?: unknown, options?: undefined): Promise<void> {
     try {
+      // The embedder's bus has options for it. A plugin has none: the kernel says who published.
+      if (options !== undefined) assertNoMore(`publish('${topic}') of a plugin`, 'a topic and data', [options])
       // What is published goes on for a while: the same topic is not looked at twice.
       if (topic !== this.#topic[0]) {
         assertPluginTopic(topic, this.#plugin)

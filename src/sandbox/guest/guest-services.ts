@@ -1,5 +1,6 @@
 /** A plugin's own end of the services: what it provides, uses and watches. */
 import type { MessagePort } from 'node:worker_threads'
+import { assertNoMore } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import {
   assertListener,
@@ -118,9 +119,14 @@ export class GuestServices {
   }
 
   /** Tells of every change of a service: provided, withdrawn, replaced. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
-  async watch(name: string, listener: (change: { change: ServiceChange; version: string }) => unknown): Promise<{ stop(): Promise<void> }> {
+  async watch(
+    name: string,
+    listener: (change: { change: ServiceChange; version: string }) => unknown,
+    ...more: readonly undefined[]
+  ): Promise<{ stop(): Promise<void> }> {
     assertServiceName(name)
     assertListener(name, listener)
+    assertNoMore(`watch('${name}')`, 'a name and a listener', more)
     const number = ++this.#last
     this.#watching.set(number, listener)
     await this.#announce('watch', { watch: number, name })

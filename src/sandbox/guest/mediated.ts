@@ -1,4 +1,5 @@
 /** A plugin's files and requests: asked of the kernel, which does what the plugin may. */
+import { argumentInvalid, assertNoMore, shown } from '../../arguments.js'
 import { limiter } from '../../limiter.js'
 import { AT_ONCE } from '../at-once.js'
 import type { KernelVerbs } from '../protocol.js'
@@ -24,15 +25,30 @@ export const mediatedFiles = (conversation: Conversation): Record<FileRequest['a
       return conversation.request('file', { act, path, data: bytes } satisfies FileRequest, { transfer: [bytes.buffer] })
     })
   }
+  /** None heeds more than it has parameters. */
+  const only =
+    <Given extends unknown[]>(takes: string, act: FileRequest['act'], run: (...given: Given) => Promise<unknown>) =>
+    async (...given: Given): Promise<unknown> => {
+      assertNoMore(`fs.${act}()`, takes, given.slice(run.length))
+      return run(...given)
+    }
+  const at = (act: FileRequest['act']): ((path: string) => Promise<unknown>) =>
+    only('a path', act, (path: string) => ask({ act, path: String(path) }))
+  const writing = (act: 'writeFile' | 'appendFile'): ((path: string, data: string | Uint8Array) => Promise<unknown>) =>
+    only('a path and data', act, (path: string, data: string | Uint8Array) => write(act, String(path), data))
   return {
-    readFile: (path: string, encoding?: 'utf8') => ask({ act: 'readFile', path: String(path), encoding }),
-    readdir: (path: string) => ask({ act: 'readdir', path: String(path) }),
-    stat: (path: string) => ask({ act: 'stat', path: String(path) }),
-    writeFile: (path: string, data: string | Uint8Array) => write('writeFile', String(path), data),
-    appendFile: (path: string, data: string | Uint8Array) => write('appendFile', String(path), data),
-    mkdir: (path: string) => ask({ act: 'mkdir', path: String(path) }),
-    rm: (path: string) => ask({ act: 'rm', path: String(path) }),
-    rename: (path: string, to: string) => ask({ act: 'rename', path: String(path), to: String(to) }),
+    readFile: only("a path and 'utf8'", 'readFile', (path: string, encoding?: 'utf8') => {
+      if (encoding !== undefined && encoding !== 'utf8')
+        throw argumentInvalid('fs.readFile()', `was given ${shown(encoding)} for the encoding. Give 'utf8', or leave it out for the bytes.`)
+      return ask({ act: 'readFile', path: String(path), encoding })
+    }),
+    readdir: at('readdir'),
+    stat: at('stat'),
+    writeFile: writing('writeFile'),
+    appendFile: writing('appendFile'),
+    mkdir: at('mkdir'),
+    rm: at('rm'),
+    rename: only('two paths', 'rename', (path: string, to: string) => ask({ act: 'rename', path: String(path), to: String(to) })),
   }
 }
 

@@ -1,7 +1,10 @@
 /** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
+import { argumentInvalid, optionsFault, shown } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { EventIds } from '../../event-ids.js'
 import { limiter } from '../../limiter.js'
+import { didYouMean } from '../../nearest.js'
+import { CALL_OPTIONS } from '../../service-options.js'
 import { reasonOf, toWire, type WireError } from '../../wire-error.js'
 import { AT_ONCE } from '../at-once.js'
 import type { Call } from '../call.js'
@@ -172,8 +175,11 @@ export class PluginRuntime implements Party {
       permissions: { has: permissions.has.bind(permissions) },
       tasks: {
         names: tasks,
-        run: (task: string, input: unknown, options?: RequestOptions) =>
-          oneTask(() => conversation.request('task', { name: task, input }, options), options?.signal),
+        run: async (task: string, input: unknown, options: Pick<RequestOptions, 'timeout' | 'signal'> = {}) => {
+          const fault = optionsFault(options, CALL_OPTIONS)
+          if (fault !== undefined) throw argumentInvalid(`tasks.run(${shown(task)})`, fault)
+          return oneTask(() => conversation.request('task', { name: task, input }, options), options.signal)
+        },
       },
     }
   }
@@ -256,7 +262,6 @@ const hooksOf = async (name: string, module: Record<string, unknown>): Promise<H
     hooks[hook] = (...args) => Reflect.apply(member, exported, args) as unknown
   }
   if (Object.keys(hooks).length === 0) {
-    const { didYouMean } = await import('../../nearest.js')
     const keys = Object.keys(exported)
     const hints = keys.map((key) => didYouMean(key, HOOKS)).filter(Boolean)
     return fail(`has none of the functions of a plugin${keys.length > 0 ? ` (it has: ${keys.join(', ')}.${hints.join('')})` : ''}`)

@@ -3,16 +3,13 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads'
 import { Denials } from '../../denials.js'
-import { isTooDeep, tooDeep } from '../../nesting.js'
 import { toWire } from '../../wire-error.js'
-import { CALL_LIMIT } from '../call-window.js'
-import { cloneSize } from '../clone-size.js'
 import { LogBudget } from '../log-budget.js'
 import { lineOf } from '../log-line.js'
 import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
+import { weighed } from '../sendable.js'
 import type { TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
-import { notCloneable, tooLargeForCall } from '../unsendable.js'
 import { captureConsole } from './console.js'
 import { boundCrash } from './crash.js'
 import { closeGate } from './gate.js'
@@ -70,21 +67,16 @@ const taskOf = async (file: string): Promise<Task> => {
   return task as Task
 }
 
-const sendable = (result: unknown): unknown => {
-  // The main thread of the process has less stack to read it with than this one had to write it: what it could not read it would wait for.
-  if (isTooDeep(result)) throw notCloneable('The result of a task', tooDeep(), { plugin: name })
-  const size = cloneSize(result, CALL_LIMIT)
-  if (size > CALL_LIMIT) throw tooLargeForCall('Its result is', size, CALL_LIMIT, { plugin: name })
-  return result
-}
-
 /** What piscina's worker calls, and whose result it clones or moves. Rejects with a WireError: a clone of an error would lose its code and its plugin. */
 export const runTask = async ({ file, input }: TaskRun): Promise<unknown> => {
   try {
     if (!closed) close()
     closed = true
     const task = await taskOf(file)
-    return sendable(await task(input))
+    const result = await task(input)
+    // What the main thread of the process could not read, it would wait for.
+    weighed(result, () => ({ name: 'Its result', root: 'result', about: { plugin: name } }))
+    return result
   } catch (error) {
     throw toWire(error) // oxlint-disable-line typescript/only-throw-error
   }
