@@ -71,7 +71,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     stuckThreads,
   })
   const supervisor = new Supervisor({
-    make: (instance, change, aside, crashed) => generations.make(instance, change, aside, crashed),
+    make: (instance, change, reason, crashed) => generations.make(instance, change, reason, crashed),
     emit: (event, payload) => announcer.tell(event, payload),
     // A change was carried out: it holds for later generations too.
     adopt: (instance, { source, config }) => {

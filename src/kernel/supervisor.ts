@@ -27,8 +27,8 @@ export type Replacement = KernelEvents['plugin:replaced']
 export type Crashed = (generation: Generation, exit: Exit, lost: number) => void
 
 export interface SupervisorOptions {
-  /** Makes the next generation, not started. Rejects when its configuration or its place is not to be had. */
-  make(instance: PluginInstance, change: Change, aside: boolean, crashed: Crashed): Promise<Generation>
+  /** Makes the next generation, not started: for which reason, the audit log says. Rejects when its configuration or its place is not to be had. */
+  make(instance: PluginInstance, change: Change, reason: ReplaceReason | 'start', crashed: Crashed): Promise<Generation>
   emit<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void
   /** The change has been carried out: it holds for later generations too. */
   adopt(instance: PluginInstance, change: Change): void
@@ -59,7 +59,7 @@ export class Supervisor {
     const began = performance.now()
     try {
       instance.rest('resolved', 'start')
-      const next = await this.#options.make(instance, change, false, this.#crashed(instance))
+      const next = await this.#options.make(instance, change, 'start', this.#crashed(instance))
       instance.generation = next
       await next.start()
       this.#started(instance, change, began)
@@ -109,7 +109,7 @@ export class Supervisor {
     /** Whose fault it is when something fails. */
     let active: Generation | undefined
     try {
-      next = await this.#options.make(instance, change, true, this.#crashed(instance))
+      next = await this.#options.make(instance, change, reason, this.#crashed(instance))
       active = next
       await next.start()
       if (old.alive && old.has('snapshot') && next.has('restore')) {
