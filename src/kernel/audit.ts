@@ -123,17 +123,23 @@ export class Audit {
     this.#options.log.append({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
   }
 
-  /** A generation was made: all that it may do. */
-  granted({ name, version }: PluginSource, generation: number, { isolation, from }: Placement, permissions: readonly Permission[]): void {
+  /** A generation was made, for that reason: all that it may do. */
+  granted(
+    { name, version }: PluginSource,
+    generation: number,
+    { isolation, from }: Placement,
+    permissions: readonly Permission[],
+    reason: string,
+  ): void {
     const details = { version, isolation, isolationFrom: from, permissions }
-    this.#options.log.append({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, details })
+    this.#options.log.append({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, reason, details })
   }
 
   /** A generation has another configuration than the plugin had before: which of its keys differ. */
-  configured(name: string, generation: number, before: object | undefined, after: object): void {
+  configured(name: string, generation: number, before: object | undefined, after: object, reason: string): void {
     const keys = changedKeys(before ?? {}, after)
     if (before === undefined || keys.length === 0) return
-    this.#options.log.append({ kind: 'config.changed', plugin: name, generation, actor: KERNEL, details: { keys } })
+    this.#options.log.append({ kind: 'config.changed', plugin: name, generation, actor: KERNEL, reason, details: { keys } })
   }
 
   /** Writes what waits, and ends the log. */

@@ -6,6 +6,7 @@ export interface BootedPlugin {
   name: string
   version: string
   state: string
+  /** Where it runs. */
   isolation: string
   generation: number
   /** The index in `waves`, or -1 for a plugin that was not started. */

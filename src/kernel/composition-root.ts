@@ -73,7 +73,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     stuckThreads,
   })
   const supervisor = new Supervisor({
-    make: (instance, change, succession, crashed) => generations.make(instance, change, succession, crashed),
+    make: (instance, change, birth, crashed) => generations.make(instance, change, birth, crashed),
     emit: (event, payload) => announcer.tell(event, payload),
     // A change was carried out: it holds for later generations too.
     adopt: (instance, { source, config }) => {

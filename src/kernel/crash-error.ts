@@ -3,20 +3,25 @@ import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import { reasonOf } from '../wire-error.js'
 
+/** How it ended, and where to look. */
+const waysOf = ({ error, signal, code }: Exit): [how: string, mend: string] => {
+  if (error !== undefined) {
+    const why = reasonOf(error).replace(/\.$/, '')
+    return [`an uncaught error ended it: ${why}`, 'Catch the error where it happens; see its stack in the cause.']
+  }
+  if (signal !== undefined)
+    return [
+      `its process was ended by ${signal}`,
+      'Look for what sends it that signal, for a native crash, and in its log for what Node said last.',
+    ]
+  if (code === undefined)
+    return ['it exits and does not end', 'Look for process.exit() in it, and for calls that never return, such as the read of a pipe.']
+  return [`its place exited with code ${code}`, 'Look for process.exit() in it.']
+}
+
 /** `when`: "while it was running". */
 export const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
-  const how =
-    exit.error === undefined
-      ? exit.signal === undefined
-        ? `its place exited with code ${exit.code ?? 'unknown'}`
-        : `its process was ended by ${exit.signal}`
-      : `an uncaught error ended it: ${reasonOf(exit.error).replace(/\.$/, '')}`
-  const mend =
-    exit.error === undefined
-      ? exit.signal === undefined
-        ? 'Look for process.exit() in it.'
-        : 'Look for what sends it that signal, for a native crash, and in its log for what Node said last.'
-      : 'Catch the error where it happens; see its stack in the cause.'
+  const [how, mend] = waysOf(exit)
   return new PlugbayError('PLUGIN_CRASHED', `Plugin '${plugin}' crashed ${when}: ${how}. ${mend}`, {
     plugin,
     cause: exit.error,

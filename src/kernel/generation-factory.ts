@@ -19,8 +19,7 @@ import type { Plane } from './plane.js'
 import type { PluginInstance } from './plugin-instance.js'
 import type { PluginPermissions } from './plugin-permissions.js'
 import type { StuckThreads } from './stuck-threads.js'
-import type { Succession } from './succession.js'
-import type { Change, Crashed } from './supervisor.js'
+import type { Birth, Change, Crashed } from './supervisor.js'
 import type { TaskPools } from './task-pools.js'
 
 /** What the generations of one kernel are made of. */
@@ -50,7 +49,7 @@ export class GenerationFactory {
   }
 
   /** The next generation, not started. Rejects when its permissions, its configuration or its place are not to be had. */
-  async make(instance: PluginInstance, change: Change, succession: Succession | undefined, crashed: Crashed): Promise<Generation> {
+  async make(instance: PluginInstance, change: Change, { reason, succession }: Birth, crashed: Crashed): Promise<Generation> {
     const { options, plane, tasks, inspections, audit } = this.#parts
     const source = change.source ?? instance.source
     const { name } = source
@@ -68,8 +67,8 @@ export class GenerationFactory {
     const host = await placeFor(source, placement, this.#parts.standby, needs)
     const [config, needsHooks] = await this.#readFor(source, placement, change.config, host)
     const number = ++instance.newest
-    audit?.granted(source, number, placement, permissions.granted.permissions)
-    audit?.configured(name, number, instance.generation?.config, config)
+    audit?.granted(source, number, placement, permissions.granted.permissions, reason)
+    audit?.configured(name, number, instance.generation?.config, config, reason)
     const generation: Generation = new Generation({
       source,
       number,

@@ -301,7 +301,8 @@ export class Generation {
   #lineEnded(reason: PlugbayError): void {
     if (this.#ending || this.#dead) return
     if (reason.code !== 'PROTOCOL' && reason.code !== 'INTERNAL') {
-      void this.host.kill('its channel closed')
+      // What native code holds does not end: it is over all the same.
+      void this.host.kill('its channel closed').then(() => this.#exited({ expected: false }))
       return
     }
     this.#quarantine(reason, { expected: false, error: reason })

@@ -151,7 +151,8 @@ const booted = ({ source, generation, startMs = 0 }: PluginInstance, info: Plugi
     name,
     version,
     state,
-    isolation,
+    // One that is looked into runs elsewhere than it would.
+    isolation: generation?.host.kind ?? isolation,
     generation: info.generation,
     wave,
     ms: startMs,

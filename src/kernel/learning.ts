@@ -73,10 +73,11 @@ export class Learning {
     const asked = manifest.permissions ?? []
     const told = { plugin, manifestPath, asked }
     if (!this.#teaches(plugin)) return { ...told, least: asked, notes: ["The operator's grants hold for it: nothing was learnt."] }
-    // In a plugin's own thread or process the doors of the network see every host.
-    const hostsSeen = placementOf(source, this.#options).isolation !== 'inline'
+    // In a plugin's own thread or process the doors of the network see every host, and those of a thread every file.
+    const { isolation } = placementOf(source, this.#options)
+    const sees = { files: isolation === 'thread', hosts: isolation !== 'inline' }
     const [imported, seen] = withoutModules(this.#used.get(plugin) ?? new Map<string, Set<string>>())
-    const code = await usedByCode(source, hostsSeen, imported)
+    const code = await usedByCode(source, sees, imported)
     const used = new Map([...seen, ...code.used])
     const idle = FREE_KINDS.filter((kind) => ![...used.keys()].some((resource) => resource.startsWith(`${kind}:`)))
     const kept = asked.filter(({ resource }) => {
@@ -85,12 +86,20 @@ export class Learning {
       return code.unseen.has(kind as Kind) || idle.some((each) => each === kind)
     })
     kept.push(...uncalled(asked, used))
+    const reachesNone = code.importsFiles && sees.files && ![...used.keys()].some((resource) => resource.startsWith('fs:'))
+    if (reachesNone && !opensFiles(permissionsBy(source, kept, this.#options))) kept.push(OWN_FOLDER)
     const given = permissionsBy(source, kept, this.#options)
-    const least = leastOf(used, { root: source.root, base: this.#options.base, kept, given })
+    const dataDir = join(this.#options.dataDir, plugin)
+    const least = leastOf(used, { root: source.root, dataDir, base: this.#options.base, kept, given })
     const notes = idle.flatMap((kind) => noteOn(kind, given, kept))
     return { ...told, least, notes: [...code.notes, ...(least.length > 0 ? notes : [])] }
   }
 }
+
+/** The least that opens `node:fs` to one that reads nothing by it but its own folder. */
+const OWN_FOLDER: Permission = { resource: 'fs:.', actions: ['read'] }
+
+const opensFiles = (given: PermissionSet): boolean => given.names('fs', 'read').length > 0 || given.names('fs', 'write').length > 0
 
 /** What was used, and apart from it the modules of Node that were imported: which permission opens one, the judge of the code knows. */
 const withoutModules = (used: Used): [modules: string[], rest: Used] => {

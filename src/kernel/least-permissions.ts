@@ -30,6 +30,8 @@ const MANY = 3
 
 export interface Surroundings {
   root: string
+  /** Whatever of it was used, it is named as a whole. */
+  dataDir: string
   /** Paths below it are written relative to the plugin's folder. */
   base: string
   /** Permissions that stay whatever was used. */
@@ -69,13 +71,15 @@ const gatherTopics = (topics: readonly string[]): string[] => {
 const withoutCovered = (names: readonly string[], allows: (other: string, name: string) => boolean): string[] =>
   names.filter((name) => !names.some((other) => other !== name && allows(other, name)))
 
-const gatherFiles = (paths: readonly string[]): string[] => {
-  const folders = Array.from(groupBy(paths, dirname)).filter(([, files]) => files.length > MANY)
-  return withoutCovered([...new Set([...paths, ...folders.map(([folder]) => folder)])], within)
+const gatherFiles = (paths: readonly string[], dataDir: string): string[] => {
+  const named = paths.map((path) => (within(dataDir, path) ? dataDir : path))
+  const folders = Array.from(groupBy(named, dirname)).filter(([, files]) => files.length > MANY)
+  return withoutCovered([...new Set([...named, ...folders.map(([folder]) => folder)])], within)
 }
 
 /** A path as its manifest would have it. */
-const written = (path: string, { root, base }: Surroundings): string => {
+const written = (path: string, { root, dataDir, base }: Surroundings): string => {
+  if (path === dataDir) return 'data'
   if (!within(base, path)) return path
   const way = relative(root, path).split(sep).join('/')
   return way.startsWith('../') ? way : `./${way}`
@@ -87,7 +91,7 @@ const fewest = (kind: Kind, action: string, names: readonly string[], where: Sur
     const patterns = action === 'publish' ? gatherTopics(names) : names
     return withoutCovered(patterns, (other, name) => covers([other], name))
   }
-  return kind === 'fs' ? gatherFiles(names).map((path) => written(path, where)) : [...names]
+  return kind === 'fs' ? gatherFiles(names, where.dataDir).map((path) => written(path, where)) : [...names]
 }
 
 /** That a service was asked for says nothing more once it is known what was called. */
@@ -134,27 +138,30 @@ const OUT_OF_SIGHT: readonly Kind[] = ['fs', 'net', 'env', 'builtin', 'child', '
  */
 export const usedByCode = async (
   { entry, root, tasks }: PluginSource,
-  /** The hosts that it reaches by modules of Node are seen where it runs. */
-  hostsSeen: boolean,
+  /** Whether the files and the hosts that it reaches by modules of Node are seen where it runs. */
+  sees: { files: boolean; hosts: boolean },
   /** Modules of Node that it imported as it ran, whatever its code says. */
   imported: readonly string[],
-): Promise<{ used: Map<string, Set<string>>; notes: string[]; unseen: Set<Kind> }> => {
+): Promise<{ used: Map<string, Set<string>>; notes: string[]; unseen: Set<Kind>; importsFiles: boolean }> => {
   const entries = [entry, ...Object.values(tasks).map(({ file }) => file)]
   const graphs = await Promise.all(entries.map((file) => moduleGraph(file, root)))
   const bare = new Set([...graphs.flatMap((graph) => graph.bare), ...imported.map((name) => `node:${name}`)])
   const used = new Map<string, Set<string>>()
   const notes: string[] = []
   const unseen = new Set<Kind>(['addons'])
+  let importsFiles = false
   for (const module of [...bare].filter((name) => isBuiltin(name)).map((name) => name.replace(/^node:/, ''))) {
     if (CLOSED.includes(module)) used.set(`builtin:${module}`, new Set(['import']))
     else if (BY_GRANT.child.includes(module)) used.set('child', new Set(['use']))
     else if (BY_GRANT.worker.includes(module)) used.set('worker', new Set(['use']))
     else if (BY_GRANT.fs.includes(module)) {
+      importsFiles = true
+      if (sees.files) continue
       unseen.add('fs')
       notes.push(
         `It imports node:${module}: which files it reaches by that is not learnt. What its manifest says of files is kept, and yours to complete.`,
       )
-    } else if (BY_GRANT.net.includes(module) && !hostsSeen) {
+    } else if (BY_GRANT.net.includes(module) && !sees.hosts) {
       unseen.add('net')
       notes.push(
         `It imports node:${module}: which hosts it reaches by that is not learnt. What its manifest says of hosts is kept, and yours to complete.`,
@@ -163,14 +170,15 @@ export const usedByCode = async (
   }
   const packages = [...bare].filter((name) => !isBuiltin(name) && !/^plugbay(?:\/|$)/.test(name))
   if (packages.length > 0) {
-    for (const kind of OUT_OF_SIGHT) if (kind !== 'net' || !hostsSeen) unseen.add(kind)
+    for (const kind of OUT_OF_SIGHT) if (!(kind === 'net' && sees.hosts) && !(kind === 'fs' && sees.files)) unseen.add(kind)
+    const seen = [...(sees.files ? ['files'] : []), ...(sees.hosts ? ['hosts'] : [])].join(' and ')
     notes.push(
-      `It uses packages (${packages.join(', ')}): what they reach by modules of Node${hostsSeen ? ', hosts aside,' : ''} is not learnt. What its manifest says of that is kept.`,
+      `It uses packages (${packages.join(', ')}): what they reach by modules of Node${seen === '' ? '' : `, ${seen} aside,`} is not learnt. What its manifest says of that is kept.`,
     )
   }
   for (const file of new Set(graphs.flatMap(({ files }) => files))) {
     const code = await readFile(file, 'utf8').catch(() => '')
     for (const [, name] of code.matchAll(/\bprocess\.env(?:\.|\[['"])(\w+)/g)) used.set(`env:${name}`, new Set(['read']))
   }
-  return { used, notes, unseen }
+  return { used, notes, unseen, importsFiles }
 }

@@ -251,7 +251,7 @@ export class PluginOperations {
       if (!generation?.alive || !generation.has('updateConfig')) return false
       const { config: before } = generation
       await generation.updateConfig(resolved)
-      this.#options.audit?.configured(instance.name, generation.number, before, resolved)
+      this.#options.audit?.configured(instance.name, generation.number, before, resolved, 'configuration')
       return true
     })
   }

@@ -47,9 +47,15 @@ export type Replacement = KernelEvents['plugin:replaced']
 /** Told of a generation whose place ended by itself, or broke a limit; `lost`: events it had taken and not handled. */
 export type Crashed = (generation: Generation, exit: Exit, lost: number) => void
 
+/** Why a generation is made, as the audit log says it, and among whom it takes over; undefined where it has no predecessor. */
+export interface Birth {
+  reason: ReplaceReason | 'start'
+  succession?: Succession
+}
+
 export interface SupervisorOptions {
   /** Makes the next generation, not started. Rejects when its configuration or its place is not to be had. */
-  make(instance: PluginInstance, change: Change, succession: Succession | undefined, crashed: Crashed): Promise<Generation>
+  make(instance: PluginInstance, change: Change, birth: Birth, crashed: Crashed): Promise<Generation>
   emit<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void
   /** The change has been carried out: it holds for later generations too. */
   adopt(instance: PluginInstance, change: Change): void
@@ -80,7 +86,7 @@ export class Supervisor {
     const began = performance.now()
     try {
       instance.rest('resolved', 'start')
-      const next = await this.#options.make(instance, change, undefined, this.#crashed(instance))
+      const next = await this.#options.make(instance, change, { reason: 'start' }, this.#crashed(instance))
       instance.generation = next
       await next.start()
       this.#started(instance, change, began)
@@ -138,7 +144,7 @@ export class Supervisor {
       for (const name of partners?.order ?? [first.instance.name]) await enter(name)
       for (const heir of heirs) {
         active = { heir }
-        await this.#comeUp(heir, succession)
+        await this.#comeUp(heir, { reason, succession })
         for (const name of succession.wanted) await enter(name)
       }
       for (const heir of heirs) await this.#handState(heir, (generation) => (active = { heir, generation }))
@@ -162,10 +168,10 @@ export class Supervisor {
     return replacement
   }
 
-  async #comeUp(heir: Heir, succession: Succession): Promise<void> {
+  async #comeUp(heir: Heir, birth: Birth): Promise<void> {
     const { instance, change } = heir
     this.#forgetRetry(instance)
-    heir.next = await this.#options.make(instance, change, succession, this.#crashed(instance))
+    heir.next = await this.#options.make(instance, change, birth, this.#crashed(instance))
     await heir.next.start()
   }
 

@@ -1,6 +1,6 @@
 /** What the operating system says of a process and all that it has started. Linux alone says it. */
 import { readFileSync } from 'node:fs'
-import { type CpuTime, cpuTimeIn } from './thread-cpu.js'
+import { type CpuDemand, type CpuTime, cpuTimeIn, processWaited } from './thread-cpu.js'
 
 /** Linux tells memory in pages; those of the machines that Node is made for. */
 export const PAGE_BYTES = 4_096
@@ -47,4 +47,10 @@ export const statOf = (pids: readonly number[]): ProcessStat | undefined => {
     sum.resident += (Number(fields[RESIDENT]) * PAGE_BYTES) / MB
   }
   return found ? sum : undefined
+}
+
+/** What they take of processors together, and wait for. */
+export const processCpu = (pids: readonly number[]): CpuDemand | undefined => {
+  const stat = statOf(pids)
+  return stat && { ms: stat.ms, runnable: stat.runnable, waited: pids.reduce((sum, pid) => sum + processWaited(pid), 0) }
 }

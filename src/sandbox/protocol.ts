@@ -169,3 +169,8 @@ export interface HealthReport {
   healthy: boolean
   [detail: string]: unknown
 }
+
+/** What a process says last, beside the conversation: that it exits, with this code. */
+export interface Leaving {
+  exits: number
+}

@@ -1,5 +1,6 @@
 /** What the operating system says of the processor time of one thread of this process. Linux alone says it. */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { now } from './clock.js'
 
 export interface CpuTime {
   /** Milliseconds of processor time it has had, in steps of 10. */
@@ -8,8 +9,14 @@ export interface CpuTime {
   runnable: boolean
 }
 
+export interface CpuDemand extends CpuTime {
+  /** Milliseconds for which it has waited for a processor; 0 where the system does not count them. */
+  waited: number
+}
+
 /** Linux counts in hundredths of a second, whatever the machine. */
 const MS_PER_TICK = 10
+const NS_PER_MS = 1e6
 
 /** What a line of /proc tells of a thread or a process, after its name: that is in parentheses, and may hold anything. */
 export const statFields = (stat: string): string[] => stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -20,12 +27,53 @@ export const cpuTimeIn = (stat: string): CpuTime & { fields: string[] } => {
 }
 
 /** Undefined for a thread that is gone, or whose number is not known. */
-export const threadCpu = (tid: number): CpuTime | undefined => {
-  if (tid === 0) return undefined
+export const threadCpu = (tid: number): CpuDemand | undefined => (tid === 0 ? undefined : cpuAt(`/proc/self/task/${tid}`))
+
+const cpuAt = (place: string): CpuDemand | undefined => {
   try {
-    const { ms, runnable } = cpuTimeIn(readFileSync(`/proc/self/task/${tid}/stat`, 'utf8'))
-    return { ms, runnable }
+    const { ms, runnable } = cpuTimeIn(readFileSync(`${place}/stat`, 'utf8'))
+    return { ms, runnable, waited: waitedAt(place) }
   } catch {
     return undefined
   }
+}
+
+/** What a thread with this place in /proc has waited for a processor, in ms. A system may be built without a count of it. */
+const waitedAt = (place: string): number => {
+  try {
+    return Number(readFileSync(`${place}/schedstat`, 'latin1').split(' ')[1]) / NS_PER_MS
+  } catch {
+    return 0
+  }
+}
+
+/** The threads of a process. */
+const threadsOf = (pid: number | 'self'): string[] => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map((tid) => `/proc/${pid}/task/${tid}`)
+  } catch {
+    return [] // not told here, or it has ended
+  }
+}
+
+const waitedByAll = (threads: readonly string[]): number => threads.reduce((sum, place) => sum + waitedAt(place), 0)
+
+/** What all threads of a process have waited for a processor, in ms. */
+export const processWaited = (pid: number): number => waitedByAll(threadsOf(pid))
+
+/** Threads of this process that work for all others, such as those that collect garbage, and the kernel's: they are there before any plugin's. */
+const helpers = threadsOf('self')
+/** Many may ask at the same time; what is as old as this many ms is new enough. */
+const AS_GOOD_AS_NEW = 10
+let helpersWaitedMs = 0
+let askedAt = -Infinity
+
+/** What they have waited for a processor, in ms. */
+export const helpersWaited = (): number => {
+  const at = now()
+  if (at - askedAt >= AS_GOOD_AS_NEW) {
+    askedAt = at
+    helpersWaitedMs = waitedByAll(helpers)
+  }
+  return helpersWaitedMs
 }

@@ -1,9 +1,9 @@
 /** One process, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
 import { setPriority } from 'node:os'
-import { now } from './clock.js'
 import { CpuShare, LOW_PRIORITY } from './cpu-share.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
-import { familyOf, type ProcessStat, statOf } from './process-stat.js'
+import { familyOf, type ProcessStat, processCpu, statOf } from './process-stat.js'
+import { Standstill } from './standstill.js'
 import type { Watched } from './watchdog.js'
 
 /** The kernel's end of a process's signs of life. */
@@ -19,8 +19,10 @@ export interface ProcessSubject {
 const DOUBT = 100
 /** What it has started is looked for as soon as it stirs, and every so many looks. */
 const FAMILY_EVERY = 20
-/** A share of a processor with which nobody gets on. */
-const STARVED = 0.05
+/** All that do something for it are in it. */
+const noHelpers = (): number => 0
+/** The part of a processor that one who waits for something else does not take. */
+const COMPUTING = 0.5
 /** What a process may have in memory beyond the limit: a part of it, and what Node itself takes (MB). */
 const LEEWAY = 0.25
 const NODE_ITSELF = 64
@@ -50,7 +52,9 @@ export class WatchedProcess implements Watched {
   /** By the watchdog's clock. */
   #movedAt: number
   /** The beat that was asked for, and what had been sent with it; undefined: it has answered. */
-  #asked: { number: number; sent: number; ms: number | undefined; at: number } | undefined
+  #asked: { number: number; sent: number } | undefined
+  /** Since it has not moved for a while. */
+  #standstill: Standstill | undefined
   #lastAsked = 0
   /** What had been sent to it, and what it had computed, when it last answered. */
   #settled: { sent: number; ms: number | undefined } | undefined
@@ -91,6 +95,7 @@ export class WatchedProcess implements Watched {
       this.#seen = this.#beats
       this.#movedAt = at
       this.#told = false
+      this.#standstill = undefined
     } else this.#doubt(at, stat)
     if (stat === undefined) return
     this.#judge(stat)
@@ -102,23 +107,22 @@ export class WatchedProcess implements Watched {
     if (still >= DOUBT && this.#asked === undefined) {
       const number = ++this.#lastAsked
       this.#subject.ask(number)
-      this.#asked = { number, sent: this.#subject.sent, ms: stat?.ms, at: now() }
+      this.#asked = { number, sent: this.#subject.sent }
     }
+    if (still >= DOUBT) this.#standstill ??= new Standstill(DOUBT, () => processCpu(this.#family), noHelpers)
     const { hang } = this.#limits
     if (still < hang || this.#told) return
-    const how = this.#diagnosis(stat)
-    if (how === 'starved') return
+    if (this.#standstill?.excused(still, hang)) return
     this.#told = true
-    this.#breached({ limit: 'hang', allowed: hang, observed: Math.round(still), how })
+    this.#breached({ limit: 'hang', allowed: hang, observed: Math.round(still), how: this.#diagnosis(stat) })
   }
 
-  /** What keeps it, since it was asked. Who would compute and gets no processor is kept by others. */
-  #diagnosis(stat: ProcessStat | undefined): NonNullable<Breach['how']> | 'starved' {
-    if (stat === undefined || this.#asked?.ms === undefined) return 'unknown'
-    const share = (stat.ms - this.#asked.ms) / (now() - this.#asked.at)
-    if (share > 0.5) return 'computing'
-    if (!stat.runnable) return stat.stopped ? 'stopped' : 'blocked or waiting'
-    return share < STARVED ? 'starved' : 'computing'
+  /** What keeps it. */
+  #diagnosis(stat: ProcessStat | undefined): NonNullable<Breach['how']> {
+    const takes = this.#standstill?.takes()
+    if (stat === undefined || takes === undefined) return 'unknown'
+    if (takes.runnable || takes.share > COMPUTING) return 'computing'
+    return stat.stopped ? 'stopped' : 'blocked or waiting'
   }
 
   #judge({ resident }: ProcessStat): void {

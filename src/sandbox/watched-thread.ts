@@ -5,9 +5,10 @@ import { CpuShare, LOW_PRIORITY } from './cpu-share.js'
 import { type HeapReport, reportOf, reportOfTold, type SeenHeap, type ToldHeap } from './heap-report.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { type Ask, CELL } from './pulse.js'
+import { Standstill } from './standstill.js'
 import { SUSPECT_FOR, Suspicion } from './suspicion.js'
 import { faultsTell, type ProcessTaken, processPages, TakenPages } from './taken-pages.js'
-import { threadCpu } from './thread-cpu.js'
+import { helpersWaited, threadCpu } from './thread-cpu.js'
 import type { ProcessMemory, Watched } from './watchdog.js'
 
 /** The kernel's end of a thread's signs of life. */
@@ -26,8 +27,6 @@ const FIRST_SAMPLE_AFTER = 100
 const YOUNG = 1_000
 /** A thread that has not moved for so long is asked for a beat, in ms. */
 const DOUBT = 40
-/** The part of a time that a thread must have had of a processor to be suspected or blamed for it, if it asks for one. */
-const HAD = 0.6
 /** The part of a processor that a blocked thread does not take. */
 const COMPUTING = 0.1
 /** Memory past the limit that may be garbage: the thread has so long to collect it, in ms … */
@@ -78,9 +77,9 @@ export class WatchedThread implements Watched {
   /** How much it was busy when that was last counted, in ms. */
   #countedActive = 0
   /** It has taken too much that no counter shows, and was asked to collect its garbage. */
-  #beyond: { since: number; collections: number; cpu: { ms: number } | undefined; collected?: number } | undefined
-  #over: { since: number; collections: number; cpu: { ms: number } | undefined } | undefined
-  #cpuAtDoubt: { ms: number; at: number } | undefined
+  #beyond: { since: number; collections: number; standstill: Standstill; collected?: number } | undefined
+  #over: { since: number; collections: number; standstill: Standstill } | undefined
+  #doubted: Standstill | undefined
   readonly #cpu: CpuShare
   readonly #hangs: Suspicion
   /** Why it was suspected. */
@@ -128,7 +127,7 @@ export class WatchedThread implements Watched {
       this.#movedAt = still ? Math.max(this.#movedAt, at - busy) : at
       this.#asked = false
       this.#told = false
-      this.#cpuAtDoubt = undefined
+      this.#doubted = undefined
       this.#processAtDoubt = undefined
       if (this.#hangs.raised) this.#hangs.drop()
     } else this.#doubt(at, memory)
@@ -149,13 +148,12 @@ export class WatchedThread implements Watched {
     if (still >= DOUBT && !this.#asked) {
       this.#asked = true
       this.#ask('beat')
-      const cpu = threadCpu(this.#tid)
-      this.#cpuAtDoubt = cpu && { ms: cpu.ms, at: performance.now() }
+      this.#doubted = this.#standstill(DOUBT)
     }
     const { hang } = this.limits
     const suspicious = hang - Math.min(SUSPECT_FOR, hang / 2)
-    if (this.#told || still < suspicious || this.#starvedOf(suspicious - DOUBT, this.#cpuAtDoubt)) return
-    if (still < hang || this.#starvedOf(hang - DOUBT, this.#cpuAtDoubt)) {
+    if (this.#told || still < suspicious || this.#doubted?.excused(still, suspicious)) return
+    if (still < hang || this.#doubted?.excused(still, hang)) {
       if (this.#hangs.raised) return
       this.#how = this.#diagnosis(at)
       if (COMPUTES.has(this.#how)) this.#hangs.raise()
@@ -178,20 +176,16 @@ export class WatchedThread implements Watched {
     })
   }
 
-  /** It would get on if it were given a processor: where the system tells, so many milliseconds count for a thread that computes when it has had most of them. */
-  #starvedOf(ms: number, before: { ms: number } | undefined): boolean {
-    const cpu = threadCpu(this.#tid)
-    if (cpu === undefined || before === undefined) return false
-    return cpu.runnable && cpu.ms - before.ms < HAD * ms
+  #standstill(doubt: number): Standstill {
+    return new Standstill(doubt, () => threadCpu(this.#tid), helpersWaited)
   }
 
   /** What keeps it. It differs in what the thread takes of a processor, and in whether V8 can still interrupt it. */
   #diagnosis(at: number): NonNullable<Breach['how']> {
-    const cpu = threadCpu(this.#tid)
-    if (cpu === undefined || this.#cpuAtDoubt === undefined) return 'unknown'
-    const share = (cpu.ms - this.#cpuAtDoubt.ms) / (performance.now() - this.#cpuAtDoubt.at)
+    const takes = this.#doubted?.takes()
+    if (takes === undefined) return 'unknown'
     // It may wait for a processor, or for the threads that collect its garbage, just now.
-    const computes = cpu.runnable || share > COMPUTING
+    const computes = takes.runnable || takes.share > COMPUTING
     if (!this.#answersFromOutside) return computes ? 'computing' : 'blocked or waiting'
     // On a busy machine it may take a while to get to it.
     const answers = this.#askedSampleAt === undefined || at - this.#askedSampleAt < Math.max(DOUBT, this.limits.hang / 2)
@@ -267,9 +261,10 @@ export class WatchedThread implements Watched {
     // One that may compute for as long as it likes answers when it is done.
     else if (this.#over !== undefined && !Number.isFinite(this.limits.hang)) return
     else if (this.#over === undefined) {
-      this.#over = { since: at, collections, cpu: threadCpu(this.#tid) }
+      this.#over = { since: at, collections, standstill: this.#standstill(0) }
       this.#ask('collect')
-    } else if (at - this.#over.since >= COLLECT_WITHIN && !this.#starvedOf(COLLECT_WITHIN, this.#over.cpu)) this.#tooLarge(used)
+    } else if (at - this.#over.since >= COLLECT_WITHIN && !this.#over.standstill.excused(at - this.#over.since, COLLECT_WITHIN))
+      this.#tooLarge(used)
   }
 
   /** What it has taken shows in the process alone. It may be garbage, of which V8 knows no more than of the rest. */
@@ -278,12 +273,12 @@ export class WatchedThread implements Watched {
     const collections = this.#subject.cells[CELL.collections] as number
     if (this.#taken.held <= most || !faultsTell()) this.#beyond = undefined
     else if (this.#beyond === undefined) {
-      this.#beyond = { since: at, collections, cpu: threadCpu(this.#tid) }
+      this.#beyond = { since: at, collections, standstill: this.#standstill(0) }
       this.#ask('collect')
     } else if (collections !== this.#beyond.collections) {
       this.#beyond.collected ??= at
       if (at - this.#beyond.collected >= GIVEN_BACK) this.#blameForTaken(most, memory())
-    } else if (at - this.#beyond.since >= COLLECT_WITHIN && !this.#starvedOf(COLLECT_WITHIN, this.#beyond.cpu))
+    } else if (at - this.#beyond.since >= COLLECT_WITHIN && !this.#beyond.standstill.excused(at - this.#beyond.since, COLLECT_WITHIN))
       this.#blameForTaken(most, memory())
   }
 

@@ -89,6 +89,7 @@ test('a crash, its restart, and what each generation was granted', async () => {
   expect(entries.filter(({ kind }) => kind === 'plugin.granted')).toMatchObject(
     [1, 2].map((generation) => ({
       generation,
+      reason: generation === 1 ? 'start' : 'crash',
       details: { version: '1.0.0', isolation: 'thread', permissions: [{ resource: 'service:*' }, { resource: 'bus:exit' }, reads] },
     })),
   )
@@ -124,8 +125,8 @@ test('configurations are told by their keys: no value of one gets into the log',
   await expect(running.kernel.updateConfig('live', { token: 'hush-that-is-far-too-long' })).rejects.toThrow('hush')
   const entries = await ended(running)
   expect(entries.filter(({ kind }) => kind === 'config.changed')).toMatchObject([
-    { plugin: 'live', generation: 1, details: { keys: ['port', 'token'] } },
-    { plugin: 'replaced', generation: 2, details: { keys: ['token'] } },
+    { plugin: 'live', generation: 1, reason: 'configuration', details: { keys: ['port', 'token'] } },
+    { plugin: 'replaced', generation: 2, reason: 'configuration', details: { keys: ['token'] } },
   ])
   expect(entries.find(({ kind }) => kind === 'action.failed')).toMatchObject({
     reason: expect.stringContaining('token') as string,

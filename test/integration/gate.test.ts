@@ -559,10 +559,11 @@ describe('globals', () => {
 })
 
 describe('standard streams', () => {
-  it('lead to the log', async () => {
+  it('lead to the log; nothing is no line', async () => {
     const { attempt, lines } = await gated(
       pluginCode({
-        health: "process.stdout.write('one\\n'); process.stderr.write('two\\n'); console.log('three'); return { healthy: true }",
+        health:
+          "process.stdout.write('one\\n'); process.stderr.write('two\\n'); process.stderr.write(''); console.log('three'); return { healthy: true }",
       }),
     )
     await attempt()

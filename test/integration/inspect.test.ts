@@ -58,7 +58,9 @@ describe.each(['thread', 'process'])('in a %s', (isolation) => {
     const running = await kernelWith({ p, other: pluginCode({ start: 'globalThis.answer = "another"' }) })
     const { kernel } = running
     const port = await kernel.inspect('p', { port: 0 })
-    await kernel.start()
+    const { plugins } = await kernel.start()
+    // Where it really runs.
+    expect(plugins.find(({ name }) => name === 'p')?.isolation).toBe('process')
     const url = await toldUrl(running)
     expect(new URL(url).port).toBe(String(port))
     const targets = await targetsAt(port)
@@ -66,6 +68,7 @@ describe.each(['thread', 'process'])('in a %s', (isolation) => {
     expect(targets[0]?.webSocketDebuggerUrl).toBe(url)
     const client = await attached(url)
     expect(await client.evaluate('answer')).toBe(42)
+    await eventually(() => expect(running.lines).toContainEqual(expect.objectContaining({ level: 'info', message: 'Debugger attached.' })))
   })
 
   it('stops at the first line when it is to wait, for longer than any limit allows', spaciously, async () => {

@@ -142,6 +142,9 @@ const variables = (): Permission[] => {
   return ['LEARNT', 'TOO', 'UNSET'].map((name) => ({ resource: `env:PLUGBAY_${name}`, actions: ['read'] }))
 }
 
+/** Opens `node:fs`, and no more than is open to every plugin. */
+const OWN_FOLDER: Permission = { resource: 'fs:.', actions: ['read'] }
+
 const modules = ['tty', 'zlib'].map((name) => ({ resource: `builtin:${name}`, actions: ['import'] }))
 
 describe('what only shows as it runs', () => {
@@ -181,11 +184,56 @@ describe('what only shows as it runs', () => {
 
   test('is of children and files as of what the code names', async () => {
     const code = pluginCode({ start: "for (const name of ['child_process', 'fs']) await import('node:' + name)" })
-    const files = { resource: 'fs:data', actions: ['read'] }
-    const { kernel } = await startedWith({ hidden: { manifest: { permissions: [files] }, code } }, { learn: true })
-    const { least, notes } = await learnedOf(kernel, 'hidden')
-    expect(least).toEqual([files, { resource: 'child', actions: ['use'] }])
-    expect(notes).toContainEqual(expect.stringContaining('node:fs'))
+    const { kernel } = await startedWith({ hidden: code }, { learn: true })
+    const { least } = await learnedOf(kernel, 'hidden')
+    expect(least).toEqual([OWN_FOLDER, { resource: 'child', actions: ['use'] }])
+    await kernel.stop()
+    const held = await startedWith({ hidden: { manifest: { permissions: least }, code } })
+    expect(held.faults).toEqual([])
+  })
+
+  test('is of files that a plugin and its task reach by modules of Node, and is enough for them', async () => {
+    const far = emptyFolder()
+    for (const name of ['read.txt', 'looked-at.txt', 'streamed.txt', 'moved.txt', 'of-the-task.txt']) writeFileSync(join(far, name), name)
+    const at = (name: string): string => JSON.stringify(join(far, name))
+    const plugin = (permissions?: readonly Permission[]) => ({
+      manifest: { tasks: { reader: 'reader.js' }, ...(permissions ? { permissions } : {}) },
+      code: pluginCode(
+        {
+          start: `
+            fs.readFileSync(${at('read.txt')})
+            fs.existsSync(${at('looked-at.txt')})
+            await promises.readFile(new URL('package.json', import.meta.url)).catch(() => {})
+            await text(fs.createReadStream(${at('streamed.txt')}))
+            fs.writeFileSync(${at('written.txt')}, '')
+            fs.renameSync(${at('written.txt')}, ${at('moved.txt')})
+            fs.mkdirSync(ctx.dataDir + '/deep/er', { recursive: true })
+            await ctx.tasks.run('reader')
+          `,
+        },
+        "import fs, { promises } from 'node:fs'\nimport { text } from 'node:stream/consumers'",
+      ),
+    })
+    const started = async (options: KernelOptions, permissions?: readonly Permission[]) => {
+      const running = await kernelWith({ reader: plugin(permissions) }, options)
+      const task = `import { openSync, closeSync } from 'node:fs'\nexport default () => closeSync(openSync(${at('of-the-task.txt')}, 'r+'))`
+      writeFileSync(join(running.folder, 'reader/reader.js'), task)
+      await running.kernel.start()
+      expect(running.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+      return running
+    }
+    const learning = await started({ learn: true })
+    const needed = [
+      // More than three.
+      { resource: `fs:${far}`, actions: ['read'] },
+      ...['moved', 'of-the-task', 'written'].map((name) => ({ resource: `fs:${join(far, `${name}.txt`)}`, actions: ['write'] })),
+      { resource: 'fs:data', actions: ['write'] },
+    ]
+    await eventually(async () => expect(await learnedOf(learning.kernel, 'reader')).toMatchObject({ least: needed }))
+    expect((await learnedOf(learning.kernel, 'reader')).notes).not.toContainEqual(expect.stringContaining('node:fs'))
+    await learning.kernel.stop()
+    const held = await started({}, needed)
+    expect(held.faults).toEqual([])
   })
 })
 
@@ -249,13 +297,20 @@ describe('learning', () => {
     const host = { resource: 'net:api.example.com', actions: ['connect'] }
     const permissions = [files, host, { resource: 'env:HOME', actions: ['read'] }]
     const { kernel } = await startedWith(
-      { raw: { manifest: { permissions }, code }, inline: { manifest: { permissions, isolation: 'inline' }, code } },
+      {
+        raw: { manifest: { permissions }, code },
+        apart: { manifest: { permissions, isolation: 'process' }, code },
+        inline: { manifest: { permissions, isolation: 'inline' }, code },
+      },
       { learn: true },
     )
     const raw = await learnedOf(kernel, 'raw')
-    expect(raw.least).toEqual([files, { resource: 'child', actions: ['use'] }])
-    expect(raw.notes).toContainEqual(expect.stringContaining('node:fs'))
-    expect(raw.notes).not.toContainEqual(expect.stringContaining('node:net'))
+    expect(raw.least).toEqual([OWN_FOLDER, { resource: 'child', actions: ['use'] }])
+    expect(raw.notes).not.toContainEqual(expect.stringMatching(/node:fs|node:net/))
+    const apart = await learnedOf(kernel, 'apart')
+    expect(apart.least).toEqual([files, { resource: 'child', actions: ['use'] }])
+    expect(apart.notes).toContainEqual(expect.stringContaining('node:fs'))
+    expect(apart.notes).not.toContainEqual(expect.stringContaining('node:net'))
     const inline = await learnedOf(kernel, 'inline')
     expect(inline.least).toEqual([files, host, { resource: 'child', actions: ['use'] }])
     expect(inline.notes).toContainEqual(expect.stringContaining('node:net'))

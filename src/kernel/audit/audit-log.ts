@@ -92,11 +92,17 @@ export class AuditLog {
     clearTimeout(this.#retry)
     this.#retry = undefined
     const rest = this.#writeRest()
-    for (let left = this.#pending.length; !(await withinLimit(rest)) && this.#pending.length < left; ) left = this.#pending.length
+    let answers = false
+    for (let left = Infinity; !answers && this.#pending.length < left; ) {
+      left = this.#pending.length
+      answers = await withinLimit(rest)
+    }
     clearTimeout(this.#retry)
     const left = this.#pending.length + this.#lost
     if (left > 0) this.#options.log.error({}, `${left} entries of the audit log in ${this.#options.dir} were not written.`)
-    await withinLimit(this.#letGo())
+    const gone = this.#letGo()
+    // A disk that does not answer lets go of nothing either.
+    if (answers) await withinLimit(gone)
   }
 
   async #writeRest(): Promise<void> {

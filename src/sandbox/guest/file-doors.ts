@@ -55,8 +55,13 @@ const LINKS = 40
  */
 export type CheckFile = (use: Use, given: unknown) => unknown
 
-/** `own`: the folders, absolute, of the plugin's and the kernel's modules. */
-export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[], deny: Deny): CheckFile => {
+/** `own`: the folders, absolute, of the plugin's and the kernel's modules. `used`: takes what is reached in others, where all are open. */
+export const fileCheck = (
+  { fs: { read, write } }: Grants,
+  own: readonly string[],
+  deny: Deny,
+  used?: (act: Act, real: string) => void,
+): CheckFile => {
   const allowed = { read: [...own, ...read], write: [...write] }
   const kept = create(null) as Record<string, string | undefined>
   let keeps = write.length === 0
@@ -73,10 +78,13 @@ export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[
     const folders = allowed[act]
     for (let at = 0; at < folders.length; at++) {
       const folder = folders[at] as string
-      if (folder === '*' || within(kept[folder] ?? realOf(folder), real)) return true
+      if (folder === '*') {
+        if (used !== undefined && !(act === 'read' && ofPackage(real))) used(act, real)
+        return true
+      }
+      if (within(kept[folder] ?? realOf(folder), real)) return true
     }
-    // Packages are code that every plugin may import.
-    return act === 'read' && apply<string, [string], boolean>(includes, real, [`${sep}node_modules${sep}`])
+    return act === 'read' && ofPackage(real)
   }
   return (use, given) => {
     const text = textOf(given)
@@ -92,6 +100,9 @@ export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[
     return goesUp(text) ? real : text
   }
 }
+
+/** Packages are code that every plugin may import. */
+const ofPackage = (real: string): boolean => apply<string, [string], boolean>(includes, real, [`${sep}node_modules${sep}`])
 
 /** Of the URL of a module. */
 export const checkUrl = (check: CheckFile, url: string): void => {

@@ -16,7 +16,7 @@ import { lock, protect } from './lock.js'
 import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
 import { closeProcess } from './process-doors.js'
-import { recordImports, type Used } from './recorder.js'
+import { recordFiles, recordImports, type Used } from './recorder.js'
 import { replaceStdio } from './stdio.js'
 
 /** Whose gate it is, and who hears of what happens at it. */
@@ -34,7 +34,8 @@ export interface Gate {
 /** For all time: a thread has one plugin. */
 export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void => {
   const deny = denyFor(plugin.name, tell)
-  const checkFile = fileCheck(grants, [plugin.root, dirname(fileURLToPath(plugin.pluginModule))], deny)
+  const own = [plugin.root, dirname(fileURLToPath(plugin.pluginModule))]
+  const checkFile = fileCheck(grants, own, deny, used && recordFiles(used))
   const check = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
   const checkImport = used ? recordImports(check, used) : check
   prepareModules(plugin, checkImport)

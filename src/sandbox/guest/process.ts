@@ -8,7 +8,7 @@ import { CALL_LIMIT } from '../call-window.js'
 import { denyFor } from '../denial.js'
 import { departAll } from '../departures.js'
 import { FramedChannel } from '../framed-channel.js'
-import type { LoadRequest } from '../protocol.js'
+import type { Leaving, LoadRequest } from '../protocol.js'
 import { beatBy } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
@@ -63,7 +63,10 @@ const runtime = new PluginRuntime(prepare, () => process.exit(0))
 const conversation = (runtime.conversation = new Conversation(channel, runtime, 'the kernel', { limit: CALL_LIMIT }))
 // What ends the process is told before it does.
 process.on('uncaughtExceptionMonitor', (error) => channel.tell(toWire(error)))
-// What was said before an end is heard, whoever brings it about.
-process.once('exit', departAll)
+// What was said before an end is heard, whoever brings it about, and that it is one: it may take for ever.
+process.once('exit', (code) => {
+  departAll()
+  channel.tell({ exits: code } satisfies Leaving)
+})
 process.setSourceMapsEnabled(true)
 captureConsole((level, message) => runtime.log(level, message))

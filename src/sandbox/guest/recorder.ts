@@ -1,4 +1,4 @@
-/** While permissions are learnt: what a plugin imports of Node, and which variables it reads, as it does so. */
+/** While permissions are learnt: what a plugin imports of Node, which variables it reads and which files it reaches, as it does so. */
 import { type CheckImport, moduleName, OPEN } from '../builtin-modules.js'
 
 /** Takes what the plugin used. */
@@ -8,8 +8,9 @@ export type Used = (resource: string, action: string) => void
 const once = (used: Used): Used => {
   const told = new Set<string>()
   return (resource, action) => {
-    if (told.has(resource)) return
-    told.add(resource)
+    const what = `${action} ${resource}`
+    if (told.has(what)) return
+    told.add(what)
     used(resource, action)
   }
 }
@@ -22,6 +23,12 @@ export const recordImports = (check: CheckImport | undefined, used: Used): Check
     const name = typeof specifier === 'string' ? moduleName(specifier) : undefined
     if (name !== undefined && !OPEN.includes(name)) tell(`builtin:${name}`, 'import')
   }
+}
+
+/** Files that nothing but a permission opens to it. */
+export const recordFiles = (used: Used): ((act: 'read' | 'write', path: string) => void) => {
+  const tell = once(used)
+  return (act, path) => tell(`fs:${path}`, act)
 }
 
 /** What programs call their variables. Other names are asked of every object, as `then` is. */

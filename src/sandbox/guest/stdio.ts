@@ -17,8 +17,10 @@ export const replaceStdio = (output: (level: LogLevel, text: string) => void): v
       const written = new Writable({
         decodeStrings: false,
         write: (chunk, _encoding, done) => {
-          const text = String(chunk).replace(/\n$/, '')
-          output(outputLevel(name, text), text)
+          const said = String(chunk)
+          const text = said.replace(/\n$/, '')
+          // Nothing is no line: Node writes it for a child that wrote nothing.
+          if (said !== '') output(outputLevel(name, text), text)
           done()
         },
       })

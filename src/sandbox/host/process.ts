@@ -8,6 +8,7 @@ import { fromWire, type WireError } from '../../wire-error.js'
 import type { Channel } from '../channel.js'
 import { FramedChannel } from '../framed-channel.js'
 import type { Breach, Exit, PlaceLimits, PluginHost, Tier } from '../plugin-host.js'
+import type { Leaving } from '../protocol.js'
 import { watchdog } from '../watchdog.js'
 import { WatchedProcess } from '../watched-process.js'
 import { commandFor, processTier } from './confinement.js'
@@ -15,6 +16,8 @@ import { guard } from './guardian.js'
 import { outlasts } from './patience.js'
 import type { Place } from './place.js'
 
+/** Milliseconds that one that says it exits has to do so: Node waits for its own threads then, and one may wait for a file that never comes. */
+const LEAVE = 1_000
 /** Milliseconds that the streams of an ended process may stay open: one it has started may hold them. */
 const AFTERMATH = 250
 
@@ -29,8 +32,10 @@ export class ProcessHost implements PluginHost {
   #settle: (exit: Exit) => void = () => {}
   #child: ChildProcess | undefined
   #killed: string | undefined
-  /** What the guest told of the error that ended it. */
+  /** What the guest told of the error that ended it, … */
   #error: unknown
+  /** … and the code with which it said to exit. */
+  #exits: number | undefined
   #limits: { limits: PlaceLimits; breached: (breach: Breach) => void } | undefined
   #unwatch: () => void = () => {}
 
@@ -74,6 +79,8 @@ export class ProcessHost implements PluginHost {
         watched?.beat(told)
         return
       }
+      const { exits } = told as Partial<Leaving>
+      if (typeof exits === 'number') return this.#leaves(child, exits)
       // An error of the plugin's own, whatever it says it is.
       Reflect.deleteProperty(told as WireError, 'branded')
       this.#error ??= fromWire(told as WireError)
@@ -116,6 +123,15 @@ export class ProcessHost implements PluginHost {
     return watched
   }
 
+  /** It gets nothing more done, and is not blamed for that. */
+  #leaves(child: ChildProcess, code: number): void {
+    if (this.#exits !== undefined) return
+    this.#exits = code
+    this.#unwatch()
+    const late = setTimeout(() => this.#signal(), LEAVE).unref()
+    child.once('exit', () => clearTimeout(late))
+  }
+
   /** Ends the process and its whole group. */
   #signal(): void {
     const pid = this.#child?.pid
@@ -132,7 +148,8 @@ export class ProcessHost implements PluginHost {
     if (code !== null) exit.code = code
     if (this.#error !== undefined) exit.error = this.#error
     const signal = this.#child?.signalCode ?? signalOf(code)
-    if (signal) exit.signal = signal
+    if (signal && this.#exits !== undefined) exit.code = this.#exits
+    else if (signal) exit.signal = signal
     if (this.#killed !== undefined) exit.reason = this.#killed
     this.#settle(exit)
   }

@@ -87,7 +87,9 @@ describe('a process that is watched', () => {
   test('that does not answer is told of once, by the time it got nothing done', async () => {
     const { place, breaches } = watched(await idle())
     for (let at = 25; at <= 2_000; at += 25) place.look(at)
-    expect(breaches).toEqual([{ limit: 'hang', allowed: 500, observed: 500, how: linux ? 'blocked or waiting' : 'unknown' }])
+    expect(breaches).toMatchObject([{ limit: 'hang', allowed: 500, how: linux ? 'blocked or waiting' : 'unknown' }])
+    // A few looks later, where the machine has no processor for a thread of it just now.
+    expect(breaches[0]?.observed).toBeGreaterThanOrEqual(500)
   })
 
   test('that gives signs of life by itself is not told of, however long it does not answer', () => {
