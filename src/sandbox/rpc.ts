@@ -53,7 +53,9 @@ export interface RequestOptions {
 /** What is held between the two ends of a line. */
 export interface Bounds {
   /** Bytes of the body of one request, and of one reply; PAYLOAD_TOO_LARGE beyond. */
-  limit: number
+  limit?: number
+  /** Requests of the other end that may be under way here: its own end lets no more of them leave. */
+  atOnce?: number
   /** This end calls: the body of a request without metas is its arguments, in an array that nobody else has, and requests wait here when too much is under way. Others may share it. */
   window?: CallWindow
 }
@@ -97,6 +99,7 @@ export class Conversation implements Writer {
   #givenUp = 0
   readonly #window: CallWindow | undefined
   readonly #limit: number
+  readonly #atOnce: number
   readonly #out = new FrameWriter()
   readonly #in = new FrameReader((kind, id, verb, metas, body) => this.#heard(kind, id, verb, metas, body))
   #over: PlugbayError | undefined
@@ -114,6 +117,7 @@ export class Conversation implements Writer {
     this.#party = party
     this.#label = label
     this.#limit = bounds?.limit ?? Infinity
+    this.#atOnce = bounds?.atOnce ?? Infinity
     this.#window = bounds?.window
     channel.listen(
       (batch) => this.#receive(batch),
@@ -441,6 +445,7 @@ export class Conversation implements Writer {
   }
 
   #serve(id: number, verb: string, metas: readonly Meta[], body: unknown): void {
+    if (this.#serving.size >= this.#atOnce) throw new RangeError(`it has more than ${this.#atOnce} requests under way`)
     const call = new ServedCall(verb, metas)
     this.#cancellable++
     let result: unknown
