@@ -99,6 +99,12 @@ const fits = (pattern: string, name: string): boolean =>
 /** Decisions about so many topics are remembered. */
 const REMEMBERED = 1_024
 
+/** Methods of a service: by their names, and by what stands before a `*`. */
+interface Callable {
+  names: ReadonlySet<string>
+  beginnings: readonly string[]
+}
+
 export class PermissionSet {
   readonly granted: Granted
   readonly #names = new Map<string, string[]>()
@@ -107,7 +113,7 @@ export class PermissionSet {
   /** Of events, by action: made when it is first asked. */
   readonly #covers = new Map<string, PatternCover>()
   readonly #methods: { service: string; method: string }[] = []
-  readonly #callable = new Map<string, readonly string[]>()
+  readonly #callable = new Map<string, Callable>()
 
   constructor(granted: Granted) {
     this.granted = granted
@@ -193,15 +199,17 @@ export class PermissionSet {
   }
 
   mayCall(service: string, method: string): boolean {
-    return this.#callableOf(service).some((each) => fits(each, method))
+    const { names, beginnings } = this.#callableOf(service)
+    return names.has(method) || beginnings.some((beginning) => method.startsWith(beginning))
   }
 
-  /** What may be called of the service: mostly asked of each of its methods, one after the other. */
-  #callableOf(service: string): readonly string[] {
+  /** What may be called of the service: mostly asked for each of its methods, one after the other. */
+  #callableOf(service: string): Callable {
     let callable = this.#callable.get(service)
     if (callable === undefined) {
-      callable = this.#methods.filter((each) => fits(each.service, service)).map(({ method }) => method)
-      if (callable.includes('*')) callable = ['*']
+      const methods = this.#methods.filter((each) => fits(each.service, service)).map(({ method }) => method)
+      const beginnings = methods.filter((method) => method.endsWith('*')).map((method) => method.slice(0, -1))
+      callable = { names: new Set(methods), beginnings: beginnings.includes('') ? [''] : beginnings }
       if (this.#callable.size >= REMEMBERED) this.#callable.clear()
       this.#callable.set(service, callable)
     }

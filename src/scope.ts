@@ -1,5 +1,5 @@
 /** Who owns what: a labelled tree of things to undo, undone in reverse, with an abort signal. */
-import { setImmediate } from 'node:timers/promises'
+import { Pace } from './pace.js'
 
 export type Undo = () => unknown
 
@@ -13,9 +13,6 @@ export interface Leftover {
   label: string
   error: unknown
 }
-
-/** Milliseconds of undoing without a pause: of thousands of things, others have their turn in between. */
-const LONGEST = 10
 
 /** Reports made by a scope, so that an undo which happens to return some other array is not read as one. */
 const reports = new WeakSet<object>()
@@ -99,12 +96,9 @@ export class Scope implements AsyncDisposable {
     this.#abort.abort(reason ?? new DOMException(`${this.label} is closed`, 'AbortError'))
     const leftovers: Leftover[] = []
     reports.add(leftovers)
-    let began = performance.now()
+    const pace = new Pace()
     for (const entry of [...this.#entries].reverse()) {
-      if (performance.now() - began >= LONGEST) {
-        await setImmediate()
-        began = performance.now()
-      }
+      if (pace.due) await pace.rest()
       if (!this.#entries.delete(entry)) continue
       try {
         const result: unknown = await entry.undo()
