@@ -96,6 +96,8 @@ export class Gateway implements Party, ServiceConsumer {
   #accepted = 0
   #telling = false
   #closed = false
+  /** Its routes take no events any more, and are let go of. */
+  #refusing = false
 
   constructor(options: GatewayOptions) {
     this.name = options.plugin
@@ -338,7 +340,8 @@ export class Gateway implements Party, ServiceConsumer {
   /** Its queues go with it, as they are what was too many: at once, and what is left of thousands of routes bit by bit. */
   #crowded(observed: number, topic: string): void {
     this.#options.breached({ limit: 'overlap', allowed: this.#options.limits.overlap, observed, topic })
-    if (!this.#closed) return
+    if (!this.#closed || this.#refusing) return
+    this.#refusing = true
     for (const { subscription } of this.#routes.values()) subscription.refuse()
     void this.#releaseRoutes()
   }
