@@ -58,7 +58,8 @@ describe('a provider', () => {
   test('lets go of one over which comes a batch of too many parts', async () => {
     const { there, calls, ended } = bareConsumer()
     const numbers = new Array<number>(CALL_LIMIT / 4).fill(1)
-    there.postMessage([REQUEST, 1, 'give', '[0]', numbers.length + 1, numbers.length].concat(numbers as never[]))
+    const head: unknown[] = [REQUEST, 1, 'give', '[0]', numbers.length + 1, numbers.length]
+    there.postMessage(head.concat(numbers))
     await eventually(() => expect(ended()).toBe(true))
     expect(calls()).toBe(0)
   })
