@@ -7,7 +7,7 @@ export const MOST_NESTED = 1_000
 const FEW = 4_096
 
 // The plugin may change what it finds in the realm: taken before it runs.
-const { keys } = Object
+const { values } = Object
 const { isArray } = Array
 
 /**
@@ -59,25 +59,25 @@ class Sounding {
       return false
     }
     if (object instanceof Error && this.#below(object.cause, room - 1)) return true
-    return this.#anyNamed(object, keys(object), room - 1)
+    return this.#any(values(object), room - 1)
   }
 
   #below(part: unknown, room: number): boolean {
     return typeof part === 'object' && part !== null && this.reaches(part, room)
   }
 
-  #anyNamed(object: object, names: readonly string[], room: number): boolean {
-    for (const name of names) if (this.#below((object as Record<string, unknown>)[name], room)) return true
+  #any(parts: readonly unknown[], room: number): boolean {
+    for (let i = 0; i < parts.length; i++) if (this.#below(parts[i], room)) return true
     return false
   }
 
   #anyElement(array: readonly unknown[], room: number): boolean {
-    if (this.#names) return this.#anyNamed(array, keys(array), room)
+    if (this.#names) return this.#any(values(array), room)
     const { length } = array
     for (let i = 0; i < length; i++) {
       const part = array[i]
       // One of four thousand million holes has few elements.
-      if (part === undefined && !(i in array)) return this.#anyNamed(array, keys(array), room)
+      if (part === undefined && !(i in array)) return this.#any(values(array), room)
       if (this.#below(part, room)) return true
     }
     return false

@@ -2,8 +2,8 @@
 import { resolve } from 'node:path'
 import { PlugbayError } from './errors.js'
 import { reaches } from './hosts.js'
-import { covers } from './pattern-cover.js'
-import { isPattern, matchesSegments } from './topic.js'
+import { PatternCover } from './pattern-cover.js'
+import { isPattern } from './topic.js'
 import { within } from './within.js'
 
 /** Actions that are allowed on a resource, `kind:name` or `kind`. */
@@ -99,13 +99,21 @@ const fits = (pattern: string, name: string): boolean =>
 /** Decisions about so many topics are remembered. */
 const REMEMBERED = 1_024
 
+/** Methods of a service: by their names, and by what stands before a `*`. */
+interface Callable {
+  names: ReadonlySet<string>
+  beginnings: readonly string[]
+}
+
 export class PermissionSet {
   readonly granted: Granted
   readonly #names = new Map<string, string[]>()
-  readonly #publishes: readonly string[][]
   readonly #publishesAll: boolean
   readonly #topics = new Map<string, boolean>()
+  /** Of events, by action: made when it is first asked. */
+  readonly #covers = new Map<string, PatternCover>()
   readonly #methods: { service: string; method: string }[] = []
+  readonly #callable = new Map<string, Callable>()
 
   constructor(granted: Granted) {
     this.granted = granted
@@ -114,13 +122,13 @@ export class PermissionSet {
       for (const action of actions) {
         const key = `${kind} ${action}`
         const [verb, method] = partsOf(action)
+        const names = this.#names.get(key)
         if (kind === 'service' && verb === 'call') this.#methods.push({ service: name, method: method ?? '*' })
-        else this.#names.set(key, [...(this.#names.get(key) ?? []), name])
+        else if (names === undefined) this.#names.set(key, [name])
+        else names.push(name)
       }
     }
-    const publishes = this.names('bus', 'publish')
-    this.#publishesAll = publishes.includes('**')
-    this.#publishes = publishes.map((pattern) => pattern.split('.'))
+    this.#publishesAll = this.names('bus', 'publish').includes('**')
   }
 
   /** The names of that kind on which the action is allowed, as they are granted. */
@@ -139,7 +147,7 @@ export class PermissionSet {
     const names = this.names(kind as Kind, action)
     switch (kind as Kind) {
       case 'bus':
-        return names.length > 0 && isPattern(name) && covers(names, name)
+        return names.length > 0 && isPattern(name) && this.#coverOf(action).covers(name)
       case 'service': {
         const [verb, method = '*'] = partsOf(action)
         return verb === 'call' ? this.mayCall(name, method) : names.some((each) => fits(each, name))
@@ -160,20 +168,25 @@ export class PermissionSet {
     }
   }
 
+  #coverOf(action: string): PatternCover {
+    let cover = this.#covers.get(action)
+    if (cover === undefined) this.#covers.set(action, (cover = new PatternCover(this.names('bus', action))))
+    return cover
+  }
+
   mayPublish(topic: string): boolean {
     if (this.#publishesAll) return true
     const known = this.#topics.get(topic)
     if (known !== undefined) return known
-    const segments = topic.split('.')
-    const allowed = this.#publishes.some((pattern) => matchesSegments(pattern, segments))
+    const allowed = this.#coverOf('publish').covers(topic)
     if (this.#topics.size >= REMEMBERED) this.#topics.clear()
     this.#topics.set(topic, allowed)
     return allowed
   }
 
-  /** Whether every topic that the pattern can match is allowed. */
+  /** Whether every topic that the pattern, a valid one, can match is allowed. */
   maySubscribe(pattern: string): boolean {
-    return this.has(`bus:${pattern}`, 'subscribe')
+    return this.#coverOf('subscribe').covers(pattern)
   }
 
   mayProvide(service: string): boolean {
@@ -186,6 +199,20 @@ export class PermissionSet {
   }
 
   mayCall(service: string, method: string): boolean {
-    return this.#methods.some((each) => fits(each.service, service) && fits(each.method, method))
+    const { names, beginnings } = this.#callableOf(service)
+    return names.has(method) || beginnings.some((beginning) => method.startsWith(beginning))
+  }
+
+  /** What may be called of the service: mostly asked for each of its methods, one after the other. */
+  #callableOf(service: string): Callable {
+    let callable = this.#callable.get(service)
+    if (callable === undefined) {
+      const methods = this.#methods.filter((each) => fits(each.service, service)).map(({ method }) => method)
+      const beginnings = methods.filter((method) => method.endsWith('*')).map((method) => method.slice(0, -1))
+      callable = { names: new Set(methods), beginnings: beginnings.includes('') ? [''] : beginnings }
+      if (this.#callable.size >= REMEMBERED) this.#callable.clear()
+      this.#callable.set(service, callable)
+    }
+    return callable
   }
 }

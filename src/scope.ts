@@ -1,4 +1,5 @@
 /** Who owns what: a labelled tree of things to undo, undone in reverse, with an abort signal. */
+import { Pace } from './pace.js'
 
 export type Undo = () => unknown
 
@@ -95,7 +96,9 @@ export class Scope implements AsyncDisposable {
     this.#abort.abort(reason ?? new DOMException(`${this.label} is closed`, 'AbortError'))
     const leftovers: Leftover[] = []
     reports.add(leftovers)
+    const pace = new Pace()
     for (const entry of [...this.#entries].reverse()) {
+      if (pace.due) await pace.rest()
       if (!this.#entries.delete(entry)) continue
       try {
         const result: unknown = await entry.undo()

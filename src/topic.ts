@@ -103,8 +103,12 @@ export function assertPluginTopic(topic: unknown, plugin: string): asserts topic
 
 /** Checks a pattern: as a topic, with `*` and `**` allowed as whole segments. Throws `PATTERN_INVALID` saying what, where and what to do. */
 export function assertPattern(pattern: unknown): asserts pattern is string {
+  if (pattern === lastValid) return
   if (!valid(pattern, PATTERN)) refuse('PATTERN_INVALID', 'The pattern', pattern)
+  lastValid = pattern
 }
+/** On its way to the bus the same pattern is looked at by several, one after the other. */
+let lastValid: unknown
 
 /** Whether {@link assertPattern} accepts it. */
 export const isPattern = (pattern: unknown): pattern is string => valid(pattern, PATTERN)

@@ -197,7 +197,8 @@ const wired = (thrown: unknown, plugin: string | undefined, depth: number, bagga
   const properties = plainProperties(thrown)
   const cause = read(thrown, 'cause')
   if (stack !== undefined) wire.stack = stack
-  if (typeof code === 'string' || typeof code === 'number') wire.code = code
+  if (typeof code === 'string') wire.code = cut(code)
+  else if (typeof code === 'number') wire.code = code
   if (origin !== undefined) wire.plugin = origin
   if (details) wire.details = details
   if (properties) wire.properties = properties

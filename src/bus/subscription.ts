@@ -383,6 +383,13 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     this.#rest()
   }
 
+  /** Takes no event from now on, and discards the queue: what is left to {@link unsubscribe} may take its time. */
+  refuse(): void {
+    this.#flags |= SHUT
+    if (this.#ledger.queued > 0) this.#ledger.dropped += this.#ledger.queue.cut(0)
+    this.#measure()
+  }
+
   /** The same as {@link unsubscribe}. */
   close(): void {
     this.unsubscribe()

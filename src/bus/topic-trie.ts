@@ -124,7 +124,7 @@ const ADMIT_ONE_OF = 32
  * changes of one turn have looked at so many.
  */
 const CHANGE_BUDGET = 4_096
-const TURN_BUDGET = 32_768
+const TURN_BUDGET = 16_384
 /** What has more values than this is not amended at a change, which would copy them all, but found anew when it is next asked for. */
 const AMENDED_AT_MOST = 64
 /** Steps of one walk after which it is asked who makes it so long; then again after twice as many. */

@@ -4,6 +4,7 @@ import type { ServiceRecord } from '../bus/service-registry.js'
 import type { Crowd, Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
 import { PlugbayError } from '../errors.js'
+import { Pace } from '../pace.js'
 import { ANY_PATH, type PermissionSet, permissionDenied } from '../permission-set.js'
 import type { Call } from '../sandbox/call.js'
 import type { Packed } from '../sandbox/codec.js'
@@ -96,6 +97,8 @@ export class Gateway implements Party, ServiceConsumer {
   #accepted = 0
   #telling = false
   #closed = false
+  /** Its routes take no events any more, and are let go of. */
+  #refusing = false
 
   constructor(options: GatewayOptions) {
     this.name = options.plugin
@@ -335,10 +338,22 @@ export class Gateway implements Party, ServiceConsumer {
     return route
   }
 
-  /** Its queues go with it, as they are what was too many. */
+  /** Its queues go with it, as they are what was too many: at once, and what is left of thousands of routes bit by bit. */
   #crowded(observed: number, topic: string): void {
     this.#options.breached({ limit: 'overlap', allowed: this.#options.limits.overlap, observed, topic })
-    if (this.#closed) for (const route of [...this.#routes.values()]) route.release()
+    if (!this.#closed || this.#refusing) return
+    this.#refusing = true
+    for (const { subscription } of this.#routes.values()) subscription.refuse()
+    void this.#releaseRoutes()
+  }
+
+  async #releaseRoutes(): Promise<void> {
+    const pace = new Pace()
+    await pace.rest()
+    for (const route of [...this.#routes.values()]) {
+      if (pace.due) await pace.rest()
+      route.release()
+    }
   }
 
   /** The last one of a route is forgotten when the last event that was under way to it is handled: until then it may still fail. */
@@ -514,7 +529,11 @@ export class Gateway implements Party, ServiceConsumer {
 
   /** No new event and no new call comes in. Resolves when the events that had been accepted for it are handled. */
   async detach(): Promise<void> {
-    for (const subscription of this.subscriptions) this.#plane.bus.detach(subscription)
+    const pace = new Pace()
+    for (const subscription of this.subscriptions) {
+      this.#plane.bus.detach(subscription)
+      if (pace.due) await pace.rest()
+    }
     this.#offers.withdrawAll()
     await Promise.all(this.subscriptions.map((subscription) => subscription.drain()))
   }

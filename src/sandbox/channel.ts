@@ -1,7 +1,7 @@
 /** The wire between a host and its guest, or between two guests: it carries batches and knows nothing of what they say. */
 import { type MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads'
 import { now } from './clock.js'
-import { LONGEST, Stint } from './stint.js'
+import { LONGEST, MADE, Stint, UNWATCHED } from './stint.js'
 
 /** Frames laid one after the other; `frames.ts` says how. */
 export type Batch = unknown[]
@@ -20,9 +20,6 @@ export interface Channel {
 
 /** What came is data, but the platform cannot make it here: nested too deep, most likely. */
 export const unreadable = (error: Error): Error => new RangeError(`it cannot be read: ${error.message}`, { cause: error })
-
-/** As so many primitives counts an object: it may take long to make. */
-const OBJECT_ITEMS = 64
 
 /** A channel over a MessagePort: between threads, or within one. */
 export const portChannel = (port: MessagePort): PortChannel => new PortChannel(port)
@@ -53,9 +50,11 @@ export class PortChannel implements Channel {
   }
 
   readonly #take = (batch: Batch): void => {
+    // What is no batch ends the conversation. What is no primitive comes last.
+    const made = typeof batch?.[batch.length - 1] === 'object'
+    this.#stint.begin(batch?.length + (made ? UNWATCHED : 0))
     this.#received?.(batch)
-    // What is none ends the conversation. What is no primitive comes last.
-    this.#stint.count(batch?.length + (typeof batch?.[batch.length - 1] === 'object' ? OBJECT_ITEMS : 0))
+    this.#stint.end(made ? MADE : 1)
   }
 
   /** Takes what has come and was not read yet, in as many turns as that needs, then calls `done`. For a port whose other end is gone. */

@@ -23,6 +23,8 @@ export interface Weights {
   bigint: number
   /** A buffer beside its bytes. */
   buffer: number
+  /** A byte of it. */
+  byte: number
   /** What is more than data to the platform, such as a Blob. */
   host: number
 }
@@ -40,6 +42,7 @@ const OF_A_CALL: Weights = {
   entry: 384,
   bigint: 64,
   buffer: 1_024,
+  byte: 1,
   host: HOST_OBJECT,
 }
 
@@ -54,8 +57,12 @@ export const OF_AN_EVENT: Weights = {
   entry: 12,
   bigint: 2,
   buffer: 32,
+  byte: 1,
   host: 512,
 }
+
+/** A call where it arrives, which shows no more which of its buffers were copied: those that were moved count for nothing, however large. */
+export const OF_WHAT_CAME: Weights = { ...OF_A_CALL, byte: 0 }
 
 /** Elements of an array that may have names beside them: to ask for those of a longer one would cost more than the clone. */
 const SHORT = 1_024
@@ -92,7 +99,7 @@ export const bytesOf = (integer: bigint): number => (BigInt.asIntN(64, integer) 
 const open = (object: object, parts: unknown[], seen: Set<unknown>, room: number, weights: Weights): number => {
   try {
     if (isArray(object)) return openArray(object, parts, seen, room, weights)
-    if (object instanceof ArrayBuffer) return weights.buffer + object.byteLength
+    if (object instanceof ArrayBuffer) return weights.buffer + weights.byte * object.byteLength
     if (isView(object)) {
       // A view is copied with all of its buffer, and that once; shared memory is not.
       parts.push(object.buffer)

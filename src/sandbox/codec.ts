@@ -186,29 +186,45 @@ const WEIGHED_DEPTH = 4
 /** Not all parts of the value were looked at that was weighed last. */
 let cut = false
 
-/** An object with more names than this is a dictionary, not a record as there are many of: its reader meets each of them for the first time. */
+/** A value with more names than this has dictionaries in it, not records as there are many of: their reader meets each of them for the first time. */
 const WIDE = 64
 /** What such a name weighs beside its characters: it takes its reader as long to know as so many bytes to copy. */
 const NAME_BYTES = 32
 
 /** The names of properties, as they are met. */
 class Names {
+  /** Those of objects that are not alike, one list for each; when there is a second one, all of them in a set. */
+  #first: readonly string[] | undefined
   #known: Set<string> | undefined
+  #last: readonly string[] = []
+  #met = 0
 
   weigh(object: object): number {
     const names = Object.keys(object)
     let size = 0
     for (const name of names) size += name.length
-    if (names.length <= WIDE) return size
-    const known = (this.#known ??= new Set())
-    for (const name of names) {
-      if (known.has(name)) continue
-      known.add(name)
-      size += NAME_BYTES
+    // Rows of a table are as the one before.
+    if (alike(names, this.#last)) return size
+    this.#last = names
+    this.#met += names.length
+    return this.#met <= WIDE ? size : size + this.#new(names) * NAME_BYTES
+  }
+
+  /** How many of them were not met before. */
+  #new(names: readonly string[]): number {
+    if (this.#first === undefined) {
+      this.#first = names
+      return names.length
     }
-    return size
+    const known = (this.#known ??= new Set(this.#first))
+    const { size } = known
+    for (const name of names) known.add(name)
+    return known.size - size
   }
 }
+
+const alike = (names: readonly string[], others: readonly string[]): boolean =>
+  names.length === others.length && names.every((name, at) => name === others[at])
 
 /** The size of a live value in bytes, roughly: buffers, names and texts near its surface are what makes one large. */
 export const liveSize = (value: unknown): number => {

@@ -24,6 +24,8 @@ let planned = false
 /** Something was written since the last look. */
 let written = false
 let departedAt = 0
+/** When the first of those that wait was told to; 0: none was. */
+let heldSince = 0
 
 /** To be called for each frame: `writer` will be told to leave, unless it `waits` for that already. */
 export const depart = (writer: Writer, waits: boolean): void => {
@@ -44,6 +46,7 @@ const endOfTurn = (callback: () => void): void => queueMicrotask(() => process.n
 /** Everything leaves at once: for a place that ends. */
 export const departAll = (): void => {
   planned = false
+  heldSince = 0
   const writers = waiting
   waiting = []
   for (const writer of writers) writer.leave()
@@ -56,10 +59,13 @@ const turnEnded = (): void => {
     for (const writer of writers) if (writer.urgent) writer.leave()
   }
   const pause = Math.min(LONGEST, GATHER * waiting.length)
-  if (!written || now() - departedAt >= pause) {
+  const at = now()
+  // Who sends without a pause, such as one that calls and calls, has nobody else wait for longer.
+  if (!written || at - departedAt >= pause || (heldSince !== 0 && at - heldSince >= pause)) {
     departAll()
     return
   }
+  if (heldSince === 0) heldSince = at
   written = false
   setImmediate(turnEnded)
 }

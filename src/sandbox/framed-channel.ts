@@ -259,8 +259,9 @@ export class FramedChannel implements Channel {
       if (this.#bytes < LENGTH_BYTES + this.#wanted) return
       const frame = this.#take(LENGTH_BYTES + this.#wanted)
       this.#wanted = undefined
+      this.#stint.begin(frame.length / ITEM_BYTES)
       this.#frame(frame)
-      this.#stint.count(frame.length / ITEM_BYTES)
+      this.#stint.end()
     }
   }
 

@@ -1,5 +1,8 @@
 /** What comlink may say and hear over the port of a reference: calls of one method and their answers. All else is not believed, and ends the port. */
 import type { MessagePort } from 'node:worker_threads'
+import { WINDOW_CALLS } from './call-window.js'
+import { isTooLarge } from './line-channel.js'
+import { Stint } from './stint.js'
 
 /*
  * comlink trusts its other end: by itself it follows any path from an object, sets and constructs what it finds there, and throws in its listener for a
@@ -32,7 +35,8 @@ const isCall = (message: unknown): message is CallMessage => {
   )
 }
 
-const isAnswer = (message: unknown): boolean => isFields(message) && typeof message['id'] === 'string' && message['type'] === 'RAW'
+const isAnswer = (message: unknown): boolean =>
+  isFields(message) && typeof message['id'] === 'string' && message['type'] === 'RAW' && !isTooLarge(message['value'])
 
 /** As much of an endpoint as comlink asks for. */
 interface Endpoint {
@@ -42,25 +46,39 @@ interface Endpoint {
   start(): void
 }
 
+/** As many items of a batch takes a message of comlink's to be read and answered. */
+const ITEMS = 64
+
 const endpoint = (port: MessagePort, believed: (message: unknown) => boolean, post: Endpoint['postMessage']): Endpoint => ({
   postMessage: post,
   addEventListener: (_, listener) => {
-    port.on('message', (data: unknown) => {
+    const take = (data: unknown): void => {
+      stint.begin(ITEMS)
       if (believed(data)) listener({ data })
       else port.close()
-    })
+      stint.end()
+    }
+    const stint = new Stint(
+      () => port.off('message', take),
+      () => port.on('message', take),
+    )
+    port.on('message', take)
   },
   // It listens as long as the port is open.
   removeEventListener: () => {},
   start: () => {},
 })
 
-/** Where the object lives: hears calls. `unsendable` makes the answer to a call of that method whose result cannot cross. */
+/**
+ * Where the object lives: hears calls, of which no more are under way than its caller's own end lets leave. `unsendable` makes the answer to a call of that
+ * method whose result cannot cross.
+ */
 export const answering = (port: MessagePort, unsendable: (method: string, answer: unknown, error: unknown) => unknown): Endpoint => {
+  let underWay = 0
   /** Of each call under way, the method. */
   const called = new Map<unknown, string>()
   const believed = (message: unknown): boolean => {
-    if (!isCall(message)) return false
+    if (!isCall(message) || ++underWay > WINDOW_CALLS || isTooLarge(message.argumentList.map(({ value }) => value))) return false
     called.set(message.id, message.path[0])
     return true
   }
@@ -68,6 +86,7 @@ export const answering = (port: MessagePort, unsendable: (method: string, answer
     const { id, value } = message as Fields
     const method = called.get(id) ?? ''
     called.delete(id)
+    underWay--
     try {
       port.postMessage(message)
     } catch (error) {
@@ -76,9 +95,17 @@ export const answering = (port: MessagePort, unsendable: (method: string, answer
   })
 }
 
-/** Where it is called: hears answers. */
-export const calling = (port: MessagePort): Endpoint =>
-  endpoint(port, isAnswer, (message) => {
-    // Unless it is a call, comlink only says that it lets go of the object: its port ends with the last who has it.
-    if (isCall(message)) port.postMessage(message)
-  })
+/** Where it is called: hears answers, one at most to each call. */
+export const calling = (port: MessagePort): Endpoint => {
+  let unanswered = 0
+  return endpoint(
+    port,
+    (message) => isAnswer(message) && --unanswered >= 0,
+    (message) => {
+      // Unless it is a call, comlink only says that it lets go of the object: its port ends with the last who has it.
+      if (!isCall(message)) return
+      port.postMessage(message)
+      unanswered++
+    },
+  )
+}

@@ -39,7 +39,9 @@ export interface RequestOptions {
 /** What is held between the two ends of a line. */
 export interface Bounds {
   /** Bytes of the body of one request, and of one reply; PAYLOAD_TOO_LARGE beyond. */
-  limit: number
+  limit?: number
+  /** Requests of the other end that may be under way here: its own end lets no more of them leave. */
+  atOnce?: number
   /** This end calls: the body of a request without metas is its arguments, in an array that nobody else has, and requests wait here when too much is under way. Others may share it. */
   window?: CallWindow
 }
@@ -75,6 +77,7 @@ export class Conversation {
   #givenUp = 0
   readonly #window: CallWindow | undefined
   readonly #limit: number
+  readonly #atOnce: number
   readonly #out: Outgoing
   readonly #in = new FrameReader((kind, id, verb, metas, body) => this.#heard(kind, id, verb, metas, body))
   #over: PlugbayError | undefined
@@ -87,6 +90,7 @@ export class Conversation {
     this.#party = party
     this.#label = label
     this.#limit = bounds?.limit ?? Infinity
+    this.#atOnce = bounds?.atOnce ?? Infinity
     this.#window = bounds?.window
     this.#out = new Outgoing(channel, label, (at) => this.#deadlines.begin(at))
     channel.listen(
@@ -287,6 +291,7 @@ export class Conversation {
   }
 
   #serve(id: number, verb: string, metas: readonly Meta[], body: unknown): void {
+    if (this.#serving.size >= this.#atOnce) throw new RangeError(`it has more than ${this.#atOnce} requests under way`)
     const call = new ServedCall(verb, metas)
     this.#cancellable++
     let result: unknown

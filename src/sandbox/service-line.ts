@@ -7,8 +7,8 @@ import { permissionDenied } from '../permission-set.js'
 import { assertServiceOptions, CALL_OPTIONS } from '../service-options.js'
 import { type Box, box, boxAll, drop, Holdings, needsBox, unbox } from './boxing.js'
 import type { Call } from './call.js'
-import { CALL_LIMIT } from './call-window.js'
-import { portChannel } from './channel.js'
+import { CALL_LIMIT, WINDOW_CALLS } from './call-window.js'
+import { lineChannel } from './line-channel.js'
 import { Boxed, type Party } from './party.js'
 import { Peer, Peers } from './peers.js'
 import { Conversation, type RequestOptions } from './rpc.js'
@@ -116,7 +116,7 @@ export class ProviderLine implements Party {
     this.#allowed = new Map(allowed.map((method) => [method, method]))
     this.#consumer = consumer
     this.#onEnd = onEnd
-    this.#conversation = new Conversation(portChannel(port), this, label, { limit: CALL_LIMIT })
+    this.#conversation = new Conversation(lineChannel(port), this, label, { limit: CALL_LIMIT, atOnce: WINDOW_CALLS })
   }
 
   request(call: Call, args: unknown): unknown {
@@ -283,7 +283,7 @@ class ConsumerLine implements Party {
   constructor(port: MessagePort, service: string, provider: string, peer: Peer) {
     this.#label = `service '${service}' of '${provider}'`
     this.#holdings = new Holdings(peer, this.#label)
-    this.#conversation = new Conversation(portChannel(port), this, this.#label, { limit: CALL_LIMIT, window: peer.calls })
+    this.#conversation = new Conversation(lineChannel(port), this, this.#label, { limit: CALL_LIMIT, window: peer.calls })
   }
 
   call(method: string, args: unknown[], options: RequestOptions): Promise<unknown> {

@@ -4,9 +4,11 @@ import { now } from './clock.js'
 /** Milliseconds. */
 export const LONGEST = 10
 /** What is read in a turn without a look at the clock: items of batches. */
-const UNWATCHED = 1_024
+export const UNWATCHED = 512
 /** What a batch weighs beside its items. */
 const BATCH = 8
+/** An object was made before it was read, and no clock saw that: it took longer, mostly several times. */
+export const MADE = 8
 
 export class Stint {
   readonly #pause: () => void
@@ -26,18 +28,20 @@ export class Stint {
     return this.#paused
   }
 
-  /** So many items were read, in one batch. */
-  count(items: number): void {
+  /** So many items are about to be read, in one batch. */
+  begin(items: number): void {
     this.#read += items + BATCH
-    if (this.#read < UNWATCHED) return
-    if (!this.#watched) {
-      this.#watched = true
-      this.#began = now()
-      setImmediate(this.#over)
-    } else if (!this.#paused && now() - this.#began >= LONGEST) {
-      this.#paused = true
-      this.#pause()
-    }
+    if (this.#watched || this.#read < UNWATCHED) return
+    this.#watched = true
+    this.#began = now()
+    setImmediate(this.#over)
+  }
+
+  /** They were read. `times`: all that it took, in what it took since {@link begin}. */
+  end(times = 1): void {
+    if (!this.#watched || this.#paused || (now() - this.#began) * times < LONGEST) return
+    this.#paused = true
+    this.#pause()
   }
 
   readonly #over = (): void => {

@@ -2,8 +2,8 @@
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
 import { CALL_LIMIT, WINDOW_BYTES } from './call-window.js'
-import { portChannel } from './channel.js'
 import { callSize, LEAF_BYTES } from './codec.js'
+import { lineChannel } from './line-channel.js'
 import type { Party } from './party.js'
 import { Conversation } from './rpc.js'
 import { asBeginning } from './sentence.js'
@@ -18,7 +18,7 @@ const AHEAD = 16
 /** `plugin`: whose stream it is, if it is a plugin's. */
 export const sendStream = (source: AsyncIterable<unknown>, port: MessagePort, plugin: string | undefined): void => {
   const producer = new Producer(source[Symbol.asyncIterator](), plugin)
-  new Conversation(portChannel(port), producer, 'the consumer of a stream')
+  new Conversation(lineChannel(port), producer, 'the consumer of a stream', { atOnce: AHEAD })
 }
 
 class Producer implements Party {
@@ -118,7 +118,7 @@ class Consumer implements Party {
   constructor(port: MessagePort, label: string, signal: AbortSignal | undefined) {
     this.#label = label
     this.#signal = signal
-    this.#conversation = new Conversation(portChannel(port), this, `the stream of ${label}`)
+    this.#conversation = new Conversation(lineChannel(port), this, `the stream of ${label}`)
     signal?.addEventListener('abort', this.#cancel, { once: true })
   }
 

@@ -166,6 +166,27 @@ describe('a channel over a port', () => {
     if (how !== 'that is read') await eventually(() => expect(done).toBe(true))
   })
 
+  it('reads few values in one turn that may have taken long to make', async () => {
+    const { port1, port2 } = new MessageChannel()
+    const here = portChannel(port1)
+    onTestFinished(() => here.close())
+    for (let i = 0; i < 12; i++) port2.postMessage([i, new Map()])
+    let seen = 0
+    here.listen(
+      () => {
+        seen++
+        for (const until = performance.now() + 2; performance.now() < until; );
+      },
+      () => {},
+    )
+    const inOneTurn: number[] = []
+    for (let before = 0; before < 12; before = seen) {
+      await new Promise(setImmediate)
+      inOneTurn.push(seen - before)
+    }
+    expect(Math.max(...inOneTurn)).toBeLessThan(4)
+  })
+
   it('that is closed reads nothing more of what is in it', async () => {
     const { port1, port2 } = new MessageChannel()
     const here = portChannel(port1)

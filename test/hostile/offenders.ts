@@ -274,6 +274,25 @@ export const OFFENDERS: Offender[] = [
     act: "for (let i = 0; i < 5e3; i++) process.stdout.write('x'.repeat(1e3) + '\\n')",
     end: null,
   },
+  {
+    does: 'publishes dictionaries of fifteen thousand names, as many as it may',
+    heavy: true,
+    manifest: { limits: { memory: 256, hang: 5_000 } },
+    act: `const wide = (k) => Object.fromEntries(Array.from({ length: 15_000 }, (_, i) => ['k' + k + '_' + i, i]))
+      const all = Array.from({ length: 20 }, (_, k) => wide(k))
+      setInterval(() => { for (const one of all) ctx.bus.publish('noise', one).catch(() => {}) }, 200)`,
+    end: null,
+  },
+  {
+    does: 'publishes hundreds of small objects of which no two are alike, as many as it may',
+    heavy: true,
+    manifest: { limits: { memory: 256, hang: 5_000 } },
+    act: `const list = (length, make) => Array.from({ length }, (_, i) => make(i))
+      const unlike = (k) => list(250, (i) => Object.fromEntries(list(60, (j) => ['k' + k + '_' + i + '_' + j, j])))
+      const all = list(10, unlike)
+      setInterval(() => { for (const one of all) ctx.bus.publish('noise', one).catch(() => {}) }, 200)`,
+    end: null,
+  },
   { does: 'posts a very large event', heavy: true, act: "ctx.bus.publish('noise', 'x'.repeat(5e7)).catch(() => {})", end: null },
   {
     does: 'subscribes as often as it may',
@@ -324,6 +343,14 @@ export const OFFENDERS: Offender[] = [
     manifest: { limits: LIMITS_OF_BOMBS },
     act: bomb(ALL_OF_TICK, { count: 480, overTime: true, handler: '() => new Promise(() => {})' }),
     end: 'overlap',
+  },
+  {
+    does: 'subscribes to 9,000 patterns of its own and exits',
+    heavy: true,
+    manifest: { limits: LIMITS_OF_BOMBS },
+    act: `${bomb("'quiet.*.' + i")}; setTimeout(() => process.exit(1), 1000)`,
+    end: 'crash',
+    within: 10_000,
   },
   {
     does: 'subscribes to everything with 9,000 capacities',
@@ -582,6 +609,14 @@ export const OFFENDERS: Offender[] = [
     heavy: true,
     ...withItsWire("[4, 'nonsense', '0', 1]", 1e5, 1e5),
     end: 'PROTOCOL',
+  },
+  // What a thread does not stop, as its page says: Node has built it before anybody can look, and the kernel's thread waits.
+  {
+    does: 'posts half a million objects in one message',
+    heavy: true,
+    ...withItsWire("[4, 'nonsense', '0', Array.from({ length: 5e5 }, (_, i) => ({ i }))]", 1, 1),
+    manifest: { ...withItsWire('[]').manifest, limits: { memory: 512, hang: 5_000 } },
+    end: null,
   },
   {
     does: 'sends lines of the log past its own end',

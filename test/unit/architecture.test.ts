@@ -29,6 +29,7 @@ const ROWS = [
         'nearest.ts',
         'nesting.ts',
         'passing.ts',
+        'pace.ts',
         'pattern-cover.ts',
         'permission-set.ts',
         'hosts.ts',

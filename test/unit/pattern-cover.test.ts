@@ -70,11 +70,20 @@ describe('covering a pattern', () => {
     )
   })
 
+  test('by thousands that are written as people write them is found', () => {
+    const many = Array.from({ length: 5_000 }, (_, i) => `tenant-${i}.orders.**`)
+    expect(covers(many, 'tenant-4999.orders.*.paid')).toBe(true)
+    expect(covers(many, 'tenant-4999.**')).toBe(false)
+    expect(covers([...many, '*.orders.**'], '*.orders.**.paid')).toBe(true)
+  })
+
   test('of patterns made to be hard ends, with a refusal', () => {
     const hard = Array.from({ length: 16 }, () => '**.a').join('.')
     const began = performance.now()
     expect(covers([hard], Array.from({ length: 15 }, () => '**.a').join('.'))).toBe(false)
     expect(covers([`${hard}`, `b.${Array.from({ length: 15 }, () => '**.a').join('.')}`], `*.${hard.slice(0, -5)}.b`)).toBe(false)
+    const many = Array.from({ length: 1_500 }, (_, i) => `**.a${i % 7}.**.b.**.c${i}.**`)
+    for (let i = 0; i < 50; i++) expect(covers(many, `**.a1.*.b.c.d.e.f.z${i}.c`)).toBe(false)
     // A publisher waits for no one's riddles: seconds would be a hole in the wall.
     expect(performance.now() - began).toBeLessThan(5_000)
   })

@@ -28,6 +28,27 @@ describe('a scope', () => {
     expect(order).toEqual(['third begins', 'third ends', 'second begins', 'second ends', 'first begins', 'first ends'])
   })
 
+  test('lets others have their turn between thousands of things', async () => {
+    const scope = new Scope('plugin')
+    let undone = 0
+    for (let i = 0; i < 200; i++)
+      scope.own('x', () => {
+        undone++
+        for (const end = performance.now() + 1; performance.now() < end; );
+      })
+    const inOneTurn: number[] = []
+    let before = 0
+    const count = (): void => {
+      inOneTurn.push(undone - before)
+      before = undone
+      if (undone < 200) setImmediate(count)
+    }
+    setImmediate(count)
+    await scope.close()
+    await new Promise(setImmediate)
+    expect(Math.max(...inOneTurn)).toBeLessThan(50)
+  })
+
   test('aborts its signal before anything is undone, with a reason that names it', async () => {
     const scope = new Scope('users#2')
     let abortedAtUndo = false

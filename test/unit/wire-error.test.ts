@@ -151,6 +151,12 @@ describe('an error that crosses a boundary', () => {
     expect(PlugbayError.is(make())).toBe(arrived instanceof PlugbayError)
   })
 
+  test('is cut in each of its texts', () => {
+    const long = 'x'.repeat(1_000_000)
+    const { name, message, code } = toWire(Object.assign(new Error(long), { name: long, code: long }))
+    for (const text of [name, message, code]) expect((text as string).length).toBeLessThan(20_000)
+  })
+
   test('is cut when it is its own cause', () => {
     const error = new Error('round')
     error.cause = new Error('and round', { cause: error })

@@ -682,6 +682,23 @@ describe('a subscription without a handler', () => {
     expect(subscription.stats).toMatchObject({ delivered: 4, inFlight: 0 })
   })
 
+  it('takes nothing more when it refuses, lets its publishers go, and leaves its place when it is unsubscribed', async () => {
+    const { handler, data } = byHand()
+    const left = vi.fn()
+    const subscription = subscribe({ handler, capacity: 1 })
+    subscription.join({ leave: left, ended: () => {}, overran: () => {}, failed: () => {} })
+    void subscription.deliver(anEvent(1))
+    void subscription.deliver(anEvent(2))
+    const waiting = watched(subscription.deliver(anEvent(3)))
+    subscription.refuse()
+    await settled()
+    expect(subscription.deliver(anEvent(4))).toBeUndefined()
+    expect([data(), waiting.released, subscription.closed, left.mock.calls]).toEqual([[1], true, true, []])
+    expect(subscription.stats).toMatchObject({ dropped: 2, queued: 0, inFlight: 1 })
+    subscription.unsubscribe()
+    expect(left).toHaveBeenCalledWith(subscription)
+  })
+
   it('ends the loop when it is unsubscribed, also while the loop waits', async () => {
     const subscription = subscribe()
     const seen: number[] = []

@@ -58,6 +58,13 @@ describe('packing', () => {
     expect(pack({ ['n'.repeat(100_000)]: new Map() }).size).toBeGreaterThan(100_000)
   })
 
+  it('weighs the names of small objects like those of a dictionary where no two are alike', () => {
+    const unlike = Array.from({ length: 250 }, (_, i) => Object.fromEntries(Array.from({ length: 60 }, (_, j) => [`k${i} ${j}`, j])))
+    expect(pack(unlike).size).toBeGreaterThan(250 * 60 * 40)
+    const taking = Array.from({ length: 1_000 }, (_, i) => (i % 2 === 0 ? { first: i, second: i } : { third: i, fourth: [i] }))
+    expect(pack(taking).size).toBeLessThan(1_000 * 2 * 30)
+  })
+
   it('leaves a tree of many different keys to the platform too', () => {
     const branch = (name: string): object => Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${name} ${i}`, i]))
     const tree = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`branch ${i}`, branch(`leaf of ${i}`)]))
