@@ -1,18 +1,5 @@
 /** The nearest valid name to a mistaken one, for the tail of an error message. */
-/** How many letters are left out, too many, or other ones (Levenshtein 1966). */
-const distance = (a: string, b: string): number => {
-  const row = Array.from({ length: b.length + 1 }, (_, length) => length)
-  for (let i = 1; i <= a.length; i++) {
-    let diagonal = i - 1
-    row[0] = i
-    for (let j = 1; j <= b.length; j++) {
-      const above = row[j] as number
-      row[j] = Math.min(above + 1, (row[j - 1] as number) + 1, diagonal + (a[i - 1] === b[j - 1] ? 0 : 1))
-      diagonal = above
-    }
-  }
-  return row[b.length] as number
-}
+import { distance } from 'fastest-levenshtein'
 
 /** A longer name is no slip of the fingers, and is not sought. */
 const MAX_LENGTH = 64
