@@ -77,63 +77,68 @@ const { isView } = ArrayBuffer
  */
 export const cloneSize = (value: unknown, most: number, moved: readonly unknown[] = [], weights = OF_A_CALL): number => {
   const seen = new Set<unknown>(moved)
-  const parts: unknown[] = [value]
-  let size = weights.value
+  const parts: object[] = []
+  let size = weights.value + put(value, parts, weights)
   while (parts.length > 0 && size <= most) {
-    const part = parts.pop()
-    size += weights.leaf
-    if (typeof part === 'string') size += part.length
-    else if (typeof part === 'bigint') size += weights.bigint + bytesOf(part)
-    else if (typeof part === 'object' && part !== null && !seen.has(part)) {
-      seen.add(part)
-      size += open(part, parts, seen, most - size, weights)
-    }
+    const part = parts.pop() as object
+    if (seen.has(part)) continue
+    seen.add(part)
+    size += open(part, parts, seen, most - size, weights)
   }
   return size
+}
+
+/** What a part weighs beside what an object holds, which is added to `parts`: most parts are none. */
+const put = (part: unknown, parts: object[], weights: Weights): number => {
+  if (typeof part === 'string') return weights.leaf + part.length
+  if (typeof part === 'object') {
+    if (part !== null) parts.push(part)
+  } else if (typeof part === 'bigint') return weights.leaf + weights.bigint + bytesOf(part)
+  return weights.leaf
 }
 
 /** The bytes of an integer beyond the 64 bits that any has. */
 export const bytesOf = (integer: bigint): number => (BigInt.asIntN(64, integer) === integer ? 0 : integer.toString(16).length / 2)
 
 /** What an object weighs by itself, with the names that nobody in `seen` has. What it holds is added to `parts`, unless that alone is more than `room`. */
-const open = (object: object, parts: unknown[], seen: Set<unknown>, room: number, weights: Weights): number => {
+const open = (object: object, parts: object[], seen: Set<unknown>, room: number, weights: Weights): number => {
   try {
     if (isArray(object)) return openArray(object, parts, seen, room, weights)
     if (object instanceof ArrayBuffer) return weights.buffer + weights.byte * object.byteLength
     if (isView(object)) {
       // A view is copied with all of its buffer, and that once; shared memory is not.
-      parts.push(object.buffer)
-      return weights.object
+      return weights.object + put(object.buffer, parts, weights)
     }
     if (object instanceof Map) {
-      const weight = weights.object + object.size * weights.entry
-      if (weight <= room) for (const [key, value] of object) parts.push(key, value)
+      let weight = weights.object + object.size * weights.entry
+      if (weight <= room) for (const [key, value] of object) weight += put(key, parts, weights) + put(value, parts, weights)
       return weight
     }
     if (object instanceof Set) {
-      const weight = weights.object + object.size * weights.entry
-      if (weight <= room) for (const value of object) parts.push(value)
+      let weight = weights.object + object.size * weights.entry
+      if (weight <= room) for (const value of object) weight += put(value, parts, weights)
       return weight
     }
+    let weight = weights.object
     const prototype: unknown = getPrototypeOf(object)
     if (prototype !== Object.prototype && prototype !== null) {
       if (object instanceof Blob) return weights.host
       // Its characters are properties of it, but no clone has them as such.
-      if (object instanceof String) return weights.object + object.length
-      if (object instanceof Error) parts.push(object.message, object.stack, object.cause)
-      else if (object instanceof RegExp) parts.push(object.source)
+      if (object instanceof String) return weight + object.length
+      if (object instanceof Error) for (const part of [object.message, object.stack, object.cause]) weight += put(part, parts, weights)
+      else if (object instanceof RegExp) weight += put(object.source, parts, weights)
     }
-    return weights.object + openProperties(object, keys(object), parts, seen, room, weights)
+    return weight + openProperties(object, keys(object), parts, seen, room, weights)
   } catch {
     return weights.object // one of its getters throws: structured clone will say so
   }
 }
 
-const openArray = (array: readonly unknown[], parts: unknown[], seen: Set<unknown>, room: number, weights: Weights): number => {
+const openArray = (array: readonly unknown[], parts: object[], seen: Set<unknown>, room: number, weights: Weights): number => {
   const { length } = array
-  const weight = weights.object + length * weights.element
+  let weight = weights.object + length * weights.element
   if (weight > room) return weight
-  for (let i = 0; i < length; i++) parts.push(array[i])
+  for (let i = 0; i < length; i++) weight += put(array[i], parts, weights)
   return length > SHORT ? weight : weight + openProperties(array, namesBeside(array), parts, seen, room, weights)
 }
 
@@ -148,7 +153,7 @@ const namesBeside = (array: readonly unknown[]): string[] => {
 const openProperties = (
   object: object,
   names: readonly string[],
-  parts: unknown[],
+  parts: object[],
   seen: Set<unknown>,
   room: number,
   weights: Weights,
@@ -161,7 +166,7 @@ const openProperties = (
       seen.add(name)
       weight += weights.name + name.length
     }
-    parts.push((object as Record<string, unknown>)[name])
+    weight += put((object as Record<string, unknown>)[name], parts, weights)
   }
   return weight
 }
