@@ -148,11 +148,12 @@ export class Supervisor {
         for (const name of succession.wanted) await enter(name)
       }
       for (const heir of heirs) await this.#handState(heir, (generation) => (active = { heir, generation }))
-      // It may have died while others came up.
-      const dead = heirs.find(({ next }) => next?.fault !== undefined)
-      if (dead?.next) {
-        active = { heir: dead, generation: dead.next }
-        throw dead.next.fault
+      for (const heir of heirs) {
+        const { next: generation } = heir
+        // It may have died while others came up.
+        if (generation?.fault === undefined) continue
+        active = { heir, generation }
+        throw generation.fault
       }
     } catch (error) {
       await undo(heirs)
