@@ -171,7 +171,6 @@ export class Supervisor {
 
   async #comeUp(heir: Heir, birth: Birth): Promise<void> {
     const { instance, change } = heir
-    this.#forgetRetry(instance)
     heir.next = await this.#options.make(instance, change, birth, this.#crashed(instance))
     await heir.next.start()
   }
@@ -192,6 +191,8 @@ export class Supervisor {
     for (const heir of heirs) {
       const { instance, old, next, change } = heir
       if (!next) continue
+      // Not before: of one that crashed and whose change fails, the restart is still to come.
+      this.#forgetRetry(instance)
       moved.set(heir, next.gateway.takeOver(old.gateway, leaving))
       instance.generation = next
       if (ASKED_FOR.has(reason)) instance.record.forget()
@@ -288,6 +289,7 @@ export class Supervisor {
   async #restart(instance: PluginInstance): Promise<void> {
     try {
       const restarted = await instance.inTurn(async () => {
+        this.#forgetRetry(instance)
         const dead = instance.generation
         // Stopped or replaced meanwhile: there is nothing to restart.
         if (dead === undefined || dead.alive) return false

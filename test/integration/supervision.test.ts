@@ -231,3 +231,22 @@ it('a restart that fails is another crash: tried again after its wait, and at la
   ])
   expect(faults.at(-1)?.error.message).toContain('no port')
 })
+
+it('one that crashed is restarted as it was, though a change of it fails meanwhile', async () => {
+  const { kernel, faults } = await startedWith({
+    p: {
+      code: pluginCode({
+        start: `
+          if (ctx.config.broken) throw new Error('it cannot work so')
+          ctx.bus.subscribe('p.exit', () => process.exit(1))`,
+      }),
+      manifest: { restart: { backoff: { initial: 1_000, max: 1_000 } } },
+    },
+  })
+  await kernel.bus.publish('p.exit')
+  await eventually(() => expect(faults).toMatchObject([{ error: { code: 'PLUGIN_CRASHED' } }]))
+  await expect(kernel.updateConfig('p', { broken: true })).rejects.toThrow('it cannot work so')
+  expect(kernel.explain('p').because).toContain('will be restarted')
+  await eventually(() => expect(stateOf(kernel, 'p')).toBe('running'))
+  expect(infoOf(kernel, 'p').restarts).toBe(1)
+})
