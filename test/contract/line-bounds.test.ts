@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { CALL_LIMIT, WINDOW_CALLS } from '#src/sandbox/call-window.js'
+import { LEAF_BYTES } from '#src/sandbox/codec.js'
 import { Peer } from '#src/sandbox/peers.js'
 import { exposeByReference, wrapReference } from '#src/sandbox/references.js'
 import { methodsOf, ProviderLine, ServiceClient } from '#src/sandbox/service-line.js'
@@ -57,7 +58,7 @@ describe('a provider', () => {
 
   test('lets go of one over which comes a batch of too many parts', async () => {
     const { there, calls, ended } = bareConsumer()
-    const numbers = new Array<number>(CALL_LIMIT / 4).fill(1)
+    const numbers = new Array<number>((CALL_LIMIT + CALL_LIMIT / 8) / LEAF_BYTES).fill(1)
     const head: unknown[] = [REQUEST, 1, 'give', '[0]', numbers.length + 1, numbers.length]
     there.postMessage(head.concat(numbers))
     await eventually(() => expect(ended()).toBe(true))
