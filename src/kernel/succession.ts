@@ -9,14 +9,14 @@ export interface Brought {
 }
 
 export class Succession {
-  readonly #mayJoin: (plugin: string) => boolean
+  readonly #others: ReadonlyMap<string, unknown> | undefined
   readonly #plugins = new Set<string>()
   readonly #wanted = new Set<string>()
   readonly #brought = new Set<Brought>()
 
-  /** `mayJoin`: whether a change of that plugin waits, too, and may be part of this. */
-  constructor(mayJoin: (plugin: string) => boolean = () => false) {
-    this.#mayJoin = mayJoin
+  /** `others`: plugins of which a change waits, too, and may be part of this. No function: a generation keeps this, and would keep with it what that sees, its predecessor among it. */
+  constructor(others?: ReadonlyMap<string, unknown>) {
+    this.#others = others
   }
 
   /** A generation of the plugin is part of it. */
@@ -38,7 +38,7 @@ export class Succession {
   /** Whether what that plugin has now may be taken from it; what may join is wanted then. */
   mayTakeFrom(plugin: string): boolean {
     if (this.#plugins.has(plugin)) return true
-    if (!this.#wanted.has(plugin) && !this.#mayJoin(plugin)) return false
+    if (!this.#wanted.has(plugin) && this.#others?.has(plugin) !== true) return false
     this.#wanted.add(plugin)
     return true
   }

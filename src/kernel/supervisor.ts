@@ -131,7 +131,7 @@ export class Supervisor {
 
   async #replace(first: Heir, reason: ReplaceReason, partners?: Partners): Promise<Replacement> {
     const began = performance.now()
-    const succession = new Succession((plugin) => partners?.others.has(plugin) === true)
+    const succession = new Succession(partners?.others)
     const heirs: Heir[] = []
     const enter = async (name: string): Promise<void> => {
       succession.enter(name)
