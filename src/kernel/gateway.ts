@@ -1,10 +1,9 @@
 /** What one generation of a plugin may do: the one place where the bus and the sandbox meet. All it acquires is in its scope. */
 import type { MessagePort } from 'node:worker_threads'
 import type { ServiceRecord } from '../bus/service-registry.js'
-import type { Crowd, Subscription } from '../bus/subscription.js'
+import type { Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
 import { PlugbayError } from '../errors.js'
-import { Pace } from '../pace.js'
 import { ANY_PATH, type PermissionSet, permissionDenied } from '../permission-set.js'
 import type { Call } from '../sandbox/call.js'
 import type { Packed } from '../sandbox/codec.js'
@@ -18,9 +17,9 @@ import type { Scope } from '../scope.js'
 import { assertServiceName } from '../service-options.js'
 import { assertPattern, assertPluginTopic } from '../topic.js'
 import { reasonOf, toWire } from '../wire-error.js'
-import { EventRoute, type SubscriptionTraffic } from './event-route.js'
+import type { SubscriptionTraffic } from './event-route.js'
+import { EventRoutes } from './event-routes.js'
 import { FileAccess } from './file-access.js'
-import { handlerFailed } from './handler-failed.js'
 import { HeldLines } from './held-lines.js'
 import { NetAccess } from './net-access.js'
 import { Offers } from './offers.js'
@@ -75,13 +74,7 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #files: FileAccess
   readonly #net: NetAccess
   readonly #quota: Quota
-  /** By the numbers of their first subscriptions. */
-  readonly #routes = new Map<number, EventRoute>()
-  /** The route of each of the plugin's subscriptions, by the guest's own numbers. */
-  readonly #followed = new Map<number, EventRoute>()
-  /** The newest route of each pattern and capacity: a further subscription may follow it. */
-  readonly #newest = new Map<string, EventRoute>()
-  readonly #crowd: Crowd
+  readonly #routes: EventRoutes
   readonly #offers: Offers
   /** What withdraws each service, and has the scope forget it. */
   readonly #releases = new Map<number, () => unknown>()
@@ -97,8 +90,6 @@ export class Gateway implements Party, ServiceConsumer {
   #accepted = 0
   #telling = false
   #closed = false
-  /** Its routes take no events any more, and are let go of. */
-  #refusing = false
 
   constructor(options: GatewayOptions) {
     this.name = options.plugin
@@ -114,10 +105,20 @@ export class Gateway implements Party, ServiceConsumer {
     this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied, used })
     this.#net = new NetAccess({ plugin: this.name, hosts: net, denied, used })
     this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
-    this.#crowd = { most: limits.overlap, exceeded: (ways, topic) => this.#crowded(ways, topic) }
     this.#lines = new HeldLines(this.#quota)
     this.#offers = new Offers(this.name, this.#plane, options.succession)
     this.#aside = options.succession !== undefined
+    this.#routes = new EventRoutes({
+      plugin: this.name,
+      plane: this.#plane,
+      scope: this.#scope,
+      inFlight: options.inFlight,
+      capacity: limits.queue,
+      overlap: limits.overlap,
+      crowded: (ways, topic) => this.#crowded(ways, topic),
+      aside: this.#aside,
+      log: options.log,
+    })
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
 
@@ -128,12 +129,12 @@ export class Gateway implements Party, ServiceConsumer {
 
   /** One for each route: several of the plugin's subscriptions may follow it. */
   get subscriptions(): readonly Subscription[] {
-    return Array.from(this.#routes.values(), ({ subscription }) => subscription)
+    return this.#routes.subscriptions
   }
 
   /** What goes through each of the plugin's subscriptions. */
   get traffic(): SubscriptionTraffic[] {
-    return [...this.#routes.values()].flatMap(({ traffic }) => traffic)
+    return this.#routes.traffic
   }
 
   get provides(): string[] {
@@ -179,7 +180,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.#subscribe(metas[0] as number, metas[1] as string, metas[2] as number | null)
         break
       case 'unsubscribe':
-        this.#unsubscribe(metas[0] as number)
+        this.#routes.leave(metas[0] as number)
         break
       case 'denied':
         this.deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
@@ -226,7 +227,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.#watches.get((body as KernelVerbs['unwatch']['asks']).watch)?.stop()
         return
       case 'drain':
-        return this.#followed.get((body as KernelVerbs['drain']['asks']).subscription)?.subscription.drain()
+        return this.#routes.behind((body as KernelVerbs['drain']['asks']).subscription)?.drain()
       case 'sync':
         return
       default:
@@ -299,80 +300,26 @@ export class Gateway implements Party, ServiceConsumer {
       this.#denials.add(`bus:${pattern}`, 'subscribe')
       return
     }
-    if (this.#followed.has(number) || this.#routes.has(number))
-      throw new PlugbayError('PROTOCOL', `it gave the number ${number} to two subscriptions`, { plugin: this.name })
-    if (!this.#quota.holdsSubscription(this.#followed.size)) return
+    this.#routes.assertFree(number)
+    if (!this.#quota.holdsSubscription(this.#routes.size)) return
     this.#options.used?.(`bus:${pattern}`, 'subscribe')
-    const kind = `${capacity} ${pattern}`
-    let route = this.#newest.get(kind)
-    if (route?.joinable) this.#conversation?.notify('joined', [number, route.number])
-    else route = this.#openRoute(kind, number, pattern, capacity ?? this.#options.limits.queue)
-    route.join(number)
-    this.#followed.set(number, route)
+    this.#routes.follow(this.#conversation as Conversation, number, pattern, capacity)
   }
 
-  #openRoute(kind: string, number: number, pattern: string, capacity: number): EventRoute {
-    const route = new EventRoute({
-      plugin: this.name,
-      number,
-      pattern,
-      capacity,
-      crowd: this.#crowd,
-      inFlight: this.#options.inFlight,
-      conversation: this.#conversation as Conversation,
-      ids: this.#plane.stamp.ids,
-      failed: (topic, error) => {
-        const [fields, message] = handlerFailed(`plugin '${this.name}'`, topic, pattern, error)
-        this.#options.log('error', message, fields)
-      },
-    })
-    this.#routes.set(number, route)
-    this.#newest.set(kind, route)
-    route.release = this.#scope.own(`subscription to ${pattern}`, () => {
-      this.#routes.delete(number)
-      for (const follower of route.followers) this.#followed.delete(follower)
-      if (this.#newest.get(kind) === route) this.#newest.delete(kind)
-      route.end()
-    })
-    if (!this.#aside) this.#plane.bus.attach(route.subscription)
-    return route
-  }
-
-  /** Its queues go with it, as they are what was too many: at once, and what is left of thousands of routes bit by bit. */
+  /** Its queues go with it, as they are what was too many. */
   #crowded(observed: number, topic: string): void {
     this.#options.breached({ limit: 'overlap', allowed: this.#options.limits.overlap, observed, topic })
-    if (!this.#closed || this.#refusing) return
-    this.#refusing = true
-    for (const { subscription } of this.#routes.values()) subscription.refuse()
-    void this.#releaseRoutes()
+    if (this.#closed) this.#routes.refuse()
   }
 
-  async #releaseRoutes(): Promise<void> {
-    const pace = new Pace()
-    await pace.rest()
-    for (const route of [...this.#routes.values()]) {
-      if (pace.due) await pace.rest()
-      route.release()
-    }
-  }
-
-  /** The last one of a route is forgotten when the last event that was under way to it is handled: until then it may still fail. */
-  #unsubscribe(number: number): void {
-    const route = this.#followed.get(number)
-    if (route?.leave(number)) this.#followed.delete(number)
-    else if (route?.over) route.release()
-  }
-
+  /** There are as many of these as events, and no more: one that settles nothing is counted. */
   #handled(number: number, count: number, failed: number): void {
-    const route = this.#routes.get(number)
-    // There are as many of these as events, and no more: one that settles nothing is counted.
-    if (!route?.handled(count, failed) && !this.#quota.spend()) return
-    if (route?.over) route.release()
+    if (!this.#routes.handled(number, count, failed)) this.#quota.spend()
   }
 
   /** One that answers to nothing is counted. */
   #failed(number: number, type: string, id: string, follower: number, error: Body): void {
-    if (!this.#routes.get(number)?.failed(type, id, follower, error)) this.#quota.spend()
+    if (!this.#routes.failed(number, type, id, follower, error)) this.#quota.spend()
   }
 
   // ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -486,68 +433,32 @@ export class Gateway implements Party, ServiceConsumer {
    */
   takeOver(predecessor: Gateway, leaving: readonly Gateway[]): number {
     this.#aside = false
-    const moved = this.#takeSubscriptions(predecessor)
+    const moved = this.#routes.takeOver(predecessor.#routes, !predecessor.#closed)
     const offers = leaving.map((gateway) => gateway.#offers)
     this.#offers.takeOver(predecessor.#offers, offers)
     return moved
   }
 
-  #takeSubscriptions(predecessor: Gateway): number {
-    const { bus } = this.#plane
-    let moved = 0
-    const theirs = new Map<string, Subscription[]>()
-    for (const old of predecessor.subscriptions) {
-      if (old.closed) continue
-      const alike = theirs.get(old.pattern)
-      if (alike === undefined) theirs.set(old.pattern, [old])
-      else alike.push(old)
-    }
-    for (const subscription of this.subscriptions) {
-      const old = theirs.get(subscription.pattern)?.shift()
-      bus.attach(subscription)
-      if (old === undefined) continue
-      bus.detach(old)
-      moved += old.stats.queued
-      old.handOver(subscription)
-    }
-    // What only the predecessor listened to gets no more; what it had been promised it still handles.
-    for (const old of [...theirs.values()].flat()) {
-      bus.detach(old)
-      if (!predecessor.#closed) old.resume()
-    }
-    return moved
-  }
-
   /** Holds the events back: they queue. */
   pause(): void {
-    for (const subscription of this.subscriptions) subscription.pause()
+    this.#routes.pause()
   }
 
   resume(): void {
-    for (const subscription of this.subscriptions) subscription.resume()
+    this.#routes.resume()
   }
 
   /** No new event and no new call comes in. Resolves when the events that had been accepted for it are handled. */
   async detach(): Promise<void> {
-    const pace = new Pace()
-    for (const subscription of this.subscriptions) {
-      this.#plane.bus.detach(subscription)
-      if (pace.due) await pace.rest()
-    }
+    await this.#routes.detach()
     this.#offers.withdrawAll()
-    await Promise.all(this.subscriptions.map((subscription) => subscription.drain()))
+    await this.#routes.drain()
   }
 
   /** The place is dead: calls to it fail now, its events wait for a successor. Returns how many it had taken and not handled. */
   bury(why: PlugbayError): number {
     this.#closed = true
-    let lost = 0
     this.#offers.withdrawAll(why)
-    for (const { subscription, unhandled } of this.#routes.values()) {
-      subscription.pause()
-      lost += unhandled
-      subscription.abandon()
-    }
-    return lost
+    return this.#routes.bury()
   }
 }
