@@ -125,7 +125,7 @@ export class Supervisor {
         this.#options.adopt(instance, change)
         return undefined
       }
-      return this.#replace({ instance, old, change, next: undefined, release: undefined }, reason, partners)
+      return this.#replace(heirOf(instance, old, change), reason, partners)
     })
   }
 
@@ -294,7 +294,7 @@ export class Supervisor {
         // Stopped or replaced meanwhile: there is nothing to restart.
         if (dead === undefined || dead.alive) return false
         instance.restarts++
-        await this.#replace({ instance, old: dead, change: {}, next: undefined, release: undefined }, 'crash')
+        await this.#replace(heirOf(instance, dead, {}), 'crash')
         return true
       })
       if (restarted) this.#options.cameBack(instance)
@@ -324,6 +324,14 @@ export class Supervisor {
   }
 }
 
+const heirOf = (instance: PluginInstance, old: Generation, change: Change, release?: () => void): Heir => ({
+  instance,
+  old,
+  change,
+  next: undefined,
+  release,
+})
+
 /** One whose change waits, with the plugin held for it; undefined for one that does not run: it has nothing that anybody could take. */
 const partnerOf = async (partners: Partners | undefined, name: string): Promise<Heir | undefined> => {
   const partner = partners?.others.get(name)
@@ -331,7 +339,7 @@ const partnerOf = async (partners: Partners | undefined, name: string): Promise<
   const { instance, change } = partner
   const release = await instance.hold()
   const old = instance.generation
-  if (old?.alive) return { instance, old, change, next: undefined, release }
+  if (old?.alive) return heirOf(instance, old, change, release)
   release()
   return undefined
 }

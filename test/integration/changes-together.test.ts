@@ -121,13 +121,14 @@ it('where both of two that swap would provide the same, the log says so', async 
   expect(providers(running)).toEqual({ 'sa@1.0.0': 'a', 'sb@1.0.0': 'b' })
 })
 
+/** `a` lies in x and `b` in y. */
+const twoInOtherFolders = (): Promise<Running> =>
+  startedWith({ x: { code: provides('sx'), manifest: { name: 'a' } }, y: { code: provides('sy'), manifest: { name: 'b' } } }, watch)
+const named = (name: string): object => ({ name, version: '2.0.0', main: 'index.js' })
+
 it('two plugins that swap their names are both replaced', async () => {
-  const running = await startedWith(
-    { x: { code: provides('sx'), manifest: { name: 'a' } }, y: { code: provides('sy'), manifest: { name: 'b' } } },
-    watch,
-  )
-  const manifest = (name: string) => ({ name, version: '2.0.0', main: 'index.js' })
-  save(running, { 'x/plugin.json': manifest('b'), 'y/plugin.json': manifest('a') })
+  const running = await twoInOtherFolders()
+  save(running, { 'x/plugin.json': named('b'), 'y/plugin.json': named('a') })
   await eventually(() => expect(providers(running)).toEqual({ 'sx@1.0.0': 'b', 'sy@1.0.0': 'a' }))
   await eventually(() =>
     expect(running.kernel.plugins().map(({ name, version, path }) => [name, version, path])).toEqual([
@@ -138,12 +139,8 @@ it('two plugins that swap their names are both replaced', async () => {
 })
 
 it('names move on by one save: the plugin of a name goes on from where it lies now, and who has a new one comes in', async () => {
-  const running = await startedWith(
-    { x: { code: provides('sx'), manifest: { name: 'a' } }, y: { code: provides('sy'), manifest: { name: 'b' } } },
-    watch,
-  )
-  const manifest = (name: string) => ({ name, version: '2.0.0', main: 'index.js' })
-  save(running, { 'x/plugin.json': manifest('b'), 'y/plugin.json': manifest('c') })
+  const running = await twoInOtherFolders()
+  save(running, { 'x/plugin.json': named('b'), 'y/plugin.json': named('c') })
   await eventually(() => expect(providers(running)).toEqual({ 'sx@1.0.0': 'b', 'sy@1.0.0': 'c' }))
   expect(running.kernel.plugins().map(({ name, path }) => [name, path])).toEqual([
     ['b', join(running.folder, 'x')],
