@@ -5,6 +5,12 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 /** Files that take longer than their size lets one think. What judges others by time does so beside what mostly waits. */
 const LONG = ['hostile', 'exit', 'tasks', 'process-host', 'limits', 'many-replacements', 'uncounted-memory']
 
+/** Files that judge the process they run in: its memory, its threads, its descriptors, how long it waits. */
+const ALONE = [
+  'test/{hostile,chaos}/*.test.ts',
+  'test/integration/{exit,exit-with-waiting-threads,keep-alive,limits,process-host,process-tiers,service-misuse,services,tasks,thread-limits,uncounted-memory}.test.ts',
+]
+
 /** They begin first, so that nothing is waited for alone at the end. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -19,15 +25,11 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     projects: [
-      // A process for each file would cost them more than they do.
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], exclude: ['test/unit/cli/**'], isolate: false } },
+      { extends: true, test: { name: 'alone', include: ALONE } },
+      // A process for each file would cost most of them more than they do.
       {
         extends: true,
-        test: {
-          name: 'whole',
-          include: ['test/**/*.test.ts', 'plugins/**/*.test.{ts,js}'],
-          exclude: ['test/unit/!(cli)/**', 'test/unit/*.test.ts'],
-        },
+        test: { name: 'together', include: ['test/**/*.test.ts', 'plugins/**/*.test.{ts,js}'], exclude: ALONE, isolate: false },
       },
     ],
     pool: 'forks',

@@ -67,8 +67,11 @@ export class HotReload {
     await this.#watcher.ready()
   }
 
-  /** Watches what the plugin is made of, as it is now: later changes are held against this, so it is called before its code is loaded. */
-  async track(source: PluginSource): Promise<void> {
+  /**
+   * Watches what the plugin is made of, as it is now: later changes are held against this, so it is called before its code is loaded. After that, `says` is how its modules
+   * were read then: it may be otherwise by now.
+   */
+  async track(source: PluginSource, says?: string): Promise<void> {
     const { name } = source
     const graphs = await Promise.all(
       [source.entry, ...Object.values(source.tasks).map(({ file }) => file)].map((file) =>
@@ -89,7 +92,7 @@ export class HotReload {
       return { files: files.filter((file) => !own.has(file)), says }
     }
     const scope = now()
-    this.#scopes.set(name, { scope, now })
+    this.#scopes.set(name, { scope: { ...scope, says: says ?? scope.says }, now })
     await this.#watcher.track(name, [...own, ...scope.files])
   }
 
@@ -157,7 +160,7 @@ export class HotReload {
       fault(name, error as Error)
       // Others may have been watched as what they were to be together with it.
       const all = new Set([name, ...this.#refused.plugins].flatMap((plugin) => instances.get(plugin) ?? []))
-      await Promise.all(Array.from(all, ({ source }) => this.track(source)))
+      await Promise.all(Array.from(all, ({ source }) => this.track(source, this.#scopes.get(source.name)?.scope.says)))
     }
   }
 

@@ -5,7 +5,7 @@ import { MessageChannel } from 'node:worker_threads'
 import { byReference } from 'plugbay'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { MOST_OPEN } from '#src/sandbox/boxing.js'
-import { CALL_LIMIT } from '#src/sandbox/call-window.js'
+import { CALL_LIMIT, WINDOW_BYTES } from '#src/sandbox/call-window.js'
 import { Peer, Peers } from '#src/sandbox/peers.js'
 import { methodsOf, ProviderLine, ServiceClient, type ServiceProxy } from '#src/sandbox/service-line.js'
 import { gate } from '../support/conversations.js'
@@ -97,15 +97,15 @@ describe('calls over several lines to one provider', () => {
     const first = lineTo(service, { peers })
     const second = lineTo(service, { peers })
     const ended = Array.from({ length: 12 }, () => first.call('hold', new Uint8Array(MEGABYTE)))
-    await eventually(() => expect(doors.length).toBeGreaterThan(6))
-    const under = doors.length
+    const under = WINDOW_BYTES / MEGABYTE
+    await eventually(() => expect(doors).toHaveLength(under))
     const waiting = second.call('hold', 'x')
     await turns()
-    expect(doors.length).toBe(under)
+    expect(doors).toHaveLength(under)
     const { PlugbayError } = await import('plugbay')
     first.provider.close(new PlugbayError('SERVICE_GONE', 'It is gone.'))
     for (const each of ended) await expect(each).rejects.toMatchObject({ code: 'SERVICE_GONE' })
-    await eventually(() => expect(doors.length).toBe(under + 1))
+    await eventually(() => expect(doors).toHaveLength(under + 1))
     doors[under]?.open('done')
     await expect(waiting).resolves.toBe('done')
   })

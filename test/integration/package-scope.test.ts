@@ -44,6 +44,13 @@ it('a package.json that takes the modules of a running plugin for CommonJS is to
   await eventually(() => expect(replaced.map(({ name }) => name)).toEqual(['a']))
 })
 
+it('a package.json that goes as soon as it is told is missed by nobody', async () => {
+  const { kernel, base, replaced } = await watching({ 'package.json': { type: 'module' }, 'plugins/a/index.js': sound })
+  kernel.on('plugin:fault', () => rmSync(join(base, 'plugins/a/package.json')))
+  save(join(base, 'plugins/a/package.json'), { type: 'commonjs' })
+  await eventually(() => expect(replaced.map(({ name }) => name)).toEqual(['a']))
+})
+
 it('what else a package.json says replaces nobody', async () => {
   const { kernel, base, replaced } = await watching({
     'plugins/package.json': { type: 'module' },
