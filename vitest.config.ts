@@ -8,7 +8,7 @@ const LONG = ['hostile', 'exit', 'tasks', 'process-host', 'limits', 'many-replac
 /** Files that judge the process they run in: its memory, its threads, its descriptors, how long it waits. */
 const ALONE = [
   'test/{hostile,chaos}/*.test.ts',
-  'test/integration/{exit,exit-with-waiting-threads,keep-alive,limits,process-host,process-tiers,service-misuse,services,tasks,thread-limits,uncounted-memory}.test.ts',
+  'test/integration/{exit,exit-with-waiting-threads,keep-alive,limits,process-host,process-tiers,service-misuse,services,stop,tasks,thread-limits,uncounted-memory}.test.ts',
 ]
 
 /** They begin first, so that nothing is waited for alone at the end. */
