@@ -73,12 +73,11 @@ export class Learning {
     const asked = manifest.permissions ?? []
     const told = { plugin, manifestPath, asked }
     if (!this.#teaches(plugin)) return { ...told, least: asked, notes: ["The operator's grants hold for it: nothing was learnt."] }
-    // In a plugin's own thread or process the doors of the network see every host, and those of a thread every file.
     const { isolation } = placementOf(source, this.#options)
-    const sees = { files: isolation === 'thread', hosts: isolation !== 'inline' }
     const [imported, seen] = withoutModules(this.#used.get(plugin) ?? new Map<string, Set<string>>())
-    const code = await usedByCode(source, sees, imported)
-    const used = new Map([...seen, ...code.used])
+    const code = await usedByCode(source, isolation, imported)
+    const used = new Map(seen)
+    for (const [resource, actions] of code.used) used.set(resource, new Set([...(seen.get(resource) ?? []), ...actions]))
     const idle = FREE_KINDS.filter((kind) => ![...used.keys()].some((resource) => resource.startsWith(`${kind}:`)))
     const kept = asked.filter(({ resource }) => {
       const [kind] = partsOf(resource)
@@ -86,7 +85,7 @@ export class Learning {
       return code.unseen.has(kind as Kind) || idle.some((each) => each === kind)
     })
     kept.push(...uncalled(asked, used))
-    const reachesNone = code.importsFiles && sees.files && ![...used.keys()].some((resource) => resource.startsWith('fs:'))
+    const reachesNone = code.importsFiles && ![...used.keys()].some((resource) => resource.startsWith('fs:'))
     if (reachesNone && !opensFiles(permissionsBy(source, kept, this.#options))) kept.push(OWN_FOLDER)
     const given = permissionsBy(source, kept, this.#options)
     const dataDir = join(this.#options.dataDir, plugin)

@@ -6,7 +6,7 @@ import { covers } from '../pattern-cover.js'
 import { ACTIONS, KINDS, type Kind, type Permission, type PermissionSet, partsOf } from '../permission-set.js'
 import { BY_GRANT, CLOSED } from '../sandbox/builtin-modules.js'
 import { within } from '../within.js'
-import type { PluginSource } from './manifest.js'
+import type { Isolation, PluginSource } from './manifest.js'
 import { moduleGraph } from './module-graph.js'
 
 /** Actions by resource, as the kernel met them. */
@@ -129,20 +129,30 @@ export const leastOf = (used: Used, where: Surroundings): Permission[] => {
   )
 }
 
+const inlineNote = (unseen: ReadonlySet<Kind>): string => {
+  const kept = [...(unseen.has('fs') ? ['files'] : []), ...(unseen.has('net') ? ['hosts'] : [])].join(' and ')
+  return (
+    "It runs inline, in the application's own thread: which files and hosts it reaches there by modules of Node is not learnt." +
+    (kept === '' ? '' : ` It imports such: what its manifest says of ${kept} is kept, and yours to complete.`)
+  )
+}
+
 /** What a package that the plugin uses may reach, and nobody sees. */
 const OUT_OF_SIGHT: readonly Kind[] = ['fs', 'net', 'env', 'builtin', 'child', 'worker']
 
 /**
  * What the code of the plugin and its tasks names: built-in modules that it imports, and variables of the environment. `unseen`: the kinds of which it may use
- * more than anybody can tell.
+ * more than anybody can tell. `importsFiles`: where that takes a permission for files, whichever they are.
  */
 export const usedByCode = async (
   { entry, root, tasks }: PluginSource,
-  /** Whether the files and the hosts that it reaches by modules of Node are seen where it runs. */
-  sees: { files: boolean; hosts: boolean },
+  /** Inline nobody sees which files and hosts it reaches by modules of Node: it shares the application's. */
+  isolation: Isolation,
   /** Modules of Node that it imported as it ran, whatever its code says. */
   imported: readonly string[],
 ): Promise<{ used: Map<string, Set<string>>; notes: string[]; unseen: Set<Kind>; importsFiles: boolean }> => {
+  const inline = isolation === 'inline'
+  const gated = isolation === 'thread' || (!inline && Object.keys(tasks).length > 0)
   const entries = [entry, ...Object.values(tasks).map(({ file }) => file)]
   const graphs = await Promise.all(entries.map((file) => moduleGraph(file, root)))
   const bare = new Set([...graphs.flatMap((graph) => graph.bare), ...imported.map((name) => `node:${name}`)])
@@ -155,28 +165,27 @@ export const usedByCode = async (
     else if (BY_GRANT.child.includes(module)) used.set('child', new Set(['use']))
     else if (BY_GRANT.worker.includes(module)) used.set('worker', new Set(['use']))
     else if (BY_GRANT.fs.includes(module)) {
-      importsFiles = true
-      if (sees.files) continue
-      unseen.add('fs')
-      notes.push(
-        `It imports node:${module}: which files it reaches by that is not learnt. What its manifest says of files is kept, and yours to complete.`,
-      )
-    } else if (BY_GRANT.net.includes(module) && !sees.hosts) {
-      unseen.add('net')
-      notes.push(
-        `It imports node:${module}: which hosts it reaches by that is not learnt. What its manifest says of hosts is kept, and yours to complete.`,
-      )
-    }
+      importsFiles = gated
+      if (inline) unseen.add('fs')
+    } else if (BY_GRANT.net.includes(module) && inline) unseen.add('net')
+  }
+  if (inline) notes.push(inlineNote(unseen))
+  else if (used.has('builtin:sqlite')) {
+    unseen.add('fs')
+    notes.push(
+      'It imports node:sqlite: the files of its databases are not learnt. What its manifest says of files is kept, and yours to complete.',
+    )
   }
   const packages = [...bare].filter((name) => !isBuiltin(name) && !/^plugbay(?:\/|$)/.test(name))
   if (packages.length > 0) {
-    for (const kind of OUT_OF_SIGHT) if (!(kind === 'net' && sees.hosts) && !(kind === 'fs' && sees.files)) unseen.add(kind)
-    const seen = [...(sees.files ? ['files'] : []), ...(sees.hosts ? ['hosts'] : [])].join(' and ')
+    for (const kind of OUT_OF_SIGHT) if (inline || (kind !== 'net' && kind !== 'fs')) unseen.add(kind)
     notes.push(
-      `It uses packages (${packages.join(', ')}): what they reach by modules of Node${seen === '' ? '' : `, ${seen} aside,`} is not learnt. What its manifest says of that is kept.`,
+      `It uses packages (${packages.join(', ')}): what they reach by modules of Node${inline ? '' : ', files and hosts aside,'} is not learnt. What its manifest says of that is kept.`,
     )
   }
   for (const file of new Set(graphs.flatMap(({ files }) => files))) {
+    // In a process not every Node shows what is imported as it is.
+    if (isolation === 'process' && !within(root, file)) used.set(`fs:${file}`, new Set(['read']))
     const code = await readFile(file, 'utf8').catch(() => '')
     for (const [, name] of code.matchAll(/\bprocess\.env(?:\.|\[['"])(\w+)/g)) used.set(`env:${name}`, new Set(['read']))
   }

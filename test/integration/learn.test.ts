@@ -1,5 +1,5 @@
 /** Learning: what real plugins use is recorded instead of refused, and the least permissions that follow are enough for them, and no more. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import nodeModule from 'node:module'
 import type { AddressInfo } from 'node:net'
@@ -78,7 +78,7 @@ describe.each(['thread', 'inline', 'process'] as const)('what a plugin in a plac
         { resource: 'env:GREETER_MODE', actions: ['read'] },
         { resource: 'builtin:os', actions: ['import'] },
       ],
-      notes: [],
+      notes: isolation === 'inline' ? [expect.stringContaining('runs inline') as string] : [],
     })
     await learning.kernel.stop()
     expect(await learnedOf(learning.kernel, 'greeter')).toEqual(learned)
@@ -235,6 +235,50 @@ describe('what only shows as it runs', () => {
     const held = await started({}, needed)
     expect(held.faults).toEqual([])
   })
+
+  test('is of files that a plugin in a process reaches by modules of Node, and is enough for it', async () => {
+    const [far, made] = [emptyFolder(), emptyFolder()]
+    writeFileSync(join(far, 'shared.mjs'), "export const shared = 'shared'")
+    for (const name of ['read.txt', 'looked-at.txt', 'streamed.txt', 'written.txt']) writeFileSync(join(far, name), name)
+    const at = (folder: string, name: string): string => JSON.stringify(join(folder, name))
+    const code = pluginCode(
+      {
+        start: `
+          fs.readFileSync(${at(far, 'read.txt')})
+          fs.existsSync(${at(far, 'looked-at.txt')})
+          await promises.readFile(${at(far, 'not-there.txt')}).catch(({ code }) => { if (code !== 'ENOENT') throw new Error(code) })
+          await promises.readFile(new URL('package.json', import.meta.url)).catch(() => {})
+          await text(fs.createReadStream(${at(far, 'streamed.txt')}))
+          await promises.appendFile(${at(far, 'written.txt')}, 'more')
+          fs.mkdirSync(${at(made, 'deep/er')}, { recursive: true })
+          fs.writeFileSync(${at(made, 'deep/er/new.txt')}, '')
+          fs.renameSync(${at(made, 'deep/er/new.txt')}, ${at(made, 'moved.txt')})
+          fs.readFileSync(${at(made, 'moved.txt')})
+          fs.rmSync(${at(made, 'moved.txt')})
+          fs.writeFileSync(ctx.dataDir + '/own.txt', 'own')
+          fs.readFileSync(ctx.dataDir + '/own.txt')
+          if (shared !== 'shared') throw new Error('no module beyond its folder')
+        `,
+      },
+      `import fs, { promises } from 'node:fs'\nimport { text } from 'node:stream/consumers'\nimport { shared } from ${at(far, 'shared.mjs')}`,
+    )
+    const needed = [
+      // More than three.
+      { resource: `fs:${far}`, actions: ['read'] },
+      { resource: `fs:${join(far, 'written.txt')}`, actions: ['write'] },
+      // What is made, moved and removed takes the folder.
+      { resource: `fs:${made}`, actions: ['read', 'write'] },
+    ].sort((a, b) => (a.resource < b.resource ? -1 : 1))
+    const learning = await startedWith({ apart: { manifest: { isolation: 'process' }, code } }, { learn: true })
+    expect(learning.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+    await eventually(async () => expect((await learnedOf(learning.kernel, 'apart')).least).toEqual(needed))
+    expect((await learnedOf(learning.kernel, 'apart')).notes).not.toContainEqual(expect.stringContaining('node:fs'))
+    await learning.kernel.stop()
+    rmSync(join(made, 'deep'), { recursive: true })
+    const held = await startedWith({ apart: { manifest: { isolation: 'process', permissions: needed }, code } })
+    expect(held.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+    expect(held.faults).toEqual([])
+  })
 })
 
 describe('learning', () => {
@@ -291,7 +335,7 @@ describe('learning', () => {
     ])
   })
 
-  test('says what it cannot see: files that are reached through modules of Node, and hosts where the plugin runs inline', async () => {
+  test('says what it cannot see: files and hosts that a plugin reaches inline', async () => {
     const code = pluginCode({ start: 'void [fs, net]' }, "import fs from 'node:fs'\nimport net from 'net'\nimport 'node:child_process'")
     const files = { resource: 'fs:data', actions: ['read', 'write'] }
     const host = { resource: 'net:api.example.com', actions: ['connect'] }
@@ -306,14 +350,13 @@ describe('learning', () => {
     )
     const raw = await learnedOf(kernel, 'raw')
     expect(raw.least).toEqual([OWN_FOLDER, { resource: 'child', actions: ['use'] }])
-    expect(raw.notes).not.toContainEqual(expect.stringMatching(/node:fs|node:net/))
+    expect(raw.notes).not.toContainEqual(expect.stringMatching(/files|hosts/))
     const apart = await learnedOf(kernel, 'apart')
-    expect(apart.least).toEqual([files, { resource: 'child', actions: ['use'] }])
-    expect(apart.notes).toContainEqual(expect.stringContaining('node:fs'))
-    expect(apart.notes).not.toContainEqual(expect.stringContaining('node:net'))
+    expect(apart.least).toEqual([{ resource: 'child', actions: ['use'] }])
+    expect(apart.notes).not.toContainEqual(expect.stringContaining('files'))
     const inline = await learnedOf(kernel, 'inline')
     expect(inline.least).toEqual([files, host, { resource: 'child', actions: ['use'] }])
-    expect(inline.notes).toContainEqual(expect.stringContaining('node:net'))
+    expect(inline.notes).toContainEqual(expect.stringMatching(/runs inline.* of files and hosts is kept/))
   })
 
   test('keeps what packages may use that a plugin imports', async () => {

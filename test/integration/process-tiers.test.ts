@@ -27,6 +27,21 @@ const sandboxed =
         it.skip(`${title} (no bubblewrap that works here: apt-get install bubblewrap, and let users make namespaces)`, () => {})
 
 describe('a plugin in a process', () => {
+  it('starts where what it was granted is not there, and is told so of what it reads', async () => {
+    const far = emptyFolder()
+    const permissions = [
+      { resource: `fs:${join(far, 'read.txt')}`, actions: ['read'] },
+      { resource: `fs:${join(far, 'written.txt')}`, actions: ['write'] },
+    ]
+    const code = pluginCode(
+      { start: `await readFile(${JSON.stringify(join(far, 'read.txt'))}).catch(({ code }) => ctx.log.info(code))` },
+      "import { readFile } from 'node:fs/promises'",
+    )
+    const { kernel, lines } = await startedWith({ far: { code, manifest: { ...manifest, permissions } } })
+    expect(infoOf(kernel, 'far').state).toBe('running')
+    await eventually(() => expect(lines).toContainEqual(expect.objectContaining({ message: 'ENOENT' })))
+  })
+
   sandboxed('has in a sandbox no network, no other processes and no files but its own', async () => {
     const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
     onTestFinished(() => void server.close())

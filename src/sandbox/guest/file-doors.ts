@@ -9,7 +9,7 @@ import { lock } from './lock.js'
 
 type Act = 'read' | 'write'
 /** `look` and `change`: at what bears the name, be it a link; the others go where it leads. `target`: what a link is made to lead to. */
-type Use = Act | 'look' | 'change' | 'target'
+export type Use = Act | 'look' | 'change' | 'target'
 type Files = Record<string, unknown>
 type Function = (...args: unknown[]) => unknown
 
@@ -55,13 +55,11 @@ const LINKS = 40
  */
 export type CheckFile = (use: Use, given: unknown) => unknown
 
+/** A file that is reached: how, where its path leads, and how it is named. */
+export type FileUsed = (use: Use, real: string, named: string) => void
+
 /** `own`: the folders, absolute, of the plugin's and the kernel's modules. `used`: takes what is reached in others, where all are open. */
-export const fileCheck = (
-  { fs: { read, write } }: Grants,
-  own: readonly string[],
-  deny: Deny,
-  used?: (act: Act, real: string) => void,
-): CheckFile => {
+export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[], deny: Deny, used?: FileUsed): CheckFile => {
   const allowed = { read: [...own, ...read], write: [...write] }
   const kept = create(null) as Record<string, string | undefined>
   let keeps = write.length === 0
@@ -69,7 +67,7 @@ export const fileCheck = (
   const keep = (folders: readonly string[]): void => {
     for (let at = 0; at < folders.length; at++) kept[folders[at] as string] = realOf(folders[at] as string)
   }
-  const may = (act: Act, real: string): boolean => {
+  const may = (act: Act, real: string, use: Use, wanted: string): boolean => {
     if (!keeps) {
       keep(allowed.read)
       keep(allowed.write)
@@ -79,7 +77,7 @@ export const fileCheck = (
     for (let at = 0; at < folders.length; at++) {
       const folder = folders[at] as string
       if (folder === '*') {
-        if (used !== undefined && !(act === 'read' && ofPackage(real))) used(act, real)
+        if (used !== undefined && !(act === 'read' && ofPackage(real))) used(use, real, resolve(wanted))
         return true
       }
       if (within(kept[folder] ?? realOf(folder), real)) return true
@@ -90,9 +88,9 @@ export const fileCheck = (
     const text = textOf(given)
     if (typeof text !== 'string') return text
     const wanted = absolute(text)
-    const act = use === 'read' || use === 'look' || use === 'target' ? 'read' : 'write'
+    const act = actOf(use)
     const real = use === 'look' || use === 'change' ? placeOf(wanted) : realOf(wanted)
-    if (!may(act, real) && !(use === 'target' && may('write', real))) {
+    if (!may(act, real, use, wanted) && !(use === 'target' && may('write', real, use, wanted))) {
       const named = resolve(wanted)
       deny(`${act} ${named}`, `fs:${named}`, act)
     }
@@ -100,6 +98,9 @@ export const fileCheck = (
     return goesUp(text) ? real : text
   }
 }
+
+/** What takes leave to write, and what to read. */
+export const actOf = (use: Use): Act => (use === 'write' || use === 'change' ? 'write' : 'read')
 
 /** Packages are code that every plugin may import. */
 const ofPackage = (real: string): boolean => apply<string, [string], boolean>(includes, real, [`${sep}node_modules${sep}`])
@@ -121,16 +122,8 @@ export const closeFiles = (grants: Grants, check: CheckFile): void => {
     if (hasNet(grants)) guard(fs, 'open', openHeld(check))
     return
   }
-  const byName = usesByName()
-  for (const [files, promises] of [
-    [fs, false],
-    [fs.promises, true],
-  ] as unknown as [Files, boolean][]) {
-    for (const [base, uses] of byName) {
-      guard(files, base, heldFor(base, uses, check), promises)
-      guard(files, `${base}Sync`, heldFor(base, uses, check))
-    }
-    for (const name of ['open', 'openSync']) guard(files, name, openHeld(check), promises)
+  askEach(check)
+  for (const files of [fs, fs.promises] as unknown as Files[]) {
     // A pattern may lead anywhere.
     for (const name of ['glob', 'globSync']) {
       guard(files, name, (args) => {
@@ -141,6 +134,21 @@ export const closeFiles = (grants: Grants, check: CheckFile): void => {
   }
   // It opens files past all of these.
   if ('Utf8Stream' in fs) lock(fs, 'Utf8Stream', undefined)
+}
+
+/** Every function that takes a path asks first; those that take a pattern go through them. */
+export const askEach = (check: CheckFile): void => {
+  const byName = usesByName()
+  for (const [files, promises] of [
+    [fs, false],
+    [fs.promises, true],
+  ] as unknown as [Files, boolean][]) {
+    for (const [base, uses] of byName) {
+      guard(files, base, heldFor(base, uses, check), promises)
+      guard(files, `${base}Sync`, heldFor(base, uses, check))
+    }
+    for (const name of ['open', 'openSync']) guard(files, name, openHeld(check), promises)
+  }
 }
 
 /** Checks arguments, and returns those that are handed on: texts and options that were looked at once. */

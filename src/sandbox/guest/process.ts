@@ -2,6 +2,8 @@
 import nodeModule from 'node:module'
 import { Socket } from 'node:net'
 import { setPriority } from 'node:os'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Denials } from '../../denials.js'
 import { toWire } from '../../wire-error.js'
 import { CALL_LIMIT } from '../call-window.js'
@@ -12,12 +14,12 @@ import type { Leaving, LoadRequest } from '../protocol.js'
 import { beatBy } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
-import { fileCheck } from './file-doors.js'
+import { askEach, type CheckFile, checkUrl, fileCheck } from './file-doors.js'
 import { lock } from './lock.js'
 import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
 import { PluginRuntime } from './plugin-runtime.js'
-import { recordImports, recordVariables, type Used } from './recorder.js'
+import { recordImports, recordOpened, recordVariables, type Used } from './recorder.js'
 
 /** The descriptor that the kernel talks on. */
 const CHANNEL = 3
@@ -36,26 +38,33 @@ beatBy(() => channel.tell(0))
 const denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
 
 /** The system and Node hold the rest of what a plugin may do in its process. The network neither knows by its hosts, and Node not at all before 25. */
-const close = ({ name, grants, root, dataDir, offline }: LoadRequest, used: Used | undefined): void => {
-  if (grants === undefined || offline) return
+const close = ({ name, grants, root, dataDir, pluginModule, offline }: LoadRequest, used: Used | undefined): CheckFile | undefined => {
+  if (grants === undefined || offline) return undefined
   const deny = denyFor(name, (resource, action) => denials.add(resource, action))
   const { read, write } = grants.fs
-  const checkFile = fileCheck({ ...grants, fs: { read, write: [dataDir, ...write] } }, [root], deny)
+  const own = [root, dataDir, dirname(fileURLToPath(pluginModule))]
+  const checkFile = fileCheck({ ...grants, fs: { read, write: [dataDir, ...write] } }, own, deny, used && recordOpened(used))
   closeNet({ grants, deny, checkFile, used, ownStreams: true })
+  if (used) askEach(checkFile)
   if (!grants.net.includes('*')) {
     // Among them is the channel.
     for (const member of ['_getActiveHandles', '_getActiveRequests'])
       lock(process, member, () => deny(`use process.${member}()`, 'net:*', 'connect'))
   }
   nodeModule.syncBuiltinESMExports()
+  return checkFile
+}
+const askUrl = (checkFile: CheckFile, imported: unknown): void => {
+  if (typeof imported === 'string' && imported.startsWith('file:')) checkUrl(checkFile, imported)
 }
 const prepare = (request: LoadRequest): void => {
   const used = request.permissions.learning
     ? (resource: string, action: string) => conversation.notify('used', [resource, action])
     : undefined
-  close(request, used)
+  const checkFile = close(request, used)
   // Where a module that is imported can be seen without a thread for it.
-  prepareModules(request, used && 'registerHooks' in nodeModule ? recordImports(undefined, used) : undefined)
+  const seen = used && checkFile && 'registerHooks' in nodeModule
+  prepareModules(request, seen ? recordImports((imported) => askUrl(checkFile, imported), used) : undefined)
   if (used) process.env = recordVariables(process.env, used)
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the process.

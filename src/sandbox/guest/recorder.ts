@@ -1,5 +1,11 @@
 /** While permissions are learnt: what a plugin imports of Node, which variables it reads and which files it reaches, as it does so. */
+import fs from 'node:fs'
+import { dirname } from 'node:path'
 import { type CheckImport, moduleName, OPEN } from '../builtin-modules.js'
+import { actOf, type FileUsed } from './file-doors.js'
+
+// Taken before these functions tell of what they are asked.
+const { existsSync } = fs
 
 /** Takes what the plugin used. */
 export type Used = (resource: string, action: string) => void
@@ -26,9 +32,26 @@ export const recordImports = (check: CheckImport | undefined, used: Used): Check
 }
 
 /** Files that nothing but a permission opens to it. */
-export const recordFiles = (used: Used): ((act: 'read' | 'write', path: string) => void) => {
+export const recordFiles = (used: Used): FileUsed => {
   const tell = once(used)
-  return (act, path) => tell(`fs:${path}`, act)
+  return (use, real) => tell(`fs:${real}`, actOf(use))
+}
+
+/**
+ * The same in a process: the system opens to it what is there when it starts, by its name. So what it makes, moves or removes is learnt as the folder in which
+ * it does that.
+ */
+export const recordOpened = (used: Used): FileUsed => {
+  const tell = once(used)
+  const made = new Set<string>()
+  return (use, _real, named) => {
+    const act = actOf(use)
+    if (use === 'change') made.add(named)
+    if (act === 'write') for (let at = named; !existsSync(at); at = dirname(at)) made.add(at)
+    let path = named
+    for (let at = named; at !== dirname(at); at = dirname(at)) if (made.has(at)) path = dirname(at)
+    tell(`fs:${path}`, act)
+  }
 }
 
 /** What programs call their variables. Other names are asked of every object, as `then` is. */

@@ -28,7 +28,8 @@ export const bubblewrapped = (place: Place, { sizes, shuts }: Pick<Confiners, 's
     ...['--dev', '/dev', ...inMemory('/dev/shm'), '--remount-ro', '/dev', '--proc', '/proc'],
     // Where all is there already, nothing is put over it: a link in the way could not be.
     ...(whole ? [] : [...inMemory('/tmp'), ...bind('--ro-bind-try', [realpathSync(process.execPath), process.execPath, ...read])]),
-    ...(write.includes('*') ? [] : bind('--bind', write)),
+    // What is not there cannot be opened to it.
+    ...(write.includes('*') ? [] : bind('--bind-try', write)),
     // What holds all of this is in memory, too.
     ...(whole ? [] : ['--remount-ro', '/']),
     '--chdir',

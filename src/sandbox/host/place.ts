@@ -32,10 +32,10 @@ const ownFiles = (): string[] => {
 const packagesAbove = (root: string): string[] =>
   upFrom(dirname(root)).flatMap((at) => [join(at, 'node_modules'), join(at, 'package.json')])
 
-/** Paths that are there, as they are named and as they are. */
+/** Paths as they are named and as they are: those that are there, and those that were granted. What of these is not there it may be told. */
 export const readableIn = ({ root, grants }: Place): string[] => {
-  const paths = [root, ...ownFiles(), ...packagesAbove(root), ...grants.fs.read]
-  return [...new Set([...paths, ...paths.map(real)])].filter((path) => path === '*' || existsSync(path))
+  const paths = [...[root, ...ownFiles(), ...packagesAbove(root)].filter((path) => existsSync(path)), ...grants.fs.read]
+  return [...new Set([...paths, ...paths.map(real)])]
 }
 
 export const writableIn = ({ dataDir, grants }: Place): string[] => [dataDir, ...grants.fs.write]
