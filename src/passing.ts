@@ -33,3 +33,7 @@ export const transfer = <T>(value: T, objects: readonly object[]): T =>
 export const byReference = <T extends object>(value: T): T => ({ [MARK]: 'reference', value, uncopied }) as ReferenceMark<T> as T
 
 export const markOf = (value: object): 'transfer' | 'reference' | undefined => (value as Partial<TransferMark | ReferenceMark>)[MARK]
+
+/** What lies in a mark: for whoever hands it on as it is, within one thread. Any other value is itself. */
+export const unmarked = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null && markOf(value) !== undefined ? (value as TransferMark | ReferenceMark).value : value

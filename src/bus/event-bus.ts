@@ -1,6 +1,7 @@
 /** The event bus: who publishes on a topic reaches whoever subscribed to a pattern that matches it. */
 import { argumentInvalid, type OptionChecks, optionsFault, shown } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
+import { unmarked } from '../passing.js'
 import { readSubscriber } from '../subscribe-options.js'
 import { assertPattern } from '../topic.js'
 import { toWire, type WireError } from '../wire-error.js'
@@ -110,6 +111,9 @@ export class EventBus {
    * Publishes an event. Resolves when every subscriber has it in its hands or within its queue's capacity: wait for it before
    * publishing more. Never throws; rejects with `TOPIC_INVALID`, `OPTIONS_INVALID`, with `KERNEL_STATE` once the kernel has stopped, with what `seal` throws, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
    * waiting that no more can be taken, in which case nobody got the event.
+   *
+   * Handlers of the application get the data itself, not a copy, plugins a copy. Nothing is moved with an event: of `transfer(value, objects)`, and of `byReference(value)`, handlers
+   * of the application get the value, and the objects stay as they are; where a plugin subscribes, too, such data is refused with PAYLOAD_NOT_CLONEABLE.
    */
   publish<const Name extends string>(type: Name, ...rest: PublishArguments<Name, PublishOptions>): Promise<void>
   publish(type: string, data?: unknown, options?: PublishOptions): Promise<void> {
@@ -122,14 +126,15 @@ export class EventBus {
     }
     this.#published++
     if (subscriptions.length === 0) return DONE
-    const event = new Event(this.#stamp.id(), type, options?.source ?? this.source, this.#stamp.time(), data)
-    if (this.#anySealed && this.#seal !== undefined && subscriptions.some((subscription) => subscription.sealed)) {
-      try {
-        this.#seal(event)
-      } catch (error) {
-        this.#refused++
-        return Promise.reject(error)
-      }
+    const crosses = this.#anySealed && this.#seal !== undefined && subscriptions.some(({ sealed }) => sealed)
+    let event: Event
+    try {
+      // A mark stays where the event crosses to a plugin: it says that a copy is not what was meant, and refuses it.
+      event = new Event(this.#stamp.id(), type, options?.source ?? this.source, this.#stamp.time(), crosses ? data : unmarked(data))
+      if (crosses) this.#seal?.(event)
+    } catch (error) {
+      this.#refused++
+      return Promise.reject(error)
     }
     return this.#deliver(subscriptions, event) ?? DONE
   }

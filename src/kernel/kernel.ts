@@ -173,7 +173,8 @@ export class Kernel implements AsyncDisposable {
 
   /**
    * Gives the plugin a new configuration (what is left out comes from its file and its manifest). It is validated first: CONFIG_INVALID leaves
-   * the old one in force. A plugin with `updateConfig` gets it live; another is replaced.
+   * the old one in force. A plugin with `updateConfig` gets it live; another is replaced, also one that waits for its restart after a crash. Resolves when a generation runs with it, and rejects with why none
+   * does; the old one stays in force then. Of a plugin that does not run it is kept for the next start: that comes at once, and this rejects with what it fails over, unless the plugin is disabled or waits for another.
    */
   async updateConfig(name: string, config: object, by?: Attribution): Promise<void> {
     this.#parts.lifecycle.assertRunning('configure')

@@ -227,7 +227,7 @@ export class PluginOperations {
     })
   }
 
-  /** A plugin with `updateConfig` gets it live; another is replaced. */
+  /** A plugin with `updateConfig` gets it live; another is replaced. One that does not run keeps it for its next start, which comes now where it can: rejects with what it fails over. */
   async configure(instance: PluginInstance, config: object): Promise<void> {
     const { lifecycle, reconciler, supervisor, configurations } = this.#options
     const { name } = instance
@@ -236,11 +236,15 @@ export class PluginOperations {
       const problem = { path: '', value: given, message: `must be an object, not ${String(given)}; {} takes back what was given before` }
       throw problemsError('CONFIG_INVALID', `What updateConfig was given for plugin '${name}'`, [problem], { plugin: name })
     }
-    if ((await this.#configureLive(instance, config)) || !instance.running) configurations.give(name, config)
+    if (await this.#configureLive(instance, config)) configurations.give(name, config)
+    // One that crashed and waits for its restart is replaced now, as it is by a reload: else nobody would hear what came of this.
     else await supervisor.replace(instance, 'configuration', { config })
     // It may have been its configuration that kept it from running.
     if (instance.generation !== undefined || !instance.enabled || lifecycle.state !== 'running') return
+    const { newest } = instance
     await reconciler.reconcile(`'${name}' was configured`, instance)
+    // Where it was not even tried, it waits for something else, and the configuration with it.
+    if (instance.newest > newest) assertRuns(instance)
   }
 
   /** Whether its generation took the configuration as it runs. */

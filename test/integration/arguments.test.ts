@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { createKernel } from 'plugbay'
+import { byReference, createKernel, transfer } from 'plugbay'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { collect, kernelWith, pluginCode, startedWith } from '../support/plugin-folder.js'
@@ -197,6 +197,23 @@ it('what is marked where nothing is moved is refused, with where it lies', async
     ),
     expect.stringContaining('(transfer())'),
   ])
+})
+
+it('what the application marks, its own handlers get without the mark, and nothing is moved; with a plugin among them it is refused', async () => {
+  const { kernel } = await startedWith({ p: pluginCode({ start: "ctx.bus.subscribe('both.*', () => {})" }) })
+  const seen: unknown[] = []
+  for (const pattern of ['own.*', 'both.*']) kernel.bus.subscribe(pattern, ({ data }: { data: unknown }) => void seen.push(data))
+  const bytes = new Uint8Array([1, 2, 3])
+  const user = { name: () => 'ada' }
+  await kernel.bus.publish('own.1', transfer(bytes, [bytes.buffer]))
+  await kernel.bus.publish('own.2', byReference(user))
+  expect(seen).toEqual([bytes, user])
+  expect(seen[0]).toBe(bytes)
+  expect(seen[1]).toBe(user)
+  expect(bytes.byteLength).toBe(3)
+  for (const marked of [transfer(bytes, [bytes.buffer]), byReference(user)])
+    await expect(kernel.bus.publish('both.1', marked)).rejects.toMatchObject({ code: 'PAYLOAD_NOT_CLONEABLE' })
+  expect(seen).toHaveLength(2)
 })
 
 it.each(['unload', 'reload', 'enable', 'disable', 'health', 'explain'])(

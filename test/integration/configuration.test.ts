@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { infoOf, kernelWith, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
+import { infoOf, kernelWith, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 const schema = {
   type: 'object',
@@ -109,6 +109,28 @@ it('one with which the plugin does not start leaves the old generation as it was
   await expect(got(kernel)).resolves.toEqual([1, { message: 'default', times: 1 }, 0])
   await kernel.reload('p')
   await expect(got(kernel)).resolves.toEqual([3, { message: 'default', times: 1 }, 0])
+})
+
+it('one with which a plugin that did not run does not start either is told with why; the next may be better', async () => {
+  const code = pluginCode({ start: `if (ctx.config.message !== "good") throw new Error("cannot"); ${serve}` })
+  const { kernel } = await startedWith({ p: { code, manifest } })
+  expect(kernel.explain('p')).toMatchObject({ code: 'PLUGIN_START' })
+  await expect(kernel.updateConfig('p', { message: 'bad' })).rejects.toMatchObject({ code: 'PLUGIN_START' })
+  await kernel.updateConfig('p', { message: 'good' })
+  await expect(got(kernel)).resolves.toEqual([3, { message: 'good', times: 1 }, 0])
+})
+
+it('one for a plugin that waits for another, or is disabled, is kept for its next start', async () => {
+  const { kernel, folder } = await startedWith({ p: { code: fixed, manifest: { ...manifest, dependencies: { later: '*' } } } })
+  await kernel.updateConfig('p', { message: 'kept' })
+  expect(stateOf(kernel, 'p')).toBe('failed')
+  await kernel.load(writePlugin(folder, 'later', { code: pluginCode({ start: '' }) }))
+  await expect(got(kernel)).resolves.toEqual([1, { message: 'kept', times: 1 }, 0])
+  await kernel.disable('p')
+  await kernel.updateConfig('p', { message: 'kept, too' })
+  expect(stateOf(kernel, 'p')).toBe('disabled')
+  await kernel.enable('p')
+  await expect(got(kernel)).resolves.toEqual([2, { message: 'kept, too', times: 1 }, 0])
 })
 
 it('a new configuration is an object: nothing is not, and changes nothing', async () => {

@@ -209,6 +209,31 @@ describe('a plugin that waits for its restart', () => {
     expect(['p', 'user'].map((name) => stateOf(kernel, name))).toEqual(['running', 'running'])
   })
 
+  it('runs at once with a new configuration, or refuses it and still waits for its restart with the one it had', async () => {
+    const code = pluginCode({
+      start: `if (ctx.config.port === 13) throw new Error('13 is taken'); ctx.bus.subscribe('p.exit', () => process.exit(1))`,
+    })
+    const schema = { properties: { port: { type: 'integer' } }, additionalProperties: false }
+    const restart = { backoff: { initial: 600_000, max: 600_000 } }
+    const { kernel, faults, replaced } = await startedWith({ p: { code, manifest: { restart, config: { schema } } } })
+    await kernel.bus.publish('p.exit', 1)
+    await eventually(() => expect(faults).toHaveLength(1))
+    await expect(kernel.updateConfig('p', { prot: 1 })).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+    await expect(kernel.updateConfig('p', { port: 13 })).rejects.toMatchObject({
+      code: 'PLUGIN_START',
+      message: expect.stringContaining('13 is taken'),
+    })
+    expect(kernel.explain('p').because).toContain('will be restarted')
+    expect(faults).toMatchObject([{ error: { code: 'PLUGIN_CRASHED' } }, { error: { code: 'PLUGIN_START' } }])
+    // Without the one that was refused.
+    await kernel.reload('p')
+    await kernel.bus.publish('p.exit', 1)
+    await eventually(() => expect(faults).toHaveLength(3))
+    await kernel.updateConfig('p', { port: 14 })
+    expect(stateOf(kernel, 'p')).toBe('running')
+    expect(replaced.map(({ reason }) => reason)).toEqual(['reload', 'configuration'])
+  })
+
   it('does not keep the kernel from stopping', async () => {
     const { kernel, replaced } = await waiting()
     await kernel.stop()

@@ -25,6 +25,14 @@ describe('publish', () => {
     expect(seen).toEqual(['**', 'user.login', 'user.*', '*.login'].map((pattern) => [pattern, event]))
   })
 
+  it('rejects, and does not throw, over data that throws when it is looked at', async () => {
+    const bus = aBus()
+    bus.subscribe('a', () => {})
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    await expect(bus.publish('a', proxy)).rejects.toBeInstanceOf(TypeError)
+  })
+
   it('takes the source from whoever publishes for another', () => {
     const bus = aBus()
     const seen: string[] = []
