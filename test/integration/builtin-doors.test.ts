@@ -76,3 +76,16 @@ it('an engine of OpenSSL needs the permission for addons', async () => {
     ),
   ).toBe('PERMISSION_DENIED')
 })
+
+it.each(['thread', 'process'])('a native addon is loaded where that is granted (%s)', async (isolation) => {
+  // What is no addon at all is refused by the system, and not before.
+  const load =
+    "try { process.dlopen({ exports: {} }, new URL('./plugin.json', import.meta.url).pathname) } catch (error) { return error.code }"
+  const code = pluginCode({ start: `await ctx.services.provide(ctx.name, { load: () => { ${load} } })` })
+  const { kernel } = await startedWith({
+    granted: { code, manifest: { isolation, permissions: [{ resource: 'addons', actions: ['use'] }] } },
+    refused: { code, manifest: { isolation } },
+  })
+  await expect((await kernel.services.use('granted'))['load']?.()).resolves.toBe('ERR_DLOPEN_FAILED')
+  await expect((await kernel.services.use('refused'))['load']?.()).resolves.toBe('PERMISSION_DENIED')
+})

@@ -116,7 +116,7 @@ describe('a plugin in a process of its own', () => {
     })
     writeFileSync(join(folder, 'secret.txt'), 'secret')
     const far = await kernel.services.use('far')
-    const denied = expect.stringMatching(/^(ERR_ACCESS_DENIED|ENOENT|EROFS)$/)
+    const denied = expect.stringMatching(/^(PERMISSION_DENIED|ENOENT|EROFS)$/)
     await expect(far.env?.()).resolves.not.toContain('PLUGBAY_TEST_SECRET')
     await expect(far.cwd?.()).resolves.toBe(join(folder, 'far'))
     await expect(far.read?.(join(folder, 'far/plugin.json'))).resolves.toContain('"far"')

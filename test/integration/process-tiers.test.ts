@@ -42,6 +42,35 @@ describe('a plugin in a process', () => {
     await eventually(() => expect(lines).toContainEqual(expect.objectContaining({ message: 'ENOENT' })))
   })
 
+  it('is told which permission it lacks where Node would refuse it, and the kernel hears of it', async () => {
+    const attempts = {
+      'fs:/etc/passwd read': 'readFileSync("/etc/passwd")',
+      'fs:/etc/hosts read': 'await readFile("/etc/hosts")',
+      'fs:/etc/made write': 'writeFileSync("/etc/made", "")',
+      'child use': 'spawnSync("true")',
+      'worker use': 'new Worker("", { eval: true })',
+      'addons use': 'process.dlopen({ exports: {} }, "/etc/addon.node")',
+    }
+    const tries = Object.values(attempts).map((attempt) => `async () => { ${attempt} }`)
+    const code = pluginCode(
+      {
+        start: `
+          const told = []
+          for (const attempt of [${tries.join()}]) await attempt().catch((error) => told.push([error.code, error.plugin, error.details.resource, error.details.action]))
+          await ctx.services.provide('told', { told: () => told, missing: () => existsSync(new URL('./none.txt', import.meta.url)) })`,
+      },
+      `import { spawnSync } from 'node:child_process'\nimport { existsSync, readFileSync, writeFileSync } from 'node:fs'\nimport { readFile } from 'node:fs/promises'\nimport { Worker } from 'node:worker_threads'`,
+    )
+    const { kernel, faults } = await startedWith({ far: { code, manifest } })
+    const { told, missing } = await kernel.services.use('told')
+    const expected = Object.keys(attempts).map((each) => each.split(' '))
+    expect(await told?.()).toEqual(expected.map((each) => ['PERMISSION_DENIED', 'far', ...each]))
+    await eventually(() =>
+      expect(faults.map(({ error }) => error.details)).toEqual(expected.map(([resource, action]) => ({ resource, action }))),
+    )
+    expect(await missing?.()).toBe(false)
+  })
+
   sandboxed('has in a sandbox no network, no other processes and no files but its own', async () => {
     const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
     onTestFinished(() => void server.close())
@@ -197,8 +226,8 @@ describe('a plugin in a process', () => {
     )
     const without = { PATH: folder }
     await expect(node(['host.mjs'], folder, without)).resolves.toMatchObject({
-      stdout: 'process+permission ERR_ACCESS_DENIED\n',
-      stderr: '',
+      stdout: 'process+permission PERMISSION_DENIED\n',
+      stderr: expect.stringMatching(/^[^\n]*Plugin 'far' may not read [^\n]*\n$/) as string,
     })
     const listed = await node([bin, 'list', '--json'], folder, without)
     expect(JSON.parse(listed.stdout)).toMatchObject([{ name: 'far', isolation: 'process', tier: 'process+permission' }])

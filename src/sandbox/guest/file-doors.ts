@@ -136,9 +136,9 @@ export const closeFiles = (grants: Grants, check: CheckFile): void => {
   if ('Utf8Stream' in fs) lock(fs, 'Utf8Stream', undefined)
 }
 
-/** Every function that takes a path asks first; those that take a pattern go through them. */
-export const askEach = (check: CheckFile): void => {
-  const byName = usesByName()
+/** Every function that takes a path asks first, but for some; those that take a pattern go through them. */
+export const askEach = (check: CheckFile, but: readonly string[] = []): void => {
+  const byName = usesByName().filter(([base]) => !but.includes(base))
   for (const [files, promises] of [
     [fs, false],
     [fs.promises, true],
@@ -304,7 +304,7 @@ const absolute = (given: string): string => (isAbsolute(given) ? given : cwd() +
 const goesUp = (text: string): boolean => apply<string, [string], boolean>(includes, text, ['..'])
 
 /** Of a path in any of its forms. What is none, such as a descriptor, is returned as it is, objects aside: Node says what is wrong with it. */
-const textOf = (given: unknown): unknown => {
+export const textOf = (given: unknown): unknown => {
   if ((typeof given !== 'object' && typeof given !== 'function') || given === null) return given
   if (apply(kindOfArray, given, []) === 'Uint8Array') return apply<Uint8Array, [], string>(utf8Slice, given as Uint8Array, [])
   // Whatever has one passes for a URL.

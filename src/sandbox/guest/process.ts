@@ -16,6 +16,7 @@ import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
 import { askEach, type CheckFile, checkUrl, fileCheck } from './file-doors.js'
 import { lock } from './lock.js'
+import { askModel } from './model-doors.js'
 import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
 import { PluginRuntime } from './plugin-runtime.js'
@@ -39,8 +40,10 @@ const denials = new Denials((resource, action, unsaid) => conversation.notify('d
 
 /** The system and Node hold the rest of what a plugin may do in its process. The network neither knows by its hosts, and Node not at all before 25. */
 const close = ({ name, grants, root, dataDir, pluginModule, offline }: LoadRequest, used: Used | undefined): CheckFile | undefined => {
-  if (grants === undefined || offline) return undefined
+  if (grants === undefined) return undefined
   const deny = denyFor(name, (resource, action) => denials.add(resource, action))
+  if (!used) askModel(grants, deny)
+  if (offline) return undefined
   const { read, write } = grants.fs
   const own = [root, dataDir, dirname(fileURLToPath(pluginModule))]
   const checkFile = fileCheck({ ...grants, fs: { read, write: [dataDir, ...write] } }, own, deny, used && recordOpened(used))

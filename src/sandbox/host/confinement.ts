@@ -31,6 +31,8 @@ const permissionFlags = (place: Place): string[] => [
   ...inOrder(writableIn(place)).map((path) => `--allow-fs-write=${path}`),
   ...(place.grants.addons ? ['--allow-addons'] : []),
   ...grantedFlags(place.grants),
+  // That a permission was given is no news: the manifest says so.
+  '--disable-warning=SecurityWarning',
 ]
 
 /** What a program needs to find others and to speak the user's language, and nothing that could be a secret. */

@@ -48,8 +48,7 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
     ...NOT_OUR_FOLDER,
     // By its number the system tells what processor time the thread takes.
     ...(KNOWS_PATHS ? ['--allow-fs-read=/proc/thread-self'] : []),
-    // Node 20 denies addons under the model always, and has no flag to allow them.
-    ...(grants.addons && KNOWS_PATHS ? ['--allow-addons'] : addons),
+    ...(grants.addons ? ['--allow-addons'] : addons),
     ...grantedFlags(grants),
     ...INSPECTABLE,
     // That a permission was given is no news: the manifest says so.
