@@ -77,6 +77,8 @@ export class ServiceRegistry {
   readonly #records = new Map<string, Provided[]>()
   readonly #departed = new Map<string, Departed[]>()
   readonly #watchers = new Map<string, Set<ServiceListener>>()
+  /** What is to be told when the changes that go together are made. */
+  #untold: ServiceChange[] | undefined
 
   /**
    * Provides a service. Throws `SERVICE_NAME_INVALID` or `SERVICE_VERSION_INVALID` for a name or version that is not valid, `SERVICE_DUPLICATE` when the same version
@@ -120,6 +122,17 @@ export class ServiceRegistry {
     this.#insert(record)
     this.#tell({ kind: 'replaced', record, previous: old })
     return record
+  }
+
+  /** Makes several changes of which nobody hears before all are made: a watcher might take what the next of them needs. */
+  together(make: () => void): void {
+    const untold: ServiceChange[] = (this.#untold = [])
+    try {
+      make()
+    } finally {
+      this.#untold = undefined
+      for (const change of untold) this.#tell(change)
+    }
   }
 
   /** The highest version in the range, if there is one; a prerelease only where no release fits. Throws `SERVICE_VERSION_INVALID` for a range that is none. */
@@ -237,6 +250,10 @@ export class ServiceRegistry {
   }
 
   #tell(change: ServiceChange): void {
+    if (this.#untold !== undefined) {
+      this.#untold.push(change)
+      return
+    }
     for (const listener of [...(this.#watchers.get(change.record.name) ?? [])]) {
       // One watcher must not keep the others from hearing.
       try {

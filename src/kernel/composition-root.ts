@@ -75,6 +75,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
   const supervisor = new Supervisor({
     make: (instance, change, birth, crashed) => generations.make(instance, change, birth, crashed),
     emit: (event, payload) => announcer.tell(event, payload),
+    together: (make) => plane.registry.together(make),
     // A change was carried out: it holds for later generations too.
     adopt: (instance, { source, config }) => {
       if (source) roster.adopt(instance, source)

@@ -427,6 +427,11 @@ export class Gateway implements Party, ServiceConsumer {
 
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────
 
+  /** Throws SERVICE_DUPLICATE where {@link takeOver} would fail, as one that is not `leaving` has a service by now that this is to provide. */
+  assertMayTakeOver(leaving: readonly Gateway[]): void {
+    this.#offers.assertStillFree(leaving.map((gateway) => gateway.#offers))
+  }
+
   /**
    * Steps in for `predecessor`, in one turn: its subscriptions' queues and its users' lines move here. Returns how many events moved. `leaving`: all that are
    * succeeded in that turn.

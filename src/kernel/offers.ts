@@ -1,5 +1,5 @@
 /** The services that one generation provides, by the number its guest has for each. */
-import type { ServiceRecord } from '../bus/service-registry.js'
+import type { ServiceDeclaration, ServiceRecord } from '../bus/service-registry.js'
 import { PlugbayError } from '../errors.js'
 import type { KernelVerbs } from '../sandbox/protocol.js'
 import { descending, fits } from '../versions.js'
@@ -67,11 +67,21 @@ export class Offers implements Brought {
     return [...this.#offers.values()].filter(({ record }) => record === undefined)
   }
 
-  /** What providing it now would say, for one that stands aside: the take-over must not fail half way. */
-  #assertFree(offer: Offer): void {
+  #declarationOf(offer: Offer): ServiceDeclaration {
     const { name, version, methods } = offer
-    const declaration = { name, version, methods, provider: this.plugin, handle: offer }
-    this.#plane.registry.check(declaration, (provider) => this.#succession?.mayTakeFrom(provider) === true)
+    return { name, version, methods, provider: this.plugin, handle: offer }
+  }
+
+  /** Throws SERVICE_DUPLICATE where one that is not `leaving` has taken meanwhile what was free when it was asked for. For right before {@link takeOver}, which must not fail half way. */
+  assertStillFree(leaving: readonly Offers[]): void {
+    const yields = (provider: string): boolean => leaving.some(({ plugin }) => plugin === provider)
+    for (const offer of this.asides) this.#plane.registry.check(this.#declarationOf(offer), yields)
+  }
+
+  /** What providing it now would say, for one that stands aside: it may be long until it takes over. */
+  #assertFree(offer: Offer): void {
+    const { name, version } = offer
+    this.#plane.registry.check(this.#declarationOf(offer), (provider) => this.#succession?.mayTakeFrom(provider) === true)
     const other = this.#succession?.brought.find(({ asides }) => asides.some((each) => each.name === name && each.version === version))
     if (other === undefined) return
     const what = `The plugin '${this.plugin}' cannot provide the service '${name}' ${version}:`
@@ -91,8 +101,7 @@ export class Offers implements Brought {
 
   #announce(offer: Offer): number {
     const { registry, broker } = this.#plane
-    const { name, version, methods } = offer
-    offer.record = registry.provide({ name, version, methods, provider: this.plugin, handle: offer })
+    offer.record = registry.provide(this.#declarationOf(offer))
     return broker.provided(offer.record)
   }
 
@@ -132,10 +141,9 @@ export class Offers implements Brought {
         this.#announce(offer)
         continue
       }
-      const { name, version, methods } = offer
       const before = old.record
       old.record = undefined
-      offer.record = registry.replace(before, { name, version, methods, provider: this.plugin, handle: offer })
+      offer.record = registry.replace(before, this.#declarationOf(offer))
       broker.replaced(before, offer.record)
     }
   }

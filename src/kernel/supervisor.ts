@@ -3,6 +3,7 @@ import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import type { Leftover } from '../scope.js'
 import { codeOf, reasonOf } from '../wire-error.js'
+import type { Gateway } from './gateway.js'
 import type { Generation } from './generation.js'
 import type { KernelEvents } from './kernel-events.js'
 import type { PluginSource } from './manifest.js'
@@ -57,6 +58,8 @@ export interface SupervisorOptions {
   /** Makes the next generation, not started. Rejects when its configuration or its place is not to be had. */
   make(instance: PluginInstance, change: Change, birth: Birth, crashed: Crashed): Promise<Generation>
   emit<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void
+  /** Makes changes of services of which nobody hears before all are made. */
+  together(make: () => void): void
   /** The change has been carried out: it holds for later generations too. */
   adopt(instance: PluginInstance, change: Change): void
   /** Whether it runs in a thread that nobody but its manifest or the defaults asked for. */
@@ -148,12 +151,14 @@ export class Supervisor {
         for (const name of succession.wanted) await enter(name)
       }
       for (const heir of heirs) await this.#handState(heir, (generation) => (active = { heir, generation }))
+      const leaving = leavingOf(heirs)
       for (const heir of heirs) {
         const { next: generation } = heir
-        // It may have died while others came up.
-        if (generation?.fault === undefined) continue
+        if (generation === undefined) continue
         active = { heir, generation }
-        throw generation.fault
+        // While others came up it may have died, and an outsider may have taken what it found free. From here to the end of the take-over nothing else runs.
+        if (generation.fault) throw generation.fault
+        generation.gateway.assertMayTakeOver(leaving)
       }
     } catch (error) {
       await undo(heirs)
@@ -185,19 +190,21 @@ export class Supervisor {
   }
 
   async #takeOver(heirs: readonly Heir[], first: Heir, reason: ReplaceReason, began: number): Promise<Replacement> {
-    const leaving = heirs.map(({ old }) => old.gateway)
+    const leaving = leavingOf(heirs)
     const moved = new Map<Heir, number>()
-    // From here to the end of the turn nothing else runs: no event and no call falls between the generations.
-    for (const heir of heirs) {
-      const { instance, old, next, change } = heir
-      if (!next) continue
-      // Not before: of one that crashed and whose change fails, the restart is still to come.
-      this.#forgetRetry(instance)
-      moved.set(heir, next.gateway.takeOver(old.gateway, leaving))
-      instance.generation = next
-      if (ASKED_FOR.has(reason)) instance.record.forget()
-      this.#started(instance, change, began)
-    }
+    // In one turn: no event and no call falls between the generations.
+    this.#options.together(() => {
+      for (const heir of heirs) {
+        const { instance, old, next, change } = heir
+        if (!next) continue
+        // Not before: of one that crashed and whose change fails, the restart is still to come.
+        this.#forgetRetry(instance)
+        moved.set(heir, next.gateway.takeOver(old.gateway, leaving))
+        instance.generation = next
+        if (ASKED_FOR.has(reason)) instance.record.forget()
+        this.#started(instance, change, began)
+      }
+    })
     const ms = performance.now() - began
     const replacements = heirs.map(async (heir): Promise<Replacement> => {
       const { instance, old, next, release } = heir
@@ -323,6 +330,8 @@ export class Supervisor {
     instance.retry = undefined
   }
 }
+
+const leavingOf = (heirs: readonly Heir[]): readonly Gateway[] => heirs.map(({ old }) => old.gateway)
 
 const heirOf = (instance: PluginInstance, old: Generation, change: Change, release?: () => void): Heir => ({
   instance,

@@ -150,6 +150,31 @@ describe('replacing', () => {
     expect(registry.find('users')).toBe(next)
   })
 
+  it('tells of several changes when all of them are made, also where one of them fails', () => {
+    const registry = new ServiceRegistry()
+    const told: unknown[] = []
+    for (const name of ['users', 'people'])
+      registry.watch(name, ({ kind, record }) =>
+        told.push([kind, record.name, registry.list().map(({ name, version }) => `${name}@${version}`)]),
+      )
+    const old = registry.provide(a('users', '1.0.0'))
+    told.length = 0
+    const refused = (): void =>
+      registry.together(() => {
+        registry.replace(old, a('users', '2.0.0'))
+        registry.provide(a('people', '1.0.0'))
+        expect(told).toEqual([])
+        registry.provide(a('users', '2.0.0', 'other'))
+      })
+    expect(refused).toThrow(code('SERVICE_DUPLICATE'))
+    expect(told).toEqual([
+      ['replaced', 'users', ['people@1.0.0', 'users@2.0.0']],
+      ['provided', 'people', ['people@1.0.0', 'users@2.0.0']],
+    ])
+    registry.provide(a('people', '2.0.0'))
+    expect(told).toHaveLength(3)
+  })
+
   it('changes nothing when the new one cannot be', () => {
     const registry = new ServiceRegistry()
     const old = registry.provide(a('users', '1.0.0'))
