@@ -18,7 +18,9 @@ export interface Explanation {
 }
 
 export const explain = (instance: PluginInstance, instances: ReadonlyMap<string, PluginInstance>, plan: Plan): Explanation => {
-  const { name, state, running, error, enabled, retry } = instance
+  const { name, state, running, enabled, retry } = instance
+  // It is told of before its supervisor knows.
+  const error = instance.error ?? instance.generation?.fault
   const holdsBack = [...instances.values()].filter((other) => {
     const { details } = PlugbayError.is(other.error) ? other.error : {}
     return other !== instance && (details?.['root'] === name || (!running && name in other.source.manifest.dependencies && !other.running))

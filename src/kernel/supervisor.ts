@@ -264,12 +264,10 @@ export class Supervisor {
     if (demoted) instance.record.forget()
     const verdict = instance.record.ended(instance.restart, faulty)
     const { restartIn } = verdict
+    if (restartIn !== undefined) instance.retry = setTimeout(() => void this.#restart(instance), restartIn)
     this.#fault(instance, generation, error, { ...(lost === undefined ? {} : { lost }), ...(restartIn === undefined ? {} : { restartIn }) })
     if (demoted) this.#demoted(instance, generation, error)
-    if (restartIn !== undefined) {
-      instance.retry = setTimeout(() => void this.#restart(instance), restartIn)
-      return
-    }
+    if (restartIn !== undefined) return
     const { crashes } = verdict
     if (crashes === undefined) return this.#giveUp(instance, error, faulty)
     this.#giveUp(

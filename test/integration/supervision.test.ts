@@ -175,6 +175,17 @@ describe('when it is given up', () => {
   })
 })
 
+it('why it is not running can be asked as soon as it is told of', async () => {
+  const { kernel } = await startedWith({ p: { code: crashing } })
+  const said: Record<string, string> = {}
+  kernel.on('plugin:state', ({ to }) => void (to === 'failed' && (said['state'] = kernel.explain('p').because)))
+  kernel.on('plugin:fault', () => void (said['fault'] = kernel.explain('p').because))
+  await kernel.bus.publish('p.exit', 1)
+  await eventually(() => expect(Object.keys(said)).toEqual(['state', 'fault']))
+  expect(said['state']).toContain("Plugin 'p' crashed")
+  expect(said['fault']).toMatch(/will be restarted.*Plugin 'p' crashed/)
+})
+
 describe('a plugin that waits for its restart', () => {
   /** It would wait for minutes. */
   const waiting = async (): Promise<Running> => {
