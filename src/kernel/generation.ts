@@ -147,6 +147,7 @@ export class Generation {
       used: (resource, action) => this.gateway.usedThere(resource, action),
       fault: options.denied,
       stuck: options.stuck,
+      beyond: host.kind === 'process',
     }
   }
 
