@@ -18,7 +18,7 @@ export interface Explanation {
 }
 
 export const explain = (instance: PluginInstance, instances: ReadonlyMap<string, PluginInstance>, plan: Plan): Explanation => {
-  const { name, state, running, error, enabled, retry } = instance
+  const { name, state, running, error, enabled, retry, shelved, lastExit } = instance
   const holdsBack = [...instances.values()].filter((other) => {
     const { details } = PlugbayError.is(other.error) ? other.error : {}
     return other !== instance && (details?.['root'] === name || (!running && name in other.source.manifest.dependencies && !other.running))
@@ -41,6 +41,7 @@ export const explain = (instance: PluginInstance, instances: ReadonlyMap<string,
     const excluded = plan.excluded.get(name)
     const root = error?.cause instanceof Error && code === 'DEPENDENCY_FAILED' ? ` ${error.cause.message}` : ''
     if (error) return error.message + root
+    if (shelved && lastExit) return lastExit.reason
     return excluded?.message ?? `It is ${state}.`
   }
 }
