@@ -1,4 +1,4 @@
-/** PLUGIN_CRASHED: a plugin's place ended by itself. */
+/** A plugin's place ended by itself: PLUGIN_CRASHED, or PLUGIN_STOPPED where that is its own will. */
 import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import { reasonOf } from '../wire-error.js'
@@ -18,6 +18,14 @@ const waysOf = ({ error, signal, code }: Exit): [how: string, mend: string] => {
     return ['it exits and does not end', 'Look for process.exit() in it, and for calls that never return, such as the read of a pipe.']
   return [`its place exited with code ${code}`, 'Look for process.exit() in it.']
 }
+
+/** Of one that its policy lets end so. */
+export const ownEnd = (plugin: string): PlugbayError =>
+  new PlugbayError(
+    'PLUGIN_STOPPED',
+    `Plugin '${plugin}' has ended by itself, with code 0. That is no fault by its policy (restart.policy): it stays stopped until it is reloaded.`,
+    { plugin },
+  )
 
 /** `when`: "while it was running". */
 export const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {

@@ -18,7 +18,7 @@ export interface Explanation {
 }
 
 export const explain = (instance: PluginInstance, instances: ReadonlyMap<string, PluginInstance>, plan: Plan): Explanation => {
-  const { name, state, running, enabled, retry } = instance
+  const { name, state, running, enabled, retry, shelved, lastExit } = instance
   // It is told of before its supervisor knows.
   const error = instance.error ?? instance.generation?.fault
   const holdsBack = [...instances.values()].filter((other) => {
@@ -43,6 +43,7 @@ export const explain = (instance: PluginInstance, instances: ReadonlyMap<string,
     const excluded = plan.excluded.get(name)
     const root = error?.cause instanceof Error && code === 'DEPENDENCY_FAILED' ? ` ${error.cause.message}` : ''
     if (error) return error.message + root
+    if (shelved && lastExit) return lastExit.reason
     return excluded?.message ?? `It is ${state}.`
   }
 }

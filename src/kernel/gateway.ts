@@ -185,6 +185,9 @@ export class Gateway implements Party, ServiceConsumer {
       case 'denied':
         this.deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
         break
+      case 'offended':
+        this.#offers.offended(metas[0] as number, String(metas[1]), String(metas[2]))
+        break
       case 'used':
         this.usedThere(String(metas[0]), String(metas[1]))
         break
@@ -384,6 +387,10 @@ export class Gateway implements Party, ServiceConsumer {
 
   gone(use: number, hard: boolean, error: PlugbayError): void {
     this.#conversation?.notify('gone', [use, hard], toWire(error))
+  }
+
+  offended(error: PlugbayError): void {
+    this.#options.denied(error)
   }
 
   #watch({ watch, name }: KernelVerbs['watch']['asks']): void {

@@ -18,6 +18,7 @@ import { placeFor } from './placement.js'
 import type { Plane } from './plane.js'
 import type { PluginInstance } from './plugin-instance.js'
 import type { PluginPermissions } from './plugin-permissions.js'
+import { endsWell } from './restart-record.js'
 import type { StuckThreads } from './stuck-threads.js'
 import type { Birth, Change, Crashed } from './supervisor.js'
 import type { TaskPools } from './task-pools.js'
@@ -87,6 +88,7 @@ export class GenerationFactory {
       needsHooks,
       grants,
       ...this.#reports(source, number),
+      endsWell: (exit) => endsWell(instance.restart, exit),
       crashed: (exit, lost) => crashed(generation, exit, lost),
       stuck: (gone) => this.#stuck(instance, number, gone),
     })

@@ -15,7 +15,7 @@ import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protoc
 import { Conversation, type RequestOptions } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
 import { reasonOf } from '../wire-error.js'
-import { crashError } from './crash-error.js'
+import { crashError, ownEnd } from './crash-error.js'
 import { Gateway } from './gateway.js'
 import type { Guilt } from './guilt.js'
 import type { Inspection } from './inspection.js'
@@ -57,6 +57,8 @@ export interface GenerationOptions {
   denied(error: PlugbayError): void
   /** As in {@link Gateway}. */
   used: ((resource: string, action: string) => void) | undefined
+  /** Whether such an end of its place is the plugin's own will. */
+  endsWell(exit: Exit): boolean
   /** The place ended by itself, or broke a limit. Told once, in the same turn in which it was noticed. */
   crashed(exit: Exit, lost: number): void
   /** The place, or a thread of its tasks, was to end and does not. */
@@ -147,6 +149,7 @@ export class Generation {
       used: (resource, action) => this.gateway.usedThere(resource, action),
       fault: options.denied,
       stuck: options.stuck,
+      beyond: host.kind === 'process',
     }
   }
 
@@ -335,7 +338,12 @@ export class Generation {
 
   #exited(exit: Exit): void {
     if (this.#ending || this.#dead) return
-    this.#quarantine(crashError(this.name, exit, this.state === 'running' ? 'while it was running' : `while it was ${this.state}`), exit)
+    const running = this.state === 'running'
+    const well = running && this.#options.endsWell(exit)
+    this.#quarantine(
+      well ? ownEnd(this.name) : crashError(this.name, exit, running ? 'while it was running' : `while it was ${this.state}`),
+      exit,
+    )
   }
 
   /** Routes and calls under way go in this very turn, whenever its thread may end; what it had taken and not finished is lost, and counted. */
@@ -344,8 +352,16 @@ export class Generation {
     this.#conversation?.close(why)
     const lost = this.gateway.bury(why)
     if (this.state !== 'running') return
-    this.lifecycle.move('failed', why.message)
+    this.#fell(why, lost)
     this.#options.crashed(exit, lost)
+  }
+
+  #fell(why: PlugbayError, lost: number): void {
+    if (why.code !== 'PLUGIN_STOPPED') return this.lifecycle.move('failed', why.message)
+    this.lifecycle.move('stopping', why.message)
+    this.lifecycle.move('stopped', why.message)
+    const events = lost === 0 ? '' : ` Events that it had in hand are lost: ${lost}.`
+    this.#options.log('info', why.message + events, undefined)
   }
 
   /** Why the place is gone, when it ended by itself. */

@@ -10,6 +10,7 @@ import { assertService, methodsOf, ProviderLine, USE_WAIT } from '../sandbox/ser
 import { UsedServices } from '../sandbox/used-services.js'
 import type { Scope } from '../scope.js'
 import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../service-options.js'
+import { reasonOf } from '../wire-error.js'
 import type { Plane } from './plane.js'
 import type { OpenedUse, ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
 
@@ -74,7 +75,11 @@ export class KernelServices implements ServiceConsumer {
     const lines = new Set<ProviderLine>()
     const handle: ServiceProvider = {
       connect: (consumer, port, allowed) => {
-        const line: ProviderLine = new ProviderLine(port, provided, consumer, allowed, () => lines.delete(line), this.#peers.of(consumer))
+        const ended = ({ code, cause }: PlugbayError): void => {
+          lines.delete(line)
+          if (code === 'PROTOCOL') this.#broker.offended(record, this.name, consumer, reasonOf(cause))
+        }
+        const line: ProviderLine = new ProviderLine(port, provided, consumer, allowed, ended, this.#peers.of(consumer))
         lines.add(line)
       },
     }
@@ -120,6 +125,9 @@ export class KernelServices implements ServiceConsumer {
   rebind(use: number, record: ServiceRecord, port: MessagePort): void {
     this.#used.rebind(use, port, record)
   }
+
+  /** What the application sends is its own. */
+  offended(): void {}
 
   gone(use: number, hard: boolean, error: PlugbayError): void {
     this.#used.gone(use, error, hard)

@@ -121,6 +121,12 @@ export class Offers implements Brought {
     this.#plane.broker.withdrawn(record ?? offer, why !== undefined, gone)
   }
 
+  /** A consumer broke the protocol on its line, as the provider's guest says. */
+  offended(service: number, consumer: string, how: string): void {
+    const offer = this.#offers.get(service)
+    if (offer !== undefined) this.#plane.broker.offended(offer.record ?? offer, this.plugin, consumer, how)
+  }
+
   withdrawAll(why?: PlugbayError): void {
     for (const service of [...this.#offers.keys()]) this.withdraw(service, why)
   }

@@ -40,7 +40,7 @@ export class PluginInstance {
   wave: number | undefined
   /** Milliseconds from the first to the last phase of the newest start. */
   startMs: number | undefined
-  /** Its start failed, or it was given up: it waits for a change, not for the next round. */
+  /** Its start failed, it was given up, or it ended by its own will: it waits for a change, not for the next round. */
   shelved = false
   /** A restart that waits for its time. */
   retry: NodeJS.Timeout | undefined

@@ -1,7 +1,12 @@
 /** When a plugin that ended is started again: waits that grow from crash to crash, and an end to crash loops. */
+import type { Exit } from '../sandbox/plugin-host.js'
 import type { EffectiveRestart } from './options.js'
 
-/** What is done about an end: another start after `restartIn` ms, or none; `crashes` within the window when they were too many. */
+/** Whether an end by itself is the plugin's own will, and so no crash. One that is to run for ever never ends so. */
+export const endsWell = ({ policy }: EffectiveRestart, { error, code }: Exit): boolean =>
+  policy !== 'permanent' && error === undefined && code === 0
+
+/** What is done about a crash: another start after `restartIn` ms, or none; `crashes` within the window when they were too many. */
 export type Verdict = { restartIn: number } | { restartIn: undefined; crashes: number | undefined }
 
 export class RestartRecord {
@@ -22,12 +27,12 @@ export class RestartRecord {
     this.#streak = 0
   }
 
-  /** It ended, or could not be started again. `faulty`: by an error, or with an exit code other than 0. */
-  ended({ policy, max, within, backoff }: EffectiveRestart, faulty: boolean): Verdict {
+  /** It crashed, or could not be started again. */
+  ended({ policy, max, within, backoff }: EffectiveRestart): Verdict {
     const now = performance.now()
     const healthy = this.#upSince !== undefined && now - this.#upSince >= within
     this.#upSince = undefined
-    if (policy === 'temporary' || (policy === 'transient' && !faulty)) return { restartIn: undefined, crashes: undefined }
+    if (policy === 'temporary') return { restartIn: undefined, crashes: undefined }
     this.#crashes = [...this.#crashes.filter((at) => now - at < within), now]
     this.#streak = healthy ? 1 : this.#streak + 1
     if (this.#crashes.length > max) {

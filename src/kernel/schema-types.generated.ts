@@ -90,7 +90,7 @@ export interface Limits {
 
 /** When a plugin that ended by itself is started again. */
 export interface RestartPolicy {
-  /** permanent: always. transient: after a fault only. temporary: never. Default: "permanent". */
+  /** permanent: always. transient: after a fault only. temporary: never. Under the last two an exit with code 0 is no fault. Default: "permanent". */
   policy?: 'permanent' | 'transient' | 'temporary' | undefined
   /** Restarts allowed within the window; one more is a crash loop. Default: 5. */
   max?: number | undefined

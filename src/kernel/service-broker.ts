@@ -20,6 +20,8 @@ export interface ServiceConsumer {
   rebind(use: number, record: ServiceRecord, port: MessagePort): void
   /** `hard`: the provider died, calls under way fail too. */
   gone(use: number, hard: boolean, error: PlugbayError): void
+  /** It broke the protocol on one of its lines. */
+  offended(error: PlugbayError): void
 }
 
 interface Use {
@@ -31,6 +33,8 @@ interface Use {
   record: ServiceRecord | undefined
   /** What it leads to as long as that stands aside: it is announced when the user takes over. */
   aside: ServiceProvider | undefined
+  /** It was told that its consumer broke the protocol on it. */
+  offended?: true
 }
 
 /** A service that its provider has not announced yet. */
@@ -117,6 +121,19 @@ export class ServiceBroker {
     this.#uses.delete(number)
   }
 
+  /**
+   * A consumer of what `provider` provides broke the protocol, as the provider says. It is told of, once a line, and no more is done: the line is closed already, and a provider
+   * may say what it likes.
+   */
+  offended(record: ServiceRecord | StandingAside, provider: string, consumer: string, how: string): void {
+    for (const use of this.#uses.values()) {
+      if (use.consumer.name !== consumer || use.offended || (use.record !== record && use.aside !== record)) continue
+      use.offended = true
+      use.consumer.offended(offence(consumer, use.name, provider, how))
+      return
+    }
+  }
+
   /** Forgets all that one consumer used. */
   releaseAll(consumer: ServiceConsumer): void {
     for (const use of this.#uses.values()) if (use.consumer === consumer) this.#uses.delete(use.number)
@@ -181,6 +198,17 @@ export class ServiceBroker {
     return count
   }
 }
+
+/** More of how it was done says no more. */
+const MAX_TOLD = 200
+
+const offence = (consumer: string, service: string, provider: string, how: string): PlugbayError =>
+  new PlugbayError(
+    'PROTOCOL',
+    `Plugin '${consumer}' sent a message to service '${service}' that breaks the protocol, as its provider '${provider}' says, which has closed the line: ${how.slice(0, MAX_TOLD).replace(/\.$/, '')}. ` +
+      'Look for arguments with getters that give another value each time, and for code that reaches for the wire itself.',
+    { plugin: consumer, details: { service, provider } },
+  )
 
 const headOf = ({ name, version, provider, methods }: Omit<OpenedUse, 'use' | 'port'>): Omit<OpenedUse, 'use' | 'port'> => ({
   name,

@@ -248,12 +248,21 @@ export class Supervisor {
   #crashed(instance: PluginInstance): Crashed {
     return (generation, exit, lost) => {
       const error = generation.fault ?? new PlugbayError('PLUGIN_CRASHED', `Plugin '${instance.name}' crashed.`, { plugin: instance.name })
-      instance.error = error
       instance.lastExit = { at: Date.now(), ...(exit.code === undefined ? {} : { code: exit.code }), reason: error.message }
+      if (error.code === 'PLUGIN_STOPPED') return this.#done(instance, generation)
+      instance.error = error
       // A generation that was being retired may crash as it likes.
       if (instance.generation !== generation) this.#fault(instance, generation.number, error, { lost })
       else this.#ended(instance, generation.number, exit.error !== undefined || exit.code !== 0, error, lost)
     }
+  }
+
+  /** It ended by its own will, as its policy has it: it stays stopped, and who needs it goes on. */
+  #done(instance: PluginInstance, generation: Generation): void {
+    void instance.inTurn(async () => {
+      if (instance.generation !== generation) return
+      await this.#shelve(instance, generation)
+    })
   }
 
   /** It ended, or its restart failed: the policy says what comes next. */
@@ -262,7 +271,7 @@ export class Supervisor {
     const demoted = faulty && this.#options.demotable(instance) && instance.demotion.fault(instance.restart)
     // Faults in its thread say nothing about it in a process.
     if (demoted) instance.record.forget()
-    const verdict = instance.record.ended(instance.restart, faulty)
+    const verdict = instance.record.ended(instance.restart)
     const { restartIn } = verdict
     if (restartIn !== undefined) instance.retry = setTimeout(() => void this.#restart(instance), restartIn)
     this.#fault(instance, generation, error, { ...(lost === undefined ? {} : { lost }), ...(restartIn === undefined ? {} : { restartIn }) })
@@ -313,14 +322,18 @@ export class Supervisor {
     const { generation } = instance
     void instance.inTurn(async () => {
       if (generation === undefined || instance.generation !== generation) return
-      await generation.close('it is not restarted')
-      instance.leave()
+      await this.#shelve(instance, generation)
       instance.error = error
-      instance.shelved = true
       // A crash that is not answered by a restart has been told as such.
       if (PlugbayError.is(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
       if (faulty) this.#options.givenUp(instance)
     })
+  }
+
+  async #shelve(instance: PluginInstance, generation: Generation): Promise<void> {
+    await generation.close('it is not restarted')
+    instance.leave()
+    instance.shelved = true
   }
 
   #forgetRetry(instance: PluginInstance): void {

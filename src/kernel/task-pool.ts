@@ -9,7 +9,8 @@ import { outlasts } from '../sandbox/host/patience.js'
 import { HOOKS, permissionFlags } from '../sandbox/host/permission-flags.js'
 import { HARD_HEAP_MB } from '../sandbox/host/standby.js'
 import { TaskBreach, type TaskListener, TaskThread } from '../sandbox/host/task-thread.js'
-import type { TaskGreeting, TaskIdentity, TaskRun } from '../sandbox/task-wire.js'
+import { boxedSealed, discard, type Sealed } from '../sandbox/sealed.js'
+import type { TaskAnswer, TaskGreeting, TaskIdentity, TaskRun } from '../sandbox/task-wire.js'
 import { fromWire, reasonOf, type WireError } from '../wire-error.js'
 import { taskLimitError } from './limit-error.js'
 import type { PluginSource, TaskSource } from './manifest.js'
@@ -19,7 +20,7 @@ import { PLUGIN_MODULE } from './module-access.js'
 const IDLE = 10_000
 
 /** Whose tasks a pool runs, and who hears of them. */
-export interface TaskOwner extends TaskListener {
+export interface TaskOwner extends Omit<TaskListener, 'answer'> {
   /** No other generation has it. */
   label: string
   generation: number
@@ -28,6 +29,8 @@ export interface TaskOwner extends TaskListener {
   grants: Grants | undefined
   /** Whether what its tasks use is recorded. */
   learning: boolean
+  /** It is in another process. */
+  beyond: boolean
   /** MB that one of its threads may take. */
   memory: number
   /** A thread of it was ended: by a limit, or by what its tasks left behind. */
@@ -36,18 +39,23 @@ export interface TaskOwner extends TaskListener {
 
 export class TaskPool {
   readonly #owner: TaskOwner
+  readonly #listener: TaskListener
   readonly #piscina: Piscina
   readonly #threads = new Map<number, TaskThread>()
   /** Runs wait here: those that wait in piscina itself for a thread that ends by another run would wait for ever. */
   readonly #turn: Limiter
   /** Of a task, how many may run at once. */
   readonly #turns: Map<string, Limiter>
+  /** Who waits for the answers of the runs under way, should they come sealed. */
+  readonly #answers = new Map<number, (answer: Sealed) => void>()
+  #last = 0
 
   constructor(owner: TaskOwner, maxThreads: number) {
-    const { source, grants, learning } = owner
+    const { source, grants, learning, beyond } = owner
     const { name, root, tasks } = source
-    const identity: TaskIdentity = { name, root, grants, pluginModule: PLUGIN_MODULE, learning }
+    const identity: TaskIdentity = { name, root, grants, pluginModule: PLUGIN_MODULE, learning, beyond }
     this.#owner = owner
+    this.#listener = { ...owner, answer: (run, answer) => this.#answered(run, answer) }
     this.#turn = limiter(maxThreads)
     const limited = Object.entries(tasks).filter(([, { concurrency }]) => concurrency !== undefined)
     this.#turns = new Map(limited.map(([task, { concurrency = maxThreads }]) => [task, limiter(concurrency)]))
@@ -69,21 +77,33 @@ export class TaskPool {
       .on('error', (error: unknown) => this.#lost(error))
   }
 
-  /** Rejects with TASK_FAILED (cause: what the task threw, or a PLUGIN_LIMIT), or CALL_CANCELLED. */
+  /** Its answer is a {@link Boxed} where it is large. Rejects with TASK_FAILED (cause: what the task threw, or a PLUGIN_LIMIT), or CALL_CANCELLED. */
   async run(task: string, input: unknown, signal: AbortSignal): Promise<unknown> {
     const { source } = this.#owner
     const plugin = source.name
-    const order: TaskRun = { file: pathToFileURL((source.tasks[task] as TaskSource).file).href, input }
-    const run = (): Promise<unknown> => this.#turn(() => this.#piscina.run(order, { signal }), signal)
+    const number = ++this.#last
+    const sealed = new Promise<Sealed>((resolve) => this.#answers.set(number, resolve))
+    const order: TaskRun = { number, file: pathToFileURL((source.tasks[task] as TaskSource).file).href, input }
+    const run = (): Promise<TaskAnswer> => this.#turn(() => this.#piscina.run(order, { signal }) as Promise<TaskAnswer>, signal)
     try {
       const turn = this.#turns.get(task)
-      return await (turn ? turn(run, signal) : run())
+      const answer = await (turn ? turn(run, signal) : run())
+      return 'value' in answer ? answer.value : boxedSealed(await sealed)
     } catch (error) {
+      void sealed.then(discard)
       if (signal.aborted)
         throw new PlugbayError('CALL_CANCELLED', `Task '${task}' of plugin '${plugin}' was cancelled.`, { plugin, cause: error })
       const cause = error instanceof TaskBreach ? this.#broken(error, task) : causeOf(error)
       throw new PlugbayError('TASK_FAILED', `Task '${task}' of plugin '${plugin}' failed: ${reasonOf(cause)}`, { plugin, cause })
+    } finally {
+      this.#answers.delete(number)
     }
+  }
+
+  /** Of a run that is over, nobody wants it. */
+  #answered(run: number, answer: Sealed): void {
+    const take = this.#answers.get(run) ?? discard
+    take(answer)
   }
 
   /** A thread has booted; it gets its first task after this. What a task without a gate posts to its parent comes here, too. */
@@ -91,7 +111,7 @@ export class TaskPool {
     const worker = this.#piscina.threads.find(({ threadId }) => threadId === greeting?.threadId)
     if (worker === undefined || greeting === null || this.#threads.has(greeting.threadId)) return
     const { threadId } = greeting
-    this.#threads.set(threadId, new TaskThread(worker, greeting, this.#owner.memory, this.#owner))
+    this.#threads.set(threadId, new TaskThread(worker, greeting, this.#owner.memory, this.#listener))
     worker.once('exit', () => this.#threads.delete(threadId))
   }
 

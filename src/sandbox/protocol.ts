@@ -96,6 +96,8 @@ export interface GuestNotices {
   denied: [resource: string, action: string, times: number]
   /** While permissions are learnt: the plugin used what the kernel does not see, told once: `[resource, action]`. */
   used: [resource: string, action: string]
+  /** A consumer broke the protocol on its line to a service of the plugin, which has let go of the line: `[service, consumer, how]`. */
+  offended: [service: number, consumer: string, how: string]
   /** `[level, message]`, the fields. */
   log: [level: LogLevel, message: string]
 }

@@ -17,9 +17,9 @@ export interface Sent {
   about?: About
 }
 
-/** What it weighs. Throws PAYLOAD_TOO_LARGE, or PAYLOAD_NOT_CLONEABLE for one that its reader may have less stack to read than its sender had to write. */
-export const weighed = (value: unknown, sent: () => Sent): number => {
-  const size = cloneSize(value, CALL_LIMIT)
+/** What it weighs without what is `moved`. Throws PAYLOAD_TOO_LARGE, or PAYLOAD_NOT_CLONEABLE for one that its reader may have less stack to read than its sender had to write. */
+export const weighed = (value: unknown, sent: () => Sent, moved: readonly unknown[] = []): number => {
+  const size = cloneSize(value, CALL_LIMIT, moved)
   if (size > CALL_LIMIT) {
     const { name, plural, about } = sent()
     throw tooLargeForCall(`${name} ${plural ? 'are' : 'is'}`, size, CALL_LIMIT, about)

@@ -97,7 +97,7 @@ export class ProviderLine implements Party {
   readonly #conversation: Conversation
   readonly #allowed: ReadonlyMap<string, string>
   readonly #consumer: string
-  readonly #onEnd: () => void
+  readonly #onEnd: (reason: PlugbayError) => void
 
   /** `peer`: the consumer. */
   constructor(
@@ -105,7 +105,7 @@ export class ProviderLine implements Party {
     provided: Provided,
     consumer: string,
     allowed: readonly string[],
-    onEnd: () => void,
+    onEnd: (reason: PlugbayError) => void,
     peer: Peer = new Peer(),
   ) {
     const label = `'${consumer}', a consumer of service '${provided.name}'`
@@ -150,9 +150,9 @@ export class ProviderLine implements Party {
     return new Boxed(boxed, moved, BOXED)
   }
 
-  ended(): void {
+  ended(reason: PlugbayError): void {
     this.#holdings.end()
-    this.#onEnd()
+    this.#onEnd(reason)
   }
 
   close(reason: PlugbayError): void {

@@ -1,9 +1,14 @@
 /** What the two ends of a thread that runs tasks say to each other beside piscina's own messages. */
 import type { MessagePort } from 'node:worker_threads'
 import type { LoadRequest, LogLevel } from './protocol.js'
+import type { Sealed } from './sealed.js'
 
 /** Whose tasks a thread runs, and what its gate opens: given to it as it is made. */
-export type TaskIdentity = Pick<LoadRequest, 'name' | 'root' | 'grants' | 'pluginModule'> & { learning: boolean }
+export type TaskIdentity = Pick<LoadRequest, 'name' | 'root' | 'grants' | 'pluginModule'> & {
+  learning: boolean
+  /** Its plugin, which gets what the tasks answer, is in another process. */
+  beyond: boolean
+}
 
 /** What a thread hands over as it boots, before any code of the plugin. */
 export interface TaskGreeting {
@@ -17,13 +22,20 @@ export interface TaskGreeting {
 
 /** One run of one task. */
 export interface TaskRun {
+  /** No other run of the pool has it. */
+  number: number
   /** file: URL of the task's module. */
   file: string
   input: unknown
 }
 
+/** What piscina carries back. A large answer goes beside it: nobody in the kernel's thread is to read it. */
+export type TaskAnswer = { value: unknown } | { sealed: true }
+
 export type TaskNotice =
   | ['log', level: LogLevel, message: string]
   | ['denied', resource: string, action: string, times: number]
+  /** What the run of that number answers. */
+  | ['answer', run: number, answer: Sealed]
   /** While permissions are learnt. */
   | ['used', resource: string, action: string]

@@ -60,6 +60,7 @@ export class WatchedProcess implements Watched {
   #settled: { sent: number; ms: number | undefined } | undefined
   #answered: number | undefined
   #told = false
+  #leaving = false
 
   constructor(subject: ProcessSubject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number) {
     this.#subject = subject
@@ -81,6 +82,11 @@ export class WatchedProcess implements Watched {
     this.#asked = undefined
   }
 
+  /** It has said that it exits: it gets nothing more done, and is not blamed for that. What it takes meanwhile counts as ever. */
+  leaves(): void {
+    this.#leaving = true
+  }
+
   look(at: number): void {
     const { sent } = this.#subject
     if (!this.resting || this.#looks++ % FAMILY_EVERY === 0) this.#family = familyOf(this.#subject.pid)
@@ -96,7 +102,7 @@ export class WatchedProcess implements Watched {
       this.#movedAt = at
       this.#told = false
       this.#standstill = undefined
-    } else this.#doubt(at, stat)
+    } else if (!this.#leaving) this.#doubt(at, stat)
     if (stat === undefined) return
     this.#judge(stat)
     if (this.#limits.cpu < 1) this.#cpu.look(at, stat.ms, () => stat.ms)

@@ -59,9 +59,7 @@ describe('a policy', () => {
   it.each([
     ['permanent', 0, true],
     ['permanent', 1, true],
-    ['transient', 0, false],
     ['transient', 1, true],
-    ['temporary', 0, false],
     ['temporary', 1, false],
   ])('%s, after an exit with %i: restarted %s', async (policy, code, restarted) => {
     const { kernel, faults, replaced } = await startedWith({ p: { code: crashing, manifest: { restart: { policy } } }, other })
@@ -74,6 +72,38 @@ describe('a policy', () => {
       expect(replaced).toEqual([])
     }
   })
+
+  it.each(['transient', 'temporary'].flatMap((policy) => ['thread', 'process'].map((isolation) => [policy, isolation] as const)))(
+    '%s, of a plugin in a %s that exits with 0: it is stopped, and that is no fault',
+    async (policy, isolation) => {
+      const running = await startedWith({ p: { code: crashing, manifest: { isolation, restart: { policy } } }, other })
+      const { kernel, faults, lines, replaced, states } = running
+      await kernel.bus.publish('exit', 0)
+      await eventually(() => expect(kernel.bus.subscriptionsOf('p')).toEqual([]))
+      const because = expect.stringMatching(/^Plugin 'p' has ended by itself, with code 0\. .*until it is reloaded\.$/) as string
+      expect(kernel.explain('p')).toMatchObject({ state: 'stopped', running: false, code: undefined, because, history: [] })
+      expect(infoOf(kernel, 'p')).toMatchObject({
+        state: 'stopped',
+        lastError: undefined,
+        lastExit: { code: 0, reason: because },
+        restarts: 0,
+      })
+      expect(states.filter(({ name, from }) => name === 'p' && (from === 'running' || from === 'stopping'))).toMatchObject([
+        { to: 'stopping', reason: because },
+        { to: 'stopped', reason: because },
+      ])
+      expect(lines.filter(({ fields, level }) => fields['plugin'] === 'p' && level !== 'debug')).toMatchObject([
+        {
+          level: 'info',
+          message: expect.stringMatching(/^Plugin 'p' has ended by itself.* Events that it had in hand are lost: 1\./) as string,
+        },
+      ])
+      await kernel.reload('other')
+      expect([stateOf(kernel, 'p'), faults, replaced.map(({ name }) => name)]).toEqual(['stopped', [], ['other']])
+      await kernel.reload('p')
+      expect(infoOf(kernel, 'p')).toMatchObject({ state: 'running', lastError: undefined })
+    },
+  )
 
   it('stops a crash loop, says so once, and starts it again only when it is asked to', async () => {
     const { kernel, faults, folder, replaced } = await startedWith({

@@ -159,3 +159,20 @@ describe.each(places)('a healthy plugin in a $isolation is left alone', ({ isola
     expect(faults).toEqual([])
   })
 })
+
+describe.runIf(linux)('a plugin in a process that says it exits, and does not', () => {
+  // It has a second for it: where the machine gives it no processor in that time, it takes nothing, and there is nothing to find.
+  it('is held to its memory all the while', { timeout: 60_000, retry: 5 }, async () => {
+    const { kernel, faults } = await startedWith(
+      limited(
+        "process.emit('exit', 0); globalThis.kept = Buffer.alloc(6e8, 1); for (;;);",
+        { memory: 64 },
+        { isolation: 'process', restart: { policy: 'temporary' } },
+      ),
+      options,
+    )
+    await kernel.bus.publish('go')
+    await eventually(() => expect(faults).toHaveLength(1))
+    expect(faults).toMatchObject([{ name: 'p', error: { code: 'PLUGIN_LIMIT', details: { limit: 'memory', allowed: 64 } } }])
+  })
+})

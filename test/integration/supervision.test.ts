@@ -146,15 +146,15 @@ describe('when it is given up', () => {
   })
 
   it.each([
-    ['its policy says so', { onGiveUp: 'leave' }, 1],
-    ['it ended without a fault', { policy: 'transient' }, 0],
-  ])('they are left running when %s', async (_why, restart, code) => {
+    ['its policy says so', { onGiveUp: 'leave' }, 1, 'failed'],
+    ['it ended without a fault', { policy: 'transient' }, 0, 'stopped'],
+  ])('they are left running when %s', async (_why, restart, code, state) => {
     const { kernel } = await givenUp(restart)
     await kernel.bus.publish('root.exit', code)
     await eventually(() => expect(kernel.bus.subscriptionsOf('root')).toEqual([]))
     // A round that would stop them comes before this load's.
     await kernel.reload('other')
-    expect(['root', 'middle', 'top'].map((name) => stateOf(kernel, name))).toEqual(['failed', 'running', 'running'])
+    expect(['root', 'middle', 'top'].map((name) => stateOf(kernel, name))).toEqual([state, 'running', 'running'])
   })
 
   it('a reload gives it all its restarts again', async () => {

@@ -149,8 +149,9 @@ export class GuestServices {
       port.close()
       return
     }
-    const ended = (): void => {
+    const ended = ({ code, cause }: PlugbayError): void => {
       this.#lines.delete(line)
+      if (code === 'PROTOCOL') this.#conversation.notify('offended', [number, consumer, reasonOf(cause)])
       if (this.#lines.size === 0) this.#drained?.()
     }
     const line: ProviderLine = new ProviderLine(port, provided, consumer, methods, ended, this.#peers.of(consumer))

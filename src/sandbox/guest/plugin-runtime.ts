@@ -15,6 +15,7 @@ import { lineOf } from '../log-line.js'
 import type { Party } from '../party.js'
 import type { Connection, GuestVerbs, Hook, KernelNotices, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
 import type { Conversation, RequestOptions } from '../rpc.js'
+import { discard, isSealed, open, type Sealed } from '../sealed.js'
 import type { Opened } from '../used-services.js'
 import { GuestBus } from './guest-bus.js'
 import { GuestPermissions } from './guest-permissions.js'
@@ -117,13 +118,14 @@ export class PluginRuntime implements Party {
     }
   }
 
-  /** The only reply of the kernel that is more than data: a line to a service. */
-  unbox(_metas: readonly Meta[], body: unknown): unknown {
-    return body
+  /** The replies of the kernel that are more than data: a line to a service, and what a task answers where that is large. */
+  unbox(metas: readonly Meta[], body: unknown): unknown {
+    return isSealed(metas) ? open(body as Sealed) : body
   }
 
-  dropped(_metas: readonly Meta[], body: unknown): void {
-    this.#services?.keep(body as Opened)
+  dropped(metas: readonly Meta[], body: unknown): void {
+    if (isSealed(metas)) discard(body as Sealed)
+    else this.#services?.keep(body as Opened)
   }
 
   ended(): void {

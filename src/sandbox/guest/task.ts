@@ -1,15 +1,17 @@
 /** The guest's end of a thread that runs tasks: piscina's worker loads it as it boots, and runs each task of the plugin through it. */
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads'
+import { MessageChannel, parentPort, type Transferable, threadId, workerData } from 'node:worker_threads'
 import { Denials } from '../../denials.js'
+import { markOf, type TransferMark } from '../../passing.js'
 import { toWire } from '../../wire-error.js'
 import { LogBudget } from '../log-budget.js'
 import { lineOf } from '../log-line.js'
 import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
-import { weighed } from '../sendable.js'
-import type { TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
+import { movedWith, seal, WORTH_SEALING } from '../sealed.js'
+import { type Sent, uncloneable, weighed } from '../sendable.js'
+import type { TaskAnswer, TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
 import { captureConsole } from './console.js'
 import { boundCrash } from './crash.js'
 import { closeGate } from './gate.js'
@@ -19,7 +21,7 @@ import { prepareModules } from './module-hooks.js'
 
 type Task = (input: unknown) => unknown
 
-const { name, root, grants, pluginModule, learning } = workerData as TaskIdentity
+const { name, root, grants, pluginModule, learning, beyond } = workerData as TaskIdentity
 const pulse = new MessageChannel()
 const wire = new MessageChannel()
 const cells = newCells()
@@ -67,16 +69,48 @@ const taskOf = async (file: string): Promise<Task> => {
   return task as Task
 }
 
-/** What piscina's worker calls, and whose result it clones or moves. Rejects with a WireError: a clone of an error would lose its code and its plugin. */
-export const runTask = async ({ file, input }: TaskRun): Promise<unknown> => {
+/** By these piscina, whose threads they are, knows what it is to move. */
+const MOVED = Symbol.for('Piscina.transferable')
+const VALUE = Symbol.for('Piscina.valueOf')
+
+/** What a task answers, and what of it moves rather than being copied: it says so with `transfer()`, or as it would to piscina. */
+const unwrapped = (result: unknown): [value: unknown, moved: readonly Transferable[]] => {
+  if (typeof result !== 'object' || result === null) return [result, []]
+  if (markOf(result) === 'transfer') {
+    const { value, objects } = result as TransferMark
+    return [value, objects as Transferable[]]
+  }
+  if (!(MOVED in result && VALUE in result)) return [result, []]
+  const moved = result[MOVED] as Transferable | Transferable[]
+  return [result[VALUE], Array.isArray(moved) ? moved : [moved]]
+}
+
+const asResult = (): Sent => ({ name: 'Its result', root: 'result', about: { plugin: name } })
+
+/**
+ * What is large waits in a port, or in bytes, for who asked: the main thread of the process, which would do nothing else while it read it, hands it on. What
+ * is small is copied here all the same: what cannot be copied would end the thread where piscina posts it.
+ */
+const answered = (run: number, result: unknown): TaskAnswer => {
+  const [value, moved] = unwrapped(result)
+  const large = weighed(value, asResult, moved) >= WORTH_SEALING || moved.length > 0
+  try {
+    if (!large) return { value: structuredClone(value) }
+    const sealed = seal(value, beyond, moved)
+    wire.port1.postMessage(['answer', run, sealed] satisfies TaskNotice, movedWith(sealed))
+    return { sealed: true }
+  } catch (error) {
+    throw uncloneable(value, asResult(), error)
+  }
+}
+
+/** What piscina's worker calls, and whose answer it clones. Rejects with a WireError: a clone of an error would lose its code and its plugin. */
+export const runTask = async ({ number, file, input }: TaskRun): Promise<TaskAnswer> => {
   try {
     if (!closed) close()
     closed = true
     const task = await taskOf(file)
-    const result = await task(input)
-    // What the main thread of the process could not read, it would wait for.
-    weighed(result, () => ({ name: 'Its result', root: 'result', about: { plugin: name } }))
-    return result
+    return answered(number, await task(input))
   } catch (error) {
     throw toWire(error) // oxlint-disable-line typescript/only-throw-error
   }

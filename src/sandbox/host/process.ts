@@ -80,7 +80,10 @@ export class ProcessHost implements PluginHost {
         return
       }
       const { exits } = told as Partial<Leaving>
-      if (typeof exits === 'number') return this.#leaves(child, exits)
+      if (typeof exits === 'number') {
+        watched?.leaves()
+        return this.#leaves(child, exits)
+      }
       // An error of the plugin's own, whatever it says it is.
       Reflect.deleteProperty(told as WireError, 'branded')
       this.#error ??= fromWire(told as WireError)
@@ -123,11 +126,10 @@ export class ProcessHost implements PluginHost {
     return watched
   }
 
-  /** It gets nothing more done, and is not blamed for that. */
+  /** It has a while to do so. */
   #leaves(child: ChildProcess, code: number): void {
     if (this.#exits !== undefined) return
     this.#exits = code
-    this.#unwatch()
     const late = setTimeout(() => this.#signal(), LEAVE).unref()
     child.once('exit', () => clearTimeout(late))
   }

@@ -2,6 +2,7 @@
 import type { Worker } from 'node:worker_threads'
 import type { Breach } from '../plugin-host.js'
 import type { LogLevel } from '../protocol.js'
+import type { Sealed } from '../sealed.js'
 import type { TaskGreeting, TaskNotice } from '../task-wire.js'
 import { watchdog } from '../watchdog.js'
 import { WatchedThread } from '../watched-thread.js'
@@ -23,6 +24,8 @@ export interface TaskListener {
   log(level: LogLevel, message: string): void
   denied(resource: string, action: string, times: number): void
   used(resource: string, action: string): void
+  /** What a run answers, where that is large: it may come before its run has ended, or after. */
+  answer(run: number, answer: Sealed): void
   /** A thread that was ended is still there after 2 s: native code holds it. */
   stuck(gone: Promise<unknown>): void
 }
@@ -53,11 +56,12 @@ export class TaskThread {
   }
 
   #hear(wire: TaskGreeting['wire']): void {
-    const { log, denied, used } = this.#listener
+    const { log, denied, used, answer } = this.#listener
     wire.on('message', (notice: TaskNotice) => {
       try {
         if (notice[0] === 'log') log(notice[1], notice[2])
         else if (notice[0] === 'denied') denied(notice[1], notice[2], notice[3])
+        else if (notice[0] === 'answer') answer(notice[1], notice[2])
         else used(notice[1], notice[2])
       } catch {
         wire.close() // its guest tells nothing else: somebody got hold of its end

@@ -12,7 +12,7 @@ afterEach(() => {
 })
 
 const pass = (ms: number): void => void vi.advanceTimersByTime(ms)
-const crashed = (record: RestartRecord, policy: EffectiveRestart): number => record.ended(policy, true).restartIn ?? Number.NaN
+const crashed = (record: RestartRecord, policy: EffectiveRestart): number => record.ended(policy).restartIn ?? Number.NaN
 
 describe('the wait before a restart', () => {
   test('doubles from 100 ms to 30 s, and half of it is chance', () => {
@@ -59,7 +59,7 @@ test('five crashes in a minute are answered, the sixth is a crash loop; after th
   const record = new RestartRecord()
   for (let round = 0; round < 2; round++) {
     for (let crash = 0; crash < 5; crash++) expect(crashed(record, DEFAULT_RESTART)).toBeLessThanOrEqual(1_600)
-    expect(record.ended(DEFAULT_RESTART, true)).toEqual({ restartIn: undefined, crashes: 6 })
+    expect(record.ended(DEFAULT_RESTART)).toEqual({ restartIn: undefined, crashes: 6 })
   }
 })
 
@@ -72,7 +72,7 @@ test('any crashes at any times: restarted while the window has room, by a wait w
     onGiveUp: fc.constant('stop'),
     backoff: fc.record({ initial: fc.nat(500), max: fc.nat(2_000), factor: fc.integer({ min: 1, max: 4 }) }),
   }) as fc.Arbitrary<EffectiveRestart>
-  const lives = fc.array(fc.record({ runs: fc.nat(6_000), faulty: fc.boolean(), comesUp: fc.boolean() }), { maxLength: 40 })
+  const lives = fc.array(fc.record({ runs: fc.nat(6_000), comesUp: fc.boolean() }), { maxLength: 40 })
   fc.assert(
     fc.property(policies, lives, (policy, crashes) => {
       const { max, within, backoff } = policy
@@ -81,11 +81,11 @@ test('any crashes at any times: restarted while the window has room, by a wait w
       let streak = 0
       record.up()
       let up: number | undefined = performance.now()
-      for (const { runs, faulty, comesUp } of crashes) {
+      for (const { runs, comesUp } of crashes) {
         pass(runs)
         const now = performance.now()
-        const verdict = record.ended(policy, faulty)
-        if (policy.policy === 'temporary' || (policy.policy === 'transient' && !faulty)) {
+        const verdict = record.ended(policy)
+        if (policy.policy === 'temporary') {
           expect(verdict).toEqual({ restartIn: undefined, crashes: undefined })
           return
         }

@@ -113,6 +113,20 @@ describe('a process that is watched', () => {
     })
   })
 
+  test.runIf(linux)('that says it exits is not told of for what it leaves undone, and is for the memory it takes meanwhile', async () => {
+    const { place, breaches } = watched(running('setTimeout(() => { globalThis.kept = Buffer.alloc(3e8, 1) }, 100)'), {
+      ...LIMITS,
+      memory: 150,
+    })
+    place.leaves()
+    for (let at = 25; at <= 2_000; at += 25) place.look(at)
+    expect(breaches.filter(({ limit }) => limit === 'hang')).toEqual([])
+    await eventually(() => {
+      place.look(2_025)
+      expect(breaches[0]).toMatchObject({ limit: 'memory', allowed: 150 })
+    })
+  })
+
   test("meets V8's own limit only after the one that is told of", () => {
     expect(heapOf(64)).toBe(linux ? 144 : 64)
   })

@@ -1,0 +1,90 @@
+/** Who breaks the protocol on a line to a service is told of by name; its provider, and who else calls that, go on. */
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { gatewayLine } from '../support/gateway-line.js'
+import { type Plugins, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
+
+const ROOM = { limits: { memory: 512, hang: 10_000 } }
+
+const KEEPER = pluginCode({ start: "await ctx.services.provide('store', { sizeOf: ({ text }) => text.length })" })
+
+/** Calls with what is small as often as it is looked at, and larger than any call may be when it is sent at last: one of the calls has it so. */
+const LIAR = pluginCode({
+  start: `
+    const huge = 'x'.repeat(40 * 2 ** 20)
+    const changing = (times) => ({ by: new Map(), get text() { return times-- > 0 ? '' : huge } })
+    ctx.bus.subscribe('lie', async ({ data: name }) => {
+      const store = await ctx.services.use(name)
+      for (let times = 0; times < 10; times++) await store.sizeOf(changing(times)).catch(() => {})
+    })`,
+})
+
+const CALLER = pluginCode({
+  start:
+    "ctx.bus.subscribe('call', async () => { const store = await ctx.services.use('store'); await ctx.bus.publish('answer', await store.sizeOf({ text: 'four' })) })",
+})
+
+const plugins = (isolation: string): Plugins => ({
+  keeper: { code: KEEPER, manifest: { isolation, ...ROOM } },
+  liar: { code: LIAR, manifest: ROOM },
+  caller: CALLER,
+})
+
+const offence = (service: string, provider: string) => ({
+  name: 'liar',
+  error: {
+    code: 'PROTOCOL',
+    plugin: 'liar',
+    message: expect.stringMatching(
+      new RegExp(
+        `^Plugin 'liar' sent a message to service '${service}' that breaks the protocol, as its provider '${provider}' says, .*: it weighs more than`,
+      ),
+    ) as string,
+    details: { service, provider },
+  },
+})
+
+describe.each(['thread', 'inline', 'process'])('a provider in isolation %s', (isolation) => {
+  it('tells who broke the protocol, once, and goes on with the others', { timeout: 60_000 }, async () => {
+    const { kernel, faults } = await startedWith(plugins(isolation))
+    const answers: unknown[] = []
+    kernel.bus.subscribe('answer', ({ data }) => void answers.push(data))
+    await kernel.bus.publish('lie', 'store')
+    await eventually(() => expect(faults).toMatchObject([offence('store', 'keeper')]))
+    await kernel.bus.publish('call')
+    await eventually(() => expect(answers).toEqual([4]))
+    expect(['keeper', 'liar', 'caller'].map((name) => stateOf(kernel, name))).toEqual(['running', 'running', 'running'])
+    expect(faults).toHaveLength(1)
+  })
+})
+
+it('a service of the application tells it as well', { timeout: 60_000 }, async () => {
+  const { kernel, faults } = await startedWith(plugins('thread'))
+  kernel.services.provide('shop', { sizeOf: ({ text }: { text: string }) => text.length })
+  await kernel.bus.publish('lie', 'shop')
+  await eventually(() => expect(faults).toMatchObject([offence('shop', 'plugbay')]))
+})
+
+it('a provider that says it of everybody, again and again, is heard once for each line that there is', async () => {
+  const { guest, broker } = gatewayLine([{ resource: 'service:store', actions: ['provide'] }])
+  await guest.request('provide', { service: 1, name: 'store', version: '1.0.0', methods: ['get'] })
+  const told: string[] = []
+  const consumer = {
+    name: 'innocent',
+    mayCall: () => true,
+    rebind() {},
+    gone() {},
+    offended: ({ message }: Error) => void told.push(message),
+  }
+  const { port } = await broker.open(consumer, { name: 'store', range: '*', wait: 0 }, new AbortController().signal)
+  onTestFinished(() => port?.close())
+  const says = [
+    [1, 'innocent', 'x'.repeat(1_000)],
+    [1, 'innocent', 'again'],
+    [1, 'nobody', 'it lies'],
+    [2, 'innocent', 'it lies'],
+  ] as const
+  for (const metas of says) guest.notify('offended', metas)
+  await guest.request('withdraw', { service: 1 })
+  expect(told).toEqual([expect.stringMatching(/as its provider 'hostile' says, which has closed the line: x{200}\. /)])
+})
