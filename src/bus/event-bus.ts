@@ -78,9 +78,8 @@ export class EventBus {
   readonly #subscriptions = new Set<Subscription>()
   readonly #home: SubscriptionHome
   readonly #seal: ((event: Event) => void) | undefined
-  /** Attached subscriptions that take events closed; `#anySealed` saves looking, on each publish. */
-  readonly #sealed = new Set<Subscription>()
-  #anySealed = false
+  /** How many attached subscriptions take events closed. */
+  #sealed = 0
   #published = 0
   #refused = 0
   /** Attached subscriptions that are overrun; `#anyOverrun` saves looking, on each publish. */
@@ -126,7 +125,7 @@ export class EventBus {
     }
     this.#published++
     if (subscriptions.length === 0) return DONE
-    const crosses = this.#anySealed && this.#seal !== undefined && subscriptions.some(({ sealed }) => sealed)
+    const crosses = this.#sealed > 0 && this.#seal !== undefined && subscriptions.some(({ sealed, aside }) => sealed && !aside)
     let event: Event
     try {
       // A mark stays where the event crosses to a plugin: it says that a copy is not what was meant, and refuses it.
@@ -178,12 +177,12 @@ export class EventBus {
     return subscription
   }
 
-  /** Puts a subscription into the bus: it gets events from now on. Nothing happens if it is there already, or closed. */
+  /** Puts a subscription into the bus: it gets events from now on, unless it stands aside. Nothing happens if it is there already, or closed. */
   attach(subscription: Subscription): void {
     if (subscription.closed || this.#trie.has(subscription)) return
     this.#trie.add(subscription.pattern, subscription)
+    if (!this.#subscriptions.has(subscription) && subscription.sealed) this.#sealed++
     this.#subscriptions.add(subscription)
-    if (subscription.sealed) this.#anySealed = this.#sealed.add(subscription).size > 0
     subscription.join(this.#home)
     if (subscription.overrun) this.#overran(subscription, true)
   }
@@ -196,9 +195,7 @@ export class EventBus {
   }
 
   #forget(subscription: Subscription): void {
-    this.#subscriptions.delete(subscription)
-    this.#sealed.delete(subscription)
-    this.#anySealed = this.#sealed.size > 0
+    if (this.#subscriptions.delete(subscription) && subscription.sealed) this.#sealed--
   }
 
   /** From now on `publish` rejects and `subscribe` throws with what this gives. What is queued is still handled; then each subscription ends. */
@@ -207,9 +204,9 @@ export class EventBus {
     for (const subscription of [...this.#subscriptions]) subscription.finish()
   }
 
-  /** The subscriptions of one owner. */
+  /** The subscriptions of one owner that do not stand aside. */
   subscriptionsOf(owner: string): Subscription[] {
-    return [...this.#subscriptions].filter((subscription) => subscription.owner === owner)
+    return [...this.#subscriptions].filter((subscription) => subscription.owner === owner && !subscription.aside)
   }
 
   /** Resolves when nothing is queued and nothing in flight anywhere, also nothing that handlers published meanwhile. */
@@ -224,14 +221,16 @@ export class EventBus {
   stats(): EventBusStats {
     let queued = 0
     let inFlight = 0
-    for (const { stats } of this.#subscriptions) {
+    let subscriptions = 0
+    for (const { stats, closed, aside } of this.#subscriptions) {
+      if (!closed && !aside) subscriptions++
       queued += stats.queued
       inFlight += stats.inFlight
     }
     return {
       published: this.#published,
       refused: this.#refused,
-      subscriptions: this.#trie.size,
+      subscriptions,
       queued,
       inFlight,
       topics: this.#trie.remembered,

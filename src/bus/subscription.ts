@@ -111,6 +111,8 @@ const QUEUED = 2048
 const WATCHED = 512
 /** What is in flight is too large together. */
 const THROTTLED = 4096
+/** Takes no event for now, wherever it is attached. */
+const ASIDE = 8192
 const BLOCKING = ACTIVE | PAUSED | GATED | FULL | THROTTLED | NO_DEMAND | ABANDONED | CLOSED
 
 /**
@@ -271,6 +273,11 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     return (this.#flags & PAUSED) !== 0
   }
 
+  /** It takes no event, yet or any more, though it may be attached. */
+  get aside(): boolean {
+    return (this.#flags & ASIDE) !== 0
+  }
+
   get stats(): SubscriptionStats {
     return {
       delivered: this.#delivered,
@@ -340,6 +347,20 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     }
   }
 
+  /** Nothing is queued and nothing in flight. */
+  get resting(): boolean {
+    return this.#idle && this.#ledger.queued === 0
+  }
+
+  /** Takes no event until it is to {@link stepIn}; what it has it handles. To attach and detach thousands takes its time: this is what makes of it one moment. */
+  stepAside(): void {
+    this.#flags |= ASIDE
+  }
+
+  stepIn(): void {
+    this.#flags &= ~ASIDE
+  }
+
   /** Queues from now on. */
   pause(): void {
     this.#flags |= PAUSED
@@ -356,7 +377,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
    * handler that waits for its own subscription waits for ever.
    */
   drain(): Promise<void> {
-    if (this.#idle && this.#ledger.queued === 0) return Promise.resolve()
+    if (this.resting) return Promise.resolve()
     this.#flags |= WATCHED
     return new Promise((resolve) => {
       this.#ledger.drained ??= []
@@ -416,7 +437,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   /**
    * Closes this subscription in favour of its replacement: all that is queued here, with the publishers that wait, moves in order to
    * the front of the successor's queue, and the successor begins only when what is in flight here has settled (or was
-   * {@link abandon}ed). If the successor is closed, the queue is discarded.
+   * {@link abandon}ed). If the successor is closed, the queue is discarded. Who attached this one is still to detach it.
    */
   handOver(successor: Subscription): void {
     const heir = successor
@@ -426,7 +447,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
       return
     }
     this.#flags |= CLOSED
-    this.#depart()
+    this.#unheed()
     if (this.#ledger.queued > 0) {
       heir.#flags |= QUEUED
       heir.#ledger.queue.takeOver(this.#ledger.queue)
@@ -467,10 +488,10 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
 
   /** The way in when something stands in the way of the fast path. */
   #admit(envelope: Envelope): Promise<void> | undefined {
-    if ((this.#flags & (CLOSED | SHUT)) !== 0) return undefined
+    if ((this.#flags & (CLOSED | SHUT | ASIDE)) !== 0) return undefined
     if ((this.#flags & PICKY) !== 0) {
       // The filter may publish or unsubscribe: look again after it.
-      if (!this.#wants(envelope) || (this.#flags & (CLOSED | SHUT)) !== 0) return undefined
+      if (!this.#wants(envelope) || (this.#flags & (CLOSED | SHUT | ASIDE)) !== 0) return undefined
       if (this.once) this.#shut()
     }
     if ((this.#flags & BLOCKING) === 0) {
@@ -593,9 +614,13 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   }
 
   #depart(): void {
-    const { aborted, signal, home } = this.#ledger
+    this.#unheed()
+    this.#ledger.home?.leave(this)
+  }
+
+  #unheed(): void {
+    const { aborted, signal } = this.#ledger
     if (aborted !== undefined) signal?.removeEventListener('abort', aborted)
-    home?.leave(this)
   }
 
   #shut(): void {

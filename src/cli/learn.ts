@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Kernel } from '../kernel/kernel.js'
 import type { Learned } from '../kernel/least-permissions.js'
+import { actionsIn, MAX_ACTIONS } from '../kernel/permission-grammar.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
 import type { Permission } from '../permission-set.js'
 import { permissionLine, withPermissions } from './manifest-edit.js'
@@ -49,7 +50,7 @@ const writeLearned = async (learned: readonly Learned[]): Promise<string[]> => {
   const written: string[] = []
   for (const each of learned) {
     const { manifestPath, least } = each
-    if (manifestPath === undefined || !changes(each)) continue
+    if (manifestPath === undefined || !changes(each) || actionsIn(least) > MAX_ACTIONS) continue
     await writeFile(manifestPath, withPermissions(await readFile(manifestPath, 'utf8'), least))
     written.push(manifestPath)
   }

@@ -106,9 +106,11 @@ export class EventRoutes {
       this.#routes.delete(number)
       for (const follower of route.followers) this.#followed.delete(follower)
       if (this.#newest.get(kind) === route) this.#newest.delete(kind)
+      plane.bus.detach(route.subscription)
       route.end()
     })
-    if (!this.#aside) plane.bus.attach(route.subscription)
+    if (this.#aside) route.subscription.stepAside()
+    plane.bus.attach(route.subscription)
     return route
   }
 
@@ -151,32 +153,45 @@ export class EventRoutes {
     }
   }
 
-  /** Steps in for a predecessor's, in one turn: their queues move here. `alive`: they still handle what they were given. Returns how many events moved. */
+  /**
+   * Steps in for a predecessor's, in one turn: their queues move here. `alive`: they still handle what they were given. Returns how many events moved. They may be
+   * thousands: those here are attached by now, those there are detached when they are let go of, and of one at rest there is nothing to hand over.
+   */
   takeOver(predecessor: EventRoutes, alive: boolean): number {
     this.#aside = false
-    const { bus } = this.#options.plane
+    const busy = new Set<string>()
+    for (const { subscription: old } of predecessor.#routes.values()) {
+      old.stepAside()
+      if (!old.closed && !old.resting) busy.add(old.pattern)
+    }
+    for (const { subscription } of this.#routes.values()) subscription.stepIn()
+    if (busy.size === 0) return 0
     let moved = 0
-    const theirs = new Map<string, Subscription[]>()
-    for (const old of predecessor.subscriptions) {
-      if (old.closed) continue
-      const alike = theirs.get(old.pattern)
-      if (alike === undefined) theirs.set(old.pattern, [old])
-      else alike.push(old)
-    }
-    for (const subscription of this.subscriptions) {
-      const old = theirs.get(subscription.pattern)?.shift()
-      bus.attach(subscription)
-      if (old === undefined) continue
-      bus.detach(old)
-      moved += old.stats.queued
-      old.handOver(subscription)
-    }
-    // What only the predecessor listened to gets no more; what it had been promised it still handles.
-    for (const old of [...theirs.values()].flat()) {
-      bus.detach(old)
-      if (alive) old.resume()
+    const heirs = this.#following(busy)
+    for (const [pattern, theirs] of predecessor.#following(busy)) {
+      for (const old of theirs) {
+        const heir = heirs.get(pattern)?.shift()
+        if (heir !== undefined) {
+          moved += old.stats.queued
+          old.handOver(heir)
+          // What only the predecessor listened to gets no more; what it had been promised it still handles.
+        } else if (alive) old.resume()
+      }
     }
     return moved
+  }
+
+  /** The subscriptions that are not closed, by those patterns, in the order they came. */
+  #following(patterns: ReadonlySet<string>): Map<string, Subscription[]> {
+    const following = new Map<string, Subscription[]>()
+    for (const { subscription } of this.#routes.values()) {
+      const { pattern } = subscription
+      if (subscription.closed || !patterns.has(pattern)) continue
+      const alike = following.get(pattern)
+      if (alike === undefined) following.set(pattern, [subscription])
+      else alike.push(subscription)
+    }
+    return following
   }
 
   /** Holds the events back: they queue. */
@@ -188,10 +203,14 @@ export class EventRoutes {
     for (const subscription of this.subscriptions) subscription.resume()
   }
 
-  /** No new event comes in. */
+  /** No new event comes in, from now on. */
   async detach(): Promise<void> {
+    const { subscriptions } = this
+    if (subscriptions.length === 0) return
+    for (const subscription of subscriptions) subscription.stepAside()
     const pace = new Pace()
-    for (const subscription of this.subscriptions) {
+    await pace.rest()
+    for (const subscription of subscriptions) {
       this.#options.plane.bus.detach(subscription)
       if (pace.due) await pace.rest()
     }

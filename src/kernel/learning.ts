@@ -6,6 +6,7 @@ import { placementOf } from './isolation.js'
 import { type Learned, leastOf, type Used, usedByCode } from './least-permissions.js'
 import type { PluginSource } from './manifest.js'
 import type { ResolvedOptions } from './options.js'
+import { actionsIn, MAX_ACTIONS } from './permission-grammar.js'
 import { permissionsBy } from './permissions.js'
 
 /** Everything that a permission can open. */
@@ -91,9 +92,12 @@ export class Learning {
     const dataDir = join(this.#options.dataDir, plugin)
     const least = leastOf(used, { root: source.root, dataDir, base: this.#options.base, kept, given })
     const notes = idle.flatMap((kind) => noteOn(kind, given, kept))
+    if (actionsIn(least) > MAX_ACTIONS) notes.push(TOO_MANY)
     return { ...told, least, notes: [...code.notes, ...(least.length > 0 ? notes : [])] }
   }
 }
+
+const TOO_MANY = `They are more than the ${MAX_ACTIONS} actions that a manifest may allow: gather them by patterns and folders before you write them.`
 
 /** The least that opens `node:fs` to one that reads nothing by it but its own folder. */
 const OWN_FOLDER: Permission = { resource: 'fs:.', actions: ['read'] }

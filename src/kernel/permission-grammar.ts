@@ -23,6 +23,9 @@ const NAMES: Record<Kind, { what: string; example: string } | null> = {
 /** The longest resource, in characters: a path is the longest there is. */
 const MAX_RESOURCE = 4_096
 
+/** So many actions on resources one list may allow: a plugin pays for each whenever it starts, and for what is alike there are patterns and folders. */
+export const MAX_ACTIONS = 1_000
+
 const HOST = /^(?:\*|(?:(?:\*\.)?[\w-]+(?:\.[\w-]+)*|\[[\dA-Fa-f:.]+\])(?::\d{1,5})?)$/
 const SERVICE = /^(?:\*|[\w@][\w.\-/@:]*\*?)$/
 const VARIABLE = /^(?:\*|\w+\*?)$/
@@ -78,10 +81,23 @@ const actionFault = (kind: Kind, action: string): string | undefined => {
   return `is no action on '${kind}'.${didYouMean(action, known)} There are: ${known.map((each) => `'${each}'`).join(', ')}${methods} and '*'`
 }
 
+/** How many actions on resources a list of permissions allows. */
+export const actionsIn = (list: readonly unknown[]): number =>
+  list.reduce<number>((sum, entry) => {
+    const { actions } = (entry ?? {}) as { actions?: unknown }
+    return sum + (Array.isArray(actions) ? actions.length : 1)
+  }, 0)
+
 /** What is wrong with a list of permissions at that path. What has not even the shape of one is left to the schema. */
 export const permissionProblems = (list: unknown, at: readonly (string | number)[]): Problem[] => {
+  if (!Array.isArray(list)) return []
+  const count = actionsIn(list)
+  if (count > MAX_ACTIONS) {
+    const mend = "Name a pattern ('bus:order.*'), a folder, or 'call' for what is alike."
+    return [{ path: fieldPath(at), message: `must allow at most ${MAX_ACTIONS} actions, all its entries together, not ${count}. ${mend}` }]
+  }
   const problems: Problem[] = []
-  for (const [index, entry] of Array.isArray(list) ? (list as unknown[]).entries() : []) {
+  for (const [index, entry] of (list as unknown[]).entries()) {
     if (problems.length > MAX_PROBLEMS) break
     const { resource, actions } = (entry ?? {}) as { resource?: unknown; actions?: unknown }
     if (typeof resource !== 'string' || resource === '') continue

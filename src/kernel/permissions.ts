@@ -17,7 +17,7 @@ type Subject = Pick<PluginSource, 'name' | 'root' | 'manifest' | 'manifestPath' 
 type Rules = Pick<ResolvedOptions, 'roles' | 'grants' | 'dataDir'>
 
 const ofRoles = (names: readonly string[], roles: Rules['roles']): Permission[] =>
-  names.flatMap((name) => (Object.hasOwn(roles, name) ? (roles[name] ?? []) : []))
+  [...new Set(names)].flatMap((name) => (Object.hasOwn(roles, name) ? (roles[name] ?? []) : []))
 
 const asked = ({ manifest }: Subject, { roles }: Rules): Permission[] => {
   const named = [...(manifest.permissions ?? []), ...ofRoles(manifest.roles, roles)]

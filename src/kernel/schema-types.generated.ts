@@ -28,7 +28,7 @@ export interface ManifestFile {
   limits?: Limits | undefined
   /** When a plugin that ended by itself is started again. */
   restart?: RestartPolicy | undefined
-  /** What the plugin may do. Events and services are free until one of their kind is named here, then only those named. Files but its own folder, network, environment, child processes, workers and addons are closed until named. */
+  /** What the plugin may do. Events and services are free until one of their kind is named here, then only those named. Files but its own folder, network, environment, child processes, workers and addons are closed until named. At most 1,000 actions, all entries together. */
   permissions?: Permission[] | undefined
   /** Named sets of permissions, defined in the kernel's options, that the plugin is given. */
   roles?: string[] | undefined

@@ -318,6 +318,39 @@ describe('subscriptions', () => {
     expect(bus.stats().subscriptions).toBe(0)
   })
 
+  it('that stand aside are attached and get nothing, count for nothing and hold nothing up, until they step in', () => {
+    const bus = aBus()
+    const seen: unknown[] = []
+    const subscription = new Subscription({ id: 'x', pattern: 'a', owner: 'p', handler: (event) => void seen.push(event.data) })
+    subscription.stepAside()
+    bus.attach(subscription)
+    void bus.publish('a', 1)
+    expect(bus.stats()).toMatchObject({ subscriptions: 0, queued: 0 })
+    expect(bus.subscriptionsOf('p')).toEqual([])
+    subscription.stepIn()
+    void bus.publish('a', 2)
+    expect(bus.subscriptionsOf('p')).toEqual([subscription])
+    subscription.stepAside()
+    void bus.publish('a', 3)
+    expect(seen).toEqual([2])
+    bus.detach(subscription)
+    expect(bus.stats().subscriptions).toBe(0)
+  })
+
+  it('that stand aside still handle what they have', async () => {
+    const bus = aBus()
+    const seen: unknown[] = []
+    const subscription = new Subscription({ id: 'x', pattern: 'a', owner: 'p', handler: (event) => void seen.push(event.data) })
+    bus.attach(subscription)
+    subscription.pause()
+    void bus.publish('a', 1)
+    subscription.stepAside()
+    void bus.publish('a', 2)
+    subscription.resume()
+    await subscription.drain()
+    expect(seen).toEqual([1])
+  })
+
   it('that subscribe or unsubscribe while an event is delivered do not disturb the delivery', () => {
     const bus = aBus()
     const seen: string[] = []
