@@ -7,7 +7,9 @@ import { assertPattern } from '../topic.js'
 import { toWire, type WireError } from '../wire-error.js'
 import { MAX_WAITING } from './bounded-queue.js'
 import { type Envelope, Event, type EventHead, Stamp } from './event.js'
-import { type Crowd, type FailureListener, type SubscribeOptions, Subscription, type SubscriptionHome } from './subscription.js'
+import type { SubscriptionHome } from './ledger.js'
+import { Subscription } from './subscription.js'
+import type { Crowd, FailureListener, SubscribeOptions } from './subscription-options.js'
 import { TopicTrie } from './topic-trie.js'
 import type { EventOf, PublishArguments } from './typed-events.js'
 
@@ -76,7 +78,7 @@ export class EventBus {
   readonly #onFailure: FailureListener | undefined
   readonly #trie: TopicTrie<Subscription>
   readonly #subscriptions = new Set<Subscription>()
-  readonly #home: SubscriptionHome
+  readonly #home: SubscriptionHome<Subscription>
   readonly #seal: ((event: Event) => void) | undefined
   /** How many attached subscriptions take events closed. */
   #sealed = 0

@@ -1,90 +1,15 @@
-/** One subscription: a bounded queue in front of one consumer. */
+/** One subscription: when an event may go to its consumer, and who follows it when it ends. Its ledger has what waits. */
 import { PlugbayError } from '../errors.js'
 import { assertSubscribeOptions } from '../subscribe-options.js'
 import { isThenable } from '../thenable.js'
 import { assertPattern } from '../topic.js'
-import { BoundedQueue } from './bounded-queue.js'
 import type { Envelope, Event, EventHead } from './event.js'
 import { type Give, iterationOf } from './iteration.js'
-import { Ring } from './ring.js'
+import { Ledger, type SubscriptionHome, type SubscriptionStats } from './ledger.js'
+import type { Crowd, OverflowPolicy, SubscriptionOptions } from './subscription-options.js'
 
 /** What `consume` returns to say: in flight until somebody calls `settle`. */
 export const PENDING: unique symbol = Symbol('plugbay.pending')
-
-/**
- * What happens when a queue is full. `block`: nothing is dropped, the publisher waits (its publish resolves when the event has
- * moved inside the capacity).
- */
-export type OverflowPolicy = 'block'
-
-export const DEFAULT_CAPACITY = 1024
-
-/** What a subscriber may ask for. */
-export interface SubscribeOptions<E extends Event = Event> {
-  /** Events the queue holds before publishers have to wait. An integer from 1. Default 1024. */
-  capacity?: number | undefined
-  /** Events in the consumer's hands at a time. An integer from 1, or Infinity. Default 1. */
-  concurrency?: number | undefined
-  /** What happens when the queue is full. Default and only policy so far: `block`. */
-  policy?: OverflowPolicy | undefined
-  /** Only events it says yes to are delivered. Throwing counts as a failure and as no. */
-  filter?: ((event: E) => unknown) | undefined
-  /** Ends after one event. */
-  once?: boolean | undefined
-  /** Unsubscribes when aborted. */
-  signal?: AbortSignal | undefined
-}
-
-/** Subscriptions that belong together, and in how many ways their patterns may match one event, or its beginning. */
-export interface Crowd {
-  readonly most: number
-  /** They match it in more. Called before that event is delivered: whoever is closed by then does not get it. */
-  exceeded(ways: number, topic: string): void
-}
-
-export interface SubscriptionOptions<E extends Event = Event> extends SubscribeOptions<E> {
-  id: string
-  pattern: string
-  /** The plugin that subscribed. */
-  owner: string
-  /** Those it belongs to. */
-  crowd?: Crowd | undefined
-  /** Takes the envelope as it came, closed. */
-  consume?: ((envelope: Envelope) => unknown) | undefined
-  /** What to queue of an envelope that cannot be consumed at once: one that holds what it was when it came. Throwing is a failure. Default: itself. */
-  keep?: ((envelope: Envelope) => Envelope) | undefined
-  /** Takes the event: the envelope is opened first. With neither `consume` nor `handler` the subscription is iterated. */
-  handler?: ((event: E) => unknown) | undefined
-  onFailure?: FailureListener | undefined
-}
-
-export type FailureListener = (subscription: Subscription, event: EventHead, error: unknown) => void
-
-export interface SubscriptionStats {
-  /** Handed to the consumer. */
-  delivered: number
-  /** Of these (or in the filter), thrown or rejected. */
-  failed: number
-  /** Refused by the filter. */
-  filtered: number
-  /** Discarded from the queue by unsubscribing. */
-  dropped: number
-  /** In flight when the consumer died. */
-  lost: number
-  queued: number
-  inFlight: number
-}
-
-/** Where a subscription is attached; what it tells the bus. */
-export interface SubscriptionHome {
-  /** No further event is wanted. */
-  leave(subscription: Subscription): void
-  /** It is closed, and nothing of it is in flight. */
-  ended(subscription: Subscription): void
-  /** It came to be overrun, or no longer is. */
-  overran(subscription: Subscription, overrun: boolean): void
-  failed(subscription: Subscription, event: EventHead, error: unknown): void
-}
 
 // Why an event that arrives cannot simply be run. No flag at all is the fast path: idle, with an empty queue.
 /** consume is on the stack. */
@@ -116,81 +41,6 @@ const ASIDE = 8192
 const BLOCKING = ACTIVE | PAUSED | GATED | FULL | THROTTLED | NO_DEMAND | ABANDONED | CLOSED
 
 /**
- * All of a subscription that a delivery on the fast path does not touch. It stands apart so that the subscriptions themselves are
- * small: thousands of them then stay in the processor's cache.
- */
-class Ledger {
-  readonly id: string
-  readonly pattern: string
-  readonly owner: string
-  readonly concurrency: number
-  readonly policy: OverflowPolicy
-  readonly once: boolean
-  readonly filter: ((event: never) => unknown) | undefined
-  readonly keep: ((envelope: Envelope) => Envelope) | undefined
-  readonly onFailure: FailureListener | undefined
-  readonly crowd: Crowd | undefined
-  readonly signal: AbortSignal | undefined
-  readonly iterated: boolean
-  aborted: (() => void) | undefined
-
-  readonly capacity: number
-  /** Made when the first event has to wait: most subscriptions never hold one. */
-  #queue: BoundedQueue | undefined
-  /** What the bus was told of it last. */
-  overrun = false
-  inFlight = 0
-  /** Of these, how many wait for credit rather than for a promise. */
-  credits = 0
-  /** Credit that came while consume was still on the stack. */
-  early = false
-  /** Moves on when in-flight events are written off, so that late promises are not counted twice. */
-  era = 0
-  /** Predecessors that still have events in flight. */
-  gates = 0
-  successor: Subscription | undefined
-  home: SubscriptionHome | undefined
-  ended = false
-  /** Who waits for it to be drained. */
-  drained: (() => void)[] | undefined
-  /** Who waits for the next event of one that is iterated. */
-  readonly readers: Ring<Give<never>> | undefined
-
-  failed = 0
-  filtered = 0
-  dropped = 0
-  lost = 0
-
-  constructor(options: SubscriptionOptions<never>) {
-    this.id = options.id
-    this.pattern = options.pattern
-    this.owner = options.owner
-    this.capacity = options.capacity ?? DEFAULT_CAPACITY
-    this.policy = options.policy ?? 'block'
-    this.once = options.once ?? false
-    this.iterated = options.consume === undefined && options.handler === undefined
-    // An iterated subscription is held back by its readers: each has one event at a time.
-    this.concurrency = this.iterated ? Number.POSITIVE_INFINITY : (options.concurrency ?? 1)
-    this.filter = options.filter
-    this.keep = options.keep
-    this.onFailure = options.onFailure
-    this.crowd = options.crowd
-    this.signal = options.signal
-    if (this.iterated) this.readers = new Ring()
-  }
-
-  get queue(): BoundedQueue {
-    this.#queue ??= new BoundedQueue(this.capacity)
-    return this.#queue
-  }
-
-  /** How many events wait. */
-  get queued(): number {
-    return this.#queue?.size ?? 0
-  }
-}
-
-/**
  * A bounded queue in front of one consumer. An idle subscription consumes synchronously, on the publisher's stack; while
  * `concurrency` events are in flight (promises not settled, or {@link PENDING} not settled by credit), while it is paused, or while
  * the consumer itself is on the stack, events wait in order. A consumer that fails is counted and reported, and stops nothing.
@@ -202,7 +52,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   #flags = 0
   #delivered = 0
   readonly #consume: (argument: never) => unknown
-  readonly #ledger: Ledger
+  readonly #ledger: Ledger<Subscription>
 
   /** Throws `PATTERN_INVALID` or `SUBSCRIPTION_OPTIONS`. */
   constructor(options: SubscriptionOptions<E>) {
@@ -279,19 +129,11 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   }
 
   get stats(): SubscriptionStats {
-    return {
-      delivered: this.#delivered,
-      failed: this.#ledger.failed,
-      filtered: this.#ledger.filtered,
-      dropped: this.#ledger.dropped,
-      lost: this.#ledger.lost,
-      queued: this.#ledger.queued,
-      inFlight: this.#ledger.inFlight,
-    }
+    return this.#ledger.statsWith(this.#delivered)
   }
 
   /** Tells it where it is attached. */
-  join(home: SubscriptionHome): void {
+  join(home: SubscriptionHome<Subscription>): void {
     this.#ledger.home = home
   }
 
@@ -319,9 +161,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
 
   /** Gives back credit for `count` events that `consume` answered with {@link PENDING}, and returns for how many it did: more than are out is ignored. */
   settle(count = 1): number {
-    const taken = Math.min(count, this.#ledger.credits)
-    this.#ledger.credits -= taken
-    if (taken < count && (this.#flags & ACTIVE) !== 0) this.#ledger.early = true
+    const taken = this.#ledger.redeem(count, (this.#flags & ACTIVE) !== 0)
     if (taken > 0) this.#release(taken)
     return taken
   }
@@ -398,7 +238,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     if ((this.#flags & CLOSED) !== 0) return
     this.#flags |= CLOSED
     this.#depart()
-    if (this.#ledger.queued > 0) this.#ledger.dropped += this.#ledger.queue.cut(0)
+    this.#ledger.cut(0)
     this.#measure()
     this.#endReaders()
     this.#rest()
@@ -407,7 +247,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   /** Takes no event from now on, and discards the queue: what is left to {@link unsubscribe} may take its time. */
   refuse(): void {
     this.#flags |= SHUT
-    if (this.#ledger.queued > 0) this.#ledger.dropped += this.#ledger.queue.cut(0)
+    this.#ledger.cut(0)
     this.#measure()
   }
 
@@ -426,10 +266,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
    */
   abandon(): void {
     this.#flags |= ABANDONED
-    this.#ledger.lost += this.#ledger.inFlight
-    this.#ledger.inFlight = 0
-    this.#ledger.credits = 0
-    this.#ledger.era++
+    this.#ledger.writeOff()
     this.#flags &= ~FULL
     this.#rest()
   }
@@ -555,11 +392,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
       return
     }
     if (result === PENDING) {
-      if (this.#ledger.early) {
-        this.#ledger.early = false
-        return
-      }
-      this.#ledger.credits++
+      if (!this.#ledger.lend()) return
     } else if (isThenable(result)) {
       const era = this.#ledger.era
       Promise.resolve(result).then(
@@ -605,7 +438,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   /** Settles down after a predecessor's events came in at the front. */
   #adopted(): void {
     if (this.once && this.#ledger.queued > 0) {
-      this.#ledger.dropped += this.#ledger.queue.cut(1)
+      this.#ledger.cut(1)
       this.#shut()
     }
     if (this.#ledger.queued > 0) this.#ledger.queue.admit()
@@ -665,24 +498,22 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
       give({ value: undefined, done: true })
       return
     }
-    this.#ledger.readers?.push(give)
+    this.#ledger.readers?.add(give)
     this.#flags &= ~NO_DEMAND
     this.#pump()
   }
 
-  /** The consumer of an iterated subscription: gives the event to the reader that waits longest. */
+  /** The consumer of an iterated subscription. */
   #hand(event: never): unknown {
     const { readers } = this.#ledger
-    const give = readers?.shift()
-    if (readers?.size === 0) this.#flags |= NO_DEMAND
-    give?.({ value: event, done: false })
+    readers?.give(event)
+    if (readers?.none) this.#flags |= NO_DEMAND
     return PENDING
   }
 
   #endReaders(): void {
-    const { readers } = this.#ledger
-    if (readers === undefined) return
-    for (let give = readers.shift(); give !== undefined; give = readers.shift()) give({ value: undefined, done: true })
+    if (!this.#ledger.iterated) return
+    this.#ledger.readers?.end()
     this.#flags |= NO_DEMAND
   }
 }

@@ -1,5 +1,6 @@
 /** The way of one pattern's events to a plugin: each leaves over the guest's line once, for all of its subscriptions there, and is in flight until all have handled it. */
-import { type Crowd, PENDING, Subscription } from '../bus/subscription.js'
+import { PENDING, Subscription } from '../bus/subscription.js'
+import type { Crowd } from '../bus/subscription-options.js'
 import type { EventIds } from '../event-ids.js'
 import type { Body } from '../sandbox/frames.js'
 import type { KernelNotices } from '../sandbox/protocol.js'

@@ -1,5 +1,6 @@
 /** The ways of all events to a plugin: one for each pattern that it subscribes to, shared by its subscriptions to that pattern. */
-import type { Crowd, Subscription } from '../bus/subscription.js'
+import type { Subscription } from '../bus/subscription.js'
+import type { Crowd } from '../bus/subscription-options.js'
 import { PlugbayError } from '../errors.js'
 import { Pace } from '../pace.js'
 import type { Body } from '../sandbox/frames.js'

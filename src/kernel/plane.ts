@@ -2,7 +2,7 @@
 import { Stamp } from '../bus/event.js'
 import { EventBus } from '../bus/event-bus.js'
 import { ServiceRegistry } from '../bus/service-registry.js'
-import type { FailureListener } from '../bus/subscription.js'
+import type { FailureListener } from '../bus/subscription-options.js'
 import { packedEvent } from './packed-event.js'
 import { ServiceBroker } from './service-broker.js'
 

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { MAX_WAITING } from '#src/bus/bounded-queue.js'
 import { Event } from '#src/bus/event.js'
-import { PENDING, Subscription, type SubscriptionOptions } from '#src/bus/subscription.js'
+import { PENDING, Subscription } from '#src/bus/subscription.js'
+import type { SubscriptionOptions } from '#src/bus/subscription-options.js'
 
 let count = 0
 const anEvent = (data: unknown = null, type = 'a.b'): Event => new Event(`id-${count++}`, type, 'test', '2026-01-01T00:00:00.000Z', data)

@@ -15,6 +15,7 @@ describe('the size of what is packed', () => {
     ['a large integer', () => ({ n: 1n << 10_000_000n })],
     ['a large integer beside what is not plain', () => ({ at: new Date(0), n: 1n << 10_000_000n })],
     ['many objects that lie deep', () => [[[[[[Array.from({ length: 50_000 }, (_, i) => ({ i }))]]]]]]],
+    ['the keys and the values of a map', () => new Map([[LONG.slice(0, 600_000), LONG.slice(0, 600_000)]])],
     ['many objects', () => Array.from({ length: 50_000 }, (_, i) => ({ i }))],
   ])('is told by all that is in it: %s', (_, make) => {
     expect(pack(make()).size).toBeGreaterThan(1_048_576)
