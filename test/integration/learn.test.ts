@@ -392,6 +392,15 @@ describe('learning', () => {
     ])
   })
 
+  test('says of what is more than a manifest may have that it is to be gathered', async () => {
+    const { kernel } = await startedWith(
+      { many: pluginCode({ start: "for (let i = 0; i < 1_001; i++) ctx.bus.subscribe('each.' + i, () => {})" }) },
+      { learn: true },
+    )
+    await eventually(async () => expect((await learnedOf(kernel, 'many')).least).toHaveLength(1_001))
+    expect((await learnedOf(kernel, 'many')).notes).toContainEqual(expect.stringContaining('more than the 1000 actions'))
+  })
+
   test('gives no more methods of a service that was found and not called than there were', async () => {
     const permissions = [
       { resource: 'service:users', actions: ['call:find', 'provide'] },
