@@ -1,5 +1,4 @@
 /** The check of what a public function was given, made where the mistake is. */
-import { keepFollowed } from './composite-signals.js'
 import { PlugbayError } from './errors.js'
 import { didYouMean } from './nearest.js'
 
@@ -66,8 +65,5 @@ const MAX_MS = 2 ** 31 - 1
 // Checks of {@link OptionChecks} that several options share.
 export const milliseconds = (value: unknown): string | undefined =>
   typeof value === 'number' && value >= 0 && value <= MAX_MS ? undefined : 'Give milliseconds, from 0 on.'
-export const abortSignal = (value: unknown): string | undefined => {
-  if (!(value instanceof AbortSignal)) return 'Give the signal of an AbortController.'
-  keepFollowed(value)
-  return undefined
-}
+export const abortSignal = (value: unknown): string | undefined =>
+  value instanceof AbortSignal ? undefined : 'Give the signal of an AbortController.'

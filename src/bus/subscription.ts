@@ -1,4 +1,5 @@
 /** One subscription: when an event may go to its consumer, and who follows it when it ends. Its ledger has what waits. */
+import { keepFollowed } from '../composite-signals.js'
 import { PlugbayError } from '../errors.js'
 import { assertSubscribeOptions } from '../subscribe-options.js'
 import { isThenable } from '../thenable.js'
@@ -64,6 +65,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     if (filter !== undefined || once) this.#flags |= PICKY
     if (iterated) this.#flags |= NO_DEMAND
     if (options.consume !== undefined) this.#flags |= SEALED
+    keepFollowed(signal)
     if (signal?.aborted) this.#flags |= CLOSED
     else if (signal !== undefined) {
       this.#ledger.aborted = () => this.unsubscribe()

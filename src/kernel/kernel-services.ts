@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { assertNoMore } from '../arguments.js'
 import type { ServiceChange, ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
 import type { ProviderOf, RemoteOf, Services, ServiceUseOptions } from '../bus/typed-services.js'
+import { keepFollowed } from '../composite-signals.js'
 import { PlugbayError } from '../errors.js'
 import { Peers } from '../sandbox/peers.js'
 import type { UseRequest } from '../sandbox/protocol.js'
@@ -37,6 +38,7 @@ export class KernelServices implements ServiceConsumer {
     assertServiceName(name)
     assertServiceOptions(`The use of service '${name}'`, options, USE_OPTIONS)
     const { range = '*', wait = USE_WAIT, signal } = options
+    keepFollowed(signal)
     this.#scope.signal.throwIfAborted()
     const opened = await this.#open({ name, range, wait }, signal)
     const { use, port } = opened

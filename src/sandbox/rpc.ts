@@ -1,5 +1,6 @@
 /** The conversation over a channel: requests with deadlines that can be cancelled, replies, notices, batched and in order. */
 import type { Transferable } from 'node:worker_threads'
+import { keepFollowed } from '../composite-signals.js'
 import { PlugbayError } from '../errors.js'
 import { isTooDeep, tooDeep } from '../nesting.js'
 import { isThenable } from '../thenable.js'
@@ -151,6 +152,7 @@ export class Conversation {
       }
       if (timeout > 0) this.#deadlines.add(pending)
       if (signal) {
+        keepFollowed(signal)
         pending.abort = () => this.#abandon(id, this.#cancelled(verb, signal))
         signal.addEventListener('abort', pending.abort, { once: true })
       }

@@ -1,6 +1,7 @@
 /** The two ends of a direct line from a caller to a provider of a service: calls go over it without the kernel. */
 import type { MessagePort, Transferable } from 'node:worker_threads'
 import { shown } from '../arguments.js'
+import { keepFollowed } from '../composite-signals.js'
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { permissionDenied } from '../permission-set.js'
@@ -223,6 +224,7 @@ export class ServiceClient {
         return isAskedOfAll(key) ? undefined : () => Promise.reject(unknownMethod(this.#name, key as string, [...this.#methods]))
       },
     })
+    keepFollowed(options.signal, true)
     const made: RequestOptions = options.signal === undefined ? { timeout } : { timeout, signal: options.signal }
     const { record } = this.#access
     const methodFor = (method: string): ServiceProxy[string] => {

@@ -9,13 +9,19 @@ import { emptyFolder, pluginCode, writePlugin } from '../support/plugin-folder.j
 
 const dist = new URL('../../dist/index.js', import.meta.url).href
 
-it('a timeout within another signal ends what it was given to: a subscription, a use, a task', { timeout: 60_000 }, async () => {
+it('a timeout within another signal ends what it was given to, in a plugin and in the application: a subscription, a use, a call, a task', {
+  timeout: 60_000,
+}, async () => {
   const folder = emptyFolder()
   writePlugin(folder, 'p', {
     code: pluginCode({
       start: `
         const soon = () => AbortSignal.any([AbortSignal.timeout(300)])
-        ctx.tasks.run('endless', 1, { signal: soon() }).catch(({ code }) => ctx.bus.publish('over', code))`,
+        const tell = (what) => ({ code }) => ctx.bus.publish('over', what + ' in a plugin: ' + code).catch(() => {})
+        ctx.tasks.run('endless', 1, { signal: soon() }).catch(tell('task'))
+        ctx.services.use('none', { signal: soon(), wait: 60_000 }).catch(tell('use'))
+        ctx.bus.subscribe('x', () => {}, { signal: soon() })
+        await ctx.services.provide('slow', { wait: () => new Promise(() => {}) })`,
     }),
     manifest: { isolation: 'inline', tasks: { endless: './endless.js' } },
   })
@@ -31,19 +37,24 @@ it('a timeout within another signal ends what it was given to: a subscription, a
     const told = []
     kernel.bus.subscribe('over', ({ data }) => void told.push(data))
     await kernel.start()
-    const subscription = kernel.bus.subscribe('x', () => {}, { signal: soon() })
-    kernel.services.use('none', { signal: soon(), wait: 60_000 }).catch(({ code }) => told.push('use ' + code))
+    kernel.bus.subscribe('x', () => {}, { signal: soon() })
+    const tell = (what) => ({ code }) => told.push(what + ': ' + code)
+    kernel.services.use('none', { signal: soon(), wait: 60_000 }).catch(tell('use'))
+    // The line is called a while after it was given its signal.
+    const slow = (await kernel.services.use('slow')).$with({ signal: soon() })
+    const subscribed = () => [kernel.bus.source, 'p'].filter((owner) => kernel.bus.subscriptionsOf(owner).some(({ pattern }) => pattern === 'x'))
     const until = Date.now() + 20_000
-    while ((told.length < 2 || kernel.bus.subscriptionsOf(kernel.bus.source).includes(subscription)) && Date.now() < until) {
+    for (let turns = 0; (told.length < 4 || subscribed().length > 0) && Date.now() < until; turns++) {
       globalThis.gc()
       await turn()
+      if (turns === 5) slow.wait().catch(tell('call'))
     }
-    console.log(JSON.stringify([told.sort(), kernel.bus.subscriptionsOf(kernel.bus.source).includes(subscription)]))
+    console.log(JSON.stringify([told.sort(), subscribed()]))
     await kernel.exit()
     `,
   )
   const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script], {
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
   })
-  expect(JSON.parse(stdout)).toEqual([['CALL_CANCELLED', 'use CALL_CANCELLED'], false])
+  expect(JSON.parse(stdout)).toEqual([['call', 'task in a plugin', 'use in a plugin', 'use'].map((what) => `${what}: CALL_CANCELLED`), []])
 })

@@ -29,7 +29,6 @@ describe('what is loaded', () => {
     const urls = loadedBy("await import('plugbay')")
     expect(filesIn(urls)).toEqual([
       'arguments.js',
-      'composite-signals.js',
       'errors.js',
       'index.js',
       'kernel/boot-report.js',
@@ -58,7 +57,7 @@ describe('what is loaded', () => {
   test('importing plugbay/testing loads what can be had without a kernel under test', () => {
     const urls = loadedBy("await import('plugbay/testing')")
     const own = ['testing.js', 'testing/fake-clock.js', 'testing/test-kernel.js']
-    expect(filesIn(urls)).toEqual(['arguments.js', 'composite-signals.js', 'errors.js', 'names.js', 'nearest.js', ...own, 'topic.js'])
+    expect(filesIn(urls)).toEqual(['arguments.js', 'errors.js', 'names.js', 'nearest.js', ...own, 'topic.js'])
     expect(urls.filter((url) => url.startsWith('node:'))).toEqual([])
     expect(packagesIn(urls)).toEqual(new Set(['fastest-levenshtein']))
   })

@@ -1,5 +1,6 @@
 /** A plugin's own end of the bus: publishing within a window, and subscriptions whose handlers run here. */
 import { assertNoMore } from '../../arguments.js'
+import { keepFollowed } from '../../composite-signals.js'
 import { PlugbayError } from '../../errors.js'
 import { readSubscriber } from '../../subscribe-options.js'
 import { assertPattern, assertPluginTopic } from '../../topic.js'
@@ -280,6 +281,7 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
     this.#concurrency = options.concurrency ?? 1
     this.#onEnd = onEnd
     const { signal } = options
+    keepFollowed(signal)
     this.#closed = signal?.aborted ?? false
     const abort = (): void => this.unsubscribe()
     signal?.addEventListener('abort', abort, { once: true })
