@@ -10,7 +10,7 @@ import type { Packed } from '../sandbox/codec.js'
 import type { Body, Meta } from '../sandbox/frames.js'
 import { LINE_LIMIT, omitted } from '../sandbox/log-line.js'
 import { Boxed, type Party } from '../sandbox/party.js'
-import type { Connection, KernelVerbs, LogLevel } from '../sandbox/protocol.js'
+import type { Connection, KernelVerbs, LogLevel, TaskInput } from '../sandbox/protocol.js'
 import type { Conversation } from '../sandbox/rpc.js'
 import { tooLarge } from '../sandbox/unsendable.js'
 import type { Scope } from '../scope.js'
@@ -46,7 +46,7 @@ export interface GatewayOptions {
   /** Until it takes over, a successor's subscriptions and services stand aside. */
   succession: Succession | undefined
   log(level: LogLevel, message: string, fields: unknown): void
-  runTask(name: string, input: unknown, signal: AbortSignal): Promise<unknown>
+  runTask(name: string, given: TaskInput, signal: AbortSignal): Promise<unknown>
   /** The plugin did what it may not. Told at a bearable rate. */
   denied(error: PlugbayError): void
   /** It went past a limit of what it may ask and have here. Contained when this returns. */
@@ -199,8 +199,8 @@ export class Gateway implements Party, ServiceConsumer {
     switch (call.verb as keyof KernelVerbs) {
       case 'task':
         return this.#quota.underWay('task', () => {
-          const { name, input } = body as KernelVerbs['task']['asks']
-          return this.#options.runTask(name, input, call.signal)
+          const { name, ...given } = body as KernelVerbs['task']['asks']
+          return this.#options.runTask(name, given, call.signal)
         })
       case 'file':
         return this.#quota.underWay('file', () => this.#files.run(body as KernelVerbs['file']['asks']))

@@ -130,7 +130,7 @@ export class Generation {
       limits,
       succession: options.succession,
       log: (level, message, fields) => this.#log(level, message, fields),
-      runTask: (task, input, signal) => options.tasks.run(this.#taskOwner, task, input, AbortSignal.any([signal, this.scope.signal])),
+      runTask: (task, given, signal) => options.tasks.run(this.#taskOwner, task, given, AbortSignal.any([signal, this.scope.signal])),
       denied: options.denied,
       breached: (excess) => this.#breached(excess),
       used: options.used,

@@ -9,7 +9,8 @@ import { outlasts } from '../sandbox/host/patience.js'
 import { HOOKS, permissionFlags } from '../sandbox/host/permission-flags.js'
 import { HARD_HEAP_MB } from '../sandbox/host/standby.js'
 import { TaskBreach, type TaskListener, TaskThread } from '../sandbox/host/task-thread.js'
-import { boxedSealed, discard, type Sealed } from '../sandbox/sealed.js'
+import type { TaskInput } from '../sandbox/protocol.js'
+import { boxedSealed, discard, movedWith, type Sealed } from '../sandbox/sealed.js'
 import type { TaskAnswer, TaskGreeting, TaskIdentity, TaskRun } from '../sandbox/task-wire.js'
 import { fromWire, reasonOf, type WireError } from '../wire-error.js'
 import { taskLimitError } from './limit-error.js'
@@ -78,13 +79,17 @@ export class TaskPool {
   }
 
   /** Its answer is a {@link Boxed} where it is large. Rejects with TASK_FAILED (cause: what the task threw, or a PLUGIN_LIMIT), or CALL_CANCELLED. */
-  async run(task: string, input: unknown, signal: AbortSignal): Promise<unknown> {
+  async run(task: string, given: TaskInput, signal: AbortSignal): Promise<unknown> {
     const { source } = this.#owner
     const plugin = source.name
     const number = ++this.#last
     const sealed = new Promise<Sealed>((resolve) => this.#answers.set(number, resolve))
-    const order: TaskRun = { number, file: pathToFileURL((source.tasks[task] as TaskSource).file).href, input }
-    const run = (): Promise<TaskAnswer> => this.#turn(() => this.#piscina.run(order, { signal }) as Promise<TaskAnswer>, signal)
+    const order: TaskRun = { number, file: pathToFileURL((source.tasks[task] as TaskSource).file).href, ...given }
+    const run = (): Promise<TaskAnswer> =>
+      this.#turn(
+        () => this.#piscina.run(order, { signal, transferList: 'sealed' in given ? movedWith(given.sealed) : [] }) as Promise<TaskAnswer>,
+        signal,
+      )
     try {
       const turn = this.#turns.get(task)
       const answer = await (turn ? turn(run, signal) : run())

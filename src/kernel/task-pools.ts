@@ -1,6 +1,8 @@
 /** The pools on which plugins run their declared tasks: one a generation, made at its first task. */
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import type { TaskInput } from '../sandbox/protocol.js'
+import { discard } from '../sandbox/sealed.js'
 import type { PluginSource } from './manifest.js'
 import type { TaskOwner, TaskPool } from './task-pool.js'
 
@@ -14,10 +16,15 @@ export class TaskPools {
   }
 
   /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, and as {@link TaskPool.run}. */
-  async run(owner: TaskOwner, task: string, input: unknown, signal: AbortSignal): Promise<unknown> {
-    if (!Object.hasOwn(owner.source.tasks, task)) throw unknownTask(owner.source, task)
-    const pool = await this.#pool(owner)
-    return pool.run(task, input, signal)
+  async run(owner: TaskOwner, task: string, given: TaskInput, signal: AbortSignal): Promise<unknown> {
+    try {
+      if (!Object.hasOwn(owner.source.tasks, task)) throw unknownTask(owner.source, task)
+      const pool = await this.#pool(owner)
+      return await pool.run(task, given, signal)
+    } finally {
+      // Of a run that was not begun.
+      if ('sealed' in given) discard(given.sealed)
+    }
   }
 
   #pool(owner: TaskOwner): Promise<TaskPool> {

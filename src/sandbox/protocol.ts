@@ -1,6 +1,7 @@
 /** The words that kernel and guest say to each other: types only, no platform. `rpc.ts` carries them, whatever the place. */
 import type { Granted } from '../permission-set.js'
 import type { Grants } from './grants.js'
+import type { Sealed } from './sealed.js'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -21,7 +22,7 @@ export interface KernelVerbs {
   sync: { asks: undefined; answers: undefined }
   unwatch: { asks: { watch: number }; answers: undefined }
   /** Runs one of the plugin's declared tasks on its pool. */
-  task: { asks: { name: string; input: unknown }; answers: unknown }
+  task: { asks: { name: string } & TaskInput; answers: unknown }
   /** Does something with a file on the plugin's behalf. */
   file: {
     asks: {
@@ -63,6 +64,9 @@ export interface UseRequest {
   /** Milliseconds to wait for the service to appear; 0: not at all. */
   wait: number
 }
+
+/** What a task is given: as it is, or sealed where it is large. */
+export type TaskInput = { input: unknown } | { sealed: Sealed }
 
 /** What the kernel may ask of a guest. */
 export interface GuestVerbs {

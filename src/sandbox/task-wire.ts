@@ -1,6 +1,6 @@
 /** What the two ends of a thread that runs tasks say to each other beside piscina's own messages. */
 import type { MessagePort } from 'node:worker_threads'
-import type { LoadRequest, LogLevel } from './protocol.js'
+import type { LoadRequest, LogLevel, TaskInput } from './protocol.js'
 import type { Sealed } from './sealed.js'
 
 /** Whose tasks a thread runs, and what its gate opens: given to it as it is made. */
@@ -21,12 +21,11 @@ export interface TaskGreeting {
 }
 
 /** One run of one task. */
-export interface TaskRun {
+export type TaskRun = TaskInput & {
   /** No other run of the pool has it. */
   number: number
   /** file: URL of the task's module. */
   file: string
-  input: unknown
 }
 
 /** What piscina carries back. A large answer goes beside it: nobody in the kernel's thread is to read it. */

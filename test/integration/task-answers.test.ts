@@ -1,4 +1,4 @@
-/** What tasks answer that is large: it comes whole, of whatever types it is, and the main thread of the process does not read it. */
+/** What tasks are given and answer that is large: it comes whole, of whatever types it is, and the main thread of the process does not read it. */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TaskOwner } from '#src/kernel/task-pool.js'
 import { TaskPools } from '#src/kernel/task-pools.js'
 import { Boxed } from '#src/sandbox/party.js'
+import { pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
 import { startedTasks } from '../support/task-plugin.js'
 
 /** What {@link EVERYTHING} answers, as far as its parts are looked into. */
@@ -18,6 +19,24 @@ interface Everything {
   bytes: Uint8Array
   [other: string]: unknown
 }
+
+/** Gives its task what is large; what cannot be copied is told with its code and its message. */
+const GIVER = pluginCode({
+  start: `
+    const cycle = { name: 'cycle' }
+    cycle.self = cycle
+    const twice = { n: 1 }
+    const many = Array.from({ length: 5_000 }, (_, i) => ({ i }))
+    const given = {
+      everything: { many, cycle, twice: [twice, twice], map: new Map([['key', 1n]]), bytes: new Uint8Array(1_000) },
+      uncloneable: { many, act() {} },
+    }
+    await ctx.services.provide('giver', {
+      give: (what) => ctx.tasks.run('looks', given[what]).catch(({ code, message }) => ({ code, message })),
+    })`,
+})
+const LOOKS =
+  "export default ({ many, cycle, twice, map, bytes }) => [many.filter(({ i }, at) => i === at).length, cycle.self === cycle, twice[0] === twice[1], map.get('key'), bytes.length]"
 
 const ROOM = { limits: { memory: 512, hang: 10_000 } }
 const ONE_THREAD = { maxConcurrency: 1 }
@@ -37,8 +56,8 @@ const EVERYTHING = `export default () => {
   }
 }`
 
-describe.each(['thread', 'inline', 'process'])('a large answer of a task, to a plugin in isolation %s', (isolation) => {
-  it('has all that it had', async () => {
+describe.each(['thread', 'inline', 'process'])('what is large, between a task and a plugin in isolation %s', (isolation) => {
+  it('has as an answer all that it had', async () => {
     const { run } = await startedTasks({ 'everything.js': EVERYTHING }, { isolation, ...ROOM })
     const { value } = (await run('everything')) as { value: Everything }
     const { many, cycle, twice, sparse, bytes, ...others } = value
@@ -59,7 +78,7 @@ describe.each(['thread', 'inline', 'process'])('a large answer of a task, to a p
     expect(others['error']).toMatchObject({ stack: 'its stack' })
   })
 
-  it('moves what it is told to', async () => {
+  it('as an answer moves what it is told to', async () => {
     const { run } = await startedTasks(
       {
         'moves.js': `import { transfer } from 'plugbay/plugin'
@@ -77,7 +96,7 @@ describe.each(['thread', 'inline', 'process'])('a large answer of a task, to a p
     expect(await run('moves', 0)).toEqual({ value: 0 })
   })
 
-  it('that cannot be copied is refused by name, and its thread goes on', async () => {
+  it('as an answer that cannot be copied is refused by name, and its thread goes on', async () => {
     const { run } = await startedTasks(
       {
         'holds.js':
@@ -95,12 +114,31 @@ describe.each(['thread', 'inline', 'process'])('a large answer of a task, to a p
     })
     expect(await run('holds', 0)).toEqual({ value: 1 })
   })
+
+  it('has as an input all that it had', async () => {
+    const { kernel, folder } = await startedWith({})
+    const path = writePlugin(folder, 'giver', { code: GIVER, manifest: { isolation, ...ROOM, tasks: { looks: 'looks.js' } } })
+    writeFileSync(join(path, 'looks.js'), LOOKS)
+    await kernel.load(path)
+    const { give } = (await kernel.services.use('giver', { timeout: 0 })) as unknown as { give(what: string): Promise<unknown> }
+    expect(await give('everything')).toEqual([5_000, true, true, 1n, 1_000])
+    expect(await give('uncloneable')).toMatchObject({
+      code: 'PAYLOAD_NOT_CLONEABLE',
+      message: expect.stringMatching(/^The input of task 'looks' cannot cross a thread: .* at input\.act\. /) as string,
+    })
+    // Nothing of it is left over: the next has its thread.
+    expect(await give('everything')).toEqual([5_000, true, true, 1n, 1_000])
+  })
 })
 
 describe('the main thread', () => {
   const pools = (beyond: boolean) => {
     const root = mkdtempSync(join(tmpdir(), 'plugbay-'))
-    writeFileSync(join(root, 'rows.js'), 'export default (count) => Array.from({ length: count }, (_, i) => ({ i }))')
+    writeFileSync(
+      join(root, 'rows.js'),
+      `const rows = (count) => Array.from({ length: count }, (_, i) => ({ i }))
+      export default (count) => count >= 0 ? rows(count) : { by: new Map(), get text() { return ++count > 0 ? 'x'.repeat(1e6) : '' } }`,
+    )
     const ignore = (): void => {}
     const owner = {
       label: 'worker#1',
@@ -118,7 +156,7 @@ describe('the main thread', () => {
     }
     const tasks = new TaskPools(1)
     onTestFinished(() => tasks.close(owner.label))
-    return (count: number) => tasks.run(owner, 'rows', count, new AbortController().signal)
+    return (count: number) => tasks.run(owner, 'rows', { input: count }, new AbortController().signal)
   }
 
   it('gets a large answer as what nobody has read, and a small one as it is', async () => {
@@ -130,6 +168,15 @@ describe('the main thread', () => {
     expect(large.transfer).toEqual([large.value])
     expect(receiveMessageOnPort(large.value as MessagePort)?.message).toHaveLength(5_000)
     large.drop()
+  })
+
+  it('gets one as what nobody has read that becomes large only while it is looked at', async () => {
+    const rows = pools(false)
+    const answers = await Promise.all([-1, -2, -3, -4].map(rows))
+    for (const answer of answers) {
+      if (!(answer instanceof Boxed)) expect(answer).toEqual({ by: new Map(), text: '' })
+      else answer.drop()
+    }
   })
 
   it('gets one for another process as bytes', async () => {

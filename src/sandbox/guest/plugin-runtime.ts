@@ -1,12 +1,8 @@
 /** A plugin in its place: answers the kernel's verbs by calling the plugin's functions with its context. */
-import { argumentInvalid, optionsFault, shown } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { EventIds } from '../../event-ids.js'
-import { limiter } from '../../limiter.js'
 import { didYouMean } from '../../nearest.js'
-import { CALL_OPTIONS } from '../../service-options.js'
 import { reasonOf, toWire, type WireError } from '../../wire-error.js'
-import { AT_ONCE } from '../at-once.js'
 import type { Call } from '../call.js'
 import { cloneSize } from '../clone-size.js'
 import type { Body, Meta } from '../frames.js'
@@ -14,12 +10,13 @@ import { LogBudget } from '../log-budget.js'
 import { lineOf } from '../log-line.js'
 import type { Party } from '../party.js'
 import type { Connection, GuestVerbs, Hook, KernelNotices, LoadRequest, LogLevel, ServiceChange } from '../protocol.js'
-import type { Conversation, RequestOptions } from '../rpc.js'
+import type { Conversation } from '../rpc.js'
 import { discard, isSealed, open, type Sealed } from '../sealed.js'
 import type { Opened } from '../used-services.js'
 import { GuestBus } from './guest-bus.js'
 import { GuestPermissions } from './guest-permissions.js'
 import { GuestServices } from './guest-services.js'
+import { guestTasks } from './guest-tasks.js'
 import { openInspector, waitForDebugger } from './inspector.js'
 import { crossing } from './log-fields.js'
 import { mediatedFetch, mediatedFiles } from './mediated.js'
@@ -41,6 +38,7 @@ export class PluginRuntime implements Party {
   plugin: string | undefined
   readonly #prepare: Prepare
   readonly #ended: () => void
+  readonly #beyond: boolean
   readonly #abort = new AbortController()
   #conversation: Conversation | undefined
   #hooks: Hooks = {}
@@ -51,8 +49,10 @@ export class PluginRuntime implements Party {
   /** Here, so that a flood costs the kernel nothing; the kernel has its own count. */
   readonly #logBudget = new LogBudget(1, (message) => this.#conversation?.notify('log', ['warn', message], undefined))
 
-  constructor(prepare: Prepare, ended: () => void) {
+  /** `beyond`: it is in another process than the kernel. */
+  constructor(prepare: Prepare, ended: () => void, beyond = false) {
     this.#prepare = prepare
+    this.#beyond = beyond
     this.#ended = ended
   }
 
@@ -160,7 +160,6 @@ export class PluginRuntime implements Party {
     const permissions = new GuestPermissions(conversation, name, granted)
     const bus = (this.#bus = new GuestBus(conversation, name, request, permissions))
     const services = (this.#services = new GuestServices(conversation, name, permissions, bus))
-    const oneTask = limiter(AT_ONCE.task)
     const log = (level: LogLevel) => (message: string, fields?: unknown) => this.log(level, String(message), fields)
     return {
       name,
@@ -175,14 +174,7 @@ export class PluginRuntime implements Party {
       fs: mediatedFiles(conversation),
       fetch: mediatedFetch(conversation),
       permissions: { has: permissions.has.bind(permissions) },
-      tasks: {
-        names: tasks,
-        run: async (task: string, input: unknown, options: Pick<RequestOptions, 'timeout' | 'signal'> = {}) => {
-          const fault = optionsFault(options, CALL_OPTIONS)
-          if (fault !== undefined) throw argumentInvalid(`tasks.run(${shown(task)})`, fault)
-          return oneTask(() => conversation.request('task', { name: task, input }, options), options.signal)
-        },
-      },
+      tasks: guestTasks(conversation, tasks, this.#beyond),
     }
   }
 

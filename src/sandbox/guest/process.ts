@@ -71,7 +71,7 @@ const prepare = (request: LoadRequest): void => {
   if (used) process.env = recordVariables(process.env, used)
 }
 // A kernel that is gone needs no plugins: the end of the conversation is the end of the process.
-const runtime = new PluginRuntime(prepare, () => process.exit(0))
+const runtime = new PluginRuntime(prepare, () => process.exit(0), true)
 const conversation = (runtime.conversation = new Conversation(channel, runtime, 'the kernel', { limit: CALL_LIMIT }))
 // What ends the process is told before it does.
 process.on('uncaughtExceptionMonitor', (error) => channel.tell(toWire(error)))

@@ -3,13 +3,14 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, parentPort, type Transferable, threadId, workerData } from 'node:worker_threads'
 import { Denials } from '../../denials.js'
+import { PlugbayError } from '../../errors.js'
 import { markOf, type TransferMark } from '../../passing.js'
 import { toWire } from '../../wire-error.js'
 import { LogBudget } from '../log-budget.js'
 import { lineOf } from '../log-line.js'
 import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
-import { movedWith, seal, WORTH_SEALING } from '../sealed.js'
+import { movedWith, open, seal, WORTH_SEALING } from '../sealed.js'
 import { type Sent, uncloneable, weighed } from '../sendable.js'
 import type { TaskAnswer, TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
 import { captureConsole } from './console.js'
@@ -95,22 +96,24 @@ const answered = (run: number, result: unknown): TaskAnswer => {
   const [value, moved] = unwrapped(result)
   const large = weighed(value, asResult, moved) >= WORTH_SEALING || moved.length > 0
   try {
-    if (!large) return { value: structuredClone(value) }
-    const sealed = seal(value, beyond, moved)
+    const copy: unknown = large ? value : structuredClone(value)
+    // By a getter that answers otherwise the second time it may be large only now.
+    if (!large && weighed(copy, asResult) < WORTH_SEALING) return { value: copy }
+    const sealed = seal(copy, beyond, moved)
     wire.port1.postMessage(['answer', run, sealed] satisfies TaskNotice, movedWith(sealed))
     return { sealed: true }
   } catch (error) {
-    throw uncloneable(value, asResult(), error)
+    throw PlugbayError.is(error) ? error : uncloneable(value, asResult(), error)
   }
 }
 
 /** What piscina's worker calls, and whose answer it clones. Rejects with a WireError: a clone of an error would lose its code and its plugin. */
-export const runTask = async ({ number, file, input }: TaskRun): Promise<TaskAnswer> => {
+export const runTask = async ({ number, file, ...given }: TaskRun): Promise<TaskAnswer> => {
   try {
     if (!closed) close()
     closed = true
     const task = await taskOf(file)
-    return answered(number, await task(input))
+    return answered(number, await task('sealed' in given ? open(given.sealed) : given.input))
   } catch (error) {
     throw toWire(error) // oxlint-disable-line typescript/only-throw-error
   }
