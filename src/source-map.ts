@@ -1,7 +1,7 @@
 /** Where the code of a module was written: by its source map, if it has one. */
-import { readFileSync } from 'node:fs'
 import { SourceMap, type SourceMapPayload } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { readTextFile } from './text-file.js'
 
 /** `line` and `column` count from 1. */
 export interface Position {
@@ -16,10 +16,13 @@ export type WrittenAt = (line: number, column?: number) => Position | undefined
 
 const NAMED = /^\/\/# sourceMappingURL=(\S+)\s*$/gm
 
+/** Bytes of a module, or of its map: what names a map names what it likes. */
+const LARGEST = 64 * 1_024 * 1_024
+
 const isData = (url: string): boolean => url.startsWith('data:')
 
 const textOf = (url: string): string => {
-  if (!isData(url)) return readFileSync(fileURLToPath(url), 'utf8')
+  if (!isData(url)) return readTextFile(fileURLToPath(url), LARGEST)
   const comma = url.indexOf(',')
   const data = url.slice(comma + 1)
   return url.slice(0, comma).endsWith(';base64') ? Buffer.from(data, 'base64').toString() : decodeURIComponent(data)

@@ -1,7 +1,8 @@
 /** Finds the plugins in the places the options name. */
-import { lstatSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
+import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { readTextFile } from '../text-file.js'
 import { reasonOf } from '../wire-error.js'
 import { parseJson } from './json-text.js'
 import { kernelNameFault } from './kernel-names.js'
@@ -89,7 +90,7 @@ const asError = (path: string, error: unknown): PlugbayError =>
 const mustRun = (path: string): boolean => {
   let text: string
   try {
-    text = readFileSync(join(path, 'plugin.json'), 'utf8')
+    text = readTextFile(join(path, 'plugin.json'))
   } catch {
     return false
   }

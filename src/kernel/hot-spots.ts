@@ -18,6 +18,8 @@ export interface HotSpot {
 
 /** So many are told of. */
 const MOST = 5
+/** Characters of a function's name: it is what the plugin likes. */
+const LONGEST_NAME = 200
 
 /** V8's own entries: time that is no function's. */
 const NO_CODE = new Set(['(root)', '(program)', '(idle)', '(garbage collector)'])
@@ -66,7 +68,7 @@ const spotOf = ({ node: { callFrame }, ticks, lines }: Blamed, total: number, ro
   // A profile counts lines of a head, and its columns, from 0.
   const written = sourceMapOf(callFrame.url)?.(line, line === head ? callFrame.columnNumber + 1 : undefined)
   return {
-    function: callFrame.functionName || '(anonymous)',
+    function: callFrame.functionName.slice(0, LONGEST_NAME) || '(anonymous)',
     file: fileOf(written?.url ?? callFrame.url, root),
     line: written?.line ?? line,
     share: Math.round((ticks / total) * 100) / 100,

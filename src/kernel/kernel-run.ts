@@ -27,6 +27,8 @@ const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' 
 
 /** Milliseconds for those that stop after one that took all its time. */
 const STOP_MARGIN = 1_000
+/** The longest that a timer can wait, in ms: told to wait longer, it does not wait at all. */
+const LONGEST = 2 ** 31 - 1
 
 export interface KernelRunParts {
   options: ResolvedOptions
@@ -147,9 +149,12 @@ export class KernelRun {
   hasten(): NodeJS.Timeout {
     const { roster } = this.#parts
     const longest = Math.max(0, ...roster.all.map(({ generation }) => generation?.limits.stopTimeout ?? 0))
-    return setTimeout(() => {
-      for (const { generation } of roster.all) void generation?.close('the process ends')
-    }, longest + STOP_MARGIN)
+    return setTimeout(
+      () => {
+        for (const { generation } of roster.all) void generation?.close('the process ends')
+      },
+      Math.min(longest + STOP_MARGIN, LONGEST),
+    )
   }
 
   async #stop(): Promise<void> {

@@ -1,8 +1,9 @@
 /** Reads one plugin from its place on disk: its manifest, checked and completed, and the module to run. */
 // For a few small files, what a promise of each costs is several times the work itself.
-import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, extname, join, posix, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { readTextFile } from '../text-file.js'
 import { isRange, isVersion } from '../versions.js'
 import { reasonOf } from '../wire-error.js'
 import { within } from '../within.js'
@@ -149,9 +150,7 @@ const isDeeper = (value: unknown, levels: number): boolean =>
 const readManifest = (file: string): Manifest => {
   let text: string
   try {
-    const { size } = statSync(file)
-    if (size > MAX_MANIFEST) throw new Error(`it has ${size} bytes, more than ${MAX_MANIFEST}; put what is long into a file of its own`)
-    text = readFileSync(file, 'utf8')
+    text = readTextFile(file, MAX_MANIFEST)
   } catch (error) {
     throw new PlugbayError('MANIFEST_INVALID', `${file} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { file } })
   }

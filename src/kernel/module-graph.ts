@@ -1,9 +1,10 @@
 /** Which files a module is made of: everything reached from it by static imports and literal dynamic ones. */
-import { readFileSync, realpathSync, statSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { dirname, extname, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { parse as lex } from 'es-module-lexer'
 import { isTypeScript, stripTypes } from '../strip-types.js'
+import { readTextFile } from '../text-file.js'
 
 export interface ModuleGraph {
   /** Real paths of all files, the entry first. */
@@ -81,7 +82,7 @@ const find = (written: string): { written: string; real: string } | undefined =>
 
 const read = (path: string): string | undefined => {
   try {
-    return readFileSync(path, 'utf8')
+    return readTextFile(path)
   } catch {
     return undefined
   }

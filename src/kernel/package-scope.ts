@@ -1,7 +1,8 @@
 /** What decides from outside of a plugin's modules how they are read: the package.json files they belong to, and the packages they import that are not there yet. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { join } from 'node:path'
+import { readTextFile } from '../text-file.js'
 import { upwardsFrom, within } from '../within.js'
 import { parseJson } from './json-text.js'
 
@@ -14,7 +15,7 @@ export interface PackageScope {
 
 const textOf = (file: string): string | undefined => {
   try {
-    return readFileSync(file, 'utf8')
+    return readTextFile(file)
   } catch {
     return undefined
   }

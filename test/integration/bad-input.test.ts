@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createKernel } from 'plugbay'
@@ -31,6 +32,17 @@ const withCode =
     writePlugin(folder, 'bad', { code, manifest })
 
 const CASES: Record<string, Case> = {
+  ...(process.platform !== 'win32' && {
+    'a manifest that is a pipe': {
+      put: (folder) => {
+        mkdirSync(join(folder, 'bad'))
+        execFileSync('mkfifo', [join(folder, 'bad/plugin.json')])
+        return join(folder, 'bad')
+      },
+      code: 'MANIFEST_INVALID',
+      says: ['plugin.json', 'no regular file'],
+    },
+  }),
   'a manifest that is no JSON': {
     put: withManifest('{\n  "name": "bad",\n  "version" "1.0.0"\n}'),
     code: 'MANIFEST_INVALID',

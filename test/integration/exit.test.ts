@@ -117,6 +117,24 @@ describe('kernel.exit', () => {
     expect(Number(output())).toBeLessThan(15_000)
   })
 
+  it('leaves plugins their time to stop where one may have all the time there is', async () => {
+    const { ended, output } = run(
+      ['app.mjs'],
+      folderWith({
+        ...pluginsWith({ patient: { limits: { stopTimeout: 2_147_483_647 } } }),
+        'plugins/patient/index.js': `export default { stop: async () => { await new Promise((resolve) => setTimeout(resolve, 300)); console.warn('stopped') } }`,
+        'app.mjs': `
+          import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
+          const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins' })
+          await kernel.start()
+          await kernel.exit(3)`,
+      }),
+    )
+    await expect(ended).resolves.toEqual({ code: 3, signal: null })
+    expect(output()).toContain('stopped')
+    expect(output()).not.toContain('TimeoutOverflowWarning')
+  })
+
   it('gives the code it was given where every thread has ended', patient, async () => {
     const { ended } = run(
       ['app.mjs'],

@@ -24,6 +24,7 @@ const ROWS = [
         'scope.ts',
         'service-options.ts',
         'source-map.ts',
+        'text-file.ts',
         'limiter.ts',
         'names.ts',
         'nearest.ts',

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -51,6 +52,22 @@ test('a function is one, from wherever it is called, and has no name when it has
   const own = pathToFileURL(join(root, 'lib.js')).href
   const spots = hotSpots(profileOf([node(1, '', own, 3, { 20: 3 }), node(2, '', own, 4, { 21: 4 })]), root)
   expect(spots).toEqual([{ function: '(anonymous)', file: 'lib.js', line: 21, share: 1 }])
+})
+
+test.skipIf(process.platform === 'win32')('a source map that has no end is not read', () => {
+  const root = emptyFolder()
+  execFileSync('mkfifo', [join(root, 'pipe')])
+  const spots = ['/dev/zero', join(root, 'pipe')].map((map, i) => {
+    writeFileSync(join(root, `${i}.js`), `${'\n'.repeat(20)}//# sourceMappingURL=file://${map}\n`)
+    return hotSpots(profileOf([node(1, 'a', pathToFileURL(join(root, `${i}.js`)).href, 2, { 11: 2 })]), root)
+  })
+  expect(spots).toMatchObject([[{ file: '0.js', line: 11 }], [{ file: '1.js', line: 11 }]])
+})
+
+test('a name of a function is told as far as anybody reads it', () => {
+  const root = emptyFolder()
+  const own = pathToFileURL(join(root, 'lib.js')).href
+  expect(hotSpots(profileOf([node(1, 'x'.repeat(1e6), own, 3, { 20: 3 })]), root)).toMatchObject([{ function: 'x'.repeat(200) }])
 })
 
 test('a source map that is none, or leads nowhere, leaves the place as it runs', async () => {
