@@ -58,7 +58,7 @@ export class GenerationFactory {
     const inspection = inspections.get(name)
     // What it did in a thread says nothing about new code.
     const placement = this.#placementOf(source, change.source === undefined && instance.demotion.active, inspection)
-    const declared = effectiveLimits(source.manifest, options.defaults)
+    const declared = effectiveLimits(source.manifest, options)
     const limits = inspection?.unhurried(declared) ?? declared
     const permissions = this.#parts.permissions.of(source)
     const grants = grantsOf(permissions)

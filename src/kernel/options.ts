@@ -68,6 +68,8 @@ export interface ResolvedOptions {
   /** Undefined: no audit log is kept. `dir` is absolute. */
   audit: { dir: string; maxBytes: number; keep: number } | undefined
   defaults: EffectiveDefaults
+  /** What no plugin may go beyond, whatever its manifest says. */
+  ceiling: Limits
   maxConcurrency: number
   standby: number
   logger: Logger | undefined
@@ -122,9 +124,15 @@ const lay = <T extends object>(under: T, over: { [Key in keyof T]?: T[Key] | und
   ...Object.fromEntries(Object.entries(over ?? {}).filter(([, value]) => value !== undefined)),
 })
 
-/** The limits of one plugin: what its manifest says, else the kernel's defaults. */
-export const effectiveLimits = (manifest: { limits?: Limits | undefined }, defaults: EffectiveDefaults): EffectiveLimits =>
-  lay(defaults.limits, manifest.limits)
+/** The limits of one plugin: what its manifest says, else the kernel's defaults, and no more than the kernel's ceiling. */
+export const effectiveLimits = (
+  manifest: { limits?: Limits | undefined },
+  { defaults, ceiling }: Pick<ResolvedOptions, 'defaults' | 'ceiling'>,
+): EffectiveLimits => {
+  const limits = lay(defaults.limits, manifest.limits)
+  for (const name of Object.keys(limits) as (keyof EffectiveLimits)[]) limits[name] = Math.min(limits[name], ceiling[name] ?? Infinity)
+  return limits
+}
 
 const layRestart = (under: EffectiveRestart, over: RestartPolicy | undefined): EffectiveRestart => ({
   ...lay(under, over && { ...over, backoff: undefined, demote: undefined }),
@@ -216,6 +224,7 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
       limits: lay(DEFAULT_LIMITS, defaults.limits),
       restart: layRestart(DEFAULT_RESTART, defaults.restart),
     },
+    ceiling: asItIsNow(input.ceiling ?? {}),
     maxConcurrency: input.maxConcurrency ?? Math.max(2, availableParallelism()),
     standby: input.standby ?? 1,
     logger: input.logger && guardedLogger(input.logger),

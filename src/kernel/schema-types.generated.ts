@@ -180,6 +180,8 @@ export interface OptionsFile {
   } | undefined
   /** What holds for a plugin whose manifest does not say otherwise. */
   defaults?: PluginDefaults | undefined
+  /** The most that any plugin may take, whatever its manifest or the defaults say. */
+  ceiling?: Limits | undefined
   /** How many plugins of a wave start at once. Left out: the number of cores, at least 2. */
   maxConcurrency?: number | undefined
   /** Worker threads kept booted and waiting, so that a start costs the plugin's own import alone. Default: 1. */

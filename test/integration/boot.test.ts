@@ -25,6 +25,25 @@ describe('a boot', () => {
     expect(starting('d')).toBeGreaterThan(states.findIndex(({ name, to }) => name === 'c' && to === 'running'))
   })
 
+  it('and the stop take no plugin longer than the ceiling, however long it asks for', async () => {
+    const never = 'await new Promise(() => {})'
+    const limits = { startTimeout: 2_147_483_647, stopTimeout: 2_147_483_647 }
+    const { kernel } = await kernelWith(
+      {
+        starts: { code: pluginCode({ start: never }), manifest: { limits } },
+        stops: { code: pluginCode({ stop: never }), manifest: { limits } },
+      },
+      { ceiling: { startTimeout: 300, stopTimeout: 300 } },
+    )
+    await kernel.start()
+    expect(infoOf(kernel, 'starts').lastError).toMatchObject({
+      code: 'PLUGIN_TIMEOUT',
+      message: expect.stringContaining('300 ms') as string,
+    })
+    await kernel.stop()
+    expect(stateOf(kernel, 'stops')).toBe('stopped')
+  })
+
   it('starts no more at a time than it may', async () => {
     const plugins = Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`p${i}`, ok]))
     const { kernel, states } = await kernelWith(plugins, { maxConcurrency: 2 })

@@ -19,6 +19,7 @@ describe('resolved options', () => {
       name: 'plugbay',
       base: process.cwd(),
       plugins: [],
+      ceiling: {},
       config: {},
       configDir: undefined,
       watch: undefined,
@@ -149,18 +150,25 @@ describe('options that are not valid', () => {
 })
 
 describe('what holds for one plugin', () => {
-  const { defaults } = resolveOptions({
+  const options = resolveOptions({
     defaults: { isolation: 'inline', limits: { memory: 64 }, restart: { max: 2, backoff: { initial: 5 } } },
   })
+  const { defaults } = options
 
   test('is its manifest over the defaults over what is built in', () => {
-    expect(effectiveLimits({ limits: { cpu: 0.5 } }, defaults)).toEqual({ ...DEFAULT_LIMITS, memory: 64, cpu: 0.5 })
+    expect(effectiveLimits({ limits: { cpu: 0.5 } }, options)).toEqual({ ...DEFAULT_LIMITS, memory: 64, cpu: 0.5 })
     expect(effectiveRestart({ restart: { policy: 'temporary', backoff: { factor: 3 } } }, defaults)).toEqual({
       ...DEFAULT_RESTART,
       policy: 'temporary',
       max: 2,
       backoff: { initial: 5, max: 30000, factor: 3 },
     })
+  })
+
+  test('is no more than the ceiling, whoever says more', () => {
+    const low = resolveOptions({ defaults: { limits: { memory: 64, hang: 500 } }, ceiling: { memory: 32, hang: 1_000, startTimeout: 300 } })
+    expect(effectiveLimits({ limits: { hang: 60_000 } }, low)).toEqual({ ...DEFAULT_LIMITS, memory: 32, hang: 1_000, startTimeout: 300 })
+    expect(effectiveLimits({ limits: { memory: 16 } }, low)).toMatchObject({ memory: 16, hang: 500 })
   })
 
   test('demotes after three faults in a minute, where it does at all and nothing else is said', () => {
@@ -171,7 +179,7 @@ describe('what holds for one plugin', () => {
   })
 
   test('is the defaults where the manifest says nothing', () => {
-    expect(effectiveLimits({}, defaults)).toEqual(defaults.limits)
+    expect(effectiveLimits({}, options)).toEqual(defaults.limits)
     expect(effectiveRestart({}, defaults)).toEqual(defaults.restart)
   })
 })
