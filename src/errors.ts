@@ -47,7 +47,7 @@ export const ERROR_CODES = {
   SERVICE_VERSION_INVALID: "A service's version, or the range asked of it, is no semantic version or range.",
   SERVICE_SHAPE: 'What is provided as a service is no object with methods, or has a method that nobody could call, or too many.',
   SERVICE_OPTIONS: 'The options of provide, use, $with or watch are not valid.',
-  SERVICE_DUPLICATE: 'A service of that name and version is already provided.',
+  SERVICE_DUPLICATE: 'A service of that name and version is already provided, or kept for a plugin that is being restarted.',
   SERVICE_UNKNOWN: 'No plugin provides a service of that name in that range.',
   SERVICE_METHOD_UNKNOWN: 'The service has no such method.',
   SERVICE_GONE: 'The provider of the service stopped or crashed.',

@@ -79,10 +79,16 @@ export class ServiceRegistry {
   readonly #watchers = new Map<string, Set<ServiceListener>>()
   /** What is to be told when the changes that go together are made. */
   #untold: ServiceChange[] | undefined
+  readonly #comesBack: (provider: string) => boolean
+
+  /** `comesBack`: whether a provider that is gone will be there again, and its services are kept for it. */
+  constructor(comesBack: (provider: string) => boolean = () => false) {
+    this.#comesBack = comesBack
+  }
 
   /**
    * Provides a service. Throws `SERVICE_NAME_INVALID` or `SERVICE_VERSION_INVALID` for a name or version that is not valid, `SERVICE_DUPLICATE` when the same version
-   * of that name is already provided.
+   * of that name is already provided, or kept for a provider that comes back.
    */
   provide(declaration: ServiceDeclaration): ServiceRecord {
     this.#assert(declaration)
@@ -293,14 +299,19 @@ export class ServiceRegistry {
     )
   }
 
-  #assertFree(declaration: ServiceDeclaration, except: (record: ServiceRecord) => boolean = () => false): void {
-    const other = this.#records
-      .get(declaration.name)
-      ?.find((record) => descending(record.version, declaration.version) === 0 && !except(record))
-    if (other === undefined) return
+  #assertFree(declaration: ServiceDeclaration, except: (other: { provider: string }) => boolean = () => false): void {
     const { name, version, provider } = declaration
+    const stands = (other: { version: string; provider: string }): boolean => descending(other.version, version) === 0 && !except(other)
+    const there = this.#records.get(name)?.find(stands)
+    const kept = this.#departed.get(name)?.find((other) => other.provider !== provider && stands(other) && this.#comesBack(other.provider))
+    const other = there ?? kept
+    if (other === undefined) return
     const who =
-      other.provider === provider ? 'it already provides that version itself' : `'${other.provider}' already provides that version`
+      there === undefined
+        ? `it is kept for '${other.provider}', which crashed and is restarted`
+        : other.provider === provider
+          ? 'it already provides that version itself'
+          : `'${other.provider}' already provides that version`
     throw new PlugbayError(
       'SERVICE_DUPLICATE',
       `The plugin '${provider}' cannot provide the service '${name}' ${version}: ${who}. Withdraw one, or give it another version.`,

@@ -34,10 +34,15 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
   const options = resolveOptions(given)
   const scope = new Scope('kernel')
   const log = options.logger ?? readableLogger(options.logLevel)
-  const plane = makePlane(options.name, ({ owner, pattern }, { type }, error) => {
-    // A plugin's generation tells of its own.
-    if (owner === options.name) log.error(...handlerFailed('the application', type, pattern, error))
-  })
+  const plane = makePlane(
+    options.name,
+    ({ owner, pattern }, { type }, error) => {
+      // A plugin's generation tells of its own.
+      if (owner === options.name) log.error(...handlerFailed('the application', type, pattern, error))
+    },
+    // A dead generation stays until the next takes over, or until nobody waits for one.
+    (plugin) => roster.byName.get(plugin)?.generation?.fault !== undefined,
+  )
   const services = new KernelServices(options.name, plane, scope)
   const roster = new Roster(options, (name, generation, transition) => announcer.tell('plugin:state', { name, generation, ...transition }))
   // Loaded when they are asked for: many a kernel keeps no audit log, and none that serves learns.

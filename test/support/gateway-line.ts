@@ -20,7 +20,11 @@ const LIMITS: GatewayOptions['limits'] = {
 }
 
 export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOptions['limits']> = {}) => {
-  const plane = makePlane('kernel', () => {})
+  const plane = makePlane(
+    'kernel',
+    () => {},
+    () => false,
+  )
   const denied: PlugbayError[] = []
   const breaches: Excess[] = []
   const warnings: string[] = []
