@@ -17,7 +17,7 @@ export type WrittenAt = (line: number, column?: number) => Position | undefined
 const NAMED = /^\/\/# sourceMappingURL=(\S+)\s*$/gm
 
 /** Bytes of a module, or of its map: what names a map names what it likes. */
-const LARGEST = 64 * 1_024 * 1_024
+const LARGEST = 16 * 1_024 * 1_024
 
 const isData = (url: string): boolean => url.startsWith('data:')
 

@@ -5,6 +5,8 @@ import { reasonOf } from '../wire-error.js'
 
 /** How it ended, and where to look. */
 const waysOf = ({ error, signal, code }: Exit): [how: string, mend: string] => {
+  if ((error as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY')
+    return ['V8 ended its thread, which had no memory left', 'Look for what keeps growing in it, or takes much at once (limits.memory).']
   if (error !== undefined) {
     const why = reasonOf(error).replace(/\.$/, '')
     return [`an uncaught error ended it: ${why}`, 'Catch the error where it happens; see its stack in the cause.']
