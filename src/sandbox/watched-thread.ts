@@ -35,8 +35,8 @@ const COLLECT_WITHIN = 250
 const GARBAGE = 64
 /** What a thread may have taken beyond twice its limit without any counter showing it, in MB: what the heap and the allocator keep for later is among it. */
 const KEPT_FREE = 128
-/** What a collection gives back is gone after so long, in ms. */
-const GIVEN_BACK = 100
+/** What a collection gives back is gone after so long, in ms; and what others had let go of unseen, which the allocator keeps for whoever comes next, is mostly theirs again. */
+const GIVEN_BACK = 300
 
 /** What a profile can tell more of. */
 const COMPUTES = new Set<Breach['how']>(['spinning', 'native computation', 'computing', 'unknown'])
@@ -277,16 +277,23 @@ export class WatchedThread implements Watched {
       this.#ask('collect')
     } else if (collections !== this.#beyond.collections) {
       this.#beyond.collected ??= at
-      if (at - this.#beyond.collected >= GIVEN_BACK) this.#blameForTaken(most, memory())
-    } else if (at - this.#beyond.since >= COLLECT_WITHIN && !this.#beyond.standstill.excused(at - this.#beyond.since, COLLECT_WITHIN))
-      this.#blameForTaken(most, memory())
+      this.#recount(memory())
+      if (at - this.#beyond.collected >= GIVEN_BACK) this.#blameForTaken(most)
+    } else if (at - this.#beyond.since >= COLLECT_WITHIN && !this.#beyond.standstill.excused(at - this.#beyond.since, COLLECT_WITHIN)) {
+      this.#recount(memory())
+      this.#blameForTaken(most)
+    }
   }
 
-  #blameForTaken(most: number, { accounted }: ProcessMemory): void {
-    this.#beyond = undefined
-    const heap = this.#toldHeap()
+  /** Now, and not when the process has changed by much. */
+  #recount({ accounted }: ProcessMemory): void {
     const pages = processPages()
     if (pages !== undefined) this.#taken.count({ ...pages, accounted }, this.#tid, this.used)
+  }
+
+  #blameForTaken(most: number): void {
+    this.#beyond = undefined
+    const heap = this.#toldHeap()
     const { held } = this.#taken
     if (held > most) this.#tooLarge(held, heap, held - (heap === undefined ? this.used : heap.heap + heap.external))
   }
