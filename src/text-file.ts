@@ -5,6 +5,6 @@ import { readFileSync, statSync } from 'node:fs'
 export const readTextFile = (path: string, most = Infinity): string => {
   const stats = statSync(path)
   if (!stats.isFile()) throw new Error('it is no regular file')
-  if (stats.size > most) throw new Error(`it has ${stats.size} bytes, more than ${most}`)
+  if (stats.size > most) throw new Error(`it has ${stats.size} bytes, more than ${most}; put what is long into a file of its own`)
   return readFileSync(path, 'utf8')
 }

@@ -3,8 +3,8 @@
 // By name from the module: a clock that is faked for a test does not stop it.
 import { clearTimeout, setTimeout } from 'node:timers'
 
-/** The longest that a timer can wait; what is waited for has limits of its own. */
-const LONGEST = 2 ** 31 - 1
+/** The longest that a timer can wait, in ms: told to wait longer, it does not wait at all. */
+export const LONGEST = 2 ** 31 - 1
 
 /** The process does not end by itself before `waited` settles. */
 export const keepAlive = async <T>(waited: Promise<T>): Promise<T> => {

@@ -13,6 +13,7 @@ import type { HotReload } from './hot-reload.js'
 import type { Inspection } from './inspection.js'
 import type { Inventory } from './inventory.js'
 import type { JointChanges } from './joint-changes.js'
+import { LONGEST } from './keep-alive.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import type { Logger, ResolvedOptions } from './options.js'
@@ -27,8 +28,6 @@ const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' 
 
 /** Milliseconds for those that stop after one that took all its time. */
 const STOP_MARGIN = 1_000
-/** The longest that a timer can wait, in ms: told to wait longer, it does not wait at all. */
-const LONGEST = 2 ** 31 - 1
 
 export interface KernelRunParts {
   options: ResolvedOptions
