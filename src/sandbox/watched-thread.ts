@@ -148,6 +148,8 @@ export class WatchedThread implements Watched {
     if (still >= DOUBT && !this.#asked) {
       this.#asked = true
       this.#ask('beat')
+      // What it does not answer from now on tells how it is kept.
+      if (this.#askedSampleAt === undefined) this.#sample(at)
       this.#doubted = this.#standstill(DOUBT)
     }
     const { hang } = this.limits
@@ -160,16 +162,15 @@ export class WatchedThread implements Watched {
       return
     }
     this.#told = true
-    // Being recorded, it takes its time to answer.
-    const how = this.#hangs.raised ? this.#how : this.#diagnosis(at)
-    this.#tell({ limit: 'hang', allowed: hang, observed: Math.round(still), how }, this.#hangs)
+    this.#tell({ limit: 'hang', allowed: hang, observed: Math.round(still), how: this.#diagnosis(at) }, this.#hangs)
   }
 
   /** At once, or when the thread has handed over what was recorded of it. */
   #tell(breach: Breach, suspicion: Suspicion): void {
     if (!suspicion.raised) return this.#breached(breach)
     const native = breach.how === 'native computation'
-    void suspicion.take(native ? HAND_OVER_NATIVE : HAND_OVER).then((profile) => {
+    // Being recorded it takes its time to answer: native code that was not suspected before may be none.
+    void suspicion.take(native && this.#how === breach.how ? HAND_OVER_NATIVE : HAND_OVER).then((profile) => {
       if (profile === undefined) return this.#breached(breach)
       // It answered: it is in no single native call.
       this.#breached({ ...breach, ...(native && { how: 'spinning' }), profile })
