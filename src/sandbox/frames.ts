@@ -3,7 +3,7 @@ import { isTooDeep, tooDeep } from '../nesting.js'
 import type { Batch } from './channel.js'
 import { isLive, LEAF_BYTES, liveSize, Packed } from './codec.js'
 import { beat } from './pulse.js'
-import { assertShaped, buildValue, LEAF_SHAPE, ShapeError, type ShapeText } from './shape.js'
+import { assertShaped, buildValue, LEAF_SHAPE, LEAVES_SHAPE, ShapeError, type ShapeText } from './shape.js'
 
 /*
  * A batch is a flat array of frames. A frame leaves out what is as in the frame before it, since bursts are made of like frames:
@@ -12,8 +12,8 @@ import { assertShaped, buildValue, LEAF_SHAPE, ShapeError, type ShapeText } from
  *
  * `head` is a small integer: the kind in its lowest bits, then a bit for each part that is left out, then one for each meta that is, or how many metas there
  * are where the verb is not left out. A notice has no id unless it is numbered, and one that follows the id before it is left out; the shape of a leaf has no
- * count. A batch stands for itself: nothing in it refers to an earlier one. Before its first frame the id is 0, the verb empty, without metas, and the shape
- * that of a leaf, as in most replies.
+ * count, nor has that of an array of leaves, which begins with its length. A batch stands for itself: nothing in it refers to an earlier one. Before its first
+ * frame the id is 0, the verb empty, without metas, and the shape what it is in most: that of an array of leaves in a request, else that of a leaf.
  */
 export const REQUEST = 1
 export const REPLY = 2
@@ -36,6 +36,8 @@ const SAME_META = 1 << META_SHIFT
 /** What one frame says beside its body. Primitives, never undefined. */
 export type Meta = string | number | boolean | null
 export const NO_METAS: readonly Meta[] = []
+
+const shapeBefore = (kind: number): ShapeText => (kind === REQUEST ? LEAVES_SHAPE : LEAF_SHAPE)
 
 // ── writing ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -68,6 +70,7 @@ export class FrameWriter {
     const batch = this.#batch
     const last = this.#metas
     const at = batch.length
+    if (at === 0) this.#shape = shapeBefore(kind)
     let head: number = kind
     batch.push(head)
     if (kind !== NOTICE) {
@@ -91,7 +94,7 @@ export class FrameWriter {
     this.#metas = metas
     if (shape === this.#shape) head |= SAME_SHAPE
     else batch.push((this.#shape = shape))
-    if (shape !== LEAF_SHAPE) {
+    if (shape !== LEAF_SHAPE && shape !== LEAVES_SHAPE) {
       if (count === this.#count && (head & SAME_SHAPE) !== 0) head |= SAME_COUNT
       else batch.push((this.#count = count))
     }
@@ -115,7 +118,6 @@ export class FrameWriter {
     this.#id = 0
     this.#verb = ''
     this.#metas = NO_METAS
-    this.#shape = LEAF_SHAPE
     return batch
   }
 }
@@ -212,7 +214,7 @@ export class FrameReader {
     let id = 0
     let verb = ''
     let metas: readonly Meta[] = NO_METAS
-    let shape: ShapeText = LEAF_SHAPE
+    let shape = shapeBefore((batch[0] as number) & KIND)
     let count = 0
     let frames = 0
     while (at < length) {
@@ -235,6 +237,7 @@ export class FrameReader {
       }
       if ((head & SAME_SHAPE) === 0) shape = batch[at++] as string
       if (shape === LEAF_SHAPE) count = 1
+      else if (shape === LEAVES_SHAPE) count = 1 + countIn(batch, at)
       else if ((head & SAME_COUNT) === 0) count = countIn(batch, at++)
       const start = at
       at += count

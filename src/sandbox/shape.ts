@@ -11,6 +11,8 @@ export type ShapeText = string
 
 /** The text of the shape of a leaf. */
 export const LEAF_SHAPE: ShapeText = '0'
+/** … and that of an array of leaves. */
+export const LEAVES_SHAPE: ShapeText = '[0]'
 
 /** A known structure. Identity is equality: two values of the same structure share one Shape. */
 export interface Shape {
@@ -85,6 +87,7 @@ export const TOO_LONG = new Step('', true)
 
 /** A primitive, or a value that the platform clones whole. */
 export const LEAF: Shape = { text: LEAF_SHAPE, leafless: false }
+const LEAVES: Shape = { text: LEAVES_SHAPE, leafless: false }
 
 /** The shapes one thread has met. */
 export class ShapeBook {
@@ -96,6 +99,7 @@ export class ShapeBook {
 
   /** An array whose elements all have one shape. Undefined where that is leafless, or too long. */
   arrayOf(element: Shape): Shape | undefined {
+    if (element === LEAF) return LEAVES
     let shape = this.#arrays.get(element)
     if (shape === undefined) {
       if (element.leafless || element.text.length + 2 > MAX_TEXT) return undefined
