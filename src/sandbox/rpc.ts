@@ -59,6 +59,14 @@ interface Pending extends Timed {
   abort: (() => void) | undefined
 }
 
+/** What settles the promise that was made last. A function for each, to take them, would have to be made and be run apart. */
+let resolveNewest: Pending['resolve']
+let rejectNewest: Pending['reject']
+const takeSettlers = (resolve: Pending['resolve'], reject: Pending['reject']): void => {
+  resolveNewest = resolve
+  rejectNewest = reject
+}
+
 const errorIn = (body: unknown): Error => {
   if (typeof body !== 'object' || body === null) throw new TypeError('an error is none')
   return fromWire(body as WireError)
@@ -117,51 +125,55 @@ export class Conversation {
 
   /** Asks the other end. Rejects with its error, with CALL_TIMEOUT, CALL_CANCELLED, CHANNEL_CLOSED, PAYLOAD_NOT_CLONEABLE or PAYLOAD_TOO_LARGE. */
   request(verb: string, body?: unknown, options?: RequestOptions): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (this.#over) {
-        reject(this.#over)
-        return
-      }
-      const signal = options?.signal
-      if (signal?.aborted) {
-        reject(this.#cancelled(verb, signal))
-        return
-      }
-      const timeout = options?.timeout ?? 0
-      const pending: Pending = { verb, size: 0, waiting: undefined, resolve, reject, deadline: Infinity, timeout, signal, abort: undefined }
-      const id = this.#pending.add(pending)
-      const held = this.#out.held
-      try {
-        this.#out.held = true
-        const metas = options?.metas ?? NO_METAS
-        const window = this.#window
-        if (window === undefined) this.#out.write(REQUEST, id, verb, metas, body, options?.transfer, this.#limit)
-        else if (window.open) {
-          pending.size =
-            options?.transfer === undefined
-              ? this.#out.writeArguments(id, verb, body as readonly unknown[], this.#limit)
-              : this.#out.write(REQUEST, id, verb, metas, body, options.transfer, this.#limit)
-          window.enter(pending.size)
-        } else this.#wait(window, id, pending, metas, body, options?.transfer)
-      } catch (error) {
-        this.#pending.take(id)
-        reject(error)
-        return
-      } finally {
-        this.#out.held = held
-      }
-      if (timeout > 0) this.#deadlines.add(pending)
-      if (signal) {
-        keepFollowed(signal)
-        pending.abort = () => this.#abandon(id, this.#cancelled(verb, signal))
-        signal.addEventListener('abort', pending.abort, { once: true })
-      }
-      if (pending.waiting !== undefined) this.#deadlines.begin(now())
-      // One that could not wait for others has left already.
-      else if (this.#out.frames === 0) this.#out.left()
-      else if (this.#out.frames >= this.#pending.size >> 1 && this.#pending.size <= FEW) this.#out.flush()
-      else this.#out.hurry()
-    })
+    if (this.#over) return Promise.reject(this.#over)
+    const signal = options?.signal
+    if (signal?.aborted) return Promise.reject(this.#cancelled(verb, signal))
+    const timeout = options?.timeout ?? 0
+    const answer = new Promise(takeSettlers)
+    const pending: Pending = {
+      verb,
+      size: 0,
+      waiting: undefined,
+      resolve: resolveNewest,
+      reject: rejectNewest,
+      deadline: Infinity,
+      timeout,
+      signal,
+      abort: undefined,
+    }
+    const id = this.#pending.add(pending)
+    const held = this.#out.held
+    try {
+      this.#out.held = true
+      const metas = options?.metas ?? NO_METAS
+      const window = this.#window
+      if (window === undefined) this.#out.write(REQUEST, id, verb, metas, body, options?.transfer, this.#limit)
+      else if (window.open) {
+        pending.size =
+          options?.transfer === undefined
+            ? this.#out.writeArguments(id, verb, body as readonly unknown[], this.#limit)
+            : this.#out.write(REQUEST, id, verb, metas, body, options.transfer, this.#limit)
+        window.enter(pending.size)
+      } else this.#wait(window, id, pending, metas, body, options?.transfer)
+    } catch (error) {
+      this.#pending.take(id)
+      pending.reject(error)
+      return answer
+    } finally {
+      this.#out.held = held
+    }
+    if (timeout > 0) this.#deadlines.add(pending)
+    if (signal) {
+      keepFollowed(signal)
+      pending.abort = () => this.#abandon(id, this.#cancelled(verb, signal))
+      signal.addEventListener('abort', pending.abort, { once: true })
+    }
+    if (pending.waiting !== undefined) this.#deadlines.begin(now())
+    // One that could not wait for others has left already.
+    else if (this.#out.frames === 0) this.#out.left()
+    else if (this.#out.frames >= this.#pending.size >> 1 && this.#pending.size <= FEW) this.#out.flush()
+    else this.#out.hurry()
+    return answer
   }
 
   /**

@@ -3,8 +3,10 @@ import { now } from './clock.js'
 
 /** Milliseconds. */
 export const LONGEST = 10
-/** What is read in a turn without a look at the clock: items of batches. */
+/** What is read without a look at the clock: items of batches. */
 export const UNWATCHED = 512
+/** Who has read for so long may have done so in many turns, in ms: to be told when this one ends costs as much as ten batches of one frame. */
+const DOUBTED = 5
 /** What a batch weighs beside its items. */
 const BATCH = 8
 /** An object was made before it was read, and no clock saw that: it took longer, mostly several times. */
@@ -16,6 +18,8 @@ export class Stint {
   #read = 0
   #watched = false
   #began = 0
+  /** When the last of them was over that was watched. */
+  #overAt = 0
   #paused = false
 
   /** `pause`: nothing more is to be read in this turn. `resume`: it may go on. */
@@ -32,8 +36,13 @@ export class Stint {
   begin(items: number): void {
     this.#read += items + BATCH
     if (this.#watched || this.#read < UNWATCHED) return
+    this.#read = 0
+    const at = now()
+    const since = at - this.#overAt
+    if (since < DOUBTED && items < UNWATCHED) return
     this.#watched = true
-    this.#began = now()
+    // So little time may all be of this turn.
+    this.#began = since < LONGEST ? this.#overAt : at
     setImmediate(this.#over)
   }
 
@@ -46,6 +55,7 @@ export class Stint {
 
   readonly #over = (): void => {
     this.#read = 0
+    this.#overAt = now()
     this.#watched = false
     if (!this.#paused) return
     this.#paused = false

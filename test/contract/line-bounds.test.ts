@@ -48,10 +48,10 @@ describe('a provider', () => {
   test.each(Object.entries(ENORMOUS))('lets go of a line over which comes more than a call may weigh: %s', async (_, make) => {
     const { there, calls, ended } = bareConsumer()
     const closed = once(there, 'close')
-    there.postMessage([REQUEST, 1, 'give', '[0]', 2, 1, 'small'])
+    there.postMessage([REQUEST, 1, 'give', '[0]', 1, 'small'])
     await once(there, 'message')
     const value = make()
-    there.postMessage(typeof value === 'string' ? [REQUEST, 2, 'give', '[0]', 2, 1, value] : [REQUEST, 2, 'give', '0', [value]])
+    there.postMessage(typeof value === 'string' ? [REQUEST, 2, 'give', '[0]', 1, value] : [REQUEST, 2, 'give', '0', [value]])
     await closed
     expect([calls(), ended()]).toEqual([1, true])
   })
@@ -59,7 +59,7 @@ describe('a provider', () => {
   test('lets go of one over which comes a batch of too many parts', async () => {
     const { there, calls, ended } = bareConsumer()
     const numbers = new Array<number>((CALL_LIMIT + CALL_LIMIT / 8) / LEAF_BYTES).fill(1)
-    const head: unknown[] = [REQUEST, 1, 'give', '[0]', numbers.length + 1, numbers.length]
+    const head: unknown[] = [REQUEST, 1, 'give', '[0]', numbers.length]
     there.postMessage(head.concat(numbers))
     await eventually(() => expect(ended()).toBe(true))
     expect(calls()).toBe(0)
