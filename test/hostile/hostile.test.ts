@@ -1,7 +1,7 @@
 /** Each offender beside innocents, one after the other: the process lives, they lose nothing and hardly wait, and the offender ends as its row says. */
 import { afterAll, describe, expect, it, onTestFailed } from 'vitest'
 import { bareCalls } from '../support/bare-calls.js'
-import { type Arena, openArena, type Outcome } from './arena.js'
+import { type Arena, type Outcome, openArena } from './arena.js'
 import { OFFENDERS } from './offenders.js'
 
 describe('a plugin that', () => {
