@@ -136,7 +136,7 @@ describe.each(places)('a healthy plugin in a $isolation is left alone', ({ isola
     const { kernel, faults } = await startedWith(counting(inShortTurns(5, 'count++')), options)
     const { count } = await kernel.services.use('count', { timeout: 0 })
     const before = (await count?.()) as number
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5_000)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5 * hang)
     await vi.waitFor(async () => expect(await count?.()).toBeGreaterThan(before + 50), { timeout: 30_000 })
     expect(faults).toEqual([])
   })
