@@ -35,7 +35,7 @@ const LIMITS_OF_BOMBS = { memory: 64, hang: 5_000 }
 /** What never comes back is never too early to end. */
 const SOON = { limits: { memory: 64, hang: 250 } }
 /** Nor is what never gets beyond the phase whose time this is. */
-const soon = (phase: 'loadTimeout' | 'initializeTimeout' | 'startTimeout'): Offender['manifest'] => ({
+const soon = (phase: 'loadTimeout' | 'initializeTimeout' | 'startTimeout'): Record<string, unknown> => ({
   limits: { memory: 64, hang: 500, loadTimeout: 2_000, initializeTimeout: 2_000, startTimeout: 2_000, [phase]: 500 },
 })
 /** A schema by which the smallest configuration is looked at more than a thousand million times. */
