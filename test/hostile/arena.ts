@@ -1,7 +1,7 @@
 /** A kernel with two innocent plugins that talk all the time, and a third beside them that means harm or is broken. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import { type BareCalls, p99 } from '../support/bare-calls.js'
 import { eventually } from '../support/eventually.js'
 import { onGo } from '../support/offences.js'
@@ -49,11 +49,11 @@ export interface Offender {
 const INNOCENT = pluginCode({
   start: `
     let number = 0
-    const timer = setInterval(() => void ctx.bus.publish('tick', ++number), 5)
+    setInterval(() => void ctx.bus.publish('tick', ++number), 5)
     const hold = async (value) => { await new Promise((resolve) => setTimeout(resolve, 2000)); return value.length }
     async function* list() { for (let item = 0; ; item++) yield item }
     const each = async (tell) => { await tell() }
-    await ctx.services.provide('innocent', { echo: (value) => value, hold, list, each, finish: () => { clearInterval(timer); return number } })`,
+    await ctx.services.provide('innocent', { echo: (value) => value, hold, list, each, published: () => number })`,
 })
 
 /** Counts the events and calls the service, one call after the other. */
@@ -81,7 +81,7 @@ const OBSERVER = pluginCode({
     }
     void call()
     await ctx.services.provide('observer', {
-      begin: () => { seen.times.length = 0 },
+      begin: () => { seen.events = 0; seen.times.length = 0 },
       made: () => seen.times.length,
       untilMade: (count) => new Promise((done) => waiting.push({ count, done })),
       seen: () => ({ ...seen, last }),
@@ -105,9 +105,9 @@ export interface Outcome {
 }
 
 interface Observer {
-  /** What comes counts from now on. */
+  /** Events and times count from now on; what is lost or failed, ever. */
   begin(): Promise<void>
-  /** How many calls it has made. */
+  /** How many calls it has made since then. */
   made(): Promise<number>
   untilMade(count: number): Promise<void>
   seen(): Promise<Seen>
@@ -122,69 +122,93 @@ interface Seen {
   times: number[]
 }
 
-/** The offender does its harm; resolves when it is contained and nobody else has lost anything. */
-export const face = async (
-  { does, act, task, code, manifest = {}, end, heavy = false, within = 5_000 }: Offender,
-  beside: BareCalls,
-): Promise<Outcome> => {
-  const running = await startedWith({ innocent: INNOCENT, observer: OBSERVER })
-  const { kernel, faults, folder } = running
-  const { begin, made, untilMade, seen } = (await kernel.services.use('observer', { timeout: 30_000 })) as unknown as Observer
-  const { finish } = (await kernel.services.use('innocent')) as unknown as { finish(): Promise<number> }
-  await untilMade(20)
-
-  const path = writePlugin(folder, 'offender', {
-    code: code ?? onGo(act ?? "ctx.tasks.run('offend').catch(() => {})"),
-    manifest: {
-      limits: OFFENCE_LIMITS,
-      restart: { policy: 'temporary' },
-      ...(task !== undefined && { tasks: { offend: 'offend.js' } }),
-      ...manifest,
-    },
-  })
-  if (task !== undefined) writeFileSync(join(path, 'offend.js'), `export default async (input) => { ${task} }`)
-  const ended = untilTold(running, end)
-  await begin()
-  await beside.times()
-  let began = performance.now()
-  const loaded = kernel.load(path)
-  if (code === undefined) {
-    await loaded
-    began = performance.now()
-    await kernel.bus.publish('go')
-  } else loaded.catch(() => {})
-  await ended
-  const ms = performance.now() - began
-  if (end !== null) expect(ms).toBeLessThan(within)
-  // They go on for a while as they did before; of fewer than a hundred calls there is no 99th percentile.
-  await untilMade(Math.max((await made()) + 20, end === null ? 200 : 100))
-
-  const bare = p99(await beside.times())
-  const published = await finish()
-  await eventually(async () => expect((await seen()).last).toBe(published))
-  const { events, lost, failed, times } = await seen()
-  expect(events).toBeGreaterThan(0)
-  expect({ lost, failed }).toEqual({ lost: 0, failed: 0 })
-  expect(faults.filter(({ name }) => name !== 'offender')).toEqual([])
-  if (end === null) expect(faults).toEqual([])
-  return { does, end: end ?? '-', ms: end === null ? 0 : ms, p99: p99(times), max: Math.max(...times), bare, promised: heavy ? 50 : 25 }
+export interface Arena {
+  /** The offender does its harm; resolves when it is contained and gone, and nobody else has lost anything. */
+  face(offender: Offender, beside: BareCalls): Promise<Outcome>
+  close(): Promise<void>
 }
 
-/** Waits until the kernel tells of the offender, as it should. */
-const untilTold = ({ faults }: Running, end: End | null): Promise<unknown> =>
-  end === null
-    ? Promise.resolve()
-    : eventually(() => {
-        const errors = faults.filter(({ name }) => name === 'offender').map(({ error }) => error as Error & Record<string, unknown>)
-        expect(errors).not.toEqual([])
-        const error = (end === 'PLUGIN_CRASH_LOOP' ? errors.at(-1) : errors[0]) as Error & { details?: Record<string, unknown> }
-        expect(error.message).toContain("'offender'")
-        const { code } = error as { code?: string }
-        const limit = error.details?.['limit']
-        if (code === 'PLUGIN_LIMIT') {
-          expect(error).toMatchObject({ plugin: 'offender' })
-          expect(error.details).toMatchObject({ allowed: expect.any(Number) as number, observed: expect.any(Number) as number })
-        }
-        const how = code === 'PLUGIN_LIMIT' ? limit : code === 'PLUGIN_CRASHED' ? 'crash' : code
-        expect(end.split(' or ')).toContain(how)
+/** The innocents begin here, and go on through all that they face. */
+export const openArena = async (): Promise<Arena> => {
+  const undos: (() => void | Promise<void>)[] = []
+  const { kernel, faults, folder } = await startedWith({ innocent: INNOCENT, observer: OBSERVER }, {}, (undo) => undos.unshift(undo))
+  const { begin, made, untilMade, seen } = (await kernel.services.use('observer', { timeout: 30_000 })) as unknown as Observer
+  const { published } = (await kernel.services.use('innocent')) as unknown as { published(): Promise<number> }
+  await untilMade(20)
+
+  /** Nothing was lost of all that was published, since they began. */
+  const unharmed = async (): Promise<Seen> => {
+    const sent = await published()
+    await eventually(async () => expect((await seen()).last).toBeGreaterThanOrEqual(sent))
+    const { lost, failed, ...rest } = await seen()
+    expect({ lost, failed }).toEqual({ lost: 0, failed: 0 })
+    expect(faults.filter(({ name }) => !name.startsWith('offender'))).toEqual([])
+    return { lost, failed, ...rest }
+  }
+
+  let faced = 0
+  return {
+    face: async ({ does, act, task, code, manifest = {}, end, heavy = false, within = 10_000 }, beside) => {
+      // Each has a name of its own: what is told late of one is not taken for the next.
+      const name = `offender${++faced}`
+      const path = writePlugin(folder, name, {
+        code: code ?? onGo(act ?? "ctx.tasks.run('offend').catch(() => {})"),
+        manifest: {
+          limits: OFFENCE_LIMITS,
+          restart: { policy: 'temporary' },
+          ...(task !== undefined && { tasks: { offend: 'offend.js' } }),
+          ...manifest,
+        },
       })
+      if (task !== undefined) writeFileSync(join(path, 'offend.js'), `export default async (input) => { ${task} }`)
+      const told = (): Fault[] => faults.filter((fault) => fault.name === name)
+      await begin()
+      await beside.times()
+      let began = performance.now()
+      const loaded = kernel.load(path)
+      if (code === undefined) {
+        await loaded
+        began = performance.now()
+        await kernel.bus.publish('go')
+      } else loaded.catch(() => {})
+      if (end !== null) await untilTold(told, name, end, within)
+      const ms = performance.now() - began
+      // They go on for a while as they did before; of fewer than a hundred calls there is no 99th percentile.
+      await untilMade(Math.max((await made()) + 20, end === null ? 200 : 100))
+
+      const bare = p99(await beside.times())
+      const { events, times } = await unharmed()
+      expect(events).toBeGreaterThan(0)
+      if (end === null) expect(told()).toEqual([])
+      await loaded.catch(() => {})
+      if (kernel.plugins().some((plugin) => plugin.name === name)) await kernel.unload(name)
+      await unharmed()
+      return { does, end: end ?? '-', ms: end === null ? 0 : ms, p99: p99(times), max: Math.max(...times), bare, promised: heavy ? 50 : 25 }
+    },
+    close: async () => {
+      for (const undo of undos) await undo()
+    },
+  }
+}
+
+type Fault = Running['faults'][number]
+
+/** Waits until the kernel tells of the offender, as it should. */
+const untilTold = (told: () => Fault[], name: string, end: End, within: number): Promise<void> =>
+  vi.waitFor(
+    () => {
+      const errors = told().map(({ error }) => error as Error & Record<string, unknown>)
+      expect(errors).not.toEqual([])
+      const error = (end === 'PLUGIN_CRASH_LOOP' ? errors.at(-1) : errors[0]) as Error & { details?: Record<string, unknown> }
+      expect(error.message).toContain(`'${name}'`)
+      const { code } = error as { code?: string }
+      const limit = error.details?.['limit']
+      if (code === 'PLUGIN_LIMIT') {
+        expect(error).toMatchObject({ plugin: name })
+        expect(error.details).toMatchObject({ allowed: expect.any(Number) as number, observed: expect.any(Number) as number })
+      }
+      const how = code === 'PLUGIN_LIMIT' ? limit : code === 'PLUGIN_CRASHED' ? 'crash' : code
+      expect(end.split(' or ')).toContain(how)
+    },
+    { timeout: within, interval: 10 },
+  )

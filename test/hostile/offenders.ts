@@ -32,6 +32,12 @@ const ALL_OF_TICK = "'**.'.repeat(i % 16) + (i & 16 ? 'tick' : '*') + '.**'.repe
 /** For each `i` up to 8192 another pattern of fourteen segments. */
 const MANY_WAYS = "'top.a.b.c.d.e.f.g.h.i.j.k.l.m'.replace(/[a-m]/g, (segment) => (i >> (segment.charCodeAt(0) - 97)) & 1 ? '*' : segment)"
 const LIMITS_OF_BOMBS = { memory: 64, hang: 5_000 }
+/** What never comes back is never too early to end. */
+const SOON = { limits: { memory: 64, hang: 250 } }
+/** Nor is what never gets beyond the phase whose time this is. */
+const soon = (phase: 'loadTimeout' | 'initializeTimeout' | 'startTimeout'): Record<string, unknown> => ({
+  limits: { memory: 64, hang: 500, loadTimeout: 2_000, initializeTimeout: 2_000, startTimeout: 2_000, [phase]: 500 },
+})
 /** A schema by which the smallest configuration is looked at more than a thousand million times. */
 const DOUBLING = {
   $ref: '#/definitions/of0',
@@ -76,9 +82,9 @@ const STORAGE_THIEF = `
 
 export const OFFENDERS: Offender[] = [
   // ── never coming back ──────────────────────────────────────────────────────────────────────────────────────────
-  { does: 'loops for ever', act: HANGS['in a loop'], end: 'hang' },
+  { does: 'loops for ever', act: HANGS['in a loop'], manifest: SOON, end: 'hang' },
   { does: 'resolves promises for ever', act: HANGS['in promises'], end: 'memory or hang' },
-  { does: 'calls nextTick for ever', act: 'const f = () => process.nextTick(f); f()', end: 'hang' },
+  { does: 'calls nextTick for ever', act: 'const f = () => process.nextTick(f); f()', manifest: SOON, end: 'hang' },
   {
     does: 'publishes in promises for ever',
     heavy: true,
@@ -87,18 +93,25 @@ export const OFFENDERS: Offender[] = [
     // Its chain of promises takes a second of a processor to reach the limit, and several where others compute.
     within: 15_000,
   },
-  { does: 'backtracks in a regular expression', act: HANGS['in a regular expression'], end: 'hang' },
+  { does: 'backtracks in a regular expression', act: HANGS['in a regular expression'], manifest: SOON, end: 'hang' },
   {
     does: 'waits in Atomics.wait',
     act: HANGS['in Atomics.wait'],
+    manifest: SOON,
     end: 'hang',
   },
-  { does: 'loops when it exits', act: "process.on('exit', () => { for (;;); }); for (;;);", end: 'hang' },
-  { does: 'loops in a finally', act: 'try { throw 1 } finally { for (;;); }', end: 'hang' },
-  { does: 'throws what loops when it is read', act: 'throw { get stack() { for (;;); }, get message() { for (;;); } }', end: 'hang' },
+  { does: 'loops when it exits', act: "process.on('exit', () => { for (;;); }); for (;;);", manifest: SOON, end: 'hang' },
+  { does: 'loops in a finally', act: 'try { throw 1 } finally { for (;;); }', manifest: SOON, end: 'hang' },
+  {
+    does: 'throws what loops when it is read',
+    act: 'throw { get stack() { for (;;); }, get message() { for (;;); } }',
+    manifest: SOON,
+    end: 'hang',
+  },
   {
     does: 'loops in WebAssembly',
     act: `new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,9,1,7,0,3,64,12,0,11,11]))).exports.f()`,
+    manifest: SOON,
     end: 'hang',
   },
   {
@@ -106,7 +119,7 @@ export const OFFENDERS: Offender[] = [
     act: "const text = '[' + '[1,2,3],'.repeat(4e5) + '1]'; for (const end = Date.now() + 4e3; Date.now() < end; ) JSON.parse(text)",
     end: 'memory or hang',
   },
-  { does: 'recurses without an end, and again', act: 'const f = () => f(); for (;;) try { f() } catch {}', end: 'hang' },
+  { does: 'recurses without an end, and again', act: 'const f = () => f(); for (;;) try { f() } catch {}', manifest: SOON, end: 'hang' },
   {
     does: 'fills the event loop with short work',
     act: inShortTurns(3),
@@ -114,11 +127,31 @@ export const OFFENDERS: Offender[] = [
   },
 
   // ── never being done ───────────────────────────────────────────────────────────────────────────────────────────
-  { does: 'awaits for ever at its top level', code: 'await new Promise(() => {})\nexport default { start() {} }', end: 'PLUGIN_TIMEOUT' },
-  { does: 'loops at its top level', code: 'for (;;);\nexport default { start() {} }', end: 'PLUGIN_TIMEOUT' },
-  { does: 'never ends its initialize', code: pluginCode({ initialize: 'await new Promise(() => {})' }), end: 'PLUGIN_TIMEOUT' },
-  { does: 'never ends its start', code: pluginCode({ start: 'await new Promise(() => {})' }), end: 'PLUGIN_TIMEOUT' },
-  { does: 'loops in its start', code: pluginCode({ start: 'for (;;);' }), end: 'PLUGIN_TIMEOUT' },
+  {
+    does: 'awaits for ever at its top level',
+    code: 'await new Promise(() => {})\nexport default { start() {} }',
+    manifest: soon('loadTimeout'),
+    end: 'PLUGIN_TIMEOUT',
+  },
+  {
+    does: 'loops at its top level',
+    code: 'for (;;);\nexport default { start() {} }',
+    manifest: soon('loadTimeout'),
+    end: 'PLUGIN_TIMEOUT',
+  },
+  {
+    does: 'never ends its initialize',
+    code: pluginCode({ initialize: 'await new Promise(() => {})' }),
+    manifest: soon('initializeTimeout'),
+    end: 'PLUGIN_TIMEOUT',
+  },
+  {
+    does: 'never ends its start',
+    code: pluginCode({ start: 'await new Promise(() => {})' }),
+    manifest: soon('startTimeout'),
+    end: 'PLUGIN_TIMEOUT',
+  },
+  { does: 'loops in its start', code: pluginCode({ start: 'for (;;);' }), manifest: soon('startTimeout'), end: 'PLUGIN_TIMEOUT' },
   { does: 'throws at its top level', code: 'throw new Error("bad")', end: 'PLUGIN_LOAD' },
   {
     does: 'has a proxy as its default export',

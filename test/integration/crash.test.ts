@@ -144,13 +144,13 @@ it('a plugin that crashes and cannot come back at first is tried again', async (
 
 it('a plugin that waits for its restart can be unloaded, and does not come back', async () => {
   const { kernel, faults, states } = await startedWith({
-    p: { code: crashing, manifest: { restart: { backoff: { initial: 20, max: 20, factor: 1 } } } },
+    p: { code: crashing, manifest: { restart: { backoff: { initial: 300, max: 300, factor: 1 } } } },
   })
   await kernel.bus.publish('exit', 1)
   await eventually(() => expect(faults).toHaveLength(1))
   await expect(kernel.unload('p')).resolves.toEqual({ name: 'p', left: [] })
   const seen = states.length
-  await new Promise((resolve) => setTimeout(resolve, 40))
+  await new Promise((resolve) => setTimeout(resolve, 350))
   expect(states).toHaveLength(seen)
   expect(kernel.plugins()).toEqual([])
 })

@@ -5,10 +5,13 @@ import { dirname, join } from 'node:path'
 import { createKernel, type Kernel, type KernelEvents, type KernelOptions, type Logger } from 'plugbay'
 import { onTestFinished } from 'vitest'
 
+/** Has something done at the end of what it is needed for: of the test, unless another end is given. */
+export type Afterwards = (undo: () => void | Promise<void>) => void
+
 /** One of the test's own folders, outside of this repository; removed after the test. */
-export const emptyFolder = (): string => {
+export const emptyFolder = (afterwards: Afterwards = onTestFinished): string => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'plugbay-test-')))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  afterwards(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
@@ -74,8 +77,12 @@ const DEFAULTS: NonNullable<KernelOptions['defaults']> = {
 }
 
 /** A kernel over these plugins, not started; a text is the code of a plugin without more. */
-export const kernelWith = async (plugins: Plugins, options: KernelOptions = {}): Promise<Running> => {
-  const folder = emptyFolder()
+export const kernelWith = async (
+  plugins: Plugins,
+  options: KernelOptions = {},
+  afterwards: Afterwards = onTestFinished,
+): Promise<Running> => {
+  const folder = emptyFolder(afterwards)
   for (const [name, files] of Object.entries(plugins)) writePlugin(folder, name, typeof files === 'string' ? { code: files } : files)
   const { logger, lines } = keptLog()
   const kernel = await createKernel({
@@ -87,7 +94,7 @@ export const kernelWith = async (plugins: Plugins, options: KernelOptions = {}):
     standby: 0,
     ...options,
   })
-  onTestFinished(() => kernel.stop())
+  afterwards(() => kernel.stop())
   const running: Running = { kernel, folder, lines, states: [], faults: [], replaced: [] }
   kernel.on('plugin:state', (change) => running.states.push(change))
   kernel.on('plugin:fault', (fault) => running.faults.push(fault))
@@ -96,8 +103,8 @@ export const kernelWith = async (plugins: Plugins, options: KernelOptions = {}):
 }
 
 /** The same, started. */
-export const startedWith = async (plugins: Plugins, options: KernelOptions = {}): Promise<Running> => {
-  const running = await kernelWith(plugins, options)
+export const startedWith = async (plugins: Plugins, options?: KernelOptions, afterwards?: Afterwards): Promise<Running> => {
+  const running = await kernelWith(plugins, options, afterwards)
   await running.kernel.start()
   return running
 }
