@@ -133,6 +133,23 @@ const forged = (kind: string): string => `
 `
 const NONSENSE = ['null', '5', "'text'", '{}', "{ type: 'pull' }", "{ type: 'chunk', value: 1 }", "{ type: 'close' }", '[]']
 
+/** Calls a service with such a stream, says nonsense at its other end, and tells how the call ends, or that it waits. */
+const evil = (kind: string, nonsense: string): string =>
+  pluginCode(
+    {
+      start: `await ctx.services.provide('evil', {
+        async to(name) {
+          kept = undefined
+          const taken = (await ctx.services.use(name)).take(forge())
+          while (kept === undefined) await new Promise((resolve) => setImmediate(resolve))
+          for (let i = 0; i < 1_000; i++) kept.postMessage(${nonsense})
+          return await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, 300, 'waits'))])
+        },
+      })`,
+    },
+    forged(kind),
+  )
+
 /** Takes a stream and says how it ends. */
 const takes = async (stream: ReadableStream | WritableStream): Promise<string> => {
   try {
@@ -155,31 +172,32 @@ describe.each(['ReadableStream', 'WritableStream'])(
     it.each(NONSENSE)('ends nobody by %s: neither another plugin nor the application', async (nonsense) => {
       const { kernel, faults } = await startedWith({
         victim: pluginCode({ start: `await ctx.services.provide('victim', { take: ${takes.toString()}, alive: () => true })` }),
-        evil: pluginCode(
-          {
-            start: `await ctx.services.provide('evil', {
-            async to(name) {
-              kept = undefined
-              const taken = (await ctx.services.use(name)).take(forge())
-              while (kept === undefined) await new Promise((resolve) => setImmediate(resolve))
-              for (let i = 0; i < 1_000; i++) kept.postMessage(${nonsense})
-              return await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, 300, 'waits'))])
-            },
-          })`,
-          },
-          forged(kind),
-        ),
+        evil: evil(kind, nonsense),
       })
       kernel.services.provide('application', { take: takes })
-      const evil = (await kernel.services.use('evil')) as Service
+      const { to } = (await kernel.services.use('evil')) as Service
       // What is no error of a stream is as if nothing was said.
       const ended = /^(PROTOCOL The other end of a stream|waits|the end|an item|closed)/
-      for (const name of ['victim', 'application']) await expect(evil['to']?.(name)).resolves.toMatch(ended)
+      for (const name of ['victim', 'application']) await expect(to?.(name)).resolves.toMatch(ended)
       await expect(((await kernel.services.use('victim')) as Service)['alive']?.()).resolves.toBe(true)
       expect(faults).toEqual([])
     })
   },
 )
+
+it('nor does one end the kernel that is on its way to a plugin in a process, which it does not reach', async () => {
+  const { kernel, faults } = await startedWith({
+    victim: {
+      code: pluginCode({ start: "await ctx.services.provide('victim', { take: () => 'taken', alive: () => true })" }),
+      manifest: { isolation: 'process' },
+    },
+    evil: evil('ReadableStream', 'null'),
+  })
+  const { to } = (await kernel.services.use('evil')) as Service
+  await expect(to?.('victim')).resolves.toBe('waits')
+  await expect(((await kernel.services.use('victim')) as Service)['alive']?.()).resolves.toBe(true)
+  expect(faults).toEqual([])
+})
 
 it('an application moves streams between its own threads as before', async () => {
   holdMovedStreams()
