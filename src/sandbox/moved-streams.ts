@@ -42,6 +42,13 @@ export const assertMovable = (objects: readonly object[], what: string, plugin?:
 type StreamPort = MessagePort & { onmessage: ((event: { data: unknown }) => void) | null; onmessageerror: () => void }
 type Deserialize = (content: { port: StreamPort }) => void
 
+/** Taken now: what a plugin does to `process` later does not matter. */
+const builtin = process.getBuiltinModule.bind(process)
+
+/** Where Node builds one that came. It has no public name, and a class that somebody put in the place of Node's as a global has none. */
+const buildsIn = (made: { prototype: object } | undefined): symbol | undefined =>
+  made && Object.getOwnPropertySymbols(made.prototype).find(({ description }) => description === 'messaging_deserialize_symbol')
+
 let held = false
 
 /**
@@ -51,9 +58,10 @@ let held = false
 export const holdMovedStreams = (): void => {
   if (held) return
   held = true
-  for (const { prototype } of [ReadableStream, WritableStream]) {
-    // By its name alone: it is Node's own.
-    const key = Object.getOwnPropertySymbols(prototype).find(({ description }) => description === 'messaging_deserialize_symbol')
+  for (const name of ['ReadableStream', 'WritableStream'] as const) {
+    const common = globalThis[name]
+    const { prototype } = buildsIn(common) === undefined ? builtin('node:stream/web')[name] : common
+    const key = buildsIn({ prototype })
     if (key === undefined) continue
     const deserialize = Reflect.get(prototype, key) as Deserialize
     Reflect.set(prototype, key, function (this: unknown, content: { port: StreamPort }) {

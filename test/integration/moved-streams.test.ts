@@ -185,6 +185,23 @@ describe.each(['ReadableStream', 'WritableStream'])(
   },
 )
 
+it.each(['ReadableStream', 'WritableStream'])(
+  'a moved %s is held where other classes are in the place of the globals, or none',
+  async (kind) => {
+    const { kernel, faults } = await startedWith({
+      victim: pluginCode(
+        { start: `await ctx.services.provide('victim', { take: ${takes.toString()}, alive: () => true })` },
+        'globalThis.ReadableStream = class {}\ndelete globalThis.WritableStream',
+      ),
+      evil: evil(kind, 'null'),
+    })
+    const { to } = (await kernel.services.use('evil')) as Service
+    await expect(to?.('victim')).resolves.toMatch(/^(PROTOCOL|waits)/)
+    await expect(((await kernel.services.use('victim')) as Service)['alive']?.()).resolves.toBe(true)
+    expect(faults).toEqual([])
+  },
+)
+
 it('nor does one end the kernel that is on its way to a plugin in a process, which it does not reach', async () => {
   const { kernel, faults } = await startedWith({
     victim: {
