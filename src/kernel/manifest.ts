@@ -187,12 +187,17 @@ const fileInside = (root: string, path: string, field: string, manifest: Manifes
   const isModule = (name: string): boolean => MAIN_ENDINGS.has(extname(name))
   let real: string
   let inFolder = false
+  let odd = false
   try {
     real = realPath(written)
-    inFolder = statSync(real).isDirectory()
+    const stats = statSync(real)
+    inFolder = stats.isDirectory()
+    odd = !stats.isFile() && !inFolder
     if (inFolder) throw new Error('it is a folder')
+    if (odd) throw new Error('it is no regular file, but a pipe or a device')
   } catch (error) {
-    const mend = inFolder ? mendOfFolderPath(written, path, isModule) : mendOfPath(written, 'Modules', isModule)
+    const mendOfFile = (): string => (odd ? ' Put a module there.' : mendOfPath(written, 'Modules', isModule))
+    const mend = inFolder ? mendOfFolderPath(written, path, isModule) : mendOfFile()
     const why = isMissing(error) ? 'which does not exist' : `which cannot be used: ${reasonOf(error)}`
     throw new PlugbayError('PLUGIN_LOAD', `Plugin '${manifest.name}': ${field} in ${manifestPath} is '${path}', ${why}.${mend}`, {
       ...told,

@@ -5,6 +5,7 @@ import { PlugbayError } from '../errors.js'
 import { markOf, type ReferenceMark, type TransferMark } from '../passing.js'
 import { fromWire, toWire, type WireError } from '../wire-error.js'
 import type { CallWindow } from './call-window.js'
+import { assertMovable, isReadable } from './moved-streams.js'
 import type { Peer } from './peers.js'
 import { exposeByReference, wrapCallback, wrapReference } from './references.js'
 import { receiveStream, sendStream } from './streams.js'
@@ -31,15 +32,15 @@ const countedAs = (kind: Kind): Counted => (kind === 'stream' ? 'streams' : 'ref
 /** What one line has handed out or received by reference; it all ends with the line. */
 export class Holdings {
   readonly #peer: Peer
-  readonly #label: string
+  /** The other end. */
+  readonly label: string
   readonly #ports = new Map<MessagePort, Kind>()
   #streams = 0
   #drained: (() => void)[] = []
 
-  /** `label`: the other end. */
   constructor(peer: Peer, label: string) {
     this.#peer = peer
-    this.#label = label
+    this.label = label
   }
 
   /** Calls of what was passed by reference, from this end. */
@@ -67,7 +68,7 @@ export class Holdings {
     const what = kind === 'stream' ? 'streams' : 'callbacks, objects by reference and abort signals'
     throw new PlugbayError(
       'PLUGIN_LIMIT',
-      `No more ${what} can pass between here and ${this.#label}: ${allowed} are open between the two, and that is the limit. ${MEND[counted]}.`,
+      `No more ${what} can pass between here and ${this.label}: ${allowed} are open between the two, and that is the limit. ${MEND[counted]}.`,
       { details: { limit: counted, allowed } },
     )
   }
@@ -103,6 +104,8 @@ export const box = async (value: unknown, holdings: Holdings, moved: Transferabl
   const mark = markOf(object)
   if (mark === 'transfer') {
     const { value: content, objects } = value as TransferMark
+    if (isReadable(content, objects)) return box(content, holdings, moved, plugin)
+    assertMovable(objects, `What is to move to ${holdings.label}`, plugin)
     moved.push(...(objects as Transferable[]))
     return ['data', content]
   }
@@ -112,10 +115,16 @@ export const box = async (value: unknown, holdings: Holdings, moved: Transferabl
   const { port1, port2 } = new MessageChannel()
   moved.push(port2)
   holdings.hold(port1, kind)
-  if (kind === 'callback') await exposeByReference({ call: value }, port1, plugin)
-  else if (kind === 'reference') await exposeByReference((value as ReferenceMark).value, port1, plugin)
-  else if (kind === 'signal') sendSignal(value as AbortSignal, port1)
-  else sendStream(value as AsyncIterable<unknown>, port1, plugin)
+  try {
+    if (kind === 'callback') await exposeByReference({ call: value }, port1, plugin)
+    else if (kind === 'reference') await exposeByReference((value as ReferenceMark).value, port1, plugin)
+    else if (kind === 'signal') sendSignal(value as AbortSignal, port1)
+    else sendStream(value as AsyncIterable<unknown>, port1, plugin)
+  } catch (error) {
+    // Of a stream that somebody reads already there is no second reader.
+    port1.close()
+    throw error
+  }
   return [kind, port2]
 }
 

@@ -31,6 +31,15 @@ const withCode =
   (folder: string) =>
     writePlugin(folder, 'bad', { code, manifest })
 
+/** With a pipe of that name. */
+const withPipe =
+  (name: string, manifest: Record<string, unknown>, code = '') =>
+  (folder: string) => {
+    const path = withCode(`${code}\nexport default { start() {} }`, manifest)(folder)
+    execFileSync('mkfifo', [join(path, name)])
+    return path
+  }
+
 const CASES: Record<string, Case> = {
   ...(process.platform !== 'win32' && {
     'a manifest that is a pipe': {
@@ -41,6 +50,21 @@ const CASES: Record<string, Case> = {
       },
       code: 'MANIFEST_INVALID',
       says: ['plugin.json', 'no regular file'],
+    },
+    'a main that is a pipe': {
+      put: withPipe('main.js', { main: 'main.js' }),
+      code: 'PLUGIN_LOAD',
+      says: ['main', "'main.js'", 'no regular file, but a pipe', 'Put a module there'],
+    },
+    'a task that is a pipe': {
+      put: withPipe('task.js', { tasks: { count: 'task.js' } }),
+      code: 'PLUGIN_LOAD',
+      says: ['tasks.count', "'task.js'", 'no regular file, but a pipe'],
+    },
+    'an import of a pipe': {
+      put: withPipe('pipe.js', {}, "import './pipe.js'"),
+      code: 'PLUGIN_LOAD',
+      says: ['pipe.js', 'no regular file, but a pipe', 'Put a module there'],
     },
   }),
   'a manifest that is no JSON': {

@@ -542,10 +542,15 @@ describe('globals', () => {
     'new WebSocket("ws://127.0.0.1:1")',
     'new BroadcastChannel("x")',
     'new SharedArrayBuffer(8)',
+    'new ArrayBuffer(8, { maxByteLength: 16 })',
+    'new (class extends ArrayBuffer {})(8, { maxByteLength: 16 })',
+    'new new Uint8Array(1).buffer.constructor(8, { maxByteLength: 16 })',
+    'Reflect.construct(ArrayBuffer, [8, { maxByteLength: 16 }], Map)',
+    'new WebAssembly.Memory({ initial: 1, maximum: 1 }).toResizableBuffer()',
     'navigator.locks.request("x", () => {})',
   ])('%s is refused', async (expression) => {
     const found = await tried(`try { await ${expression}; return 'done' } catch (error) { return error.message }`)
-    const absent = /is not defined|undefined/
+    const absent = /is not defined|undefined|is not a function/
     expect(found).toMatch(new RegExp(`may not use|${absent.source}`))
   })
 
@@ -575,6 +580,34 @@ describe('globals', () => {
       const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })
       try { return new memory.buffer.constructor(8).byteLength } catch (error) { return error.message }`)
     expect(found).toEqual(refused(/use SharedArrayBuffer/))
+  })
+
+  it('make buffers as ever, but for those that can be resized', async () => {
+    const { value } = (await tried(`
+      class Own extends ArrayBuffer {}
+      const own = new Own(3), { buffer } = new Uint8Array(4)
+      let asked = 0
+      const fixed = [
+        new ArrayBuffer(5),
+        new ArrayBuffer(5, { maxByteLength: undefined }),
+        new ArrayBuffer(5, null),
+        new ArrayBuffer(5, 9),
+        new ArrayBuffer(5, { get maxByteLength() { return asked++ === 0 ? undefined : 16 } }),
+      ]
+      let called
+      try { ArrayBuffer(1) } catch (error) { called = error.name }
+      return { value: {
+        fixed: fixed.map((made) => [made.byteLength, made.resizable]),
+        kinds: [own instanceof Own, own instanceof ArrayBuffer, buffer instanceof ArrayBuffer, buffer.constructor === ArrayBuffer],
+        cut: [own.slice(1) instanceof Own, own.slice(1).byteLength, structuredClone(own).byteLength],
+        shown: [ArrayBuffer.name, ArrayBuffer.length, ArrayBuffer.isView(new DataView(buffer)), ArrayBuffer[Symbol.species] === ArrayBuffer, called],
+      } }`)) as { value: unknown }
+    expect(value).toEqual({
+      fixed: Array.from({ length: 5 }, () => [5, false]),
+      kinds: [true, true, true, true],
+      cut: [true, 2, 3],
+      shown: ['ArrayBuffer', 1, true, true, 'TypeError'],
+    })
   })
 
   it('give random values, without the rest of crypto', async () => {

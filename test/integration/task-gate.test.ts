@@ -58,6 +58,7 @@ const DOORS: Record<string, string> = {
   'process.binding': "process.binding('fs')",
   'a report': 'process.report.getReport()',
   SharedArrayBuffer: 'new SharedArrayBuffer(8)',
+  'resizable buffers': 'new ArrayBuffer(8, { maxByteLength: 16 })',
   'module.register': "require('module').register('data:text/javascript,')",
 }
 

@@ -18,9 +18,6 @@ export const KEEPS_BUFFERS = grows('kept.push(Buffer.alloc(2e6, 1))')
 export const KEEPS_UNCOUNTED = {
   Blobs: grows('kept.push(new Blob([new Uint8Array(4e6).fill(1)]))'),
   'messages that nobody reads': grows('kept.push(new MessageChannel()); kept.at(-1).port1.postMessage(new Uint8Array(4e6).fill(1))'),
-  'resizable buffers': grows(
-    'const buffer = new ArrayBuffer(0, { maxByteLength: 4e6 }); buffer.resize(4e6); kept.push(new Uint8Array(buffer).fill(1))',
-  ),
   'shared memory': grows('kept.push(new Uint8Array(new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true }).buffer).fill(1))'),
 }
 export const KEEPS_OBJECTS_IN_ONE_TURN = 'const kept = []; for (;;) kept.push({ at: kept.length })'

@@ -49,6 +49,7 @@ export const closeGlobals = (grants: Grants, deny: Deny): void => {
   }
   for (const name of ['localStorage', 'sessionStorage']) Reflect.deleteProperty(globalThis, name)
   withholdSharedMemory(deny)
+  withholdResizing(deny)
   if (!grants.builtins.includes('crypto')) narrowCrypto()
 }
 
@@ -87,6 +88,30 @@ const withholdSharedMemory = (deny: Deny): void => {
   Object.defineProperty(withheld, 'prototype', { value: prototype, writable: false })
   lock(prototype, 'constructor', withheld)
   replace('SharedArrayBuffer', withheld)
+}
+
+/**
+ * A buffer that can be resized takes mappings of the process, however small it is, and V8 ends the process that has none left. One would do, as a copy of it is
+ * another: so none is made. All else is made as ever.
+ */
+const withholdResizing = (deny: Deny): void => {
+  const Whole = ArrayBuffer
+  const { construct } = Reflect
+  const refuse = (): never => deny('use resizable buffers (maxByteLength)')
+  const Held = function (length: number, options?: { maxByteLength?: unknown }): unknown {
+    if (new.target === undefined) return Reflect.apply(Whole, undefined, [length])
+    if (typeof options === 'object' && options !== null && options.maxByteLength !== undefined) refuse()
+    return new.target === Held ? new Whole(length) : construct(Whole, [length], new.target)
+  }
+  Object.defineProperties(Held, Object.getOwnPropertyDescriptors(Whole))
+  for (const [owner, key] of [
+    [Whole.prototype, 'constructor'],
+    [globalThis, 'ArrayBuffer'],
+  ] as const) {
+    Object.defineProperty(owner, key, { value: Held, writable: true, enumerable: false, configurable: true })
+  }
+  const { prototype } = (globalThis as unknown as { WebAssembly: { Memory: { prototype: object } } }).WebAssembly.Memory
+  if ('toResizableBuffer' in prototype) lock(prototype, 'toResizableBuffer', refuse)
 }
 
 /** Random values take no time; `subtle` keeps the threads busy that the whole process shares. */

@@ -1,15 +1,21 @@
 /** How a plugin's imports are resolved: `plugbay/plugin` is the kernel's own copy wherever the folder lies, TypeScript needs no build, and closed modules stay closed. */
 import { readFileSync } from 'node:fs'
 import nodeModule from 'node:module'
-import { fileURLToPath } from 'node:url'
+import url from 'node:url'
 import { PlugbayError } from '../../errors.js'
 import { runsTypeScript, stripTypes } from '../../strip-types.js'
 import type { CheckImport } from '../builtin-modules.js'
 import type { LoadRequest } from '../protocol.js'
 import { loaderHooks } from './loader-hooks.js'
+import { assertRegular } from './regular-file.js'
 
 /** The URL of a module that is stripped here. */
 const TYPESCRIPT = /\.m?ts(?:[?#]|$)/
+
+// The plugin shares this realm and may change all it finds: what a module is loaded by is taken now.
+const { apply } = Reflect
+const { startsWith } = String.prototype
+const { fileURLToPath } = url
 
 let pluginModule = ''
 let hooked = false
@@ -28,9 +34,10 @@ export const prepareModules = (request: Pick<LoadRequest, 'name' | 'pluginModule
         check?.(resolved.url)
         return resolved
       },
-      load: (url, context, next) => {
-        if (runsTypeScript || !TYPESCRIPT.test(url)) return next(url, context)
-        const path = fileURLToPath(url)
+      load: (wanted, context, next) => {
+        if (check && apply(startsWith, wanted, ['file:'])) assertRegular(fileURLToPath(wanted))
+        if (runsTypeScript || !TYPESCRIPT.test(wanted)) return next(wanted, context)
+        const path = fileURLToPath(wanted)
         return { format: 'module', source: stripTypes(readFileSync(path, 'utf8'), path), shortCircuit: true }
       },
     })

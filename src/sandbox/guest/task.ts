@@ -8,6 +8,7 @@ import { markOf, type TransferMark } from '../../passing.js'
 import { toWire } from '../../wire-error.js'
 import { LogBudget } from '../log-budget.js'
 import { lineOf } from '../log-line.js'
+import { assertMovable } from '../moved-streams.js'
 import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
 import { movedWith, open, seal, WORTH_SEALING } from '../sealed.js'
@@ -94,6 +95,7 @@ const asResult = (): Sent => ({ name: 'Its result', root: 'result', about: { plu
  */
 const answered = (run: number, result: unknown): TaskAnswer => {
   const [value, moved] = unwrapped(result)
+  assertMovable(moved as readonly object[], 'Its result', name)
   const large = weighed(value, asResult, moved) >= WORTH_SEALING || moved.length > 0
   try {
     const copy: unknown = large ? value : structuredClone(value)
