@@ -150,7 +150,8 @@ export class KernelRun {
     const longest = Math.max(0, ...roster.all.map(({ generation }) => generation?.limits.stopTimeout ?? 0))
     return setTimeout(
       () => {
-        for (const { generation } of roster.all) void generation?.close('the process ends')
+        for (const { generation, retiring } of roster.all)
+          for (const each of [generation, ...retiring]) void each?.close('the process ends')
       },
       Math.min(longest + STOP_MARGIN, LONGEST),
     )
@@ -159,7 +160,8 @@ export class KernelRun {
   async #stop(): Promise<void> {
     const { lifecycle, inspections, reconciler, log, scope, plane, standby, audit } = this.#parts
     lifecycle.move('stopping')
-    for (const { ending } of inspections.values()) ending.abort()
+    // First of all: the watcher waits for what it has under way, and so does a round of starts.
+    reconciler.close('the kernel stops')
     await this.#watching?.catch(() => {})
     await this.#hotReload?.close()
     const left = await reconciler.stopAll('the kernel stops')

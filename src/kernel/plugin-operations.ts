@@ -192,6 +192,7 @@ export class PluginOperations {
       )
     }
     const { reconciler, roster, track } = this.#options
+    reconciler.interrupt(name, 'its manifest disables it')
     await reconciler.inTurn(async (round) => {
       roster.assertStill(instance)
       roster.adopt(instance, source)
@@ -218,6 +219,7 @@ export class PluginOperations {
   disable(instance: PluginInstance): Promise<UnloadReport> {
     const { reconciler, roster, plane } = this.#options
     const { name } = instance
+    reconciler.interrupt(name, 'it was disabled')
     return reconciler.inTurn(async (round) => {
       roster.assertStill(instance)
       instance.disable()
@@ -250,13 +252,15 @@ export class PluginOperations {
   /** Whether its generation took the configuration as it runs. */
   async #configureLive(instance: PluginInstance, config: object): Promise<boolean> {
     const resolved = await this.#options.configurations.resolve(instance.source, config)
-    return instance.inTurn(async () => {
-      const { generation } = instance
-      if (!generation?.alive || !generation.has('updateConfig')) return false
-      const { config: before } = generation
-      await generation.updateConfig(resolved)
-      this.#options.audit?.configured(instance.name, generation.number, before, resolved, 'configuration')
-      return true
-    })
+    return instance.attempt(({ signal }) =>
+      instance.inTurn(async () => {
+        const { generation } = instance
+        if (!generation?.alive || !generation.has('updateConfig')) return false
+        const { config: before } = generation
+        await generation.updateConfig(resolved, signal)
+        this.#options.audit?.configured(instance.name, generation.number, before, resolved, 'configuration')
+        return true
+      }),
+    )
   }
 }
