@@ -19,6 +19,7 @@ import type { PluginSource } from './manifest.js'
 import type { Logger, ResolvedOptions } from './options.js'
 import type { Plane } from './plane.js'
 import type { PluginOperations } from './plugin-operations.js'
+import type { PluginPermissions } from './plugin-permissions.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
 import { strangersIn } from './strangers.js'
@@ -43,6 +44,7 @@ export interface KernelRunParts {
   operations: PluginOperations
   inventory: Inventory
   configurations: Configurations
+  permissions: PluginPermissions
   announcer: Announcer
   audit: Audit | undefined
   act: Act
@@ -186,8 +188,10 @@ export class KernelRun {
   }
 
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
-    const { HotReload } = await import('./hot-reload.js')
-    const { options, log, roster, jointChanges, reconciler, operations, configurations, announcer, act, plane } = this.#parts
+    const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./hot-reload.js'), import('./manifest-guard.js')])
+    const { options, log, roster, whereabouts, jointChanges, reconciler, operations, configurations, announcer, act, plane } = this.#parts
+    const guard = new ManifestGuard(options, this.#parts.permissions, roster.byName)
+    whereabouts.heed = (source, instance) => guard.assertMayBecome(source, instance)
     this.#hotReload = new HotReload({
       settle,
       known: known.map(({ path }) => path),

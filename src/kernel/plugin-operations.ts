@@ -78,7 +78,7 @@ export class PluginOperations {
         await this.reload(there, 'file change')
         return
       }
-      const instance = await this.#enter(path)
+      const instance = await this.#enter(path, whereabouts.heed)
       await track(instance.source)
       // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
       if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
@@ -111,10 +111,11 @@ export class PluginOperations {
   }
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */
-  async #enter(path: string): Promise<PluginInstance> {
+  async #enter(path: string, heed?: (source: PluginSource) => void): Promise<PluginInstance> {
     const { lifecycle, roster, whereabouts, reconciler } = this.#options
     lifecycle.assertRunning('load')
     const source = readPlugin(path)
+    heed?.(source)
     whereabouts.entered(source.path)
     // Whether a name that is taken now is free then is judged when what was asked for before is done: the other may be on its way out.
     const added = roster.byName.has(source.name) ? undefined : roster.add(source)
@@ -146,7 +147,7 @@ export class PluginOperations {
   /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it cannot be without them. */
   async reload(instance: PluginInstance, reason: ReplaceReason, waiting?: Waiting): Promise<Replacement | undefined> {
     const { whereabouts, jointChanges, reconciler, supervisor } = this.#options
-    const source = whereabouts.read(instance)
+    const source = reason === 'file change' ? whereabouts.changed(instance) : whereabouts.read(instance)
     const { path } = instance.source
     if (source.name !== instance.name) return this.#rename(instance, source, reason)
     if (!instance.enabledAs(source)) return this.#rest(instance, source, reason)

@@ -267,7 +267,7 @@ export class Supervisor {
       instance.error = error
       // A generation that was being retired may crash as it likes.
       if (instance.generation !== generation) this.#fault(instance, generation.number, error, { lost })
-      else this.#ended(instance, generation.number, exit.error !== undefined || exit.code !== 0, error, lost)
+      else this.#ended(instance, generation.number, error, lost)
     }
   }
 
@@ -280,9 +280,9 @@ export class Supervisor {
   }
 
   /** It ended, or its restart failed: the policy says what comes next. */
-  #ended(instance: PluginInstance, generation: number, faulty: boolean, error: Error, lost?: number): void {
+  #ended(instance: PluginInstance, generation: number, error: Error, lost?: number): void {
     const { max, within } = instance.restart
-    const demoted = faulty && this.#options.demotable(instance) && instance.demotion.fault(instance.restart)
+    const demoted = this.#options.demotable(instance) && instance.demotion.fault(instance.restart)
     // Faults in its thread say nothing about it in a process.
     if (demoted) instance.record.forget()
     const verdict = instance.record.ended(instance.restart)
@@ -292,7 +292,7 @@ export class Supervisor {
     if (demoted) this.#demoted(instance, generation, error)
     if (verdict.restartIn !== undefined) return
     const { crashes } = verdict
-    if (crashes === undefined) return this.#giveUp(instance, error, faulty)
+    if (crashes === undefined) return this.#giveUp(instance, error)
     this.#giveUp(
       instance,
       new PlugbayError(
@@ -300,7 +300,6 @@ export class Supervisor {
         `Plugin '${instance.name}' crashed ${times(crashes, 'time')} within ${within} ms; its policy allows ${times(max, 'restart')} (restart.max). It stays stopped until it is reloaded. The last crash: ${error.message}`,
         { plugin: instance.name, cause: error, details: { crashes, max, within } },
       ),
-      faulty,
     )
   }
 
@@ -320,7 +319,7 @@ export class Supervisor {
       if (restarted) this.#options.cameBack(instance)
     } catch (error) {
       if (instance.generation === undefined) this.#fault(instance, instance.newest, error as Error)
-      else this.#ended(instance, instance.newest, true, error as Error)
+      else this.#ended(instance, instance.newest, error as Error)
     }
   }
 
@@ -341,7 +340,7 @@ export class Supervisor {
     }
   }
 
-  #giveUp(instance: PluginInstance, error: Error, faulty: boolean): void {
+  #giveUp(instance: PluginInstance, error: Error): void {
     const { generation } = instance
     void instance.inTurn(async () => {
       if (generation === undefined || instance.generation !== generation) return
@@ -349,7 +348,7 @@ export class Supervisor {
       instance.error = error
       // A crash that is not answered by a restart has been told as such.
       if (PlugbayError.is(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
-      if (faulty) this.#options.givenUp(instance)
+      this.#options.givenUp(instance)
     })
   }
 
