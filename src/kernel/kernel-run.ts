@@ -1,4 +1,6 @@
 /** The one run of a kernel: its plugins started, their files watched, all of it stopped. */
+
+import { LONGEST_WAIT } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
@@ -13,7 +15,6 @@ import type { HotReload } from './hot-reload.js'
 import type { Inspection } from './inspection.js'
 import type { Inventory } from './inventory.js'
 import type { JointChanges } from './joint-changes.js'
-import { LONGEST } from './keep-alive.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import type { Logger, ResolvedOptions } from './options.js'
@@ -155,7 +156,7 @@ export class KernelRun {
         for (const { generation, retiring } of roster.all)
           for (const each of [generation, ...retiring]) void each?.close('the process ends')
       },
-      Math.min(longest + STOP_MARGIN, LONGEST),
+      Math.min(longest + STOP_MARGIN, LONGEST_WAIT),
     )
   }
 
