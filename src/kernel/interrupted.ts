@@ -3,4 +3,4 @@ import { PlugbayError } from '../errors.js'
 
 /** `when`: "during start". The signal's reason says why it was stopped. */
 export const interrupted = (plugin: string, when: string, { reason }: AbortSignal): PlugbayError =>
-  new PlugbayError('PLUGIN_STOPPED', `Plugin '${plugin}' was stopped ${when}: ${String(reason)}.`, { plugin })
+  new PlugbayError('PLUGIN_STOPPED', `Plugin '${plugin}' was stopped ${when}: ${String(reason).replace(/\.$/, '')}.`, { plugin })
