@@ -59,9 +59,9 @@ export class PluginOperations {
   async load(path: string): Promise<PluginInstance> {
     const instance = await this.#enter(path)
     if (instance.enabled && !instance.running) {
-      const { name, state, error } = instance
+      const { name, error } = instance
       this.#options.roster.forget(instance)
-      throw error ?? new PlugbayError('PLUGIN_STATE', `Plugin '${name}' was loaded and is ${state}.`, { plugin: name })
+      throw error ?? new PlugbayError('PLUGIN_STOPPED', `Plugin '${name}' was stopped before it was started.`, { plugin: name })
     }
     return instance
   }

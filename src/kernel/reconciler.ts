@@ -26,6 +26,11 @@ export class Reconciler {
   #plan: Plan = plan([])
   #round: Promise<unknown> = Promise.resolve()
   #closed = false
+  /** How often somebody had something done here, and which of these is under way. */
+  #asked = 0
+  #turn = 0
+  /** Plugins that are about to be stopped, with what had been asked for by then: none of that begins to start them. */
+  readonly #interrupted = new WeakMap<PluginInstance, number>()
   /** Called after each round: what was not possible may be so now. */
   onRound: (() => void) | undefined
 
@@ -67,7 +72,11 @@ export class Reconciler {
    * itself. Otherwise one starts again what the other has just stopped. A round rejects with KERNEL_STATE once everything was stopped.
    */
   inTurn<T>(act: (round: (reason: string) => Promise<void>) => Promise<T>): Promise<T> {
-    const done = this.#round.then(() => act((reason) => this.#run(reason)))
+    const turn = ++this.#asked
+    const done = this.#round.then(() => {
+      this.#turn = turn
+      return act((reason) => this.#run(reason))
+    })
     this.#round = done.catch(() => {})
     return done
   }
@@ -122,7 +131,7 @@ export class Reconciler {
     // In start order: what a plugin depends on has its promise before the plugin asks for it.
     for (const name of order) {
       const instance = this.#instances.get(name)
-      if (instance === undefined) continue
+      if (instance === undefined || instance.generation !== undefined || instance.shelved) continue
       const needed = dependenciesOf(name).flatMap((dependency) => starts.get(dependency) ?? [])
       starts.set(
         name,
@@ -134,7 +143,7 @@ export class Reconciler {
 
   async #startOne(instance: PluginInstance, limit: Limiter, signal: AbortSignal): Promise<void> {
     const { name } = instance
-    if (instance.generation !== undefined || instance.shelved || signal.aborted) return
+    if (signal.aborted || (this.#interrupted.get(instance) ?? 0) >= this.#turn) return
     const required = Object.keys(instance.source.manifest.dependencies)
     const failed = required.map((dependency) => this.#instances.get(dependency)).find((dependency) => !dependency?.running)
     if (failed) {
@@ -195,13 +204,21 @@ export class Reconciler {
 
   /** A plugin is about to be stopped, and those that depend on it: what is coming up of them ends, so that no round waits for it. */
   interrupt(name: string, reason: string): void {
-    for (const each of [name, ...this.#plan.dependentsOf(name)]) this.#instances.get(each)?.interrupt(reason)
+    for (const each of [name, ...this.#plan.dependentsOf(name)]) {
+      const instance = this.#instances.get(each)
+      if (instance) this.#interrupt(instance, reason)
+    }
+  }
+
+  #interrupt(instance: PluginInstance, reason: string): void {
+    this.#interrupted.set(instance, this.#asked)
+    instance.interrupt(reason)
   }
 
   /** From now on nothing is started, and what is coming up ends. */
   close(reason: string): void {
     this.#closed = true
-    for (const instance of this.#instances.values()) instance.interrupt(reason)
+    for (const instance of this.#instances.values()) this.#interrupt(instance, reason)
   }
 
   /** Stops everything in reverse order, wave by wave, for good. Returns what could not be undone. Called after `close`. */

@@ -67,6 +67,23 @@ it('kernel.stop() begins none of those that wait for their turn to start', async
   expect(states.filter(({ to }) => to === 'initializing').map(({ name }) => name)).toEqual(['a'])
 })
 
+it.each(['stop', 'unload'] as const)(
+  'kernel.%s() keeps what has yet to begin from starting, also while others are still stopped',
+  async (end) => {
+    const { kernel, folder, states } = await startedWith({
+      slow: pluginCode({ start: '', stop: 'await new Promise((resolve) => setTimeout(resolve, 300))' }),
+    })
+    const disabled = kernel.disable('slow')
+    await eventually(() => expect(stateOf(kernel, 'slow')).toBe('stopping'))
+    writePlugin(folder, 'p', hanging)
+    const load = thrown(() => kernel.load(join(folder, 'p')))
+    await timed(() => (end === 'stop' ? kernel.stop() : kernel.unload('p')))
+    await disabled.catch(() => {})
+    expect(await load).toMatchObject({ code: expect.stringMatching(/^(PLUGIN_STOPPED|KERNEL_STATE)$/) })
+    expect(states.filter(({ name, to }) => name === 'p' && to === 'initializing')).toEqual([])
+  },
+)
+
 it.each(['unload', 'disable'] as const)('kernel.%s() ends a start that is under way, with those that need it', async (act) => {
   const { kernel, folder, faults } = await startedWith({ ok })
   writePlugin(folder, 'p', hanging)
