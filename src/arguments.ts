@@ -59,11 +59,11 @@ export const optionsFault = (options: unknown, checks: OptionChecks): string | u
   return valueFault(options, checks)
 }
 
-/** More milliseconds than this are none to a timer. */
-const MAX_MS = 2 ** 31 - 1
+/** The longest that a timer can wait, in ms: told to wait longer, it does not wait at all. */
+export const LONGEST_WAIT = 2 ** 31 - 1
 
 // Checks of {@link OptionChecks} that several options share.
 export const milliseconds = (value: unknown): string | undefined =>
-  typeof value === 'number' && value >= 0 && value <= MAX_MS ? undefined : 'Give milliseconds, from 0 on.'
+  typeof value === 'number' && value >= 0 && value <= LONGEST_WAIT ? undefined : 'Give milliseconds, from 0 on.'
 export const abortSignal = (value: unknown): string | undefined =>
   value instanceof AbortSignal ? undefined : 'Give the signal of an AbortController.'

@@ -1,4 +1,5 @@
 /** Whatever was thrown as plain data, bounded and read with care: so errors cross boundaries without losing what they are. */
+import { cut } from './cut.js'
 import { isErrorCode, PlugbayError } from './errors.js'
 import { isTooDeep, tooDeep } from './nesting.js'
 
@@ -31,14 +32,12 @@ const MAX_TEXT = 16 * 1024
 const MAX_PARTS = 256
 const MAX_PART_DEPTH = 4
 
-const cut = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (${text.length} characters)` : text)
-
 /** Text of any value, whatever its own toString does; of an object that has none, its content. */
 const describe = (value: unknown): string => {
   if (value === undefined || value === null) return `${value} was thrown, which says neither what went wrong nor where: throw an Error`
   try {
     const text = String(value)
-    return cut(/^\[object \w+\]$/.test(text) ? (JSON.stringify(value) ?? text) : text)
+    return cut(/^\[object \w+\]$/.test(text) ? (JSON.stringify(value) ?? text) : text, MAX_TEXT)
   } catch {
     return `a thrown ${typeof value} that has no text`
   }
@@ -55,7 +54,7 @@ const read = (target: object, key: string): unknown => {
 
 const readText = (target: object, key: string): string | undefined => {
   const value = read(target, key)
-  return typeof value === 'string' ? cut(value) : undefined
+  return typeof value === 'string' ? cut(value, MAX_TEXT) : undefined
 }
 
 let written: ((stack: string) => string) | undefined
@@ -197,7 +196,7 @@ const wired = (thrown: unknown, plugin: string | undefined, depth: number, bagga
   const properties = plainProperties(thrown)
   const cause = read(thrown, 'cause')
   if (stack !== undefined) wire.stack = stack
-  if (typeof code === 'string') wire.code = cut(code)
+  if (typeof code === 'string') wire.code = cut(code, MAX_TEXT)
   else if (typeof code === 'number') wire.code = code
   if (origin !== undefined) wire.plugin = origin
   if (details) wire.details = details
@@ -276,5 +275,5 @@ export const reasonOf = (thrown: unknown): string => {
   if (errors.length === 0) return message
   const told = errors.slice(0, MEMBERS_TOLD).map((each) => each.message.replace(/\.$/, ''))
   const more = errors.length > MEMBERS_TOLD ? `; and ${errors.length - MEMBERS_TOLD} more` : ''
-  return cut(`${message.replace(/\.$/, '')}: ${told.join('; ')}${more}`)
+  return cut(`${message.replace(/\.$/, '')}: ${told.join('; ')}${more}`, MAX_TEXT)
 }

@@ -3,6 +3,7 @@ import type { EventBus } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import { toWire } from '../wire-error.js'
 import type { Audit } from './audit.js'
+import { brief, briefError } from './brief-error.js'
 import { KernelEmitter, type KernelEvents } from './kernel-events.js'
 import type { Logger } from './options.js'
 import { StartDenials } from './start-denials.js'
@@ -36,9 +37,21 @@ export class Announcer {
       // Whoever meets a failure on its way up may tell it: it is told once.
       if (this.#told.has(payload.error)) return
       this.#told.add(payload.error)
+      const error = briefError(payload.error)
+      if (error !== payload.error) return this.#tell(event, { ...payload, error })
     }
+    this.#tell(event, payload)
+  }
+
+  #tell<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
     this.#write(event, payload)
     this.#audit?.told(event, payload)
+    if ('reason' in payload && payload.reason.length > brief(payload.reason).length) {
+      this.#publish(event, { ...payload, reason: brief(payload.reason) })
+    } else this.#publish(event, payload)
+  }
+
+  #publish<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
     this.#emitter.emit(event, payload)
     // What the kernel does itself is no event of a plugin's life.
     if (event === 'kernel:state') return

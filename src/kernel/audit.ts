@@ -1,5 +1,6 @@
 /** What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration. */
 import { isDeepStrictEqual } from 'node:util'
+import { cut } from '../cut.js'
 import { PlugbayError } from '../errors.js'
 import type { Permission } from '../permission-set.js'
 import { codeOf, reasonOf } from '../wire-error.js'
@@ -24,14 +25,14 @@ const EMBEDDER = 'embedder'
 /** A text is cut here: one message must not fill a file. */
 const MAX_TEXT = 2_000
 
-const cut = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (${text.length} characters)` : text)
+const short = (text: string): string => cut(text, MAX_TEXT)
 
 /** What an error says, without the value where it is about a configuration. */
 const saidBy = (error: unknown): string => {
-  if (!PlugbayError.is(error) || error.code !== 'CONFIG_INVALID') return cut(reasonOf(error))
+  if (!PlugbayError.is(error) || error.code !== 'CONFIG_INVALID') return short(reasonOf(error))
   const problems = error.details?.['problems']
   const paths = Array.isArray(problems) ? problems.map(({ path }: { path?: unknown }) => String(path)) : []
-  return `Its configuration is not valid${paths.length > 0 ? `: ${cut(paths.join(', '))}` : ''}.`
+  return `Its configuration is not valid${paths.length > 0 ? `: ${short(paths.join(', '))}` : ''}.`
 }
 
 /** The keys whose values differ. */
@@ -95,14 +96,14 @@ export class Audit {
       plugin: name,
       generation,
       actor: KERNEL,
-      reason: cut(reason),
+      reason: short(reason),
       details: { from, to },
     })
   }
 
   #moved({ name, generation, from, to, reason }: KernelEvents['plugin:state']): void {
     const error = this.#options.errorOf(name)
-    const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : cut(reason)
+    const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : short(reason)
     this.#options.log.append({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
   }
 
@@ -119,7 +120,7 @@ export class Audit {
   }
 
   #replaced({ name, from, to, reason, moved, left }: KernelEvents['plugin:replaced']): void {
-    const details = { from, moved, left: left.map(cut) }
+    const details = { from, moved, left: left.map(short) }
     this.#options.log.append({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
   }
 

@@ -123,6 +123,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     operations,
     inventory,
     configurations,
+    permissions,
     announcer,
     audit,
     act,

@@ -2,13 +2,14 @@
 import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import { reasonOf } from '../wire-error.js'
+import { quoted } from './brief-error.js'
 
 /** How it ended, and where to look. */
 const waysOf = ({ error, signal, code }: Exit): [how: string, mend: string] => {
   if ((error as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY')
     return ['V8 ended its thread, which had no memory left', 'Look for what keeps growing in it, or takes much at once (limits.memory).']
   if (error !== undefined) {
-    const why = reasonOf(error).replace(/\.$/, '')
+    const why = quoted(reasonOf(error)).replace(/\.$/, '')
     return [`an uncaught error ended it: ${why}`, 'Catch the error where it happens; see its stack in the cause.']
   }
   if (signal !== undefined)

@@ -15,10 +15,12 @@ import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protoc
 import { Conversation, type RequestOptions } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
 import { reasonOf } from '../wire-error.js'
+import { quoted } from './brief-error.js'
 import { crashError, ownEnd } from './crash-error.js'
 import { Gateway } from './gateway.js'
 import type { Guilt } from './guilt.js'
 import type { Inspection } from './inspection.js'
+import { interrupted } from './interrupted.js'
 import { keepAlive } from './keep-alive.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import { limitError } from './limit-error.js'
@@ -165,10 +167,11 @@ export class Generation {
     return this.#hooks.has(hook)
   }
 
-  /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects. */
-  async start(): Promise<void> {
+  /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects; once `signal` is aborted, with PLUGIN_STOPPED. */
+  async start(signal: AbortSignal): Promise<void> {
     const { dataDir, host, inspection } = this.#options
     try {
+      if (signal.aborted) throw interrupted(this.name, 'before it was started', signal)
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.scope.own('place', () => this.host.kill('the generation ended'))
@@ -184,18 +187,19 @@ export class Generation {
       const channel = await host.start(this.scope.signal)
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
-      if (inspection !== undefined) await this.#inspected(inspection)
+      if (inspection !== undefined) await this.#inspected(inspection, signal)
       // Its guest meets no other request of this shape.
-      const { hooks } = (await this.#run('load', this.#loadRequest(), { transfer: [] })) as GuestVerbs['load']['answers']
+      const { hooks } = (await this.#run('load', this.#loadRequest(), { transfer: [], signal })) as GuestVerbs['load']['answers']
       this.#hooks = new Set(hooks)
-      if (this.has('initialize')) await this.#run('initialize')
+      if (this.has('initialize')) await this.#run('initialize', undefined, { signal })
       this.lifecycle.move('starting', 'start')
-      await this.#run('start')
+      await this.#run('start', undefined, { signal })
       this.lifecycle.move('running', 'start')
     } catch (error) {
       this.#ending = true
-      this.lifecycle.moveIfPossible('failed', reasonOf(error))
+      this.lifecycle.moveIfPossible(signal.aborted ? 'stopping' : 'failed', reasonOf(error))
       await this.close('it did not start')
+      if (signal.aborted) this.lifecycle.moveIfPossible('stopped', reasonOf(error))
       throw error
     }
   }
@@ -225,17 +229,10 @@ export class Generation {
     }
   }
 
-  async #inspected(inspection: Inspection): Promise<void> {
-    const own = (await this.#run('inspect')) as GuestVerbs['inspect']['answers']
+  async #inspected(inspection: Inspection, signal: AbortSignal): Promise<void> {
+    const own = (await this.#run('inspect', undefined, { signal })) as GuestVerbs['inspect']['answers']
     const { url, end } = inspection.lead(own.url)
     this.scope.own('inspector', end)
-    // It may sit at a breakpoint, with no deadline.
-    const abandon = (): void => {
-      if (this.state === 'running') return
-      end()
-      void this.host.kill('the kernel stops')
-    }
-    inspection.ending.signal.addEventListener('abort', abandon)
     const waits = inspection.waits ? ' It waits for a debugger before its first line.' : ''
     this.#options.log(
       'info',
@@ -262,18 +259,20 @@ export class Generation {
       if (this.fault) throw this.fault
       return answer
     } catch (error) {
-      throw await this.#phaseError(phase, performance.now() - began, error)
+      throw await this.#phaseError(phase, performance.now() - began, error, options?.signal)
     } finally {
       this.phases[phase] = performance.now() - began
     }
   }
 
-  async #phaseError(phase: Phase, elapsed: number, error: unknown): Promise<PlugbayError> {
+  async #phaseError(phase: Phase, elapsed: number, error: unknown, signal: AbortSignal | undefined): Promise<PlugbayError> {
     const { code, limit } = PHASES[phase]
     const options = { plugin: this.name, cause: error, details: { phase, generation: this.number, elapsed: Math.round(elapsed) } }
     // It is dead: that is why the phase failed, whatever the phase says.
     if (this.#dead) return this.#dead
-    if (!PlugbayError.is(error)) return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${reasonOf(error)}`, options)
+    if (signal?.aborted) return interrupted(this.name, `during ${phase}`, signal)
+    if (!PlugbayError.is(error))
+      return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${quoted(reasonOf(error))}`, options)
     switch (error.code) {
       case 'CALL_TIMEOUT':
         return new PlugbayError(
@@ -296,7 +295,7 @@ export class Generation {
       case 'PLUGIN_STOPPED':
         return error
       default:
-        return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${error.message}`, options)
+        return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${quoted(error.message)}`, options)
     }
   }
 
@@ -379,22 +378,23 @@ export class Generation {
     )
   }
 
-  async updateConfig(config: object): Promise<void> {
-    await this.#run('updateConfig', { config })
+  /** As `start`, this and the three that follow end with PLUGIN_STOPPED once `signal` is aborted. */
+  async updateConfig(config: object, signal: AbortSignal): Promise<void> {
+    await this.#run('updateConfig', { config }, { signal })
     this.config = config
   }
 
   /** Resolves when the events it has are handled and, once its routes are gone, its callers have their answers. */
-  async drainEvents(): Promise<void> {
-    await this.#run('drain', { lines: false })
+  async drainEvents(signal: AbortSignal): Promise<void> {
+    await this.#run('drain', { lines: false }, { signal })
   }
 
-  async snapshot(): Promise<unknown> {
-    return this.#run('snapshot')
+  async snapshot(signal: AbortSignal): Promise<unknown> {
+    return this.#run('snapshot', undefined, { signal })
   }
 
-  async restore(state: unknown): Promise<void> {
-    await this.#run('restore', { state })
+  async restore(state: unknown, signal: AbortSignal): Promise<void> {
+    await this.#run('restore', { state }, { signal })
   }
 
   /** Takes the routes away, lets it finish, calls its stop, ends its place. Returns what could not be undone; the stop's own failure among it. */

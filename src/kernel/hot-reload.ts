@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import type { ServiceRegistry } from '../bus/service-registry.js'
 import { didYouMean } from '../nearest.js'
-import { reasonOf } from '../wire-error.js'
+import { codeOf, reasonOf } from '../wire-error.js'
 import type { Waiting } from './joint-changes.js'
 import type { PluginSource } from './manifest.js'
 import { type ModuleGraph, moduleGraph } from './module-graph.js'
@@ -11,6 +11,9 @@ import { type PackageScope, packageScope } from './package-scope.js'
 import type { PluginInstance } from './plugin-instance.js'
 import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
+
+/** It was stopped while its change came about: that is no fault of the change. */
+const isStopped = (error: unknown): boolean => codeOf(error) === 'PLUGIN_STOPPED'
 
 export interface HotReloadOptions {
   /** Milliseconds a file written in place must stay the same. */
@@ -44,6 +47,7 @@ export class HotReload {
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => PackageScope }>()
   readonly #changed = new Set<string>()
   #working: Promise<void> | undefined
+  #closed = false
 
   constructor(options: HotReloadOptions) {
     this.#options = options
@@ -123,12 +127,12 @@ export class HotReload {
   #note(name: string): void {
     this.#changed.add(name)
     this.#working ??= Promise.resolve().then(async () => {
-      while (this.#changed.size > 0) {
+      while (this.#changed.size > 0 && !this.#closed) {
         await this.#watcher.quiet()
         const names = this.#options.inOrder([...this.#changed])
         this.#changed.clear()
         const waiting = new Set(names)
-        for (const plugin of names) if (waiting.has(plugin)) await this.#renew(plugin, waiting)
+        for (const plugin of names) if (waiting.has(plugin) && !this.#closed) await this.#renew(plugin, waiting)
       }
       this.#working = undefined
     })
@@ -150,6 +154,7 @@ export class HotReload {
       await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done })
       waiting.delete(name)
     } catch (error) {
+      if (isStopped(error)) return void waiting.delete(name)
       const stays = generation !== undefined && instance.generation?.number === generation
       const then = stays ? this.#refused.add(name, error) : undefined
       if (then === undefined) waiting.delete(name)
@@ -202,10 +207,13 @@ export class HotReload {
   }
 
   #run(what: string, act: () => Promise<unknown>): void {
-    act().catch((error: unknown) => this.#options.fault(what, error as Error))
+    act().catch((error: unknown) => {
+      if (!isStopped(error)) this.#options.fault(what, error as Error)
+    })
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     await this.#watcher.close()
     await this.#working
     this.#refused.close()

@@ -33,8 +33,6 @@ interface Target {
 export class Inspection {
   readonly plugin: string
   readonly waits: boolean
-  /** Aborted when the kernel stops: who waits for a debugger waits in vain. */
-  readonly ending = new AbortController()
   readonly #server: Server
   /** Those that live, the newest last. */
   readonly #generations = new Set<Target>()

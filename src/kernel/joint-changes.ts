@@ -55,7 +55,7 @@ export class JointChanges {
   /** Whether what the plugin's files say could take its place, as far as the others allow it, as they are and as the `waiting` ones would be. */
   isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean {
     try {
-      const source = this.#whereabouts.read(instance)
+      const source = this.#whereabouts.changed(instance)
       if (source.name === instance.name) return !this.#leavesOut(source, this.#read(waiting))
       const holder = this.#roster.byName.get(source.name)
       return holder === undefined || !this.#whereabouts.isThere(holder)
@@ -69,7 +69,7 @@ export class JointChanges {
     const found = new Map<string, PluginSource>()
     for (const instance of names.flatMap((name) => this.#roster.byName.get(name) ?? [])) {
       try {
-        const source = this.#whereabouts.read(instance)
+        const source = this.#whereabouts.changed(instance)
         if (source.name === instance.name) found.set(instance.name, source)
       } catch {}
     }

@@ -2,13 +2,11 @@
 
 // By name from the module: a clock that is faked for a test does not stop it.
 import { clearTimeout, setTimeout } from 'node:timers'
-
-/** The longest that a timer can wait, in ms: told to wait longer, it does not wait at all. */
-export const LONGEST = 2 ** 31 - 1
+import { LONGEST_WAIT } from '../arguments.js'
 
 /** The process does not end by itself before `waited` settles. */
 export const keepAlive = async <T>(waited: Promise<T>): Promise<T> => {
-  const hold = setTimeout(() => {}, LONGEST)
+  const hold = setTimeout(() => {}, LONGEST_WAIT)
   try {
     return await waited
   } finally {

@@ -1,4 +1,6 @@
 /** The one run of a kernel: its plugins started, their files watched, all of it stopped. */
+
+import { LONGEST_WAIT } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
@@ -13,12 +15,12 @@ import type { HotReload } from './hot-reload.js'
 import type { Inspection } from './inspection.js'
 import type { Inventory } from './inventory.js'
 import type { JointChanges } from './joint-changes.js'
-import { LONGEST } from './keep-alive.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import type { Logger, ResolvedOptions } from './options.js'
 import type { Plane } from './plane.js'
 import type { PluginOperations } from './plugin-operations.js'
+import type { PluginPermissions } from './plugin-permissions.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
 import { strangersIn } from './strangers.js'
@@ -43,6 +45,7 @@ export interface KernelRunParts {
   operations: PluginOperations
   inventory: Inventory
   configurations: Configurations
+  permissions: PluginPermissions
   announcer: Announcer
   audit: Audit | undefined
   act: Act
@@ -150,16 +153,18 @@ export class KernelRun {
     const longest = Math.max(0, ...roster.all.map(({ generation }) => generation?.limits.stopTimeout ?? 0))
     return setTimeout(
       () => {
-        for (const { generation } of roster.all) void generation?.close('the process ends')
+        for (const { generation, retiring } of roster.all)
+          for (const each of [generation, ...retiring]) void each?.close('the process ends')
       },
-      Math.min(longest + STOP_MARGIN, LONGEST),
+      Math.min(longest + STOP_MARGIN, LONGEST_WAIT),
     )
   }
 
   async #stop(): Promise<void> {
     const { lifecycle, inspections, reconciler, log, scope, plane, standby, audit } = this.#parts
     lifecycle.move('stopping')
-    for (const { ending } of inspections.values()) ending.abort()
+    // First of all: the watcher waits for what it has under way, and so does a round of starts.
+    reconciler.close('the kernel stops')
     await this.#watching?.catch(() => {})
     await this.#hotReload?.close()
     const left = await reconciler.stopAll('the kernel stops')
@@ -184,8 +189,10 @@ export class KernelRun {
   }
 
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
-    const { HotReload } = await import('./hot-reload.js')
-    const { options, log, roster, jointChanges, reconciler, operations, configurations, announcer, act, plane } = this.#parts
+    const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./hot-reload.js'), import('./manifest-guard.js')])
+    const { options, log, roster, whereabouts, jointChanges, reconciler, operations, configurations, announcer, act, plane } = this.#parts
+    const guard = new ManifestGuard(options, this.#parts.permissions, roster.byName)
+    whereabouts.heed = (source, instance) => guard.assertMayBecome(source, instance)
     this.#hotReload = new HotReload({
       settle,
       known: known.map(({ path }) => path),

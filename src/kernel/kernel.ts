@@ -81,13 +81,13 @@ export class Kernel implements AsyncDisposable {
   /**
    * Finds the plugins and starts them in the order of their dependencies. Resolves with a report of the boot; a plugin that
    * does not start is left out with its dependents, unless its manifest says `onFailure: "abort"`: then all is stopped again and
-   * this rejects with BOOT_FAILED. Rejects with KERNEL_STATE when called twice.
+   * this rejects with BOOT_FAILED. Rejects with KERNEL_STATE when called twice, and when the kernel is stopped meanwhile.
    */
   start(by?: Attribution): Promise<BootReport> {
     return this.#parts.run.start(by)
   }
 
-  /** Stops all plugins in reverse order, each drained, each with a hard end. Idempotent; nothing of the kernel runs afterwards. */
+  /** Stops all plugins in reverse order, each drained, each with a hard end; what is just starting or being replaced ends at once. Idempotent; nothing of the kernel runs afterwards. */
   stop(by?: Attribution): Promise<void> {
     return this.#parts.run.stop(by)
   }
@@ -136,7 +136,7 @@ export class Kernel implements AsyncDisposable {
     return this.#parts.inventory.plugins()
   }
 
-  /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running, or with OPTIONS_INVALID for what is no path. */
+  /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running, with PLUGIN_STOPPED when it is stopped meanwhile, or with OPTIONS_INVALID for what is no path. */
   async load(path: string, by?: Attribution): Promise<PluginInfo> {
     assertText(path, 'kernel.load()', 'the path of a plugin')
     const { act, operations, inventory } = this.#parts
@@ -144,13 +144,13 @@ export class Kernel implements AsyncDisposable {
     return act('load', undefined, { reason: place, ...by }, async () => inventory.plugin(await operations.load(place)))
   }
 
-  /** Stops the plugin, and first those that depend on it, and forgets it. The report says what it left behind. Rejects with PLUGIN_UNKNOWN. */
+  /** Stops the plugin, and first those that depend on it, and forgets it; what is coming up of it ends at once. The report says what it left behind. Rejects with PLUGIN_UNKNOWN. */
   async unload(name: string, by?: Attribution): Promise<UnloadReport> {
     const instance = this.#find(name)
     return this.#parts.act('unload', instance, by, () => this.#parts.operations.unload(instance))
   }
 
-  /** Reads the plugin's files again and replaces it, or starts it if it does not run; it is stopped if its manifest now disables it. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STATE for a plugin that is disabled, and stays so. */
+  /** Reads the plugin's files again and replaces it, or starts it if it does not run; it is stopped if its manifest now disables it. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STOPPED when the plugin is stopped meanwhile, and with PLUGIN_STATE for a plugin that is disabled, and stays so. */
   async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
     this.#parts.lifecycle.assertRunning('reload')
     const instance = this.#find(name)

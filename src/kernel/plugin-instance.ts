@@ -1,9 +1,11 @@
 /** A plugin as the kernel knows it, across its generations. */
+import { brief } from './brief-error.js'
 import { Demotion } from './demotion.js'
 import type { Generation } from './generation.js'
 import { Lifecycle, type PluginState, type Transition } from './lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import type { EffectiveRestart } from './options.js'
+import { RestartPace } from './restart-pace.js'
 import { RestartRecord } from './restart-record.js'
 
 /** One fault of a plugin: a crash, a start or a replacement that failed, the end of its restarts; or what came of faults: that it was demoted. */
@@ -24,6 +26,8 @@ export class PluginInstance {
   restart: EffectiveRestart
   /** The generation that serves, or served last and has not been given up. */
   generation: Generation | undefined
+  /** Generations that have been replaced, and finish what they have in hand. */
+  readonly retiring = new Set<Generation>()
   /** Number of the newest generation. */
   newest = 0
   /** Why it does not run, when it does not. */
@@ -31,6 +35,7 @@ export class PluginInstance {
   /** Restarts after crashes, in all, and what the next one depends on. */
   restarts = 0
   readonly record = new RestartRecord()
+  readonly pace = new RestartPace()
   readonly demotion = new Demotion()
   /** The newest faults, the oldest first. */
   history: FaultRecord[] = []
@@ -47,6 +52,8 @@ export class PluginInstance {
   /** What was asked for and is not what its manifest says: a plugin that was disabled stays so, one that was enabled until its manifest enables it, too. */
   #overruled: boolean | undefined
   #idle: Lifecycle
+  /** What brings something of it up, or changes it, or waits to. */
+  readonly #attempts = new Set<AbortController>()
   readonly #moved: (transition: Transition) => void
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -82,7 +89,7 @@ export class PluginInstance {
   }
 
   remember(fault: FaultRecord): void {
-    this.history = [...this.history, fault].slice(-MAX_HISTORY)
+    this.history = [...this.history, { ...fault, message: brief(fault.message) }].slice(-MAX_HISTORY)
   }
 
   get state(): PluginState {
@@ -111,8 +118,38 @@ export class PluginInstance {
     return done
   }
 
-  /** Waits for its turn, and keeps it until what this resolves with is called. */
-  hold(): Promise<() => void> {
-    return new Promise((held) => void this.inTurn(() => new Promise<void>((release) => held(release))))
+  /** Waits for its turn, and keeps it until what this resolves with is called. Rejects with the signal's reason when that is aborted first. */
+  hold(signal: AbortSignal): Promise<() => void> {
+    return new Promise((held, given) => {
+      const giveUp = (): void => given(signal.reason)
+      if (signal.aborted) return giveUp()
+      signal.addEventListener('abort', giveUp)
+      void this.inTurn(async () => {
+        signal.removeEventListener('abort', giveUp)
+        if (!signal.aborted) await new Promise<void>((release) => held(release))
+      })
+    })
+  }
+
+  /** Does what a stop of the plugin is not to wait for: its signal is aborted then, with the reason. */
+  async attempt<T>(act: (attempt: AbortController) => Promise<T>): Promise<T> {
+    const attempt = new AbortController()
+    const leave = this.takePart(attempt)
+    try {
+      return await act(attempt)
+    } finally {
+      leave()
+    }
+  }
+
+  /** The attempt of another concerns this plugin, too. Returns the undo. */
+  takePart(attempt: AbortController): () => void {
+    this.#attempts.add(attempt)
+    return () => void this.#attempts.delete(attempt)
+  }
+
+  /** It is to stop: all that was attempted until now ends. */
+  interrupt(reason: string): void {
+    for (const attempt of this.#attempts) attempt.abort(reason)
   }
 }

@@ -59,9 +59,9 @@ export class PluginOperations {
   async load(path: string): Promise<PluginInstance> {
     const instance = await this.#enter(path)
     if (instance.enabled && !instance.running) {
-      const { name, state, error } = instance
+      const { name, error } = instance
       this.#options.roster.forget(instance)
-      throw error ?? new PlugbayError('PLUGIN_STATE', `Plugin '${name}' was loaded and is ${state}.`, { plugin: name })
+      throw error ?? new PlugbayError('PLUGIN_STOPPED', `Plugin '${name}' was stopped before it was started.`, { plugin: name })
     }
     return instance
   }
@@ -78,7 +78,7 @@ export class PluginOperations {
         await this.reload(there, 'file change')
         return
       }
-      const instance = await this.#enter(path)
+      const instance = await this.#enter(path, whereabouts.heed)
       await track(instance.source)
       // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
       if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
@@ -111,10 +111,11 @@ export class PluginOperations {
   }
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */
-  async #enter(path: string): Promise<PluginInstance> {
+  async #enter(path: string, heed?: (source: PluginSource) => void): Promise<PluginInstance> {
     const { lifecycle, roster, whereabouts, reconciler } = this.#options
     lifecycle.assertRunning('load')
     const source = readPlugin(path)
+    heed?.(source)
     whereabouts.entered(source.path)
     // Whether a name that is taken now is free then is judged when what was asked for before is done: the other may be on its way out.
     const added = roster.byName.has(source.name) ? undefined : roster.add(source)
@@ -146,7 +147,7 @@ export class PluginOperations {
   /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it cannot be without them. */
   async reload(instance: PluginInstance, reason: ReplaceReason, waiting?: Waiting): Promise<Replacement | undefined> {
     const { whereabouts, jointChanges, reconciler, supervisor } = this.#options
-    const source = whereabouts.read(instance)
+    const source = reason === 'file change' ? whereabouts.changed(instance) : whereabouts.read(instance)
     const { path } = instance.source
     if (source.name !== instance.name) return this.#rename(instance, source, reason)
     if (!instance.enabledAs(source)) return this.#rest(instance, source, reason)
@@ -192,6 +193,7 @@ export class PluginOperations {
       )
     }
     const { reconciler, roster, track } = this.#options
+    reconciler.interrupt(name, 'its manifest disables it')
     await reconciler.inTurn(async (round) => {
       roster.assertStill(instance)
       roster.adopt(instance, source)
@@ -218,6 +220,7 @@ export class PluginOperations {
   disable(instance: PluginInstance): Promise<UnloadReport> {
     const { reconciler, roster, plane } = this.#options
     const { name } = instance
+    reconciler.interrupt(name, 'it was disabled')
     return reconciler.inTurn(async (round) => {
       roster.assertStill(instance)
       instance.disable()
@@ -250,13 +253,15 @@ export class PluginOperations {
   /** Whether its generation took the configuration as it runs. */
   async #configureLive(instance: PluginInstance, config: object): Promise<boolean> {
     const resolved = await this.#options.configurations.resolve(instance.source, config)
-    return instance.inTurn(async () => {
-      const { generation } = instance
-      if (!generation?.alive || !generation.has('updateConfig')) return false
-      const { config: before } = generation
-      await generation.updateConfig(resolved)
-      this.#options.audit?.configured(instance.name, generation.number, before, resolved, 'configuration')
-      return true
-    })
+    return instance.attempt(({ signal }) =>
+      instance.inTurn(async () => {
+        const { generation } = instance
+        if (!generation?.alive || !generation.has('updateConfig')) return false
+        const { config: before } = generation
+        await generation.updateConfig(resolved, signal)
+        this.#options.audit?.configured(instance.name, generation.number, before, resolved, 'configuration')
+        return true
+      }),
+    )
   }
 }

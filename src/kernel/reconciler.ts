@@ -1,6 +1,6 @@
 /** Brings what runs in line with what should run: stops what may no longer, starts what now can, in the order of the dependencies. */
 import { PlugbayError } from '../errors.js'
-import { limiter } from '../limiter.js'
+import { type Limiter, limiter } from '../limiter.js'
 import { reasonOf } from '../wire-error.js'
 import { dependencyFailed, type GraphNode, type Plan, plan } from './dependency-graph.js'
 import type { PluginSource } from './manifest.js'
@@ -26,6 +26,11 @@ export class Reconciler {
   #plan: Plan = plan([])
   #round: Promise<unknown> = Promise.resolve()
   #closed = false
+  /** How often somebody had something done here, and which of these is under way. */
+  #asked = 0
+  #turn = 0
+  /** Plugins that are about to be stopped, with what had been asked for by then: none of that begins to start them. */
+  readonly #interrupted = new WeakMap<PluginInstance, number>()
   /** Called after each round: what was not possible may be so now. */
   onRound: (() => void) | undefined
 
@@ -67,7 +72,11 @@ export class Reconciler {
    * itself. Otherwise one starts again what the other has just stopped. A round rejects with KERNEL_STATE once everything was stopped.
    */
   inTurn<T>(act: (round: (reason: string) => Promise<void>) => Promise<T>): Promise<T> {
-    const done = this.#round.then(() => act((reason) => this.#run(reason)))
+    const turn = ++this.#asked
+    const done = this.#round.then(() => {
+      this.#turn = turn
+      return act((reason) => this.#run(reason))
+    })
     this.#round = done.catch(() => {})
     return done
   }
@@ -122,19 +131,19 @@ export class Reconciler {
     // In start order: what a plugin depends on has its promise before the plugin asks for it.
     for (const name of order) {
       const instance = this.#instances.get(name)
-      if (instance === undefined) continue
+      if (instance === undefined || instance.generation !== undefined || instance.shelved) continue
       const needed = dependenciesOf(name).flatMap((dependency) => starts.get(dependency) ?? [])
       starts.set(
         name,
-        Promise.all(needed).then(() => this.#startOne(instance, limit)),
+        instance.attempt(({ signal }) => Promise.all(needed).then(() => this.#startOne(instance, limit, signal))),
       )
     }
     await Promise.all(starts.values())
   }
 
-  async #startOne(instance: PluginInstance, limit: <T>(act: () => Promise<T>) => Promise<T>): Promise<void> {
+  async #startOne(instance: PluginInstance, limit: Limiter, signal: AbortSignal): Promise<void> {
     const { name } = instance
-    if (instance.generation !== undefined || instance.shelved || this.#closed) return
+    if (signal.aborted || (this.#interrupted.get(instance) ?? 0) >= this.#turn) return
     const required = Object.keys(instance.source.manifest.dependencies)
     const failed = required.map((dependency) => this.#instances.get(dependency)).find((dependency) => !dependency?.running)
     if (failed) {
@@ -144,15 +153,16 @@ export class Reconciler {
       return
     }
     try {
-      await limit(() => this.#supervisor.start(instance))
+      await limit(() => this.#supervisor.start(instance, signal), signal)
     } catch {
-      // The instance keeps the error; explain and the boot report tell it.
-      instance.shelved = true
+      // The instance keeps the error; explain and the boot report tell it. One that was to stop is for the round that comes with its stop.
+      instance.shelved = !signal.aborted
     }
   }
 
   /** Stops a plugin after those that depend on it, has it forgotten, and does a round. Returns what could not be undone. */
   remove(name: string, reason: string, forget: () => void): Promise<string[]> {
+    this.interrupt(name, reason)
     return this.inTurn(async () => {
       const left: string[] = []
       for (const gone of [...this.#plan.dependentsOf(name), name]) {
@@ -192,9 +202,27 @@ export class Reconciler {
     })
   }
 
-  /** Stops everything in reverse order, wave by wave, for good. Returns what could not be undone. */
-  stopAll(reason: string): Promise<string[]> {
+  /** A plugin is about to be stopped, and those that depend on it: what is coming up of them ends, so that no round waits for it. */
+  interrupt(name: string, reason: string): void {
+    for (const each of [name, ...this.#plan.dependentsOf(name)]) {
+      const instance = this.#instances.get(each)
+      if (instance) this.#interrupt(instance, reason)
+    }
+  }
+
+  #interrupt(instance: PluginInstance, reason: string): void {
+    this.#interrupted.set(instance, this.#asked)
+    instance.interrupt(reason)
+  }
+
+  /** From now on nothing is started, and what is coming up ends. */
+  close(reason: string): void {
     this.#closed = true
+    for (const instance of this.#instances.values()) this.#interrupt(instance, reason)
+  }
+
+  /** Stops everything in reverse order, wave by wave, for good. Returns what could not be undone. Called after `close`. */
+  stopAll(reason: string): Promise<string[]> {
     return this.inTurn(() => this.#stopAll(reason))
   }
 

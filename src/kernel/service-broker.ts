@@ -33,7 +33,7 @@ interface Use {
   record: ServiceRecord | undefined
   /** What it leads to as long as that stands aside: it is announced when the user takes over. */
   aside: ServiceProvider | undefined
-  /** It was told that its consumer broke the protocol on it. */
+  /** It was told, once, that its consumer broke the protocol on it. */
   offended?: true
 }
 
@@ -122,14 +122,16 @@ export class ServiceBroker {
   }
 
   /**
-   * A consumer of what `provider` provides broke the protocol, as the provider says. It is told of, once a line, and no more is done: the line is closed already, and a provider
-   * may say what it likes.
+   * A consumer of what `provider` provides broke the protocol, as the provider says. It is told of, once for each use, and hears why its line, which is closed already, is of no use any more: when
+   * it uses the service again it has another. No more is done: a provider may say what it likes.
    */
   offended(record: ServiceRecord | StandingAside, provider: string, consumer: string, how: string): void {
     for (const use of this.#uses.values()) {
-      if (use.consumer.name !== consumer || use.offended || (use.record !== record && use.aside !== record)) continue
+      if (use.consumer.name !== consumer || (use.record !== record && use.aside !== record)) continue
+      const { offended } = use
       use.offended = true
-      use.consumer.offended(offence(consumer, use.name, provider, how))
+      this.#lose(use, true, lineClosed(consumer, use.name, provider, how))
+      if (!offended) use.consumer.offended(offence(consumer, use.name, provider, how))
       return
     }
   }
@@ -202,10 +204,19 @@ export class ServiceBroker {
 /** More of how it was done says no more. */
 const MAX_TOLD = 200
 
+const told = (how: string): string => how.slice(0, MAX_TOLD).replace(/\.$/, '')
+
+const lineClosed = (consumer: string, service: string, provider: string, how: string): PlugbayError =>
+  new PlugbayError(
+    'SERVICE_GONE',
+    `The line of '${consumer}' to service '${service}' is closed, and its provider '${provider}' runs: it says that a message broke the protocol: ${told(how)}. Use the service again for another line.`,
+    { plugin: provider, details: { service } },
+  )
+
 const offence = (consumer: string, service: string, provider: string, how: string): PlugbayError =>
   new PlugbayError(
     'PROTOCOL',
-    `Plugin '${consumer}' sent a message to service '${service}' that breaks the protocol, as its provider '${provider}' says, which has closed the line: ${how.slice(0, MAX_TOLD).replace(/\.$/, '')}. ` +
+    `Plugin '${consumer}' sent a message to service '${service}' that breaks the protocol, as its provider '${provider}' says, which has closed the line: ${told(how)}. ` +
       'Look for arguments with getters that give another value each time, and for code that reaches for the wire itself.',
     { plugin: consumer, details: { service, provider } },
   )

@@ -5,6 +5,7 @@ import type { Leftover } from '../scope.js'
 import { codeOf, reasonOf } from '../wire-error.js'
 import type { Gateway } from './gateway.js'
 import type { Generation } from './generation.js'
+import { interrupted } from './interrupted.js'
 import type { KernelEvents } from './kernel-events.js'
 import type { PluginSource } from './manifest.js'
 import type { PluginInstance } from './plugin-instance.js'
@@ -77,29 +78,33 @@ export class Supervisor {
     this.#options = options
   }
 
-  /** Starts a plugin that does not run. Rejects with what kept it from starting; nothing of it is left then. */
-  start(instance: PluginInstance, change: Change = {}): Promise<void> {
+  /** Starts a plugin that does not run. Rejects with what kept it from starting, or with PLUGIN_STOPPED once `signal` is aborted; nothing of it is left then. */
+  start(instance: PluginInstance, signal: AbortSignal): Promise<void> {
     return instance.inTurn(async () => {
-      if (!instance.running) await this.#start(instance, change)
+      if (!instance.running) await this.#start(instance, signal)
     })
   }
 
-  async #start(instance: PluginInstance, change: Change): Promise<Generation> {
+  async #start(instance: PluginInstance, signal: AbortSignal): Promise<void> {
     this.#forgetRetry(instance)
     const began = performance.now()
     try {
+      assertGoesOn(instance, signal)
       instance.rest('resolved', 'start')
-      const next = await this.#options.make(instance, change, { reason: 'start' }, this.#crashed(instance))
+      const next = await this.#options.make(instance, {}, { reason: 'start' }, this.#crashed(instance))
       instance.generation = next
-      await next.start()
-      this.#started(instance, change, began)
-      return next
+      await next.start(signal)
+      this.#started(instance, {}, began)
     } catch (error) {
       instance.leave()
       instance.startMs = performance.now() - began
       instance.error = error as Error
-      instance.rest('failed', reasonOf(error))
-      this.#fault(instance, instance.newest, error as Error)
+      // To be stopped is no fault of its own.
+      if (signal.aborted) instance.rest('stopped', reasonOf(error))
+      else {
+        instance.rest('failed', reasonOf(error))
+        this.#fault(instance, instance.newest, error as Error)
+      }
       throw error
     }
   }
@@ -122,23 +127,26 @@ export class Supervisor {
    * that was stopped meanwhile stays so: the change holds for its next start.
    */
   replace(instance: PluginInstance, reason: ReplaceReason, change: Change = {}, partners?: Partners): Promise<Replacement | undefined> {
-    return instance.inTurn(async () => {
-      const old = instance.generation
-      if (old === undefined) {
-        this.#options.adopt(instance, change)
-        return undefined
-      }
-      return this.#replace(heirOf(instance, old, change), reason, partners)
-    })
+    return instance.attempt((attempt) =>
+      instance.inTurn(async () => {
+        const old = instance.generation
+        if (old === undefined) {
+          this.#options.adopt(instance, change)
+          return undefined
+        }
+        return this.#replace(heirOf(instance, old, change), reason, attempt, partners)
+      }),
+    )
   }
 
-  async #replace(first: Heir, reason: ReplaceReason, partners?: Partners): Promise<Replacement> {
+  async #replace(first: Heir, reason: ReplaceReason, attempt: AbortController, partners?: Partners): Promise<Replacement> {
+    const { signal } = attempt
     const began = performance.now()
     const succession = new Succession(partners?.others)
     const heirs: Heir[] = []
     const enter = async (name: string): Promise<void> => {
       succession.enter(name)
-      const heir = name === first.instance.name ? first : await partnerOf(partners, name)
+      const heir = name === first.instance.name ? first : await partnerOf(partners, name, attempt)
       if (heir) heirs.push(heir)
     }
     /** Whose fault it is when something fails. */
@@ -147,10 +155,10 @@ export class Supervisor {
       for (const name of partners?.order ?? [first.instance.name]) await enter(name)
       for (const heir of heirs) {
         active = { heir }
-        await this.#comeUp(heir, { reason, succession })
+        await this.#comeUp(heir, { reason, succession }, signal)
         for (const name of succession.wanted) await enter(name)
       }
-      for (const heir of heirs) await this.#handState(heir, (generation) => (active = { heir, generation }))
+      for (const heir of heirs) await this.#handState(heir, signal, (generation) => (active = { heir, generation }))
       const leaving = leavingOf(heirs)
       for (const heir of heirs) {
         const { next: generation } = heir
@@ -165,8 +173,9 @@ export class Supervisor {
       const { heir, generation } = active
       // Another is tried by itself, too: that tells its fault.
       const fault = heir === first ? (error as Error) : partnerFailed(first.instance.name, heir.instance.name, error)
-      // Of a restart it is told with what comes next.
-      if (reason !== 'crash') this.#fault(first.instance, (heir === first && generation?.number) || first.instance.newest, fault)
+      // Of a restart it is told with what comes next; to be stopped is no fault.
+      if (reason !== 'crash' && !signal.aborted)
+        this.#fault(first.instance, (heir === first && generation?.number) || first.instance.newest, fault)
       throw fault
     }
     const replacement = await this.#takeOver(heirs, first, reason, began)
@@ -174,19 +183,20 @@ export class Supervisor {
     return replacement
   }
 
-  async #comeUp(heir: Heir, birth: Birth): Promise<void> {
+  async #comeUp(heir: Heir, birth: Birth, signal: AbortSignal): Promise<void> {
     const { instance, change } = heir
+    assertGoesOn(instance, signal)
     heir.next = await this.#options.make(instance, change, birth, this.#crashed(instance))
-    await heir.next.start()
+    await heir.next.start(signal)
   }
 
   /** What the old generation leaves to the next, where both know how. `active` is told who is at work. */
-  async #handState({ old, next }: Heir, active: (generation: Generation) => unknown): Promise<void> {
+  async #handState({ old, next }: Heir, signal: AbortSignal, active: (generation: Generation) => unknown): Promise<void> {
     if (!next || !old.alive || !old.has('snapshot') || !next.has('restore')) return
     active(old)
-    const state = await this.#lastStateOf(old)
+    const state = await this.#lastStateOf(old, signal)
     active(next)
-    await next.restore(state)
+    await next.restore(state, signal)
   }
 
   async #takeOver(heirs: readonly Heir[], first: Heir, reason: ReplaceReason, began: number): Promise<Replacement> {
@@ -208,7 +218,7 @@ export class Supervisor {
     const ms = performance.now() - began
     const replacements = heirs.map(async (heir): Promise<Replacement> => {
       const { instance, old, next, release } = heir
-      const left = await this.#retire(old, reason)
+      const left = await this.#retire(instance, old, reason)
       const to = next?.number ?? old.number
       const replacement: Replacement = { name: instance.name, from: old.number, to, reason, ms, moved: moved.get(heir) ?? 0, left }
       this.#options.emit('plugin:replaced', replacement)
@@ -220,19 +230,23 @@ export class Supervisor {
   }
 
   /** The old generation finishes what it has in hand, then its state is what the new one starts from. */
-  async #lastStateOf(old: Generation): Promise<unknown> {
+  async #lastStateOf(old: Generation, signal: AbortSignal): Promise<unknown> {
     old.gateway.pause()
-    await old.drainEvents()
-    return old.snapshot()
+    await old.drainEvents(signal)
+    return old.snapshot(signal)
   }
 
-  async #retire(old: Generation, reason: string): Promise<string[]> {
-    return labels(await (old.alive ? old.stop(`replaced: ${reason}`) : old.close(`replaced: ${reason}`)))
+  async #retire({ retiring }: PluginInstance, old: Generation, reason: string): Promise<string[]> {
+    retiring.add(old)
+    const left = await (old.alive ? old.stop(`replaced: ${reason}`) : old.close(`replaced: ${reason}`))
+    retiring.delete(old)
+    return labels(left)
   }
 
-  /** Stops a plugin and leaves nothing of it. Returns what could not be undone. */
+  /** Stops a plugin and leaves nothing of it; what is coming up of it ends at once. Returns what could not be undone. */
   stop(instance: PluginInstance, reason: string): Promise<string[]> {
     this.#forgetRetry(instance)
+    instance.interrupt(reason)
     return instance.inTurn(async () => {
       this.#forgetRetry(instance)
       const { generation } = instance
@@ -253,7 +267,7 @@ export class Supervisor {
       instance.error = error
       // A generation that was being retired may crash as it likes.
       if (instance.generation !== generation) this.#fault(instance, generation.number, error, { lost })
-      else this.#ended(instance, generation.number, exit.error !== undefined || exit.code !== 0, error, lost)
+      else this.#ended(instance, generation.number, error, lost)
     }
   }
 
@@ -266,19 +280,19 @@ export class Supervisor {
   }
 
   /** It ended, or its restart failed: the policy says what comes next. */
-  #ended(instance: PluginInstance, generation: number, faulty: boolean, error: Error, lost?: number): void {
+  #ended(instance: PluginInstance, generation: number, error: Error, lost?: number): void {
     const { max, within } = instance.restart
-    const demoted = faulty && this.#options.demotable(instance) && instance.demotion.fault(instance.restart)
+    const demoted = this.#options.demotable(instance) && instance.demotion.fault(instance.restart)
     // Faults in its thread say nothing about it in a process.
     if (demoted) instance.record.forget()
     const verdict = instance.record.ended(instance.restart)
-    const { restartIn } = verdict
+    const restartIn = verdict.restartIn === undefined ? undefined : Math.max(verdict.restartIn, instance.pace.next())
     if (restartIn !== undefined) instance.retry = setTimeout(() => void this.#restart(instance), restartIn)
     this.#fault(instance, generation, error, { ...(lost === undefined ? {} : { lost }), ...(restartIn === undefined ? {} : { restartIn }) })
     if (demoted) this.#demoted(instance, generation, error)
-    if (restartIn !== undefined) return
+    if (verdict.restartIn !== undefined) return
     const { crashes } = verdict
-    if (crashes === undefined) return this.#giveUp(instance, error, faulty)
+    if (crashes === undefined) return this.#giveUp(instance, error)
     this.#giveUp(
       instance,
       new PlugbayError(
@@ -286,7 +300,6 @@ export class Supervisor {
         `Plugin '${instance.name}' crashed ${times(crashes, 'time')} within ${within} ms; its policy allows ${times(max, 'restart')} (restart.max). It stays stopped until it is reloaded. The last crash: ${error.message}`,
         { plugin: instance.name, cause: error, details: { crashes, max, within } },
       ),
-      faulty,
     )
   }
 
@@ -302,23 +315,32 @@ export class Supervisor {
 
   async #restart(instance: PluginInstance): Promise<void> {
     try {
-      const restarted = await instance.inTurn(async () => {
-        this.#forgetRetry(instance)
-        const dead = instance.generation
-        // Stopped or replaced meanwhile: there is nothing to restart.
-        if (dead === undefined || dead.alive) return false
-        instance.restarts++
-        await this.#replace(heirOf(instance, dead, {}), 'crash')
-        return true
-      })
+      const restarted = await instance.attempt((attempt) => instance.inTurn(() => this.#restartNow(instance, attempt)))
       if (restarted) this.#options.cameBack(instance)
     } catch (error) {
       if (instance.generation === undefined) this.#fault(instance, instance.newest, error as Error)
-      else this.#ended(instance, instance.newest, true, error as Error)
+      else this.#ended(instance, instance.newest, error as Error)
     }
   }
 
-  #giveUp(instance: PluginInstance, error: Error, faulty: boolean): void {
+  async #restartNow(instance: PluginInstance, attempt: AbortController): Promise<boolean> {
+    this.#forgetRetry(instance)
+    const dead = instance.generation
+    // Stopped or replaced meanwhile: there is nothing to restart.
+    if (dead === undefined || dead.alive) return false
+    instance.restarts++
+    try {
+      await this.#replace(heirOf(instance, dead, {}), 'crash', attempt)
+      return true
+    } catch (error) {
+      if (!attempt.signal.aborted) throw error
+      // It waits on: its stop, which comes next, ends that, too.
+      instance.retry = setTimeout(() => void this.#restart(instance), instance.restart.backoff.initial)
+      return false
+    }
+  }
+
+  #giveUp(instance: PluginInstance, error: Error): void {
     const { generation } = instance
     void instance.inTurn(async () => {
       if (generation === undefined || instance.generation !== generation) return
@@ -326,7 +348,7 @@ export class Supervisor {
       instance.error = error
       // A crash that is not answered by a restart has been told as such.
       if (PlugbayError.is(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
-      if (faulty) this.#options.givenUp(instance)
+      this.#options.givenUp(instance)
     })
   }
 
@@ -353,15 +375,30 @@ const heirOf = (instance: PluginInstance, old: Generation, change: Change, relea
 })
 
 /** One whose change waits, with the plugin held for it; undefined for one that does not run: it has nothing that anybody could take. */
-const partnerOf = async (partners: Partners | undefined, name: string): Promise<Heir | undefined> => {
+const partnerOf = async (partners: Partners | undefined, name: string, attempt: AbortController): Promise<Heir | undefined> => {
   const partner = partners?.others.get(name)
   if (partner === undefined) return undefined
   const { instance, change } = partner
-  const release = await instance.hold()
-  const old = instance.generation
-  if (old?.alive) return heirOf(instance, old, change, release)
-  release()
-  return undefined
+  const leave = instance.takePart(attempt)
+  try {
+    const letGo = await instance.hold(attempt.signal)
+    const release = (): void => {
+      leave()
+      letGo()
+    }
+    const old = instance.generation
+    if (old?.alive) return heirOf(instance, old, change, release)
+    release()
+    return undefined
+  } catch {
+    leave()
+    throw interrupted(name, 'as it waited to be replaced', attempt.signal)
+  }
+}
+
+/** Throws PLUGIN_STOPPED where it is to be stopped. */
+const assertGoesOn = ({ name }: PluginInstance, signal: AbortSignal): void => {
+  if (signal.aborted) throw interrupted(name, 'before it was started', signal)
 }
 
 /** None of them takes over: each predecessor goes on. */

@@ -22,6 +22,8 @@ export class Whereabouts {
   readonly #leftOut = new Set<string>()
   /** Where plugins lay that run on though they were looked for there and not found. */
   readonly #lost = new Set<string>()
+  /** Where files are watched: throws what they may not make of a plugin, or of a new one, by themselves. */
+  heed: ((source: PluginSource, instance?: PluginInstance) => void) | undefined
 
   constructor(roster: Roster) {
     this.#roster = roster
@@ -95,6 +97,13 @@ export class Whereabouts {
     const moved = this.successorOf(instance)
     if (moved === undefined && there === undefined) this.#lost.add(path)
     return moved ?? there ?? readPlugin(path)
+  }
+
+  /** The same, as far as files may make it so by themselves: throws PERMISSION_DENIED beyond that. */
+  changed(instance: PluginInstance): PluginSource {
+    const source = this.read(instance)
+    this.heed?.(source, instance)
+    return source
   }
 
   /** The plugin at a place that another has left: it comes in, if it is new. */

@@ -1,5 +1,7 @@
 /** A line of a plugin's log, measured and held to a size: where it is written, before it crosses, and again where it arrives. */
 
+import { cut } from '../cut.js'
+
 /** Characters of a line's message, and bytes of its fields, roughly; of a longer one the rest is left out. */
 export const LINE_LIMIT = 128 * 1_024
 /** What a part of the fields weighs beside its text. */
@@ -15,8 +17,7 @@ export interface Line {
 }
 
 /** The message, without what is too much of it. */
-export const cutMessage = (message: string): string =>
-  message.length <= LINE_LIMIT ? message : `${message.slice(0, LINE_LIMIT)}… (${message.length} characters)`
+export const cutMessage = (message: string): string => cut(message, LINE_LIMIT)
 
 /** What stands for fields that are too large. */
 export const omitted = (): unknown => ({ omitted: `more than ${LINE_LIMIT} bytes of fields` })

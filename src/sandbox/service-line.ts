@@ -311,7 +311,7 @@ class ConsumerLine implements Party {
   lost(): PlugbayError {
     return new PlugbayError(
       'SERVICE_GONE',
-      `The provider of ${this.#label} is gone: it stopped or crashed. Calls work again if it comes back.`,
+      `The line to ${this.#label} was closed at the other end: its provider stopped or crashed, and calls work again if it comes back; or a message broke the protocol, and the service has to be used again.`,
     )
   }
 

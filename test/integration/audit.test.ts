@@ -143,7 +143,7 @@ test('what files set going has the watcher as its actor', async () => {
   writePlugin(running.folder, 'p', { code: pluginCode({ start: '/* saved */' }) })
   await eventually(() => expect(running.replaced).toHaveLength(1))
   writePlugin(running.folder, 'q', { code: idle })
-  await eventually(() => expect(running.kernel.plugins()).toHaveLength(2))
+  await eventually(() => expect(running.kernel.plugins().map(({ state }) => state)).toEqual(['running', 'running']))
   const acts = (await ended(running)).filter(({ actor }) => actor === 'watcher')
   expect(acts.map(({ details, plugin }) => [details?.['action'], plugin])).toEqual([
     ['reload', 'p'],

@@ -58,6 +58,49 @@ describe.each(['thread', 'inline', 'process'])('a provider in isolation %s', (is
   })
 })
 
+it.each(['thread', 'process'])(
+  'its calls say why they fail, and that the provider runs; when it uses the service again it has another line (%s)',
+  { timeout: 60_000 },
+  async (isolation) => {
+    const liar = pluginCode({
+      start: `
+        const huge = 'x'.repeat(40 * 2 ** 20)
+        const changing = (times) => ({ by: new Map(), get text() { return times-- > 0 ? '' : huge } })
+        const told = (error) => ({ code: error.code, message: error.message })
+        const store = await ctx.services.use('store')
+        ctx.bus.subscribe('lie', async () => {
+          for (let times = 0; times < 10; times++) await store.sizeOf(changing(times)).catch(() => {})
+        })
+        ctx.bus.subscribe('call', async () => ctx.bus.publish('told', await store.sizeOf({ text: 'four' }).catch(told)))
+        ctx.bus.subscribe('use', async () => { await ctx.services.use('store'); await ctx.bus.publish('told', await store.sizeOf({ text: 'four' }).catch(told)) })`,
+    })
+    const { kernel, faults } = await startedWith({ ...plugins(isolation), liar: { code: liar, manifest: ROOM } })
+    const told: unknown[] = []
+    kernel.bus.subscribe('told', ({ data }) => void told.push(data))
+    const next = async (asked: string): Promise<unknown> => {
+      const seen = told.length
+      await kernel.bus.publish(asked)
+      await eventually(() => expect(told.length).toBeGreaterThan(seen))
+      return told.at(-1)
+    }
+    for (let round = 0; round < 2; round++) {
+      await kernel.bus.publish('lie')
+      await eventually(async () =>
+        expect(await next('call')).toEqual({
+          code: 'SERVICE_GONE',
+          message: expect.stringMatching(
+            /^The line of 'liar' to service 'store' is closed, and its provider 'keeper' runs: it says that a message broke the protocol: it weighs more than .*\. Use the service again for another line\.$/,
+          ),
+        }),
+      )
+      expect(await next('use')).toBe(4)
+      expect(await next('call')).toBe(4)
+    }
+    // Once, however often it does it.
+    expect(faults).toMatchObject([offence('store', 'keeper')])
+  },
+)
+
 it('a service of the application tells it as well', { timeout: 60_000 }, async () => {
   const { kernel, faults } = await startedWith(plugins('thread'))
   kernel.services.provide('shop', { sizeOf: ({ text }: { text: string }) => text.length })

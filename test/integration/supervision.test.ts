@@ -145,6 +145,29 @@ describe('when it is given up', () => {
     expect(kernel.plugins().map(({ state }) => state)).toEqual(Array(6).fill('running'))
   })
 
+  it.each(['thread', 'process'])(
+    'those that need it are stopped, too, when all its ends were exits with code 0 of a %s',
+    async (isolation) => {
+      const { kernel, faults, replaced } = await startedWith({
+        root: { code: crashing, manifest: { isolation, restart: { max: 1 } } },
+        user: { code: idle, manifest: needs('root') },
+        liking: { code: idle, manifest: { optionalDependencies: { root: '*' } } },
+      })
+      await kernel.bus.publish('root.exit', 0)
+      await eventually(() => expect(replaced).toHaveLength(1))
+      await kernel.bus.publish('root.exit', 0)
+      await eventually(() => expect(stateOf(kernel, 'user')).toBe('failed'))
+      expect(kernel.explain('user')).toMatchObject({ code: 'DEPENDENCY_FAILED', because: expect.stringContaining("'root'") as string })
+      expect(infoOf(kernel, 'root')).toMatchObject({ state: 'failed', lastExit: { code: 0 }, lastError: { code: 'PLUGIN_CRASH_LOOP' } })
+      expect(faults.map(({ error }) => (error as { code?: string }).code)).toEqual([
+        'PLUGIN_CRASHED',
+        'PLUGIN_CRASHED',
+        'PLUGIN_CRASH_LOOP',
+      ])
+      expect(stateOf(kernel, 'liking')).toBe('running')
+    },
+  )
+
   it.each([
     ['its policy says so', { onGiveUp: 'leave' }, 1, 'failed'],
     ['it ended without a fault', { policy: 'transient' }, 0, 'stopped'],

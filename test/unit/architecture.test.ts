@@ -21,6 +21,7 @@ const ROWS = [
         'errors.ts',
         'arguments.ts',
         'composite-signals.ts',
+        'cut.ts',
         'scope.ts',
         'service-options.ts',
         'source-map.ts',
