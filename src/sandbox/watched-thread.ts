@@ -107,7 +107,7 @@ export class WatchedThread implements Watched {
     return this.#processAtDoubt !== undefined && this.#askedSampleAt !== undefined
   }
 
-  look(at: number, memory: () => ProcessMemory, pages: ProcessTaken | undefined, still: boolean): void {
+  look(at: number, memory: () => ProcessMemory | undefined, pages: ProcessTaken | undefined, still: boolean): void {
     const beats = Atomics.load(this.#subject.cells, CELL.beats)
     if (beats === 0) {
       // It boots, and others wait for that.
@@ -142,7 +142,7 @@ export class WatchedThread implements Watched {
 
   // ── getting on ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #doubt(at: number, memory: () => ProcessMemory): void {
+  #doubt(at: number, memory: () => ProcessMemory | undefined): void {
     const still = at - this.#movedAt
     this.#processAtDoubt ??= memory()
     if (still >= DOUBT && !this.#asked) {
@@ -203,7 +203,7 @@ export class WatchedThread implements Watched {
     return 'getHeapStatistics' in this.#subject.worker
   }
 
-  #remember(at: number, active: number, memory: () => ProcessMemory): void {
+  #remember(at: number, active: number, memory: () => ProcessMemory | undefined): void {
     const { cells } = this.#subject
     const samples = cells[CELL.samples] as number
     if (samples !== this.#samples) {
@@ -269,7 +269,7 @@ export class WatchedThread implements Watched {
   }
 
   /** What it has taken shows in the process alone. It may be garbage, of which V8 knows no more than of the rest. */
-  #judgeTaken(at: number, memory: () => ProcessMemory): void {
+  #judgeTaken(at: number, memory: () => ProcessMemory | undefined): void {
     const most = 2 * this.limits.memory + KEPT_FREE
     const collections = this.#subject.cells[CELL.collections] as number
     if (this.#taken.held <= most || !faultsTell()) this.#beyond = undefined
@@ -278,18 +278,17 @@ export class WatchedThread implements Watched {
       this.#ask('collect')
     } else if (collections !== this.#beyond.collections) {
       this.#beyond.collected ??= at
-      this.#recount(memory())
-      if (at - this.#beyond.collected >= GIVEN_BACK) this.#blameForTaken(most)
+      if (this.#recount(memory()) && at - this.#beyond.collected >= GIVEN_BACK) this.#blameForTaken(most)
     } else if (at - this.#beyond.since >= COLLECT_WITHIN && !this.#beyond.standstill.excused(at - this.#beyond.since, COLLECT_WITHIN)) {
-      this.#recount(memory())
-      this.#blameForTaken(most)
+      if (this.#recount(memory())) this.#blameForTaken(most)
     }
   }
 
-  /** Now, and not when the process has changed by much. */
-  #recount({ accounted }: ProcessMemory): void {
+  /** Now, and not when the process has changed by much; false while the system does not tell. */
+  #recount(memory: ProcessMemory | undefined): boolean {
     const pages = processPages()
-    if (pages !== undefined) this.#taken.count({ ...pages, accounted }, this.#tid, this.used)
+    if (memory === undefined || pages === undefined) return false
+    return this.#taken.count({ ...pages, accounted: memory.accounted }, this.#tid, this.used)
   }
 
   #blameForTaken(most: number): void {
@@ -335,5 +334,5 @@ export class WatchedThread implements Watched {
 }
 
 /** What one silent thread has taken since. What others gave back may still be resident: it is not held against this one. */
-const grownUnseen = (then: ProcessMemory, { rss, accounted, silent }: ProcessMemory): number =>
-  Math.max(0, rss - then.rss - Math.max(0, accounted - then.accounted)) / silent
+const grownUnseen = (then: ProcessMemory, now: ProcessMemory | undefined): number =>
+  now === undefined ? 0 : Math.max(0, now.rss - then.rss - Math.max(0, now.accounted - then.accounted)) / now.silent

@@ -1,0 +1,78 @@
+/** A process without a free descriptor: what the kernel cannot read or open for a while ends neither the application nor a plugin that is well. */
+import { execFile } from 'node:child_process'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, it } from 'vitest'
+import { folderWith, pluginsWith, root } from '../support/command.js'
+
+/** Few, so that they are soon gone. */
+const DESCRIPTORS = 256
+
+/** A plugin that provides these functions by its own name. */
+const providing = (functions: string): string =>
+  `export default { async start(ctx) { await ctx.services.provide(ctx.name, { ${functions} }) } }`
+
+/** What an application says that runs over these plugins; `kernel`, `faults`, `told` (what it says) and `starved`, which does something without a descriptor, are there. */
+const runs = async (files: Record<string, string | object>, body: string): Promise<unknown> => {
+  const cwd = folderWith({
+    ...files,
+    'app.mjs': `
+      import { closeSync, openSync } from 'node:fs'
+      import { once } from 'node:events'
+      import { setTimeout as delay } from 'node:timers/promises'
+      import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
+      const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logLevel: 'silent' })
+      const told = {}
+      const faults = []
+      kernel.on('plugin:fault', ({ name, error }) => faults.push({ name, code: error.code, message: error.message }))
+      const until = async (holds) => { while (!holds()) await delay(10) }
+      const starved = async (act) => {
+        const held = []
+        try { for (;;) held.push(openSync('app.mjs')) } catch (error) { if (error.code !== 'EMFILE') throw error }
+        try { return await act() } finally { for (const fd of held) closeSync(fd) }
+      }
+      await kernel.start()
+      ${body}
+      await kernel.stop()
+      console.log(JSON.stringify(told))`,
+  })
+  const command = `ulimit -n ${DESCRIPTORS}; exec "$0" app.mjs`
+  // An application that ends by an error fails the test with it.
+  const { stdout } = await promisify(execFile)('/bin/sh', ['-c', command, process.execPath], { cwd, timeout: 60_000 })
+  return JSON.parse(stdout)
+}
+
+it.skipIf(process.platform === 'win32')(
+  'costs no plugin in a thread its life that computes meanwhile, and saves none that goes past its limit',
+  { timeout: 90_000 },
+  async () => {
+    const patient = { hang: 30_000 }
+    const told = await runs(
+      {
+        ...pluginsWith({
+          computes: { limits: patient },
+          grows: { limits: { ...patient, memory: 64 }, restart: { policy: 'temporary' } },
+        }),
+        'plugins/computes/index.js': providing(
+          "work: (ms) => { for (const end = performance.now() + ms; performance.now() < end; ); return 'done' }",
+        ),
+        'plugins/grows/index.js': providing('grow: () => void setInterval(() => (globalThis.kept ??= []).push(Buffer.alloc(2e7, 1)), 20)'),
+      },
+      `
+      const computes = await kernel.services.use('computes')
+      const grows = await kernel.services.use('grows')
+      await starved(async () => {
+        told.during = await computes.work(300)
+        await grows.grow()
+        await until(() => faults.length > 0)
+      })
+      told.after = await computes.work(1)
+      told.faults = faults`,
+    )
+    expect(told).toEqual({
+      during: 'done',
+      after: 'done',
+      faults: [{ name: 'grows', code: 'PLUGIN_LIMIT', message: expect.stringContaining('limits.memory') }],
+    })
+  },
+)
