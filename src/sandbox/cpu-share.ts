@@ -3,8 +3,6 @@ import { SUSPECT_FOR } from './suspicion.js'
 
 /** Over how long a share is taken, in ms. */
 const WINDOW = 5_000
-/** The priority of what takes more than its share. */
-export const LOW_PRIORITY = 10
 
 /** What follows for who takes more than its share. */
 export interface CpuConsequences {

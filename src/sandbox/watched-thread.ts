@@ -1,9 +1,9 @@
 /** One thread, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
-import { setPriority } from 'node:os'
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
-import { CpuShare, LOW_PRIORITY } from './cpu-share.js'
+import { CpuShare } from './cpu-share.js'
 import { type HeapReport, reportOf, reportOfTold, type SeenHeap, type ToldHeap } from './heap-report.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
+import { lowerPriority } from './priority.js'
 import { type Ask, CELL } from './pulse.js'
 import { Standstill } from './standstill.js'
 import { SUSPECT_FOR, Suspicion } from './suspicion.js'
@@ -96,7 +96,7 @@ export class WatchedThread implements Watched {
     this.#hangs = new Suspicion(subject.worker)
     this.#takesMore = new Suspicion(subject.worker)
     this.#cpu = new CpuShare(limits.cpu, at, {
-      lower: () => this.#lower(),
+      lower: () => this.#tid !== 0 && lowerPriority(this.#tid),
       suspect: (suspected) => (suspected ? this.#takesMore.raise() : this.#takesMore.drop()),
       breached: (observed) => this.#tell({ limit: 'cpu', allowed: limits.cpu, observed }, this.#takesMore),
     })
@@ -324,12 +324,6 @@ export class WatchedThread implements Watched {
   /** Its number in the operating system; 0 where that is not known. */
   get #tid(): number {
     return this.#subject.cells[CELL.tid] as number
-  }
-
-  #lower(): boolean {
-    if (this.#tid === 0) return false
-    setPriority(this.#tid, LOW_PRIORITY)
-    return true
   }
 }
 
