@@ -43,6 +43,35 @@ const runs = async (files: Record<string, string | object>, body: string): Promi
 }
 
 it.skipIf(process.platform === 'win32')(
+  'keeps a process from being started again, and a thread from being made for later, until there is one',
+  { timeout: 90_000 },
+  async () => {
+    const told = await runs(
+      {
+        ...pluginsWith({ crashes: { isolation: 'process', restart: { max: 1_000, backoff: { initial: 20, max: 100 } } } }),
+        'plugins/crashes/index.js': providing("boom: () => void setTimeout(() => { throw new Error('boom') })"),
+      },
+      `
+      const crashes = await kernel.services.use('crashes')
+      // From before the first thread that is to wait is made.
+      await starved(async () => {
+        // It may end before it answers.
+        await crashes.boom().catch(() => {})
+        await until(() => faults.length > 1)
+      })
+      told.faults = faults.slice(0, 2)
+      await until(() => kernel.plugins()[0].state === 'running')`,
+    )
+    expect(told).toEqual({
+      faults: [
+        { name: 'crashes', code: 'PLUGIN_CRASHED', message: expect.stringContaining('boom') },
+        expect.objectContaining({ name: 'crashes', message: expect.stringContaining('EMFILE') }),
+      ],
+    })
+  },
+)
+
+it.skipIf(process.platform === 'win32')(
   'costs no plugin in a thread its life that computes meanwhile, and saves none that goes past its limit',
   { timeout: 90_000 },
   async () => {
