@@ -72,6 +72,26 @@ it.skipIf(process.platform === 'win32')(
 )
 
 it.skipIf(process.platform === 'win32')(
+  'fails the tasks that are run meanwhile, the first of a plugin among them, and none after that',
+  { timeout: 90_000 },
+  async () => {
+    const told = await runs(
+      {
+        ...pluginsWith({ counts: { tasks: { twice: 'twice.js' } } }),
+        'plugins/counts/twice.js': 'export default (number) => number * 2',
+        'plugins/counts/index.js': providing("twice: (number) => ctx.tasks.run('twice', number)"),
+      },
+      `
+      const counts = await kernel.services.use('counts')
+      const tried = () => counts.twice(21).catch(() => 'failed')
+      told.during = await starved(tried)
+      told.after = await tried()`,
+    )
+    expect(told).toEqual({ during: 'failed', after: 42 })
+  },
+)
+
+it.skipIf(process.platform === 'win32')(
   'costs no plugin in a thread its life that computes meanwhile, and saves none that goes past its limit',
   { timeout: 90_000 },
   async () => {
