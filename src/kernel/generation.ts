@@ -174,6 +174,7 @@ export class Generation {
       if (signal.aborted) throw interrupted(this.name, 'before it was started', signal)
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
+      this.#options.tasks.expect(this.#options.source.tasks)
       this.scope.own('place', () => this.host.kill('the generation ended'))
       host.onOutput = (stream, text) => this.#log(outputLevel(stream, text), text.replace(/\n$/, ''), undefined)
       host.onStuck = () => this.#options.stuck(host.exited)

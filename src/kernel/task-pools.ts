@@ -6,6 +6,12 @@ import { discard } from '../sandbox/sealed.js'
 import type { PluginSource } from './manifest.js'
 import type { TaskOwner, TaskPool } from './task-pool.js'
 
+/** Loaded when it is needed: most plugins have no tasks. */
+const load = (): Promise<typeof import('./task-pool.js')> => import('./task-pool.js')
+
+/** A module that could not be read once, for want of a descriptor say, this Node never reads again: it is loaded before. */
+const READS_ONCE = Number.parseInt(process.versions.node, 10) < 22
+
 export class TaskPools {
   readonly #pools = new Map<string, Promise<TaskPool>>()
   readonly #maxThreads: number
@@ -13,6 +19,12 @@ export class TaskPools {
   /** `maxThreads`: of each pool. */
   constructor(maxThreads: number) {
     this.#maxThreads = maxThreads
+  }
+
+  /** A plugin with these tasks starts. */
+  expect(tasks: PluginSource['tasks']): void {
+    // What fails is told when it is needed.
+    if (READS_ONCE && Object.keys(tasks).length > 0) load().catch(() => {})
   }
 
   /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, and as {@link TaskPool.run}. */
@@ -30,9 +42,11 @@ export class TaskPools {
   #pool(owner: TaskOwner): Promise<TaskPool> {
     let pool = this.#pools.get(owner.label)
     if (pool === undefined) {
-      // Loaded when it is needed: most plugins have no tasks.
-      pool = import('./task-pool.js').then(({ TaskPool: Pool }) => new Pool(owner, this.#maxThreads))
-      this.#pools.set(owner.label, pool)
+      const making = load().then(({ TaskPool: Pool }) => new Pool(owner, this.#maxThreads))
+      // The next task tries again.
+      making.catch(() => this.#pools.get(owner.label) === making && this.#pools.delete(owner.label))
+      this.#pools.set(owner.label, making)
+      pool = making
     }
     return pool
   }
@@ -41,7 +55,8 @@ export class TaskPools {
   async close(label: string): Promise<void> {
     const pool = this.#pools.get(label)
     this.#pools.delete(label)
-    await (await pool)?.close()
+    // One that could not be made is none.
+    await (await pool?.catch(() => undefined))?.close()
   }
 }
 

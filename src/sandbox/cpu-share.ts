@@ -3,8 +3,6 @@ import { SUSPECT_FOR } from './suspicion.js'
 
 /** Over how long a share is taken, in ms. */
 const WINDOW = 5_000
-/** The priority of what takes more than its share. */
-export const LOW_PRIORITY = 10
 
 /** What follows for who takes more than its share. */
 export interface CpuConsequences {
@@ -15,12 +13,18 @@ export interface CpuConsequences {
   breached(share: number): void
 }
 
+/** A system that tells it may fail to for a while: then nobody is blamed. What the place was busy may have been a wait. */
+const between = (before: number | undefined, now: number | undefined): number =>
+  before === undefined || now === undefined ? 0 : now - before
+
 export class CpuShare {
   readonly #limit: number
   readonly #consequences: CpuConsequences
   #window: { since: number; busy: number; cpu: number | undefined }
   #lowered = false
   #suspected = false
+  /** The system tells what it computes. */
+  #told = false
 
   /** `at`: now, by the watchdog's clock. */
   constructor(limit: number, at: number, consequences: CpuConsequences) {
@@ -39,7 +43,8 @@ export class CpuShare {
     }
     const computed = cpu()
     this.#window = { since: at, busy, cpu: computed }
-    const ms = computed === undefined || cpuBefore === undefined ? busy - before : computed - cpuBefore
+    this.#told ||= computed !== undefined
+    const ms = this.#told ? between(cpuBefore, computed) : busy - before
     const share = ms / elapsed
     if (before === 0 || share <= this.#limit) this.#suspect(false)
     else if (!this.#lowered && this.#consequences.lower()) this.#lowered = true

@@ -19,7 +19,8 @@ export interface HeapReport {
 export interface ToldHeap {
   heap: HeapInfo
   spaces: HeapSpaceInfo[]
-  arrayBuffers: number
+  /** Undefined where it could not be read. */
+  arrayBuffers: number | undefined
 }
 
 /** Node types know this of their own thread's heap only. */
@@ -37,5 +38,5 @@ export const reportOf = (heap: SeenHeap): HeapReport => ({
 export const reportOfTold = ({ heap, spaces, arrayBuffers }: ToldHeap): HeapReport => {
   const sizes = spaces.map(({ space_name, space_used_size }): [string, number] => [space_name, inMB(space_used_size)])
   const largest = sizes.filter(([, size]) => size > 0).sort(([, a], [, b]) => b - a)
-  return { ...reportOf(heap), arrayBuffers: inMB(arrayBuffers), spaces: Object.fromEntries(largest) }
+  return { ...reportOf(heap), ...(arrayBuffers !== undefined && { arrayBuffers: inMB(arrayBuffers) }), spaces: Object.fromEntries(largest) }
 }

@@ -1,5 +1,6 @@
 /** What a thread has taken of the process's memory, whatever no counter of V8's shows: told by its page faults. Linux alone says it. */
 import { readFileSync } from 'node:fs'
+import { codeOf } from '../wire-error.js'
 import { PAGE_BYTES } from './process-stat.js'
 import { statFields } from './thread-cpu.js'
 
@@ -41,7 +42,9 @@ let huge: boolean | undefined
 export const faultsTell = (): boolean => {
   try {
     huge ??= readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'latin1').includes('[always]')
-  } catch {
+  } catch (error) {
+    // Where it is there and cannot be read now, nobody knows.
+    if (codeOf(error) !== 'ENOENT') return false
     huge = false // a system without them
   }
   return !huge
@@ -57,15 +60,18 @@ export class TakenPages {
 
   /** `process`: before the thread began, or now. `tid`: 0 for one that has not begun. */
   constructor(process: ProcessTaken | undefined, tid: number) {
+    const own = tid === 0 ? 0 : faultsOf(tid)
+    // Without both it is counted from the first time that both are told.
+    if (process === undefined || own === undefined) return
     this.#process = process
-    if (process !== undefined) this.#before = process.resident - process.accounted
-    if (tid !== 0) this.#own = faultsOf(tid) ?? 0
+    this.#before = process.resident - process.accounted
+    this.#own = own
   }
 
-  /** `used`: what of `accounted` the thread itself says to have. */
-  count(process: ProcessTaken, tid: number, used: number): void {
+  /** `used`: what of `accounted` the thread itself says to have. False where the system does not tell of the thread now. */
+  count(process: ProcessTaken, tid: number, used: number): boolean {
     const own = faultsOf(tid)
-    if (own === undefined) return
+    if (own === undefined) return false
     const ofNobodyElse = process.resident - (process.accounted - used)
     if (this.#process !== undefined) {
       const taken = own - this.#own
@@ -78,6 +84,7 @@ export class TakenPages {
     if (this.held === 0) this.#before = ofNobodyElse
     this.#process = process
     this.#own = own
+    return true
   }
 }
 

@@ -1,5 +1,6 @@
 /** Looks at the threads and processes of plugins from the kernel's thread, without their help, and tells who went past a limit. */
 import { memoryUsage } from 'node:process'
+import { reasonOf } from '../wire-error.js'
 import { now } from './clock.js'
 import { type ProcessTaken, processPages } from './taken-pages.js'
 
@@ -23,10 +24,10 @@ export interface Watched {
   /** Milliseconds that it may go without a look while it rests and no thread of the kernel's process computes. */
   readonly patience: number
   /**
-   * `at`: by the watchdog's clock. `memory`: of the kernel's process, by now. `pages`: of that process, when what it has in memory has changed.
-   * `still`: no thread of it has computed since the look before.
+   * `at`: by the watchdog's clock. `memory`: of the kernel's process, by now; undefined while the system does not tell it, as to a process without a free descriptor:
+   * then nobody is blamed for it. `pages`: of that process, when what it has in memory has changed. `still`: no thread of it has computed since the look before.
    */
-  look(at: number, memory: () => ProcessMemory, pages: ProcessTaken | undefined, still: boolean): void
+  look(at: number, memory: () => ProcessMemory | undefined, pages: ProcessTaken | undefined, still: boolean): void
 }
 
 /** Milliseconds between two looks at a place that does something. */
@@ -50,6 +51,15 @@ const computedByNow = (): number => {
   return (user + system) / 1_000
 }
 
+/** What is in memory Linux tells in a file: without a free descriptor nobody knows. */
+const usageByNow = (): NodeJS.MemoryUsage | undefined => {
+  try {
+    return memoryUsage()
+  } catch {
+    return undefined
+  }
+}
+
 class Watchdog {
   readonly #places = new Set<Watched>()
   #timer: NodeJS.Timeout | undefined
@@ -64,6 +74,8 @@ class Watchdog {
   #pages: ProcessTaken | undefined
   /** MB that were in memory when it was last asked who took them. */
   #asked = 0
+  /** Places that could not be looked at once. It is told of once. */
+  readonly #failed = new WeakSet<Watched>()
 
   /** Looks at what is made for the time it is by the watchdog's clock. Returns the undo. */
   watch(make: (at: number, pages: ProcessTaken | undefined) => Watched): () => void {
@@ -100,7 +112,11 @@ class Watchdog {
     for (const place of this.#places) {
       const rounds = still ? Math.max(1, Math.floor(place.patience / this.#pause)) : slow ? 1 : REST
       const due = !place.resting || (this.#round + turn++) % rounds === 0
-      if (due || pages !== undefined) place.look(this.#clock, this.#process, pages, still)
+      try {
+        if (due || pages !== undefined) place.look(this.#clock, this.#process, pages, still)
+      } catch (error) {
+        this.#fail(place, error)
+      }
       resting &&= place.resting
     }
     this.#pause = resting ? REST * PERIOD : PERIOD
@@ -108,9 +124,17 @@ class Watchdog {
     if (this.#places.size > 0) this.#plan()
   }
 
+  /** What fails for one is no reason to end the process, or to leave the others unwatched. */
+  #fail(place: Watched, error: unknown): void {
+    if (this.#failed.has(place)) return
+    this.#failed.add(place)
+    process.emitWarning(`The watchdog could not look at a plugin's place: ${reasonOf(error)}`, { code: 'PLUGBAY_WATCHDOG' })
+  }
+
   #readPages(): ProcessTaken | undefined {
     const pages = processPages()
-    return pages && { ...pages, accounted: this.#process().accounted }
+    const memory = pages && this.#process()
+    return memory && { ...pages, accounted: memory.accounted }
   }
 
   #changedPages(): ProcessTaken | undefined {
@@ -121,9 +145,11 @@ class Watchdog {
   }
 
   /** Read once a round, and only in some. */
-  readonly #process = (): ProcessMemory => {
+  readonly #process = (): ProcessMemory | undefined => {
     if (this.#memory === undefined) {
-      const { rss, heapTotal, external } = memoryUsage()
+      const usage = usageByNow()
+      if (usage === undefined) return undefined
+      const { rss, heapTotal, external } = usage
       let accounted = (heapTotal + external) / MB
       let silent = 0
       for (const place of this.#places) {

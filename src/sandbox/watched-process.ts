@@ -1,7 +1,7 @@
 /** One process, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
-import { setPriority } from 'node:os'
-import { CpuShare, LOW_PRIORITY } from './cpu-share.js'
+import { CpuShare } from './cpu-share.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
+import { lowerPriority } from './priority.js'
 import { familyOf, type ProcessStat, processCpu, statOf } from './process-stat.js'
 import { Standstill } from './standstill.js'
 import type { Watched } from './watchdog.js'
@@ -69,7 +69,7 @@ export class WatchedProcess implements Watched {
     this.#family = [subject.pid]
     this.#movedAt = at
     this.#cpu = new CpuShare(limits.cpu, at, {
-      lower: () => this.#lower(),
+      lower: () => this.#family.filter(lowerPriority).length > 0,
       breached: (observed) => breached({ limit: 'cpu', allowed: limits.cpu, observed }),
     })
   }
@@ -135,16 +135,5 @@ export class WatchedProcess implements Watched {
     const { memory } = this.#limits
     const margin = marginOf(memory)
     if (resident > memory + margin) this.#breached({ limit: 'memory', allowed: memory, observed: Math.round(resident), margin })
-  }
-
-  #lower(): boolean {
-    for (const pid of this.#family) {
-      try {
-        setPriority(pid, LOW_PRIORITY)
-      } catch {
-        // It has ended.
-      }
-    }
-    return true
   }
 }

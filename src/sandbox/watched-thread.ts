@@ -1,9 +1,9 @@
 /** One thread, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
-import { setPriority } from 'node:os'
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
-import { CpuShare, LOW_PRIORITY } from './cpu-share.js'
+import { CpuShare } from './cpu-share.js'
 import { type HeapReport, reportOf, reportOfTold, type SeenHeap, type ToldHeap } from './heap-report.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
+import { lowerPriority } from './priority.js'
 import { type Ask, CELL } from './pulse.js'
 import { Standstill } from './standstill.js'
 import { SUSPECT_FOR, Suspicion } from './suspicion.js'
@@ -96,7 +96,7 @@ export class WatchedThread implements Watched {
     this.#hangs = new Suspicion(subject.worker)
     this.#takesMore = new Suspicion(subject.worker)
     this.#cpu = new CpuShare(limits.cpu, at, {
-      lower: () => this.#lower(),
+      lower: () => this.#tid !== 0 && lowerPriority(this.#tid),
       suspect: (suspected) => (suspected ? this.#takesMore.raise() : this.#takesMore.drop()),
       breached: (observed) => this.#tell({ limit: 'cpu', allowed: limits.cpu, observed }, this.#takesMore),
     })
@@ -107,7 +107,7 @@ export class WatchedThread implements Watched {
     return this.#processAtDoubt !== undefined && this.#askedSampleAt !== undefined
   }
 
-  look(at: number, memory: () => ProcessMemory, pages: ProcessTaken | undefined, still: boolean): void {
+  look(at: number, memory: () => ProcessMemory | undefined, pages: ProcessTaken | undefined, still: boolean): void {
     const beats = Atomics.load(this.#subject.cells, CELL.beats)
     if (beats === 0) {
       // It boots, and others wait for that.
@@ -142,7 +142,7 @@ export class WatchedThread implements Watched {
 
   // ── getting on ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #doubt(at: number, memory: () => ProcessMemory): void {
+  #doubt(at: number, memory: () => ProcessMemory | undefined): void {
     const still = at - this.#movedAt
     this.#processAtDoubt ??= memory()
     if (still >= DOUBT && !this.#asked) {
@@ -203,7 +203,7 @@ export class WatchedThread implements Watched {
     return 'getHeapStatistics' in this.#subject.worker
   }
 
-  #remember(at: number, active: number, memory: () => ProcessMemory): void {
+  #remember(at: number, active: number, memory: () => ProcessMemory | undefined): void {
     const { cells } = this.#subject
     const samples = cells[CELL.samples] as number
     if (samples !== this.#samples) {
@@ -269,7 +269,7 @@ export class WatchedThread implements Watched {
   }
 
   /** What it has taken shows in the process alone. It may be garbage, of which V8 knows no more than of the rest. */
-  #judgeTaken(at: number, memory: () => ProcessMemory): void {
+  #judgeTaken(at: number, memory: () => ProcessMemory | undefined): void {
     const most = 2 * this.limits.memory + KEPT_FREE
     const collections = this.#subject.cells[CELL.collections] as number
     if (this.#taken.held <= most || !faultsTell()) this.#beyond = undefined
@@ -278,18 +278,17 @@ export class WatchedThread implements Watched {
       this.#ask('collect')
     } else if (collections !== this.#beyond.collections) {
       this.#beyond.collected ??= at
-      this.#recount(memory())
-      if (at - this.#beyond.collected >= GIVEN_BACK) this.#blameForTaken(most)
+      if (this.#recount(memory()) && at - this.#beyond.collected >= GIVEN_BACK) this.#blameForTaken(most)
     } else if (at - this.#beyond.since >= COLLECT_WITHIN && !this.#beyond.standstill.excused(at - this.#beyond.since, COLLECT_WITHIN)) {
-      this.#recount(memory())
-      this.#blameForTaken(most)
+      if (this.#recount(memory())) this.#blameForTaken(most)
     }
   }
 
-  /** Now, and not when the process has changed by much. */
-  #recount({ accounted }: ProcessMemory): void {
+  /** Now, and not when the process has changed by much; false while the system does not tell. */
+  #recount(memory: ProcessMemory | undefined): boolean {
     const pages = processPages()
-    if (pages !== undefined) this.#taken.count({ ...pages, accounted }, this.#tid, this.used)
+    if (memory === undefined || pages === undefined) return false
+    return this.#taken.count({ ...pages, accounted: memory.accounted }, this.#tid, this.used)
   }
 
   #blameForTaken(most: number): void {
@@ -326,14 +325,8 @@ export class WatchedThread implements Watched {
   get #tid(): number {
     return this.#subject.cells[CELL.tid] as number
   }
-
-  #lower(): boolean {
-    if (this.#tid === 0) return false
-    setPriority(this.#tid, LOW_PRIORITY)
-    return true
-  }
 }
 
 /** What one silent thread has taken since. What others gave back may still be resident: it is not held against this one. */
-const grownUnseen = (then: ProcessMemory, { rss, accounted, silent }: ProcessMemory): number =>
-  Math.max(0, rss - then.rss - Math.max(0, accounted - then.accounted)) / silent
+const grownUnseen = (then: ProcessMemory, now: ProcessMemory | undefined): number =>
+  now === undefined ? 0 : Math.max(0, now.rss - then.rss - Math.max(0, now.accounted - then.accounted)) / now.silent

@@ -1,7 +1,7 @@
 /** The guest's end of a process: what a plugin's process runs from its first line until its channel closes. */
 import nodeModule from 'node:module'
 import { Socket } from 'node:net'
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Denials } from '../../denials.js'
@@ -28,9 +28,10 @@ const CHANNEL = 3
 const PRIORITY = 5
 
 try {
-  setPriority(PRIORITY)
+  // A host that was started lower still is not passed.
+  if (getPriority() < PRIORITY) setPriority(PRIORITY)
 } catch {
-  // A system without priorities, or one that was started lower still.
+  // A system without priorities.
 }
 const channel = new FramedChannel(new Socket({ fd: CHANNEL, readable: true, writable: true }), 'guest')
 // The answer to a question for a beat is its number.

@@ -1,5 +1,6 @@
 /** A plugin's place in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
@@ -65,6 +66,12 @@ export class ProcessHost implements PluginHost {
       detached: true,
     })
     this.#child = child
+    child.once('error', (error) => {
+      this.#error ??= error
+      if (child.pid === undefined) this.#ended(null)
+    })
+    // Node gives none to one for which no descriptor is left, and its 'error' later.
+    if ((child.stdio as ChildProcess['stdio'] | undefined) === undefined) throw (await once(child, 'error'))[0]
     if (!tied) guard(child)
     for (const name of ['stdout', 'stderr'] as const) {
       child[name]
@@ -87,10 +94,6 @@ export class ProcessHost implements PluginHost {
       // An error of the plugin's own, whatever it says it is.
       Reflect.deleteProperty(told as WireError, 'branded')
       this.#error ??= fromWire(told as WireError)
-    })
-    child.once('error', (error) => {
-      this.#error ??= error
-      if (child.pid === undefined) this.#ended(null)
     })
     child.once('close', (code) => this.#ended(code))
     child.once('exit', (code) => {

@@ -77,12 +77,12 @@ export class Standby {
   /** A booted thread with these flags, or else one that is booting: its port keeps what it is sent. To be told of by {@link ended}. */
   take(flags: readonly string[] = []): BootedThread {
     const profile = this.#profileOf(flags)
+    const waiting = profile.ready.shift()
+    const thread = waiting ?? boot(false, flags)
     profile.users += 1
-    const thread = profile.ready.shift()
     this.#refill()
-    if (thread === undefined) return boot(false, flags)
     // Only our own: others may watch over the process's threads (process.on('worker')).
-    thread.worker.off('error', thread.drop).off('exit', thread.drop)
+    waiting?.worker.off('error', waiting.drop).off('exit', waiting.drop)
     return thread
   }
 
@@ -135,7 +135,13 @@ export class Standby {
         const at = ready.indexOf(thread)
         if (at >= 0) ready.splice(at, 1)
       }
-      const thread: WaitingThread = { ...boot(true, flags), drop }
+      let booted: BootedThread
+      try {
+        booted = boot(true, flags)
+      } catch {
+        return // as without a free descriptor: who needs a thread then is told why there is none
+      }
+      const thread: WaitingThread = { ...booted, drop }
       thread.worker.once('error', drop)
       thread.worker.once('exit', drop)
       thread.worker.once('online', () => this.#refill())

@@ -59,3 +59,21 @@ test('looks at what does something forty times a second, whatever the process co
   expect(idle.looks.length).toBeGreaterThanOrEqual(10)
   for (const undo of undos) undo()
 })
+
+test('a place that cannot be looked at is told of once, and keeps nobody from being looked at', () => {
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const failing: Watched = {
+    ...place(false),
+    look: () => {
+      throw new Error('EMFILE: too many open files')
+    },
+  }
+  const sound = place(false)
+  const undos = [failing, sound].map((each) => watchdog.watch(() => each))
+  pass(1, 75, 0)
+  sound.looks.length = 0
+  pass(4, 25, 0)
+  expect(sound.looks).toHaveLength(4)
+  expect(warned).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('EMFILE'), { code: 'PLUGBAY_WATCHDOG' })
+  for (const undo of undos) undo()
+})
