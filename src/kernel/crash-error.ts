@@ -5,13 +5,15 @@ import { reasonOf } from '../wire-error.js'
 import { quoted } from './brief-error.js'
 
 /** How it ended, and where to look. */
-const waysOf = ({ error, signal, code }: Exit): [how: string, mend: string] => {
+const waysOf = ({ error, signal, code, reason }: Exit): [how: string, mend: string] => {
   if ((error as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY')
     return ['V8 ended its thread, which had no memory left', 'Look for what keeps growing in it, or takes much at once (limits.memory).']
   if (error !== undefined) {
     const why = quoted(reasonOf(error)).replace(/\.$/, '')
     return [`an uncaught error ended it: ${why}`, 'Catch the error where it happens; see its stack in the cause.']
   }
+  if (signal !== undefined && reason !== undefined)
+    return [`the kernel ended its process: ${reason}`, 'Look for what closes descriptor 3 in it, which the kernel talks on.']
   if (signal !== undefined)
     return [
       `its process was ended by ${signal}`,

@@ -7,6 +7,7 @@ import { type ErrorCode, PlugbayError } from '../errors.js'
 import type { PermissionSet } from '../permission-set.js'
 import type { CpuProfile } from '../sandbox/cpu-profile.js'
 import { type Grants, hasNet } from '../sandbox/grants.js'
+import { outlasts } from '../sandbox/host/patience.js'
 import { LogBudget } from '../sandbox/log-budget.js'
 import { lineOf } from '../sandbox/log-line.js'
 import { outputLevel } from '../sandbox/output-level.js'
@@ -304,12 +305,20 @@ export class Generation {
   #lineEnded(reason: PlugbayError): void {
     if (this.#ending || this.#dead) return
     if (reason.code !== 'PROTOCOL' && reason.code !== 'INTERNAL') {
-      // What native code holds does not end: it is over all the same.
-      void this.host.kill('its channel closed').then(() => this.#exited({ expected: false }))
+      void this.#abandoned()
       return
     }
     this.#quarantine(reason, { expected: false, error: reason })
     void this.host.kill(reason.message)
+  }
+
+  /** Nobody is at the other end: it has ended and says how, or is ended. */
+  async #abandoned(): Promise<void> {
+    const { lag, exited } = this.host
+    if (lag !== undefined && !(await outlasts(exited, lag))) return
+    await this.host.kill('its channel closed')
+    // What native code holds does not end: it is over all the same.
+    this.#exited({ expected: false })
   }
 
   #breached(breach: Breach | Excess): void {

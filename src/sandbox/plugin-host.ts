@@ -58,6 +58,8 @@ export interface PluginHost {
   readonly tier: Tier
   /** The limits that `watch` finds to be broken here: it takes a system and a Node that tell. */
   readonly holds: readonly (keyof PlaceLimits)[]
+  /** Milliseconds after the end of its channel in which the place may still tell how it ended; none where it does so at once. */
+  readonly lag?: number
   /** Settles once, when the place is gone, however it ended. Never rejects. */
   readonly exited: Promise<Exit>
   /** Called once. Resolves with the channel to the guest; a place that is still booting keeps what is sent until it is ready. */

@@ -1,4 +1,4 @@
-/** What the operating system says of a process and all that it has started. Linux alone says it. */
+/** What the operating system says of processes. Linux alone says it. */
 import { readFileSync } from 'node:fs'
 import { type CpuDemand, type CpuTime, cpuTimeIn, processWaited } from './thread-cpu.js'
 
@@ -18,7 +18,7 @@ export interface ProcessStat extends CpuTime {
   stopped: boolean
 }
 
-const read = (path: string): string => {
+export const procText = (path: string): string => {
   try {
     return readFileSync(path, 'latin1')
   } catch {
@@ -26,18 +26,12 @@ const read = (path: string): string => {
   }
 }
 
-/** The process and its descendants, itself first. */
-export const familyOf = (pid: number): number[] => {
-  const children = read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
-  return [pid, ...children.flatMap(familyOf)]
-}
-
 /** What they take together; undefined where none is there, or the system does not say. */
 export const statOf = (pids: readonly number[]): ProcessStat | undefined => {
   const sum: ProcessStat = { ms: 0, runnable: false, resident: 0, stopped: false }
   let found = false
   for (const pid of pids) {
-    const stat = read(`/proc/${pid}/stat`)
+    const stat = procText(`/proc/${pid}/stat`)
     if (stat === '') continue
     found = true
     const { fields, ms, runnable } = cpuTimeIn(stat)

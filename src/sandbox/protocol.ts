@@ -1,5 +1,6 @@
 /** The words that kernel and guest say to each other: types only, no platform. `rpc.ts` carries them, whatever the place. */
 import type { Granted } from '../permission-set.js'
+import type { WireError } from '../wire-error.js'
 import type { Grants } from './grants.js'
 import type { Sealed } from './sealed.js'
 
@@ -174,6 +175,13 @@ export interface LoadRequest {
 export interface HealthReport {
   healthy: boolean
   [detail: string]: unknown
+}
+
+/** What a process says beside the conversation of an error that nobody caught. */
+export interface Uncaught {
+  error: WireError
+  /** It listens for such errors: this one ends it only if its listener throws. */
+  heard: boolean
 }
 
 /** What a process says last, beside the conversation: that it exits, with this code. */

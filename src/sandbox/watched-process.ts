@@ -2,7 +2,8 @@
 import { CpuShare } from './cpu-share.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { lowerPriority } from './priority.js'
-import { familyOf, type ProcessStat, processCpu, statOf } from './process-stat.js'
+import { familyOf, orphansOf } from './process-family.js'
+import { type ProcessStat, processCpu, statOf } from './process-stat.js'
 import { Standstill } from './standstill.js'
 import type { Watched } from './watchdog.js'
 
@@ -89,7 +90,8 @@ export class WatchedProcess implements Watched {
 
   look(at: number): void {
     const { sent } = this.#subject
-    if (!this.resting || this.#looks++ % FAMILY_EVERY === 0) this.#family = familyOf(this.#subject.pid)
+    const { pid } = this.#subject
+    if (!this.resting || this.#looks++ % FAMILY_EVERY === 0 || orphansOf(pid).length > 0) this.#family = familyOf(pid)
     const stat = statOf(this.#family)
     if (this.#answered !== undefined) {
       this.#settled = { sent: this.#answered, ms: stat?.ms }

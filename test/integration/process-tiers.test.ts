@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -164,39 +164,49 @@ describe('a plugin in a process', () => {
     for (const name of ['f', 'd/e/f', 'd-1/x']) expect(await p['read']?.(join(folder, name))).toBe(name)
   })
 
-  it.skipIf(process.platform !== 'linux')(
-    'ends with a kernel that was killed, also where none of them is there and it computes without an end',
-    async () => {
+  it.skipIf(process.platform !== 'linux').each([
+    ['none of them', []],
+    ['setpriv alone', ['setpriv', 'true']],
+  ])(
+    'ends with a kernel that was killed, and what it has started too, also where %s is there and it computes without an end',
+    async (_, commands) => {
       const folder = emptyFolder()
+      for (const command of commands) {
+        const found = ['/usr/bin', '/bin'].map((at) => join(at, command)).find((path) => existsSync(path))
+        if (found !== undefined) symlinkSync(found, join(folder, command))
+      }
       writePlugin(folder, 'plugins/far', {
         code: pluginCode(
           {
             start: `
+            const child = spawn('/bin/sleep', ['600'], { stdio: 'ignore' })
             ctx.bus.subscribe('spin', () => { writeFileSync(ctx.dataDir + '/spins', ''); for (;;); })
-            await ctx.services.provide('far', { pid: () => process.pid })`,
+            await ctx.services.provide('far', { pids: () => [process.pid, child.pid] })`,
           },
-          "import { writeFileSync } from 'node:fs'",
+          "import { spawn } from 'node:child_process'\nimport { writeFileSync } from 'node:fs'",
         ),
-        manifest: { ...manifest, name: 'far', limits: { hang: 600_000 } },
+        manifest: { ...manifest, name: 'far', limits: { hang: 600_000 }, permissions: [{ resource: 'child', actions: ['use'] }] },
       })
       writeFileSync(
         join(folder, 'host.mjs'),
         `import { createKernel } from ${JSON.stringify(import.meta.resolve('#src/index.js'))}
        const kernel = await createKernel({ base: ${JSON.stringify(folder)}, plugins: './plugins', dataDir: './data', logLevel: 'silent' })
        await kernel.start()
-       console.log(await (await kernel.services.use('far')).pid())
+       console.log(JSON.stringify(await (await kernel.services.use('far')).pids()))
        await kernel.bus.publish('spin')
        setInterval(() => {}, 1_000)`,
       )
       const host = spawn(process.execPath, ['host.mjs'], { cwd: folder, env: { PATH: folder }, stdio: ['ignore', 'pipe', 'inherit'] })
       onTestFinished(() => void host.kill('SIGKILL'))
       const [told] = (await once(host.stdout, 'data')) as [Buffer]
-      const pid = Number(told)
-      onTestFinished(() => void (computes(pid) && process.kill(pid, 'SIGKILL')))
+      const pids = JSON.parse(String(told)) as number[]
+      onTestFinished(() => {
+        for (const pid of pids.filter(computes)) process.kill(pid, 'SIGKILL')
+      })
       await eventually(() => expect(existsSync(join(folder, 'data/far/spins'))).toBe(true))
-      expect(computes(pid)).toBe(true)
+      expect(pids.filter(computes)).toEqual(pids)
       host.kill('SIGKILL')
-      await eventually(() => expect(computes(pid)).toBe(false))
+      await eventually(() => expect(pids.filter(computes)).toEqual([]))
     },
   )
 

@@ -10,7 +10,7 @@ import { CALL_LIMIT } from '../call-window.js'
 import { denyFor } from '../denial.js'
 import { departAll } from '../departures.js'
 import { FramedChannel } from '../framed-channel.js'
-import type { Leaving, LoadRequest } from '../protocol.js'
+import type { Leaving, LoadRequest, Uncaught } from '../protocol.js'
 import { beatBy } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
@@ -75,7 +75,10 @@ const prepare = (request: LoadRequest): void => {
 const runtime = new PluginRuntime(prepare, () => process.exit(0), true)
 const conversation = (runtime.conversation = new Conversation(channel, runtime, 'the kernel', { limit: CALL_LIMIT }))
 // What ends the process is told before it does.
-process.on('uncaughtExceptionMonitor', (error) => channel.tell(toWire(error)))
+process.on('uncaughtExceptionMonitor', (error) => {
+  const heard = process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()
+  channel.tell({ error: toWire(error), heard } satisfies Uncaught)
+})
 // What was said before an end is heard, whoever brings it about, and that it is one: it may take for ever.
 process.once('exit', (code) => {
   departAll()

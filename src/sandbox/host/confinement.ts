@@ -53,7 +53,7 @@ export interface Command {
   file: string
   args: string[]
   env: NodeJS.ProcessEnv
-  /** The system ends it when this process is gone. */
+  /** The system ends it when this process is gone, with all that it has started. */
   tied: boolean
 }
 
@@ -70,5 +70,5 @@ export const commandFor = async (place: Place): Promise<Command> => {
     guestFile('process.cjs'),
   ]
   const [file = '', ...args] = words
-  return { file, args, env: environment(place.grants.env), tied: wrapped || setpriv }
+  return { file, args, env: environment(place.grants.env), tied: wrapped }
 }

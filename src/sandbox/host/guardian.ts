@@ -1,4 +1,4 @@
-/** Ends the group of a plugin's process when this process is gone, where the system has no word for that: a loop never sees that its channel has closed. */
+/** Ends the group of a plugin's process when this process is gone, where no sandbox does: a loop never sees that its channel has closed, and `setpriv` ends one process alone. */
 import { type ChildProcess, spawn } from 'node:child_process'
 
 /** It waits for a line that never comes: what it reads from closes with this process, however that ends. */

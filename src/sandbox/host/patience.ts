@@ -5,9 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 const PATIENCE = 2_000
 
 /** Whether what was ended is still there after that time. */
-export const outlasts = async (exited: Promise<unknown>): Promise<boolean> => {
+export const outlasts = async (exited: Promise<unknown>, ms = PATIENCE): Promise<boolean> => {
   const patience = new AbortController()
-  const late = delay(PATIENCE, true, { ref: false, signal: patience.signal }).catch(() => false)
+  const late = delay(ms, true, { ref: false, signal: patience.signal }).catch(() => false)
   const still = await Promise.race([exited.then(() => false), late])
   patience.abort()
   return still

@@ -5,11 +5,11 @@ import { mkdir } from 'node:fs/promises'
 import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { PlugbayError } from '../../errors.js'
-import { fromWire, type WireError } from '../../wire-error.js'
+import { fromWire } from '../../wire-error.js'
 import type { Channel } from '../channel.js'
 import { FramedChannel } from '../framed-channel.js'
 import type { Breach, Exit, PlaceLimits, PluginHost, Tier } from '../plugin-host.js'
-import type { Leaving } from '../protocol.js'
+import type { Leaving, Uncaught } from '../protocol.js'
 import { watchdog } from '../watchdog.js'
 import { WatchedProcess } from '../watched-process.js'
 import { commandFor, processTier } from './confinement.js'
@@ -19,6 +19,8 @@ import type { Place } from './place.js'
 
 /** Milliseconds that one that says it exits has to do so: Node waits for its own threads then, and one may wait for a file that never comes. */
 const LEAVE = 1_000
+/** The code with which Node ends a process whose own listener for uncaught errors throws: it gets no more say. */
+const LISTENER_THREW = 7
 /** Milliseconds that the streams of an ended process may stay open: one it has started may hold them. */
 const AFTERMATH = 250
 
@@ -27,6 +29,8 @@ export class ProcessHost implements PluginHost {
   readonly tier: Tier
   /** What a process takes Linux alone tells; elsewhere V8 ends it at its heap's limit. */
   readonly holds: PluginHost['holds'] = process.platform === 'linux' ? ['memory', 'cpu', 'hang'] : ['hang']
+  /** A sandbox reports the end of the process in it after that. */
+  readonly lag = LEAVE
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   readonly #place: Place
@@ -35,6 +39,8 @@ export class ProcessHost implements PluginHost {
   #killed: string | undefined
   /** What the guest told of the error that ended it, … */
   #error: unknown
+  /** … of the last that it listened for itself, … */
+  #heard: unknown
   /** … and the code with which it said to exit. */
   #exits: number | undefined
   #limits: { limits: PlaceLimits; breached: (breach: Breach) => void } | undefined
@@ -91,9 +97,11 @@ export class ProcessHost implements PluginHost {
         watched?.leaves()
         return this.#leaves(child, exits)
       }
+      const { error, heard } = told as Uncaught
       // An error of the plugin's own, whatever it says it is.
-      Reflect.deleteProperty(told as WireError, 'branded')
-      this.#error ??= fromWire(told as WireError)
+      Reflect.deleteProperty(error, 'branded')
+      if (heard) this.#heard = fromWire(error)
+      else this.#error ??= fromWire(error)
     })
     child.once('close', (code) => this.#ended(code))
     child.once('exit', (code) => {
@@ -151,6 +159,7 @@ export class ProcessHost implements PluginHost {
   #ended(code: number | null): void {
     const exit: Exit = { expected: this.#killed !== undefined }
     if (code !== null) exit.code = code
+    if (code === LISTENER_THREW && this.#exits === undefined) this.#error ??= this.#heard
     if (this.#error !== undefined) exit.error = this.#error
     const signal = this.#child?.signalCode ?? signalOf(code)
     if (signal && this.#exits !== undefined) exit.code = this.#exits

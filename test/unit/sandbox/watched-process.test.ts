@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Breach } from '#src/sandbox/plugin-host.js'
-import { familyOf, statOf } from '#src/sandbox/process-stat.js'
+import { familyOf, orphansOf } from '#src/sandbox/process-family.js'
+import { statOf } from '#src/sandbox/process-stat.js'
 import { heapOf, WatchedProcess } from '#src/sandbox/watched-process.js'
 import { eventually } from '../../support/eventually.js'
 
@@ -107,6 +108,19 @@ describe('a process that is watched', () => {
     )
     const { place, breaches } = watched(pid, { ...LIMITS, memory: 1 })
     await eventually(() => expect(familyOf(pid)).toHaveLength(2))
+    await eventually(() => {
+      place.look(25)
+      expect(breaches[0]).toMatchObject({ limit: 'memory', allowed: 1, margin: 65 })
+    })
+  })
+
+  test.runIf(linux)('is found to be past its memory with what its children have left behind', async () => {
+    const left = `["-c", '"$0" -e "setInterval(() => {}, 1e6)" & exit 0', process.execPath]`
+    const pid = running(`require('node:child_process').spawn('/bin/sh', ${left}); setInterval(() => {}, 1e6)`)
+    const { place, breaches } = watched(pid, { ...LIMITS, memory: 1 })
+    await eventually(() => expect(orphansOf(pid)).toHaveLength(1))
+    // The one between them may have yet to be buried.
+    await eventually(() => expect(familyOf(pid)).toEqual([pid, ...orphansOf(pid)]))
     await eventually(() => {
       place.look(25)
       expect(breaches[0]).toMatchObject({ limit: 'memory', allowed: 1, margin: 65 })
