@@ -69,6 +69,12 @@ const letGo = async (file: string, text: string): Promise<void> => {
   }
 }
 
+/** Whether a kernel has the folder now. */
+export const isLocked = async (dir: string): Promise<boolean> => {
+  const holder = readHolder((await textOf(join(dir, LOCK))) ?? '')
+  return holder !== undefined && isHeld(holder)
+}
+
 /** Takes the folder and returns the undo. Rejects, naming the process, while another one has it. */
 export const lockFolder = async (dir: string): Promise<() => Promise<void>> => {
   const holder = thisThread()
