@@ -60,7 +60,7 @@ export const runKernel = async (options: KernelOptions, { inspect, attend, optio
       if (options.watch) unwatch = await tellSavedOptions(kernel, optionsFiles)
       if (inspect !== undefined) {
         const { plugin, ...how } = inspect
-        await kernel.inspect(plugin, how)
+        await kernel.inspect(plugin, how, { actor: 'operator' })
       }
       const booted = kernel.start({ actor: 'operator' }).then((report) => {
         if (signals === 0) say(renderBootTree(report, { color: wantsColor(process.stdout), width: (process.stdout.columns ?? 100) - 20 }))

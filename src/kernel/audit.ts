@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { cut } from '../cut.js'
 import { PlugbayError } from '../errors.js'
 import type { Permission } from '../permission-set.js'
+import type { Tier } from '../sandbox/plugin-host.js'
 import { codeOf, reasonOf } from '../wire-error.js'
 import type { Attribution } from './attribution.js'
 import type { AuditLog } from './audit/audit-log.js'
@@ -124,15 +125,15 @@ export class Audit {
     this.#options.log.append({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
   }
 
-  /** A generation was made, for that reason: all that it may do. */
+  /** A generation was made, for that reason: all that it may do, and how strongly its place holds it to that. */
   granted(
     { name, version }: PluginSource,
     generation: number,
-    { isolation, from }: Placement,
+    { isolation, from, tier }: Placement & { tier: Tier },
     permissions: readonly Permission[],
     reason: string,
   ): void {
-    const details = { version, isolation, isolationFrom: from, permissions }
+    const details = { version, isolation, isolationFrom: from, tier, permissions }
     this.#options.log.append({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, reason, details })
   }
 

@@ -109,7 +109,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     supervisor,
     untrack: (plugin) => run.untrack(plugin),
   })
-  const inventory = new Inventory({ options, roster, reconciler, permissions })
+  const inventory = new Inventory({ options, roster, reconciler, permissions, inspections })
   const run = new KernelRun({
     options,
     log,

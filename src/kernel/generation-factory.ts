@@ -8,7 +8,7 @@ import type { Audit } from './audit.js'
 import type { Configurations } from './configurations.js'
 import { Generation, type GenerationOptions } from './generation.js'
 import type { Inspection } from './inspection.js'
-import { type Placement, placementOf } from './isolation.js'
+import { inspectedPlacement, type Placement, placementOf } from './isolation.js'
 import type { Learning } from './learning.js'
 import type { PluginSource } from './manifest.js'
 import { needsModuleHooks, PLUGIN_MODULE } from './module-access.js'
@@ -68,7 +68,7 @@ export class GenerationFactory {
     const host = await placeFor(source, placement, this.#parts.standby, needs)
     const [config, needsHooks] = await this.#readFor(source, placement, change.config, host)
     const number = ++instance.newest
-    audit?.granted(source, number, placement, permissions.granted.permissions, reason)
+    audit?.granted(source, number, { ...placement, tier: host.tier }, permissions.granted.permissions, reason)
     audit?.configured(name, number, instance.generation?.config, config, reason)
     const generation: Generation = new Generation({
       source,
@@ -98,8 +98,7 @@ export class GenerationFactory {
   #placementOf(source: PluginSource, demoted: boolean, inspection: Inspection | undefined): Placement {
     const chosen = placementOf(source, this.#parts.options, demoted)
     inspection?.assertOwnPlace(chosen.isolation)
-    // To end a thread that has an inspector crashes Node now and then, and does not end it while a debugger is on it.
-    return inspection ? { ...chosen, isolation: 'process' } : chosen
+    return inspection ? inspectedPlacement(chosen) : chosen
   }
 
   /** What is read from files for it: its configuration, and whether its modules need hooks. */

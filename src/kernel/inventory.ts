@@ -6,7 +6,8 @@ import { codeOf } from '../wire-error.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
 import type { SubscriptionTraffic } from './event-route.js'
 import { type Explanation, explain } from './explain.js'
-import { type IsolationSource, type Placement, placementOf } from './isolation.js'
+import type { Inspection } from './inspection.js'
+import { type IsolationSource, inspectedPlacement, type Placement, placementOf } from './isolation.js'
 import type { Isolation } from './manifest.js'
 import type { ResolvedOptions } from './options.js'
 import type { FaultRecord, PluginInstance } from './plugin-instance.js'
@@ -20,11 +21,11 @@ export interface PluginInfo {
   version: string
   state: string
   isolation: Isolation
-  /** Who chose that: `operator` (the kernel's options, by name), `demoted` (too many faults), `manifest`, or `default`. */
+  /** Who chose that: `inspected` (somebody looks into it), `operator` (the kernel's options, by name), `demoted` (too many faults), `manifest`, or `default`. */
   isolationFrom: IsolationSource
   /** How strongly its place really holds it here and now; undefined while it has none. */
   tier: Tier | undefined
-  /** Which of its limits of memory, processor and hanging are held from outside here and now; undefined while it has no place. */
+  /** Which of its limits of memory, processor and hanging are held from outside here and now; none of one that is inspected, undefined while it has no place. */
   holds: readonly ('memory' | 'cpu' | 'hang')[] | undefined
   /** Number of the generation that serves; 0 before the first. */
   generation: number
@@ -64,6 +65,8 @@ export interface InventoryOptions {
   roster: Roster
   reconciler: Reconciler
   permissions: PluginPermissions
+  /** Plugins that their authors look into. */
+  inspections: ReadonlyMap<string, Inspection>
 }
 
 export class Inventory {
@@ -74,9 +77,10 @@ export class Inventory {
   }
 
   plugin(instance: PluginInstance): PluginInfo {
-    const { options, permissions } = this.#options
-    const { source, demotion } = instance
-    return infoOf(instance, placementOf(source, options, demotion.active), permissions.of(source).granted.permissions)
+    const { options, permissions, inspections } = this.#options
+    const { name, source, demotion } = instance
+    const chosen = placementOf(source, options, demotion.active)
+    return infoOf(instance, inspections.has(name) ? inspectedPlacement(chosen) : chosen, permissions.of(source).granted.permissions)
   }
 
   /** All there are, by name. */
@@ -114,7 +118,7 @@ const infoOf = (instance: PluginInstance, { isolation, from }: Placement, permis
     isolation,
     isolationFrom: from,
     tier: generation?.host.tier,
-    holds: generation?.host.holds,
+    holds: generation && (from === 'inspected' ? [] : generation.host.holds),
     generation: generation?.number ?? instance.newest,
     path: source.path,
     wave: instance.wave,
@@ -151,8 +155,7 @@ const booted = ({ source, generation, startMs = 0 }: PluginInstance, info: Plugi
     name,
     version,
     state,
-    // One that is looked into runs elsewhere than it would.
-    isolation: generation?.host.kind ?? isolation,
+    isolation,
     generation: info.generation,
     wave,
     ms: startMs,

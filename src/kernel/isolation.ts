@@ -3,8 +3,8 @@ import { PlugbayError } from '../errors.js'
 import type { Isolation, Manifest } from './manifest.js'
 import type { ResolvedOptions } from './options.js'
 
-/** Who chose a plugin's isolation: the kernel's options by name, the kernel after too many faults, the manifest, or the kernel's defaults. */
-export type IsolationSource = 'operator' | 'demoted' | 'manifest' | 'default'
+/** Who chose a plugin's isolation: who looks into it, the kernel's options by name, the kernel after too many faults, the manifest, or the kernel's defaults. */
+export type IsolationSource = 'inspected' | 'operator' | 'demoted' | 'manifest' | 'default'
 
 export interface Placement {
   isolation: Isolation
@@ -23,6 +23,10 @@ export const placementOf = (
   if (manifest.isolation !== undefined) return { isolation: manifest.isolation, from: 'manifest' }
   return { isolation: defaults.isolation, from: 'default' }
 }
+
+/** Of a plugin that somebody looks into. To end a thread that has an inspector crashes Node now and then, and does not end it while a debugger is on it; inline there is no place to look into. */
+export const inspectedPlacement = (chosen: Placement): Placement =>
+  chosen.isolation === 'inline' ? chosen : { isolation: 'process', from: 'inspected' }
 
 /** ISOLATION_UNAVAILABLE: the plugin's manifest asks for a place that is not built. The kernel's options cannot name one. */
 export const isolationUnavailable = (plugin: string, isolation: Isolation): PlugbayError =>

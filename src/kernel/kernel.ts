@@ -112,17 +112,19 @@ export class Kernel implements AsyncDisposable {
    * Called before `start()`, which rejects with PLUGIN_UNKNOWN where no plugin has that name. An inspected plugin has no limits but that of its stop, and is not
    * confined: for development. Rejects with OPTIONS_INVALID for a port that cannot be had, and with KERNEL_STATE once the kernel was started.
    */
-  async inspect(plugin: string, options: InspectOptions = {}): Promise<number> {
+  async inspect(plugin: string, options: InspectOptions = {}, by?: Attribution): Promise<number> {
     const { Inspection } = await import('./inspection.js')
-    if (this.state !== 'created' || this.#parts.inspections.has(plugin))
-      throw new PlugbayError(
-        'KERNEL_STATE',
-        `Plugin '${plugin}' cannot be inspected now: inspect() is called once for it, before start().`,
-        { plugin },
-      )
-    const inspection = await Inspection.open(plugin, options)
-    this.#parts.inspections.set(plugin, inspection)
-    return inspection.port
+    return this.#parts.act('inspect', { name: plugin, newest: 0 }, by, async () => {
+      if (this.state !== 'created' || this.#parts.inspections.has(plugin))
+        throw new PlugbayError(
+          'KERNEL_STATE',
+          `Plugin '${plugin}' cannot be inspected now: inspect() is called once for it, before start().`,
+          { plugin },
+        )
+      const inspection = await Inspection.open(plugin, options)
+      this.#parts.inspections.set(plugin, inspection)
+      return inspection.port
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,8 @@
 /** A debugger on one plugin: from its first line, at one port for all its generations, and without a limit for who sits at a breakpoint. */
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { lastEntries } from '#src/kernel/audit/verify.js'
 import { type Debugger, debuggerAt, targetsAt } from '../support/debugger.js'
 import { eventually } from '../support/eventually.js'
 import { infoOf, kernelWith, pluginCode, type Running, stateOf, writePlugin } from '../support/plugin-folder.js'
@@ -169,6 +171,25 @@ it('a plugin that loops for ever can be stopped by its debugger, not by the watc
   await client.ask('Debugger.resume')
   await went
   expect(faults).toEqual([])
+})
+
+it('is told as what nothing holds, by the kernel and in its audit log', spaciously, async () => {
+  const { kernel, folder } = await kernelWith({ p: CODE }, { audit: true })
+  const as = { isolation: 'process', isolationFrom: 'inspected' }
+  await kernel.inspect('p', { port: 0 }, { actor: 'anna', reason: 'it adds up wrong' })
+  await kernel.start()
+  expect(infoOf(kernel, 'p')).toMatchObject({ ...as, tier: 'process', holds: [] })
+  await kernel.stop()
+  expect(infoOf(kernel, 'p')).toMatchObject({ ...as, tier: undefined, holds: undefined })
+  const entries = await lastEntries(join(folder, '.data/.audit'), 100)
+  expect(entries[0]).toMatchObject({
+    kind: 'action',
+    plugin: 'p',
+    actor: 'anna',
+    reason: 'it adds up wrong',
+    details: { action: 'inspect' },
+  })
+  expect(entries.find(({ kind }) => kind === 'plugin.granted')).toMatchObject({ plugin: 'p', details: { ...as, tier: 'process' } })
 })
 
 it('at the end of the kernel its port is free and its debuggers are gone', spaciously, async () => {

@@ -1,7 +1,13 @@
 /** Reads an audit log and finds what was changed, taken out, moved or torn. */
 import { join } from 'node:path'
-import { reasonOf } from '../../wire-error.js'
+import { setTimeout as delay } from 'node:timers/promises'
+import { codeOf, reasonOf } from '../../wire-error.js'
 import { entryOf, firstOf, GENESIS, HEAD, type Link, logFiles, readHead, readLine, readLines, type SealedLine } from './chain.js'
+import { isLocked } from './lock.js'
+
+/** Looks at a folder that a kernel writes to, and milliseconds between two: what it is just doing there is over by the next. */
+const MAX_LOOKS = 50
+const NEXT_LOOK = 20
 
 /** One thing that is not as it was written. */
 export interface AuditFault {
@@ -25,6 +31,8 @@ const range = (from: number, to: number): string => (from === to ? `line ${from}
 
 class Verification {
   readonly report: AuditReport = { files: 0, lines: 0, last: undefined, dropped: 0, faults: [] }
+  /** Some of it may be what a kernel is doing there at this moment: a file dropped, a line half written. */
+  passing = false
   /** Links that entries say old files were dropped through. */
   readonly #dropped = new Map<number, string>()
   readonly #wanted: Link[]
@@ -39,9 +47,15 @@ class Verification {
     this.report.faults.push({ file, line, message })
   }
 
-  async file(dir: string, name: string): Promise<void> {
+  async file(dir: string, name: string, newest: boolean): Promise<void> {
     this.report.files++
-    const { lines, torn } = await readLines(join(dir, name))
+    const read = await readLines(join(dir, name)).catch((error: unknown) => {
+      this.passing ||= codeOf(error) === 'ENOENT'
+      this.fault(name, undefined, `it cannot be read: ${reasonOf(error)}.`)
+    })
+    if (!read) return
+    const { lines, torn } = read
+    this.passing ||= newest && (torn !== '' || lines.length === 0)
     for (const [at, text] of lines.entries()) {
       const line = readLine(text)
       this.report.lines++
@@ -102,28 +116,36 @@ class Verification {
     if (head === null) this.fault(HEAD, undefined, 'it was changed: it cannot be read.')
     for (const { seq } of this.#wanted) {
       if (seq > last) this.fault(HEAD, undefined, `${range(last + 1, seq)} missing at the end.`)
-      else if (seq <= this.report.dropped && seq > 0)
+      else if (seq <= this.report.dropped && seq > 0) {
+        this.passing ||= seq === head?.seq
         this.fault(HEAD, undefined, `line ${seq} of the log was dropped with an old file: it cannot be compared.`)
+      }
     }
   }
 }
 
-/**
- * Verifies the log in a folder. `anchors` are lines that were noted elsewhere earlier: each must still be there as it was. Rejects when
- * the folder cannot be read.
- */
-export const verifyAudit = async (dir: string, anchors: readonly Link[] = []): Promise<AuditReport> => {
+const look = async (dir: string, anchors: readonly Link[]): Promise<Verification> => {
   // Read first: a kernel that writes meanwhile puts lines before it moves the head.
   const head = await readHead(dir)
   const verification = new Verification([...(head ? [head] : []), ...anchors])
-  for (const name of await logFiles(dir)) {
-    await verification
-      .file(dir, name)
-      .catch((error: unknown) => verification.fault(name, undefined, `it cannot be read: ${reasonOf(error)}.`))
-  }
+  const files = await logFiles(dir)
+  for (const name of files) await verification.file(dir, name, name === files.at(-1))
   verification.start()
   verification.end(head)
-  return verification.report
+  return verification
+}
+
+/**
+ * Verifies the log in a folder, also while a kernel writes to it. `anchors` are lines that were noted elsewhere earlier: each must still be there as it was. Rejects
+ * when the folder cannot be read.
+ */
+export const verifyAudit = async (dir: string, anchors: readonly Link[] = []): Promise<AuditReport> => {
+  for (let looks = 1; ; looks++) {
+    const written = await isLocked(dir)
+    const { passing, report } = await look(dir, anchors)
+    if (!passing || !written || looks === MAX_LOOKS) return report
+    await delay(NEXT_LOOK)
+  }
 }
 
 /** The last entries of the log in a folder, the oldest first. Lines that are no entries are left out. */
@@ -131,8 +153,12 @@ export const lastEntries = async (dir: string, count: number): Promise<ReturnTyp
   const entries: ReturnType<typeof entryOf>[] = []
   for (const name of (await logFiles(dir)).reverse()) {
     if (entries.length >= count) break
-    const { lines } = await readLines(join(dir, name))
-    const sound = lines.map(readLine).filter((line) => line?.sound) as SealedLine[]
+    const read = await readLines(join(dir, name)).catch((error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') throw error
+    })
+    // A kernel that writes has dropped it, and all before it.
+    if (!read) break
+    const sound = read.lines.map(readLine).filter((line) => line?.sound) as SealedLine[]
     entries.unshift(...sound.slice(entries.length - count).map(entryOf))
   }
   return entries

@@ -1,9 +1,10 @@
 /** The audit log on a real disk: order, files, crashes, disks that refuse; and that nothing done to it stays unseen. */
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { AuditLog } from '#src/kernel/audit/audit-log.js'
+import { lockFolder } from '#src/kernel/audit/lock.js'
 import { lastEntries, verifyAudit } from '#src/kernel/audit/verify.js'
 import { eventually } from '../../../support/eventually.js'
 import { emptyFolder, keptLog, type LogLine } from '../../../support/plugin-folder.js'
@@ -113,9 +114,51 @@ describe('writing', () => {
 
   test('the lock of a process that is gone holds nobody', async () => {
     const dir = emptyFolder()
-    writeFileSync(join(dir, 'lock'), '999999999\n')
+    writeFileSync(join(dir, 'lock'), JSON.stringify({ pid: 999_999_999, started: '1', token: 'a' }))
     await write(dir, 1, 3)
     expect(await numbers(dir)).toEqual([1, 2, 3])
+  })
+})
+
+/** What a kernel does to its folder in passing, and the end of it. */
+const PASSING: Record<string, (dir: string) => () => void> = {
+  'a line half written': (dir) => {
+    const file = newest(dir)
+    const text = readFileSync(file)
+    truncateSync(file, text.length - 20)
+    return () => appendFileSync(file, text.subarray(-20))
+  },
+  'a file without a line yet': (dir) => {
+    const file = join(dir, '000000000000999.jsonl')
+    writeFileSync(file, '')
+    return () => rmSync(file)
+  },
+  'a file that is gone since the folder was read': (dir) => {
+    const file = join(dir, '000000000000001.jsonl')
+    symlinkSync(join(dir, 'nowhere'), file)
+    return () => rmSync(file)
+  },
+}
+
+describe.runIf(process.platform !== 'win32')('a log that is written to', () => {
+  test.each(Object.keys(PASSING))('is looked at again for %s; one that is not is damaged', async (what) => {
+    const [dir, idle] = [emptyFolder(), emptyFolder()]
+    for (const each of [dir, idle]) await write(each, 1, 40, { maxBytes: 1_500, keep: 3 })
+    const unlock = await lockFolder(dir)
+    const [end] = [dir, idle].map((each) => PASSING[what]?.(each))
+    const verified = verifyAudit(dir)
+    expect((await verifyAudit(idle)).faults).not.toEqual([])
+    end?.()
+    expect((await verified).faults).toEqual([])
+    await unlock()
+  })
+
+  test('has no more last entries than there are when its older files are dropped meanwhile', async () => {
+    const dir = emptyFolder()
+    await write(dir, 1, 40, { maxBytes: 1_500, keep: 3 })
+    const before = await numbers(dir)
+    PASSING['a file that is gone since the folder was read']?.(dir)
+    expect(await numbers(dir)).toEqual(before)
   })
 })
 
