@@ -1,7 +1,7 @@
 /** What each plugin may do and where it runs, as people read it: one line for each plugin. */
 import { relative } from 'node:path'
 import type { TerminalStyle } from '../kernel/terminal-style.js'
-import { type Granted, PermissionSet } from '../permission-set.js'
+import { type Granted, type Permission, PermissionSet } from '../permission-set.js'
 import { chosenBy } from './placement-text.js'
 import type { ProjectPlugin } from './project.js'
 
@@ -47,10 +47,19 @@ const rowsOf = (granted: Granted): [string, string][] => {
 /** What everybody may do without a word about it. */
 const FREE = 'publish all; subscribe all; provide all; call all'
 
-const lineOf = (granted: Granted): string =>
-  rowsOf(granted)
-    .map(([act, what]) => `${act} ${what}`)
-    .join('; ') || 'nothing'
+/** What the kernel holds itself, wherever a plugin runs. */
+const isMediated = ({ resource }: Permission): boolean => /^(?:bus|service):/.test(resource)
+
+/** Inline nothing but the kernel's own checks holds a plugin, whatever its permissions say; nor does the wall of a process hold its tasks. */
+const lineOf = ({ placement: { isolation }, granted, source }: ProjectPlugin): string => {
+  const inline = isolation === 'inline'
+  const held = inline ? { ...granted, permissions: granted.permissions.filter(isMediated) } : granted
+  const may = rowsOf(held).map(([act, what]) => `${act} ${what}`)
+  if (inline) may.push('all else that the application may')
+  const line = may.join('; ') || 'nothing'
+  const apart = isolation === 'process' && Object.keys(source.tasks).length > 0
+  return apart ? `${line} (its tasks run outside that process, in threads of the application)` : line
+}
 
 const isPlain = ({ placement, demote }: ProjectPlugin): boolean => placement.from === 'default' && demote === undefined
 
@@ -59,7 +68,7 @@ export const permissionScreen = (plugins: readonly ProjectPlugin[], style: Termi
   const rows = plugins.map((plugin) => ({
     name: plugin.source.name,
     place: `${plugin.tier ?? plugin.placement.isolation} (${chosenBy(plugin)})`,
-    may: lineOf(plugin.granted),
+    may: lineOf(plugin),
   }))
   if (plugins.every(isPlain) && rows.every(({ may }) => may === FREE)) return ''
   const widest = (key: 'name' | 'place'): number => Math.max(...rows.map((row) => row[key].length))

@@ -35,6 +35,7 @@ export interface PluginInfo {
   wave: number | undefined
   /** Restarts after crashes. */
   restarts: number
+  /** What last ended it or kept it from running: like `lastExit`, it stays when the plugin runs again. */
   lastError: { code: string | undefined; message: string } | undefined
   lastExit: { at: number; code?: number; reason: string } | undefined
   /** Threads of earlier generations that were to end and are held by native code. */
@@ -110,7 +111,7 @@ export class Inventory {
 }
 
 const infoOf = (instance: PluginInstance, { isolation, from }: Placement, permissions: readonly Permission[]): PluginInfo => {
-  const { name, source, generation, error } = instance
+  const { name, source, generation, lastError } = instance
   return {
     name,
     version: source.version,
@@ -123,7 +124,7 @@ const infoOf = (instance: PluginInstance, { isolation, from }: Placement, permis
     path: source.path,
     wave: instance.wave,
     restarts: instance.restarts,
-    lastError: error ? { code: codeOf(error), message: error.message } : undefined,
+    lastError: lastError && { code: codeOf(lastError), message: lastError.message },
     lastExit: instance.lastExit,
     stuckThreads: instance.stuckThreads,
     history: [...instance.history],
@@ -148,9 +149,9 @@ const trafficOf = ({ name, state, generation, restarts, subscriptions }: PluginI
   }
 }
 
-const booted = ({ source, generation, startMs = 0 }: PluginInstance, info: PluginInfo, wave: number): BootedPlugin => {
+const booted = ({ source, generation, error, startMs = 0 }: PluginInstance, info: PluginInfo, wave: number): BootedPlugin => {
   const { load = 0, initialize = 0, start = 0 } = generation?.phases ?? {}
-  const { name, version, state, isolation, provides, subscriptions, lastError } = info
+  const { name, version, state, isolation, provides, subscriptions } = info
   return {
     name,
     version,
@@ -163,7 +164,7 @@ const booted = ({ source, generation, startMs = 0 }: PluginInstance, info: Plugi
     provides,
     publishes: source.manifest.publishes ?? [],
     subscribes: subscriptions.map(({ pattern }) => pattern),
-    ...(lastError ? { error: { code: lastError.code ?? 'ERROR', message: lastError.message } } : {}),
+    ...(error ? { error: { code: codeOf(error) ?? 'ERROR', message: error.message } } : {}),
   }
 }
 

@@ -27,6 +27,11 @@ const MAX_RESOURCE = 4_096
 export const MAX_ACTIONS = 1_000
 
 const HOST = /^(?:\*|(?:(?:\*\.)?[\w-]+(?:\.[\w-]+)*|\[[\dA-Fa-f:.]+\])(?::\d{1,5})?)$/
+const MAX_PORT = 65_535
+
+/** The port at the end of what has the form of a host; 0 where none is. */
+const portOf = (host: string): number => Number(/:(\d+)$/.exec(host)?.[1] ?? 0)
+
 const SERVICE = /^(?:\*|[\w@][\w.\-/@:]*\*?)$/
 const VARIABLE = /^(?:\*|\w+\*?)$/
 
@@ -45,7 +50,8 @@ const nameFault = (kind: Kind, name: string): string | undefined => {
       if (name.includes('\0')) return 'has a zero character in it'
       return name === '*' || !name.includes('*') ? undefined : "has a '*' in it. A folder stands for all in it; 'fs:*' is every file"
     case 'net':
-      return HOST.test(name) ? undefined : "must be 'host', 'host:port', '*.host' or '*', without a scheme or a path"
+      if (!HOST.test(name)) return "must be 'host', 'host:port', '*.host' or '*', without a scheme or a path"
+      return portOf(name) > MAX_PORT ? `has a port above ${MAX_PORT}` : undefined
     case 'env':
       return VARIABLE.test(name) ? undefined : "takes letters, digits and '_', with '*' at the end for the rest of the name"
     case 'builtin': {

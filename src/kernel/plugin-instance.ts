@@ -30,8 +30,8 @@ export class PluginInstance {
   readonly retiring = new Set<Generation>()
   /** Number of the newest generation. */
   newest = 0
-  /** Why it does not run, when it does not. */
-  error: Error | undefined
+  /** What last ended it or kept it from running, also when it runs again. */
+  lastError: Error | undefined
   /** Restarts after crashes, in all, and what the next one depends on. */
   restarts = 0
   readonly record = new RestartRecord()
@@ -51,6 +51,7 @@ export class PluginInstance {
   retry: NodeJS.Timeout | undefined
   /** What was asked for and is not what its manifest says: a plugin that was disabled stays so, one that was enabled until its manifest enables it, too. */
   #overruled: boolean | undefined
+  #error: Error | undefined
   #idle: Lifecycle
   /** What brings something of it up, or changes it, or waits to. */
   readonly #attempts = new Set<AbortController>()
@@ -63,6 +64,16 @@ export class PluginInstance {
     this.restart = restart
     this.#moved = (transition) => moved(this.newest, transition)
     this.#idle = new Lifecycle(source.name, 'discovered', this.#moved)
+  }
+
+  /** Why it does not run, when it does not. */
+  get error(): Error | undefined {
+    return this.#error
+  }
+
+  set error(error: Error | undefined) {
+    this.#error = error
+    if (error) this.lastError = error
   }
 
   get enabled(): boolean {

@@ -37,6 +37,20 @@ describe('the history', () => {
     expect({ restarts, state, code: lastError?.code }).toEqual({ restarts: 2, state: 'failed', code: 'PLUGIN_CRASH_LOOP' })
   })
 
+  it('stays when the plugin runs again, as do its last error and its last exit', async () => {
+    const { kernel, replaced, folder } = await startedWith({ p: crashing, q: pluginCode({ start: 'throw new Error("first")' }) })
+    await kernel.bus.publish('p.exit', 7)
+    await eventually(() => expect(replaced).toHaveLength(1))
+    writePlugin(folder, 'q', { code: idle })
+    await kernel.reload('q')
+    const crash = { code: 'PLUGIN_CRASHED', message: expect.stringContaining('code 7') as string }
+    expect(infoOf(kernel, 'p')).toMatchObject({ state: 'running', restarts: 1, lastError: crash, lastExit: { code: 7 }, history: [crash] })
+    expect(infoOf(kernel, 'q')).toMatchObject({ state: 'running', lastError: { code: 'PLUGIN_START' }, lastExit: undefined })
+    expect(kernel.explain('p')).toMatchObject({ running: true, code: undefined })
+    const renewed = await kernel.reload('p').then(() => infoOf(kernel, 'p'))
+    expect(renewed).toMatchObject({ state: 'running', lastError: crash })
+  })
+
   it('has the starts and replacements that failed, and the newest twenty faults alone', async () => {
     const { kernel, folder } = await startedWith({ p: pluginCode({ start: 'throw new Error("first")' }), q: idle })
     expect(infoOf(kernel, 'p').history).toMatchObject([

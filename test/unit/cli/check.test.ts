@@ -49,6 +49,26 @@ describe('plugbay check', () => {
     })
   })
 
+  test('shows where what a plugin may do is not all that it can do: inline, and in tasks of a process', async () => {
+    const files = pluginsWith({
+      inside: {
+        isolation: 'inline',
+        permissions: [
+          { resource: 'bus:user.*', actions: ['publish'] },
+          { resource: 'net:example.com', actions: ['connect'] },
+        ],
+      },
+      apart: { isolation: 'process', tasks: { resize: 'index.js' } },
+      alone: { isolation: 'process' },
+    })
+    const { stdout } = await plugbay(['check'], folderWith(files))
+    const may = (name: string): string | undefined => new RegExp(`^${name} .* may (.*)$`, 'm').exec(stdout)?.[1]
+    const free = 'publish all; subscribe all; provide all; call all'
+    expect(may('inside')).toBe('publish user.*; provide all; call all; all else that the application may')
+    expect(may('apart')).toBe(`${free} (its tasks run outside that process, in threads of the application)`)
+    expect(may('alone')).toBe(free)
+  })
+
   test('says which role there is not', async () => {
     const { code, stdout } = await plugbay(['check'], folderWith(pluginsWith({ users: { roles: ['writer'] } })))
     expect(code).toBe(1)
@@ -189,8 +209,8 @@ describe('plugbay check', () => {
     const may = 'may publish all; subscribe all; provide all; call all'
     expect(stdout.split('\n').slice(0, 6)).toEqual([
       `free   in thread (default)                          ${may}`,
-      `moved  in inline (operator)                         ${may}`,
-      `own    in inline (manifest)                         ${may}`,
+      `moved  in inline (operator)                         ${may}; all else that the application may`,
+      `own    in inline (manifest)                         ${may}; all else that the application may`,
       `weak   in thread (default, process after 3 faults)  ${may}`,
       '',
       "! isolation has 'movd', but there is no plugin of that name. Did you mean 'moved'?",

@@ -56,6 +56,7 @@ describe('the grammar', () => {
     ['service:us ers', ['call'], 'resource', 'takes letters, digits'],
     ['fs:./data/**', ['read'], 'resource', 'A folder stands for all in it'],
     ['net:https://example.com', ['connect'], 'resource', 'without a scheme or a path'],
+    ['net:example.com:65536', ['connect'], 'resource', 'has a port above 65535'],
     ['env:A-B', ['read'], 'resource', "takes letters, digits and '_'"],
     ['builtin:dnss', ['import'], 'resource', "Did you mean 'dns'?"],
     ['child:ls', ['use'], 'resource', "takes no name: write 'child'"],
