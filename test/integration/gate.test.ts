@@ -1,6 +1,6 @@
 /** What the code of a thread plugin can reach: every door is tried by a real plugin in a real thread, with and without the grant that opens it. */
 
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { Dir, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -765,6 +765,87 @@ describe('files', () => {
     ['a link from beyond that leads in, by rename', "fs.renameSync(folder + '/given/a.json', folder + '/into')"],
   ])('that are not granted are not reached by %s', async (_what, expression) => {
     expect(await outcomes([expression], within)).toEqual([DENIED])
+  })
+
+  describe('behind a link that leads out', () => {
+    /** What each expression returns with `fs`, `fsp`, and the folder `given` in which links lead out and to a folder within. */
+    const found = (expressions: string[], may: 'read' | 'write' = 'write') => {
+      const folder = emptyFolder()
+      const given = join(folder, 'given')
+      for (const name of ['given/deep/deeper', 'other/secret']) mkdirSync(join(folder, name), { recursive: true })
+      for (const name of ['given/a', 'given/deep/deeper/b', 'other/hidden', 'other/secret/hidden']) writeFileSync(join(folder, name), '')
+      symlinkSync(join(folder, 'other'), join(given, 'deep/out'))
+      symlinkSync(join(given, 'deep/deeper'), join(given, 'in'))
+      const body = `
+        const fs = require('fs'), fsp = await import('node:fs/promises'), folder = ${JSON.stringify(folder)}, given = folder + '/given'
+        const attempt = async (act) => { try { return await act() } catch (error) { return error.code ?? error.message } }
+        const asked = (options) => new Promise((done, failed) => fs.readdir(given, options, (error, names) => (error ? failed(error) : done(names))))
+        const start = (watcher, ...args) => {
+          const prototype = Object.getPrototypeOf(watcher)
+          const [name] = Object.getOwnPropertySymbols(prototype).filter(({ description }) => /^kFS(Stat)?Watch(er)?Start$/.test(description))
+          return String(watcher[name](...args))
+        }
+        return [${expressions.map((expression) => `await attempt(() => ${expression})`).join(', ')}]`
+      return tried(body, { fs: { read: [given], write: may === 'write' ? [given] : [] } }) as Promise<unknown[]>
+    }
+    const NAMES = ['a', 'deep', 'deep/deeper', 'deep/deeper/b', 'deep/out', 'in', 'in/b']
+    const sorted = (names: unknown): unknown => (Array.isArray(names) ? names.toSorted() : names)
+
+    it.each(['read', 'write'] as const)('are not listed, and all others are, where it may %s', async (may) => {
+      const lists = [
+        'fs.readdirSync(given, { recursive: true })',
+        "fs.readdirSync(Buffer.from(given), { recursive: true, encoding: 'utf8' })",
+        "fs.readdirSync(given, { recursive: true, encoding: 'buffer' }).map(String)",
+        'fs.readdirSync(given, Object.create(null, { recursive: { value: true } }))',
+        'fsp.readdir(given, { recursive: true })',
+        "fsp.readdir(given + '/../given/', { recursive: true })",
+        'asked({ recursive: true })',
+      ]
+      expect((await found(lists, may)).map(sorted)).toEqual(lists.map(() => NAMES))
+    })
+
+    it('are not listed with their types', async () => {
+      const lists = [
+        'fs.readdirSync(given, { recursive: true, withFileTypes: true })',
+        'await fsp.readdir(given, { recursive: true, withFileTypes: true })',
+        'await asked({ recursive: true, withFileTypes: true })',
+        'await (async (entries = []) => { for await (const entry of await fsp.opendir(given, { recursive: true })) entries.push(entry); return entries })()',
+      ]
+      const places = "map(({ parentPath, name }) => (parentPath + '/' + name).slice(given.length + 1))"
+      // Whether a link within is followed is for Node to say.
+      const those = `${places}.filter((place) => place !== 'in/b')`
+      const expected = NAMES.filter((name) => name !== 'in/b')
+      expect((await found(lists.map((list) => `(async () => (${list}).${those})()`))).map(sorted)).toEqual(lists.map(() => expected))
+    })
+
+    it('are not told by what watches, asked for another', async () => {
+      const watches = [
+        "start(new (fs.watch(given).unref().constructor)(), folder + '/other', true, false, 'utf8')",
+        "new (fs.watch(given).unref()._handle.constructor)().start(folder + '/other', true, false, 'utf8')",
+        "start(new (fs.watchFile(given + '/a', () => {}).unref().constructor)(false), folder + '/other/hidden', true, 50)",
+      ]
+      expect(await found(watches)).toEqual(watches.map(() => DENIED))
+    })
+
+    it.runIf('readSyncRecursive' in Dir.prototype)('are not told by a folder that is read, asked for another', async () => {
+      const reading = "fs.opendirSync(given, { recursive: true }).readSyncRecursive({ parentPath: folder, name: 'other' })"
+      expect(await found([reading])).toEqual([DENIED])
+    })
+
+    it('are refused, and the kernel is told so', async () => {
+      const folder = emptyFolder()
+      for (const name of ['given', 'other']) mkdirSync(join(folder, name))
+      symlinkSync(join(folder, 'other'), join(folder, 'given/out'))
+      const { attempt, denied } = await gated(
+        pluginCode(
+          { health: `return { healthy: fs.readdirSync(${JSON.stringify(join(folder, 'given'))}, { recursive: true }).length === 1 }` },
+          "import fs from 'node:fs'",
+        ),
+        { fs: { read: [join(folder, 'given')], write: [] } },
+      )
+      expect(await attempt()).toMatchObject({ healthy: true })
+      await eventually(() => expect(denied).toContainEqual(expect.stringContaining(`fs:${join(folder, 'given/out')} read`)))
+    })
   })
 
   it('are those that were looked at, though an object says something else the next time', async () => {

@@ -6,6 +6,8 @@ import type { Deny } from '../denial.js'
 import { type Grants, hasNet } from '../grants.js'
 import { words } from '../words.js'
 import { lock } from './lock.js'
+import { closeWalks } from './walk-doors.js'
+import { closeWatchers } from './watch-doors.js'
 
 type Act = 'read' | 'write'
 /** `look` and `change`: at what bears the name, be it a link; the others go where it leads. `target`: what a link is made to lead to. */
@@ -123,6 +125,9 @@ export const closeFiles = (grants: Grants, check: CheckFile): void => {
     return
   }
   askEach(check)
+  const checkRead = (given: unknown): unknown => check('read', given)
+  closeWalks(checkRead)
+  closeWatchers(checkRead)
   for (const files of [fs, fs.promises] as unknown as Files[]) {
     // A pattern may lead anywhere.
     for (const name of ['glob', 'globSync']) {
