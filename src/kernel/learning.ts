@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { type Kind, type Permission, PermissionSet, partsOf } from '../permission-set.js'
 import { BY_GRANT, CLOSED } from '../sandbox/builtin-modules.js'
+import { TEMPORARY } from '../sandbox/temporary-folder.js'
 import { placementOf } from './isolation.js'
 import { type Learned, leastOf, type Used, usedByCode } from './least-permissions.js'
 import type { PluginSource } from './manifest.js'
@@ -13,7 +14,8 @@ import { permissionsBy } from './permissions.js'
 const OPEN: readonly Permission[] = [
   { resource: 'bus:**', actions: ['publish', 'subscribe'] },
   { resource: 'service:*', actions: ['provide', 'call'] },
-  { resource: 'fs:*', actions: ['read', 'write'] },
+  // The last is no permission that one could ask for: by it temporary folders are told, and nothing is that is not allowed.
+  { resource: 'fs:*', actions: ['read', 'write', TEMPORARY] },
   { resource: 'net:*', actions: ['connect', 'listen'] },
   { resource: 'env:*', actions: ['read'] },
   ...[...CLOSED, ...Object.values(BY_GRANT).flat()].map((name) => ({ resource: `builtin:${name}`, actions: ['import'] })),

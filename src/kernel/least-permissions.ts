@@ -5,6 +5,7 @@ import { dirname, relative, sep } from 'node:path'
 import { covers } from '../pattern-cover.js'
 import { ACTIONS, KINDS, type Kind, type Permission, type PermissionSet, partsOf } from '../permission-set.js'
 import { BY_GRANT, CLOSED } from '../sandbox/builtin-modules.js'
+import { TEMPORARY } from '../sandbox/temporary-folder.js'
 import { within } from '../within.js'
 import type { Isolation, PluginSource } from './manifest.js'
 import { moduleGraph } from './module-graph.js'
@@ -77,6 +78,22 @@ const gatherFiles = (paths: readonly string[], dataDir: string): string[] => {
   return withoutCovered([...new Set([...named, ...folders.map(([folder]) => folder)])], within)
 }
 
+/** Whatever lies in a folder whose name nobody chose, as the folder that this was made in: another time it is called something else. */
+const withoutTemporary = (used: Used): Used => {
+  const lasting = new Map<string, Set<string>>()
+  for (const [resource, actions] of used) {
+    const [kind, name = ''] = partsOf(resource)
+    let path = name
+    if (kind === 'fs')
+      for (let at = name; at !== dirname(at); at = dirname(at)) if (used.get(`fs:${at}`)?.has(TEMPORARY)) path = dirname(at)
+    const where = path === name ? resource : `fs:${path}`
+    const there = lasting.get(where) ?? new Set()
+    for (const action of actions) if (action !== TEMPORARY) there.add(action)
+    lasting.set(where, there)
+  }
+  return lasting
+}
+
 /** A path as its manifest would have it. */
 const written = (path: string, { root, dataDir, base }: Surroundings): string => {
   if (path === dataDir) return 'data'
@@ -106,7 +123,7 @@ const rank = ({ resource }: Permission): number => KINDS.indexOf(partsOf(resourc
 
 export const leastOf = (used: Used, where: Surroundings): Permission[] => {
   const namesOf = new Map<string, string[]>()
-  for (const [resource, actions] of used) {
+  for (const [resource, actions] of withoutTemporary(used)) {
     const [kind, name = ''] = partsOf(resource)
     for (const action of withoutBareCalls(actions)) {
       // Of a service that it found and did not call, any method is enough.

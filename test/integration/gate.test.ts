@@ -829,75 +829,68 @@ describe('files', () => {
   })
 
   describe('behind a link that leads out', () => {
-    /** What an expression returns with `fs`, `fsp`, and the folder `given` in which links lead out and to a folder within. */
-    const listed = (expression: string, may: 'read' | 'write' = 'write') => {
+    /** What each expression returns with `fs`, `fsp`, and the folder `given` in which links lead out and to a folder within. */
+    const found = (expressions: string[], may: 'read' | 'write' = 'write') => {
       const folder = emptyFolder()
       const given = join(folder, 'given')
       for (const name of ['given/deep/deeper', 'other/secret']) mkdirSync(join(folder, name), { recursive: true })
       for (const name of ['given/a', 'given/deep/deeper/b', 'other/hidden', 'other/secret/hidden']) writeFileSync(join(folder, name), '')
       symlinkSync(join(folder, 'other'), join(given, 'deep/out'))
       symlinkSync(join(given, 'deep/deeper'), join(given, 'in'))
-      const body = `const fs = require('fs'), fsp = await import('node:fs/promises'), folder = ${JSON.stringify(folder)}, given = folder + '/given'
-        return ${expression}`
-      return tried(body, { fs: { read: [given], write: may === 'write' ? [given] : [] } })
-    }
-    const NAMES = ['a', 'deep', 'deep/deeper', 'deep/deeper/b', 'deep/out', 'in', 'in/b']
-    const sorted = (names: unknown): string[] => (names as string[]).toSorted()
-
-    it.each([
-      'fs.readdirSync(given, { recursive: true })',
-      'fs.readdirSync(Buffer.from(given), { recursive: true, encoding: "utf8" })',
-      'fs.readdirSync(given, { recursive: true, encoding: "buffer" }).map(String)',
-      'fs.readdirSync(given, Object.create(null, { recursive: { value: true } }))',
-      'fsp.readdir(given, { recursive: true })',
-      'fsp.readdir(given + "/../given/", { recursive: true })',
-      'new Promise((done, failed) => fs.readdir(given, { recursive: true }, (error, names) => (error ? failed(error) : done(names))))',
-    ])('are not listed, and all others are: %s', async (expression) => {
-      expect(sorted(await listed(`await ${expression}`))).toEqual(NAMES)
-      expect(sorted(await listed(`await ${expression}`, 'read'))).toEqual(NAMES)
-    })
-
-    it.each([
-      'fs.readdirSync(given, { recursive: true, withFileTypes: true })',
-      'await fsp.readdir(given, { recursive: true, withFileTypes: true })',
-      'await new Promise((done, failed) => fs.readdir(given, { recursive: true, withFileTypes: true }, (error, names) => (error ? failed(error) : done(names))))',
-      'await Array.fromAsync?.(await fsp.opendir(given, { recursive: true })) ?? fs.readdirSync(given, { recursive: true, withFileTypes: true })',
-    ])('are not listed with their types: %s', async (expression) => {
-      const places = sorted(
-        await listed(`(${expression}).map(({ parentPath, name }) => (parentPath + '/' + name).slice(given.length + 1))`),
-      )
-      // Whether links within are followed is for Node to say.
-      expect(places.filter((place) => place !== 'in/b')).toEqual(NAMES.filter((place) => place !== 'in/b'))
-    })
-
-    it.each([
-      [
-        'a folder that is watched',
-        "(() => { const watcher = fs.watch(given).unref(); const other = new watcher.constructor(); return start(other, folder + '/other', true, false, 'utf8') })()",
-      ],
-      [
-        'the handle of one',
-        "(() => { const watcher = fs.watch(given).unref(); return new watcher._handle.constructor().start(folder + '/other', true, false, 'utf8') })()",
-      ],
-      [
-        'a file that is watched',
-        "(() => { const watcher = fs.watchFile(given + '/a', () => {}); const other = new watcher.constructor(false); return start(other, folder + '/other/hidden', true, 50) })()",
-      ],
-    ])('are not told by %s', async (_what, expression) => {
-      const told = await listed(`(() => {
+      const body = `
+        const fs = require('fs'), fsp = await import('node:fs/promises'), folder = ${JSON.stringify(folder)}, given = folder + '/given'
+        const attempt = async (act) => { try { return await act() } catch (error) { return error.code ?? error.message } }
+        const asked = (options) => new Promise((done, failed) => fs.readdir(given, options, (error, names) => (error ? failed(error) : done(names))))
         const start = (watcher, ...args) => {
           const prototype = Object.getPrototypeOf(watcher)
           const [name] = Object.getOwnPropertySymbols(prototype).filter(({ description }) => /^kFS(Stat)?Watch(er)?Start$/.test(description))
           return String(watcher[name](...args))
         }
-        try { return ${expression} } catch (error) { return error.code }
-      })()`)
-      expect(told).toEqual(DENIED)
+        return [${expressions.map((expression) => `await attempt(() => ${expression})`).join(', ')}]`
+      return tried(body, { fs: { read: [given], write: may === 'write' ? [given] : [] } }) as Promise<unknown[]>
+    }
+    const NAMES = ['a', 'deep', 'deep/deeper', 'deep/deeper/b', 'deep/out', 'in', 'in/b']
+    const sorted = (names: unknown): unknown => (Array.isArray(names) ? names.toSorted() : names)
+
+    it.each(['read', 'write'] as const)('are not listed, and all others are, where it may %s', async (may) => {
+      const lists = [
+        'fs.readdirSync(given, { recursive: true })',
+        "fs.readdirSync(Buffer.from(given), { recursive: true, encoding: 'utf8' })",
+        "fs.readdirSync(given, { recursive: true, encoding: 'buffer' }).map(String)",
+        'fs.readdirSync(given, Object.create(null, { recursive: { value: true } }))',
+        'fsp.readdir(given, { recursive: true })',
+        "fsp.readdir(given + '/../given/', { recursive: true })",
+        'asked({ recursive: true })',
+      ]
+      expect((await found(lists, may)).map(sorted)).toEqual(lists.map(() => NAMES))
+    })
+
+    it('are not listed with their types', async () => {
+      const lists = [
+        'fs.readdirSync(given, { recursive: true, withFileTypes: true })',
+        'await fsp.readdir(given, { recursive: true, withFileTypes: true })',
+        'await asked({ recursive: true, withFileTypes: true })',
+        'await (async (entries = []) => { for await (const entry of await fsp.opendir(given, { recursive: true })) entries.push(entry); return entries })()',
+      ]
+      const places = "map(({ parentPath, name }) => (parentPath + '/' + name).slice(given.length + 1))"
+      // Whether a link within is followed is for Node to say.
+      const those = `${places}.filter((place) => place !== 'in/b')`
+      const expected = NAMES.filter((name) => name !== 'in/b')
+      expect((await found(lists.map((list) => `(async () => (${list}).${those})()`))).map(sorted)).toEqual(lists.map(() => expected))
+    })
+
+    it('are not told by what watches, asked for another', async () => {
+      const watches = [
+        "start(new (fs.watch(given).unref().constructor)(), folder + '/other', true, false, 'utf8')",
+        "new (fs.watch(given).unref()._handle.constructor)().start(folder + '/other', true, false, 'utf8')",
+        "start(new (fs.watchFile(given + '/a', () => {}).unref().constructor)(false), folder + '/other/hidden', true, 50)",
+      ]
+      expect(await found(watches)).toEqual(watches.map(() => DENIED))
     })
 
     it.runIf('readSyncRecursive' in Dir.prototype)('are not told by a folder that is read, asked for another', async () => {
       const reading = "fs.opendirSync(given, { recursive: true }).readSyncRecursive({ parentPath: folder, name: 'other' })"
-      expect(await listed(`(() => { try { return ${reading} } catch (error) { return error.code } })()`)).toEqual(DENIED)
+      expect(await found([reading])).toEqual([DENIED])
     })
 
     it('are refused, and the kernel is told so', async () => {

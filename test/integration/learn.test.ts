@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import nodeModule from 'node:module'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Kernel, KernelOptions, Permission } from 'plugbay'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
@@ -235,6 +235,44 @@ describe('what only shows as it runs', () => {
     const held = await started({}, needed)
     expect(held.faults).toEqual([])
   })
+
+  test.each(['thread', 'process'] as const)(
+    'is of the folder in which one in a %s makes folders by names that nobody chose',
+    async (isolation) => {
+      const [scratch, later] = [emptyFolder(), emptyFolder()]
+      const code = pluginCode(
+        {
+          start: `
+          const asked = (prefix) => new Promise((done, failed) => fs.mkdtemp(prefix, (error, made) => (error ? failed(error) : done(made))))
+          const beginning = ${JSON.stringify(scratch)} + '/../' + ${JSON.stringify(basename(scratch))} + '/t-'
+          for (const made of [fs.mkdtempSync(beginning), await asked(beginning), await promises.mkdtemp(${JSON.stringify(join(later, 't-'))})]) {
+            fs.writeFileSync(made + '/left.txt', 'left')
+            fs.readFileSync(made + '/left.txt')
+            await ctx.tasks.run('reader', made)
+          }
+          fs.rmSync(fs.mkdtempSync(beginning, { encoding: 'buffer' }), { recursive: true })
+        `,
+        },
+        "import fs, { promises } from 'node:fs'",
+      )
+      const started = async (options: KernelOptions, permissions?: readonly Permission[]) => {
+        const manifest = { isolation, tasks: { reader: 'reader.js' }, ...(permissions ? { permissions } : {}) }
+        const running = await kernelWith({ maker: { manifest, code } }, options)
+        const task = "import { readdirSync } from 'node:fs'\nexport default (folder) => readdirSync(folder)"
+        writeFileSync(join(running.folder, 'maker/reader.js'), task)
+        await running.kernel.start()
+        expect(running.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+        return running
+      }
+      const learning = await started({ learn: true })
+      const needed = [scratch, later].map((folder) => ({ resource: `fs:${folder}`, actions: ['read', 'write'] }))
+      needed.sort((a, b) => (a.resource < b.resource ? -1 : 1))
+      await eventually(async () => expect((await learnedOf(learning.kernel, 'maker')).least).toEqual(needed))
+      await learning.kernel.stop()
+      const held = await started({}, needed)
+      expect(held.faults).toEqual([])
+    },
+  )
 
   test('is of files that a plugin in a process reaches by modules of Node, and is enough for it', async () => {
     const [far, made] = [emptyFolder(), emptyFolder()]

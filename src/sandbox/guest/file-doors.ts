@@ -125,8 +125,9 @@ export const closeFiles = (grants: Grants, check: CheckFile): void => {
     return
   }
   askEach(check)
-  closeWalks(check)
-  closeWatchers(check)
+  const checkRead = (given: unknown): unknown => check('read', given)
+  closeWalks(checkRead)
+  closeWatchers(checkRead)
   for (const files of [fs, fs.promises] as unknown as Files[]) {
     // A pattern may lead anywhere.
     for (const name of ['glob', 'globSync']) {

@@ -16,7 +16,7 @@ import { lock, protect } from './lock.js'
 import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
 import { closeProcess } from './process-doors.js'
-import { recordFiles, recordImports, type Used } from './recorder.js'
+import { recordFiles, recordImports, recordTemporary, type Used } from './recorder.js'
 import { replaceStdio } from './stdio.js'
 
 /** Whose gate it is, and who hears of what happens at it. */
@@ -43,6 +43,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   if (hasSockets(grants)) closeNet({ grants, deny, checkFile, used })
   closeProcess(grants, deny, checkImport, used)
   closeFiles(grants, checkFile)
+  if (used) recordTemporary(used)
   if (grants.builtins.length > 0) closeBuiltins(grants, checkFile, deny)
   closeGlobals(grants, deny)
   closeModules(deny, checkImport)

@@ -20,7 +20,7 @@ import { askModel } from './model-doors.js'
 import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
 import { PluginRuntime } from './plugin-runtime.js'
-import { recordImports, recordOpened, recordVariables, type Used } from './recorder.js'
+import { recordImports, recordOpened, recordTemporary, recordVariables, type Used } from './recorder.js'
 
 /** The descriptor that the kernel talks on. */
 const CHANNEL = 3
@@ -49,7 +49,10 @@ const close = ({ name, grants, root, dataDir, pluginModule, offline }: LoadReque
   const own = [root, dataDir, dirname(fileURLToPath(pluginModule))]
   const checkFile = fileCheck({ ...grants, fs: { read, write: [dataDir, ...write] } }, own, deny, used && recordOpened(used))
   closeNet({ grants, deny, checkFile, used, ownStreams: true })
-  if (used) askEach(checkFile)
+  if (used) {
+    askEach(checkFile)
+    recordTemporary(used)
+  }
   if (!grants.net.includes('*')) {
     // Among them is the channel.
     for (const member of ['_getActiveHandles', '_getActiveRequests'])

@@ -1,11 +1,13 @@
 /** While permissions are learnt: what a plugin imports of Node, which variables it reads and which files it reaches, as it does so. */
 import fs from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { type CheckImport, moduleName, OPEN } from '../builtin-modules.js'
-import { actOf, type FileUsed } from './file-doors.js'
+import { TEMPORARY } from '../temporary-folder.js'
+import { actOf, type FileUsed, textOf } from './file-doors.js'
 
 // Taken before these functions tell of what they are asked.
 const { existsSync } = fs
+const realPath = fs.realpathSync.native
 
 /** Takes what the plugin used. */
 export type Used = (resource: string, action: string) => void
@@ -51,6 +53,35 @@ export const recordOpened = (used: Used): FileUsed => {
     let path = named
     for (let at = named; at !== dirname(at); at = dirname(at)) if (made.has(at)) path = dirname(at)
     tell(`fs:${path}`, act)
+  }
+}
+
+type Function = (...args: unknown[]) => unknown
+
+/** Folders whose names nobody chose: that they are such ones, as each is made. */
+export const recordTemporary = (used: Used): void => {
+  const tell = (made: unknown): unknown => {
+    const given = typeof made === 'object' && made !== null && 'path' in made ? made.path : made
+    const named = resolve(String(textOf(given)))
+    for (const path of new Set([named, existsSync(named) ? realPath(named) : named])) used(`fs:${path}`, TEMPORARY)
+    return made
+  }
+  const files = fs as unknown as Record<string, Function>
+  const promises = fs.promises as unknown as Record<string, Function>
+  const { mkdtemp } = files as { mkdtemp: Function }
+  files['mkdtemp'] = (...args) => {
+    const last = args.length - 1
+    const told = args[last]
+    if (typeof told === 'function') args[last] = (error: unknown, made: unknown) => told(error, error ? made : tell(made))
+    return mkdtemp(...args)
+  }
+  for (const name of ['mkdtempSync', 'mkdtempDisposableSync']) {
+    const make = files[name]
+    if (make) files[name] = (...args) => tell(make(...args))
+  }
+  for (const name of ['mkdtemp', 'mkdtempDisposable']) {
+    const make = promises[name]
+    if (make) promises[name] = async (...args) => tell(await make(...args))
   }
 }
 

@@ -1,10 +1,11 @@
 /** The doors of what walks through folders: Node itself would ask for the first one alone, and follow the links in it to wherever they lead. */
 import fs from 'node:fs'
 import path from 'node:path'
-import type { CheckFile } from './file-doors.js'
 import { lock } from './lock.js'
 
 type Function = (...args: unknown[]) => unknown
+/** Takes a path in any form; throws PERMISSION_DENIED for what may not be read, and returns what is to be handed on instead. */
+type CheckRead = (given: unknown) => unknown
 interface Options {
   encoding: unknown
   withFileTypes: unknown
@@ -24,7 +25,7 @@ const { nextTick } = process
 const NODE = Number.parseInt(process.versions.node, 10)
 
 /** Each folder on the way is listed by the doors of `node:fs`, which are there already: one that is not granted is left out, which they tell the kernel. */
-export const closeWalks = (check: CheckFile): void => {
+export const closeWalks = (checkRead: CheckRead): void => {
   const now = fs as unknown as Record<'readdir' | 'readdirSync', Function>
   const later = fs.promises as unknown as Record<'readdir', Function>
   const { readdir, readdirSync } = now
@@ -32,16 +33,16 @@ export const closeWalks = (check: CheckFile): void => {
   const walkLaterFrom = (base: string, options: Options, follows: boolean): Promise<unknown[]> =>
     walkLater(base, walk(base, options, follows), (folder) => readdirLater(folder, typed(options)) as Promise<Entry[]>)
   now.readdirSync = (given, asked) => {
-    const { base, options, handed } = held(given, asked, check)
+    const { base, options, handed } = held(given, asked, checkRead)
     if (options === undefined) return readdirSync(base, handed)
     return walkNow(base, walk(base, options, NODE >= 22), (folder) => readdirSync(folder, typed(options)) as Entry[])
   }
   later.readdir = async (given, asked) => {
-    const { base, options, handed } = held(given, asked, check)
+    const { base, options, handed } = held(given, asked, checkRead)
     return options === undefined ? readdirLater(base, handed) : walkLaterFrom(base, options, NODE >= 26)
   }
   now.readdir = (given, asked, last) => {
-    const { base, options, handed } = held(given, asked, check)
+    const { base, options, handed } = held(given, asked, checkRead)
     if (options === undefined || typeof last !== 'function') return readdir(base, handed, last)
     walkLaterFrom(base, options, NODE >= 22).then(
       // What it throws is an uncaught error, and no rejection.
@@ -50,7 +51,7 @@ export const closeWalks = (check: CheckFile): void => {
     )
     return undefined
   }
-  closeDir(check)
+  closeDir(checkRead)
 }
 
 interface Held {
@@ -61,8 +62,8 @@ interface Held {
   handed: unknown
 }
 
-const held = (given: unknown, asked: unknown, check: CheckFile): Held => {
-  const base = check('read', given) as string
+const held = (given: unknown, asked: unknown, checkRead: CheckRead): Held => {
+  const base = checkRead(given) as string
   if (typeof asked !== 'object' || asked === null) return { base, options: undefined, handed: asked }
   const { encoding, withFileTypes, recursive } = asked as Record<string, unknown>
   const handed = { __proto__: null, encoding, withFileTypes, recursive }
@@ -131,13 +132,13 @@ const walkLater = async (base: string, steps: Walk, list: (folder: string) => Pr
 }
 
 /** What Node 20 to 24 opens the folders within an opened one by is open to all. */
-const closeDir = (check: CheckFile): void => {
+const closeDir = (checkRead: CheckRead): void => {
   const { prototype } = fs.Dir as unknown as { prototype: Record<string, Function> }
   const { readSyncRecursive } = prototype
   if (readSyncRecursive === undefined) return
   lock(prototype, 'readSyncRecursive', function (this: unknown, entry: { parentPath: string; name: string }) {
     const { parentPath, name } = entry
-    check('read', join(parentPath, name))
+    checkRead(join(parentPath, name))
     return apply(readSyncRecursive, this, [{ __proto__: null, parentPath, name }])
   })
 }
