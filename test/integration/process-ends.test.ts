@@ -25,7 +25,6 @@ it('each end of a process is told as what it was', async () => {
     ['process.reallyExit(9)', 'its place exited with code 9.'],
     ["process.kill(process.pid, 'SIGTERM')", 'its process was ended by SIGTERM.'],
     ['process.abort()', 'its process was ended by SIGABRT.'],
-    ["process.on('uncaughtException', () => { throw new Error('again') }); throw new Error('first')", 'an uncaught error ended it: first.'],
     ['closeSync(3)', 'the kernel ended its process: its channel closed.'],
   ]
   const plugins = ends.map(([act], n) => [`p${n}`, doing('process', act, "import { closeSync } from 'node:fs'")])
