@@ -30,7 +30,7 @@ export class ProcessHost implements PluginHost {
   /** What a process takes Linux alone tells; elsewhere V8 ends it at its heap's limit. */
   readonly holds: PluginHost['holds'] = process.platform === 'linux' ? ['memory', 'cpu', 'hang'] : ['hang']
   /** A sandbox reports the end of the process in it after that. */
-  readonly lag = LEAVE
+  readonly lag = 2_000
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   readonly #place: Place
