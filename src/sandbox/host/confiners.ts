@@ -33,7 +33,7 @@ const SHORTAGES: unknown[] = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM']
 const works = ([file = '', ...args]: readonly string[]): Promise<boolean> =>
   new Promise((resolve, reject) => {
     execFile(file, [...args, 'true'], { timeout: PROBE_TIMEOUT }, (error) => {
-      if (SHORTAGES.includes(error?.code)) reject(error as Error)
+      if (SHORTAGES.includes(error?.code)) reject(error)
       else resolve(error === null)
     })
   })
