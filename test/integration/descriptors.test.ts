@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { folderWith, pluginsWith, root } from '../support/command.js'
 
 /** Few, so that they are soon gone. */
@@ -12,13 +12,12 @@ const DESCRIPTORS = 256
 const providing = (functions: string): string =>
   `export default { async start(ctx) { await ctx.services.provide(ctx.name, { ${functions} }) } }`
 
-/** What an application says that runs over these plugins; `kernel`, `faults`, `told` (what it says) and `starved`, which does something without a descriptor, are there. */
+/** What an application puts into `told`, that runs over these plugins in a process with few descriptors. */
 const runs = async (files: Record<string, string | object>, body: string): Promise<unknown> => {
   const cwd = folderWith({
     ...files,
     'app.mjs': `
       import { closeSync, openSync } from 'node:fs'
-      import { once } from 'node:events'
       import { setTimeout as delay } from 'node:timers/promises'
       import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
       const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logLevel: 'silent' })
@@ -26,12 +25,9 @@ const runs = async (files: Record<string, string | object>, body: string): Promi
       const faults = []
       kernel.on('plugin:fault', ({ name, error }) => faults.push({ name, code: error.code, message: error.message }))
       const until = async (holds) => { while (!holds()) await delay(10) }
-      const starved = async (act) => {
-        const held = []
-        try { for (;;) held.push(openSync('app.mjs')) } catch (error) { if (error.code !== 'EMFILE') throw error }
-        try { return await act() } finally { for (const fd of held) closeSync(fd) }
-      }
+      const opens = () => { try { closeSync(openSync('app.mjs')); return 'opens' } catch (error) { return error.code } }
       await kernel.start()
+      const use = (name) => kernel.services.use(name)
       ${body}
       await kernel.stop()
       console.log(JSON.stringify(told))`,
@@ -42,86 +38,86 @@ const runs = async (files: Record<string, string | object>, body: string): Promi
   return JSON.parse(stdout)
 }
 
-it.skipIf(process.platform === 'win32')(
-  'keeps a process from being started again, and a thread from being made for later, until there is one',
-  { timeout: 90_000 },
-  async () => {
+describe.skipIf(process.platform === 'win32')('a process without a free descriptor', { timeout: 90_000 }, () => {
+  it('starts no process again, makes no thread for later and fails tasks, the first of a plugin among them, until it has one', async () => {
     const told = await runs(
       {
-        ...pluginsWith({ crashes: { isolation: 'process', restart: { max: 1_000, backoff: { initial: 20, max: 100 } } } }),
+        ...pluginsWith({
+          crashes: { isolation: 'process', restart: { max: 1_000, backoff: { initial: 20, max: 100 } } },
+          counts: { isolation: 'inline', tasks: { twice: 'twice.js' } },
+        }),
         'plugins/crashes/index.js': providing("boom: () => void setTimeout(() => { throw new Error('boom') })"),
+        'plugins/counts/twice.js': 'export default (number) => number * 2',
+        'plugins/counts/index.js': providing("twice: (number) => ctx.tasks.run('twice', number)"),
       },
       `
-      const crashes = await kernel.services.use('crashes')
+      const [crashes, counts] = await Promise.all([use('crashes'), use('counts')])
+      const twice = () => counts.twice(21).catch(() => 'failed')
       // From before the first thread that is to wait is made.
-      await starved(async () => {
-        // It may end before it answers.
-        await crashes.boom().catch(() => {})
-        await until(() => faults.length > 1)
-      })
-      told.faults = faults.slice(0, 2)
-      await until(() => kernel.plugins()[0].state === 'running')`,
+      const held = []
+      try { for (;;) held.push(openSync('app.mjs')) } catch {}
+      told.during = await twice()
+      // It may end before it answers.
+      await crashes.boom().catch(() => {})
+      const ofCrashes = () => faults.filter(({ name }) => name === 'crashes')
+      await until(() => ofCrashes().length > 1)
+      told.faults = ofCrashes().slice(0, 2)
+      for (const fd of held) closeSync(fd)
+      told.after = await twice()
+      await until(() => kernel.plugins().every(({ state }) => state === 'running'))`,
     )
     expect(told).toEqual({
+      during: 'failed',
+      after: 42,
       faults: [
         { name: 'crashes', code: 'PLUGIN_CRASHED', message: expect.stringContaining('boom') },
         expect.objectContaining({ name: 'crashes', message: expect.stringContaining('EMFILE') }),
       ],
     })
-  },
-)
+  })
 
-it.skipIf(process.platform === 'win32')(
-  'fails the tasks that are run meanwhile, the first of a plugin among them, and none after that',
-  { timeout: 90_000 },
-  async () => {
-    const told = await runs(
-      {
-        ...pluginsWith({ counts: { tasks: { twice: 'twice.js' } } }),
-        'plugins/counts/twice.js': 'export default (number) => number * 2',
-        'plugins/counts/index.js': providing("twice: (number) => ctx.tasks.run('twice', number)"),
-      },
-      `
-      const counts = await kernel.services.use('counts')
-      const tried = () => counts.twice(21).catch(() => 'failed')
-      told.during = await starved(tried)
-      told.after = await tried()`,
-    )
-    expect(told).toEqual({ during: 'failed', after: 42 })
-  },
-)
-
-it.skipIf(process.platform === 'win32')(
-  'costs no plugin in a thread its life that computes meanwhile, and saves none that goes past its limit',
-  { timeout: 90_000 },
-  async () => {
+  it('is what a plugin in a thread makes of it that was granted files, as docs/threads.md says; it costs none its life that computes, and saves none from its limit', async () => {
     const patient = { hang: 30_000 }
+    const permissions = [{ resource: 'fs:./', actions: ['read'] }]
+    // What others give back meanwhile it takes too.
+    const hoards = `import { openSync } from 'node:fs'
+      const held = []
+      const fill = () => { try { for (;;) held.push(openSync(new URL('index.js', import.meta.url))) } catch (error) { return error.code } }
+      ${providing('hoard: () => { setInterval(fill, 1); return fill() }')}`
     const told = await runs(
       {
         ...pluginsWith({
+          apart: { permissions, isolation: 'process' },
+          hoards: { permissions },
           computes: { limits: patient },
           grows: { limits: { ...patient, memory: 64 }, restart: { policy: 'temporary' } },
         }),
+        'plugins/apart/index.js': hoards,
+        'plugins/hoards/index.js': hoards,
         'plugins/computes/index.js': providing(
           "work: (ms) => { for (const end = performance.now() + ms; performance.now() < end; ); return 'done' }",
         ),
         'plugins/grows/index.js': providing('grow: () => void setInterval(() => (globalThis.kept ??= []).push(Buffer.alloc(2e7, 1)), 20)'),
       },
       `
-      const computes = await kernel.services.use('computes')
-      const grows = await kernel.services.use('grows')
-      await starved(async () => {
-        told.during = await computes.work(300)
-        await grows.grow()
-        await until(() => faults.length > 0)
-      })
+      const [apart, hoards, computes, grows] = await Promise.all(['apart', 'hoards', 'computes', 'grows'].map(use))
+      told.apart = [await apart.hoard(), opens()]
+      told.hoards = await hoards.hoard()
+      await until(() => opens() === 'EMFILE')
+      told.computes = await computes.work(300)
+      await grows.grow()
+      await until(() => faults.length > 0)
+      await kernel.unload('hoards')
+      await until(() => opens() === 'opens')
       told.after = await computes.work(1)
       told.faults = faults`,
     )
     expect(told).toEqual({
-      during: 'done',
+      apart: ['EMFILE', 'opens'],
+      hoards: 'EMFILE',
+      computes: 'done',
       after: 'done',
       faults: [{ name: 'grows', code: 'PLUGIN_LIMIT', message: expect.stringContaining('limits.memory') }],
     })
-  },
-)
+  })
+})

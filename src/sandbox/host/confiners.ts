@@ -26,9 +26,16 @@ export const SHUT = ['--unshare-user', '--disable-userns']
 /** A folder in memory of at most so many bytes. */
 export const sized = (folder: string, bytes: number): string[] => ['--size', String(bytes), '--tmpfs', folder]
 
+/** What nothing can be started by for a while, be it there or not. */
+const SHORTAGES: unknown[] = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM']
+
+/** Rejects where it could not be tried. */
 const works = ([file = '', ...args]: readonly string[]): Promise<boolean> =>
-  new Promise((resolve) => {
-    execFile(file, [...args, 'true'], { timeout: PROBE_TIMEOUT }, (error) => resolve(error === null))
+  new Promise((resolve, reject) => {
+    execFile(file, [...args, 'true'], { timeout: PROBE_TIMEOUT }, (error) => {
+      if (SHORTAGES.includes(error?.code)) reject(error)
+      else resolve(error === null)
+    })
   })
 
 const probe = async (): Promise<Confiners> => {
@@ -46,5 +53,10 @@ const probe = async (): Promise<Confiners> => {
 
 let probed: Promise<Confiners> | undefined
 
-/** Tried once in the life of this process. */
-export const confiners = (): Promise<Confiners> => (probed ??= probe())
+const again = (error: unknown): never => {
+  probed = undefined
+  throw error
+}
+
+/** Tried once in the life of this process. Rejects while that cannot be, and is tried again by the next: no plugin is held less for want of a descriptor. */
+export const confiners = (): Promise<Confiners> => (probed ??= probe().catch(again))
