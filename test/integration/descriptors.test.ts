@@ -8,6 +8,9 @@ import { folderWith, pluginsWith, root } from '../support/command.js'
 /** Few, so that they are soon gone. */
 const DESCRIPTORS = 256
 
+/** Who waits for a processor is not to be taken for who waits for a descriptor. */
+const limits = { hang: 30_000, loadTimeout: 60_000, startTimeout: 60_000 }
+
 /** A plugin that provides these functions by its own name. */
 const providing = (functions: string): string =>
   `export default { async start(ctx) { await ctx.services.provide(ctx.name, { ${functions} }) } }`
@@ -27,23 +30,23 @@ const runs = async (files: Record<string, string | object>, body: string): Promi
       const until = async (holds) => { while (!holds()) await delay(10) }
       const opens = () => { try { closeSync(openSync('app.mjs')); return 'opens' } catch (error) { return error.code } }
       await kernel.start()
-      const use = (name) => kernel.services.use(name)
+      const use = (name) => kernel.services.use(name, { wait: 60_000, timeout: 60_000 })
       ${body}
       await kernel.stop()
       console.log(JSON.stringify(told))`,
   })
   const command = `ulimit -n ${DESCRIPTORS}; exec "$0" app.mjs`
   // An application that ends by an error fails the test with it.
-  const { stdout } = await promisify(execFile)('/bin/sh', ['-c', command, process.execPath], { cwd, timeout: 60_000 })
+  const { stdout } = await promisify(execFile)('/bin/sh', ['-c', command, process.execPath], { cwd, timeout: 100_000 })
   return JSON.parse(stdout)
 }
 
-describe.skipIf(process.platform === 'win32')('a process without a free descriptor', { timeout: 90_000 }, () => {
+describe.skipIf(process.platform === 'win32')('a process without a free descriptor', { timeout: 120_000 }, () => {
   it('starts no process again, makes no thread for later and fails tasks, the first of a plugin among them, until it has one', async () => {
     const told = await runs(
       {
         ...pluginsWith({
-          crashes: { isolation: 'process', restart: { max: 1_000, backoff: { initial: 20, max: 100 } } },
+          crashes: { limits, isolation: 'process', restart: { max: 1_000, backoff: { initial: 20, max: 100 } } },
           counts: { isolation: 'inline', tasks: { twice: 'twice.js' } },
         }),
         'plugins/crashes/index.js': providing("boom: () => void setTimeout(() => { throw new Error('boom') })"),
@@ -77,7 +80,6 @@ describe.skipIf(process.platform === 'win32')('a process without a free descript
   })
 
   it('is what a plugin in a thread makes of it that was granted files, as docs/threads.md says; it costs none its life that computes, and saves none from its limit', async () => {
-    const patient = { hang: 30_000 }
     const permissions = [{ resource: 'fs:./', actions: ['read'] }]
     // What others give back meanwhile it takes too.
     const hoards = `import { openSync } from 'node:fs'
@@ -87,10 +89,10 @@ describe.skipIf(process.platform === 'win32')('a process without a free descript
     const told = await runs(
       {
         ...pluginsWith({
-          apart: { permissions, isolation: 'process' },
-          hoards: { permissions },
-          computes: { limits: patient },
-          grows: { limits: { ...patient, memory: 64 }, restart: { policy: 'temporary' } },
+          apart: { limits, permissions, isolation: 'process' },
+          hoards: { limits, permissions },
+          computes: { limits },
+          grows: { limits: { ...limits, memory: 64 }, restart: { policy: 'temporary' } },
         }),
         'plugins/apart/index.js': hoards,
         'plugins/hoards/index.js': hoards,
