@@ -148,11 +148,11 @@ export class WatchedThread implements Watched {
     if (still >= DOUBT && !this.#asked) {
       this.#asked = true
       this.#ask('beat')
-      // What it does not answer from now on tells how it is kept.
-      if (this.#askedSampleAt === undefined) this.#sample(at)
       this.#doubted = this.#standstill(DOUBT)
     }
     const { hang } = this.limits
+    // What it does not answer from now on tells how it is kept. Not sooner: others may be booting beside it.
+    if (still >= Math.max(DOUBT, hang / 4) && this.#askedSampleAt === undefined) this.#sample(at)
     const suspicious = hang - Math.min(SUSPECT_FOR, hang / 2)
     if (this.#told || still < suspicious || this.#doubted?.excused(still, suspicious)) return
     if (still < hang || this.#doubted?.excused(still, hang)) {
