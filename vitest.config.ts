@@ -9,6 +9,7 @@ const LONG = ['hostile', 'exit', 'tasks', 'process-host', 'limits', 'many-replac
 const ALONE = [
   'test/{hostile,chaos}/*.test.ts',
   'test/integration/{exit,exit-with-waiting-threads,keep-alive,limits,process-host,process-tiers,service-misuse,services,stop,tasks,thread-limits,uncounted-memory}.test.ts',
+  'test/unit/sandbox/taken-pages.test.ts',
 ]
 
 /** They begin first, so that nothing is waited for alone at the end. */
