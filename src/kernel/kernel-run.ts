@@ -1,5 +1,4 @@
 /** The one run of a kernel: its plugins started, their files watched, all of it stopped. */
-
 import { LONGEST_WAIT } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
