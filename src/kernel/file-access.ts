@@ -6,6 +6,7 @@ import { PlugbayError } from '../errors.js'
 import { entryFor, toAllow } from '../permission-set.js'
 import type { Grants } from '../sandbox/grants.js'
 import type { FileKind, KernelVerbs } from '../sandbox/protocol.js'
+import { codeOf } from '../wire-error.js'
 import { within } from '../within.js'
 import { type Held, hold, listHeld, openHeld, removeHeld } from './held-folder.js'
 
@@ -31,8 +32,6 @@ export interface FileAccessOptions {
   /** Told of each file beyond its own folders that it reached. */
   used?: ((resource: string, action: Access) => void) | undefined
 }
-
-const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
 
 /** Where a path leads, all links followed; its last parts need not be there yet. Undefined for a link that leads nowhere: nobody knows what it will mean. */
 const destinationOf = async (path: string): Promise<string | undefined> => {

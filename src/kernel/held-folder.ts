@@ -3,6 +3,7 @@ import { closeSync, existsSync, constants as flags, open as openDescriptor, read
 import { type FileHandle, lstat, open, readdir, realpath, rm, rmdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { codeOf } from '../wire-error.js'
 
 /** Where Linux shows what is open, under the number of its descriptor: a way that is bound to the file and not to its name. */
 const DESCRIPTORS = '/proc/self/fd'
@@ -82,8 +83,6 @@ export const listHeld = async (held: Held) => {
   if (!holds()) return readdir(held.path, { withFileTypes: true })
   return inside(await openFolder(held.path, flags.O_RDONLY), held.real, (way) => readdir(way, { withFileTypes: true }))
 }
-
-const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
 
 const unlessGone = (error: unknown): void => {
   if (codeOf(error) !== 'ENOENT') throw error

@@ -1,6 +1,8 @@
 /** Who holds a folder: a thread of a process, told apart from all that have its numbers before and after it. */
 import { randomUUID } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
+import { statFields } from '../../sandbox/thread-cpu.js'
+import { codeOf } from '../../wire-error.js'
 
 export interface Holder {
   pid: number
@@ -26,8 +28,7 @@ const ENDED = ['Z', 'X']
 
 const threadStat = (pid: number, thread: number): ThreadStat | undefined => {
   try {
-    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const fields = statFields(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1'))
     return { state: String(fields[0]), started: `${readFileSync(BOOT, 'latin1').trim()}:${fields[STARTED]}` }
   } catch {
     return undefined
@@ -75,7 +76,7 @@ const processOf = (pid: number): 'there' | 'foreign' | 'gone' => {
     process.kill(pid, 0)
     return 'there'
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM' ? 'foreign' : 'gone'
+    return codeOf(error) === 'EPERM' ? 'foreign' : 'gone'
   }
 }
 

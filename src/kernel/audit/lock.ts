@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { link, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from '../../wire-error.js'
 import { type Holder, holderText, readHolder, stillRuns, thisThread } from './holder.js'
 
 const LOCK = 'lock'
@@ -10,8 +11,6 @@ const LOCK = 'lock'
 const ended = new Set<string>()
 
 const isHeld = (holder: Holder): boolean => !ended.has(holder.token) && stillRuns(holder)
-
-const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
 
 const textOf = (file: string): Promise<string | undefined> =>
   readFile(file, 'utf8').catch((error: unknown) => {
