@@ -48,6 +48,8 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   closeGlobals(grants, deny)
   closeModules(deny, checkImport)
   closeThreads(grants, deny)
+  // Node's loader calls these by their names, with itself: a changed one would be handed what loads all modules without a look.
+  protect(Function.prototype, ['apply', 'bind', 'call'])
   // The kernel's wire is one of these: a changed method would be handed it, and so would another prototype of theirs.
   protect(EventTarget.prototype)
   Object.preventExtensions(EventTarget.prototype)

@@ -7,6 +7,8 @@ import { type Ask, beat, beatIn, CELL, type Pulse } from '../pulse.js'
 const builtin = process.getBuiltinModule.bind(process)
 /** What `node:v8` would tell too, but most threads need that module for nothing else, and it takes a millisecond to load. */
 const memoryUsage = process.memoryUsage.bind(process)
+/** It is handed the cells that the watchdog reads. */
+const { add } = Atomics
 
 interface Used {
   heapUsed: number
@@ -22,7 +24,7 @@ export const startHeart = ({ cells, port }: Pulse): void => {
       const { heapUsed, external, arrayBuffers } = used()
       if (ask === 'collect') port.postMessage(told(arrayBuffers))
       cells[CELL.used] = (heapUsed + external) / 1024
-      Atomics.add(cells, ask === 'collect' ? CELL.collections : CELL.samples, 1)
+      add(cells, ask === 'collect' ? CELL.collections : CELL.samples, 1)
     }
     beat()
   })
