@@ -996,6 +996,20 @@ describe('files', () => {
     expect(await tried(body, { net: ['127.0.0.1'], listen: ['127.0.0.1'] })).toEqual(DENIED)
   })
 
+  it('are not quoted by an assertion that says it failed in one of them', async () => {
+    const secret = join(emptyFolder(), 'secret.js')
+    writeFileSync(secret, `${' '.repeat(40)}the.secret()`)
+    const body = `
+      const assert = require('assert'), Module = require('module'), module = new Module(${JSON.stringify(secret)}), said = []
+      globalThis.fails = () => assert.ok(false)
+      for (let at = 0; at < 60; at++) {
+        try { module._compile(' '.repeat(at) + 'fails()', module.id) } catch (error) { said.push(error.message) }
+        try { module._compile(' '.repeat(at) + "require('assert').ok(false)", module.id) } catch (error) { said.push(error.message) }
+      }
+      return said.filter((text) => text.includes('secret'))`
+    expect(await tried(body)).toEqual([])
+  })
+
   it('that may be read may not be written', async () => {
     expect(await outcomes(["fs.readFileSync(folder + '/given/a.json')", "fs.writeFileSync(folder + '/given/b', 'b')"], reading)).toEqual([
       'done',
