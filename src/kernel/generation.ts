@@ -30,6 +30,7 @@ import type { EffectiveLimits } from './options.js'
 import type { Plane } from './plane.js'
 import type { Excess } from './quota.js'
 import type { Succession } from './succession.js'
+import { explainShortage } from './system-limit.js'
 import type { TaskOwner } from './task-pool.js'
 import type { TaskPools } from './task-pools.js'
 
@@ -186,7 +187,7 @@ export class Generation {
       } catch (error) {
         throw (await import('./data-folder.js')).dataFolderFault(this.name, dataDir, error)
       }
-      const channel = await host.start(this.scope.signal)
+      const channel = await host.start(this.scope.signal).catch(explainShortage(this.name))
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
       if (inspection !== undefined) await this.#inspected(inspection, signal)

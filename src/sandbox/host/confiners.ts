@@ -1,5 +1,6 @@
 /** Commands of the system that take something away from what they start, and whether they are here and work. */
 import { execFile } from 'node:child_process'
+import { shortageOf } from '../shortage.js'
 
 /** False: not there, or not working here. */
 export interface Confiners {
@@ -26,14 +27,11 @@ export const SHUT = ['--unshare-user', '--disable-userns']
 /** A folder in memory of at most so many bytes. */
 export const sized = (folder: string, bytes: number): string[] => ['--size', String(bytes), '--tmpfs', folder]
 
-/** What nothing can be started by for a while, be it there or not. */
-const SHORTAGES: unknown[] = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM']
-
 /** Rejects where it could not be tried. */
 const works = ([file = '', ...args]: readonly string[]): Promise<boolean> =>
   new Promise((resolve, reject) => {
     execFile(file, [...args, 'true'], { timeout: PROBE_TIMEOUT }, (error) => {
-      if (SHORTAGES.includes(error?.code)) reject(error)
+      if (shortageOf(error) !== undefined) reject(error)
       else resolve(error === null)
     })
   })

@@ -76,8 +76,8 @@ export class ProcessHost implements PluginHost {
       this.#error ??= error
       if (child.pid === undefined) this.#ended(null)
     })
-    // Node gives none to one for which no descriptor is left, and its 'error' later.
-    if ((child.stdio as ChildProcess['stdio'] | undefined) === undefined) throw (await once(child, 'error'))[0]
+    // Node tells later why there is none.
+    if (child.pid === undefined) throw (await once(child, 'error'))[0]
     if (!tied) guard(child)
     for (const name of ['stdout', 'stderr'] as const) {
       child[name]
