@@ -23,8 +23,11 @@ export const systemLimit = (
 
 /** Throws the error itself, or SYSTEM_LIMIT where it is for want of something that the system has no more of. */
 export const explainShortage =
-  (plugin: string) =>
+  (plugin: string, what?: string) =>
   (error: unknown): never => {
     const shortage = shortageOf(error)
-    throw shortage === undefined ? error : systemLimit(plugin, shortage, error)
+    throw shortage === undefined ? error : systemLimit(plugin, shortage, error, what)
   }
+
+/** Of what is lacking for tasks. */
+export const noThreadForTasks = (plugin: string): string => `No thread was made for tasks of plugin '${plugin}'`

@@ -17,7 +17,7 @@ import { fromWire, reasonOf, type WireError } from '../wire-error.js'
 import { taskLimitError } from './limit-error.js'
 import type { PluginSource, TaskSource } from './manifest.js'
 import { PLUGIN_MODULE } from './module-access.js'
-import { systemLimit } from './system-limit.js'
+import { noThreadForTasks, systemLimit } from './system-limit.js'
 
 /** Milliseconds an idle thread is kept. */
 const IDLE = 10_000
@@ -149,7 +149,7 @@ export class TaskPool {
   #noThread(error: unknown): PlugbayError | undefined {
     const plugin = this.#owner.source.name
     const shortage = error instanceof Error ? shortageOf(error) : undefined
-    return shortage && systemLimit(plugin, shortage, error, `No thread was made for tasks of plugin '${plugin}'`)
+    return shortage && systemLimit(plugin, shortage, error, noThreadForTasks(plugin))
   }
 
   #ended(error: unknown): PlugbayError {

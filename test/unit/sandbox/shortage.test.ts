@@ -42,8 +42,8 @@ test.skipIf(process.platform === 'win32')('a process that the system does not le
     const { spawn } = ChildProcess.prototype
     ChildProcess.prototype.spawn = function (options) {
       const { spawn: begin } = this._handle
-      this._handle.spawn = (order) => begin.call(this._handle, { ...order, cwd: '/nowhere' }) && -constants.errno.EAGAIN
-      return spawn.call(this, options)
+      this._handle.spawn = (...order) => begin.apply(this._handle, order) && -constants.errno.EAGAIN
+      return spawn.call(this, { ...options, cwd: '/nowhere' })
     }
     console.log(JSON.stringify(await host.start(new AbortController().signal).catch(({ code }) => code)))`)
   expect(code).toBe('EAGAIN')
