@@ -54,8 +54,8 @@ const noneOf = <T>(error: unknown, none: T): T => {
   return none
 }
 
-/** The threads of a process. */
-const threadsOf = (pid: number | 'self'): string[] => {
+/** The places in /proc of the threads of a process. Throws for want of a descriptor. */
+export const threadsOf = (pid: number | 'self'): string[] => {
   try {
     return readdirSync(`/proc/${pid}/task`).map((tid) => `/proc/${pid}/task/${tid}`)
   } catch (error) {

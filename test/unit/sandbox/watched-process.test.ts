@@ -114,6 +114,12 @@ describe('a process that is watched', () => {
     })
   })
 
+  test.runIf(linux)('has those for its family, too, that a thread of its own has started', async () => {
+    const starts = "require('node:child_process').spawn('sleep', ['1000'])"
+    const pid = running(`new (require('node:worker_threads').Worker)(${JSON.stringify(starts)}, { eval: true })`)
+    await eventually(() => expect(familyOf(pid)).toHaveLength(2))
+  })
+
   test.runIf(linux)('is found to be past its memory with what its children have left behind', async () => {
     const left = `["-c", '"$0" -e "setInterval(() => {}, 1e6)" & exit 0', process.execPath]`
     const pid = running(`require('node:child_process').spawn('/bin/sh', ${left}); setInterval(() => {}, 1e6)`)
