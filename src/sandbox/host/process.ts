@@ -13,6 +13,7 @@ import type { Leaving, Uncaught } from '../protocol.js'
 import { watchdog } from '../watchdog.js'
 import { WatchedProcess } from '../watched-process.js'
 import { commandFor, processTier } from './confinement.js'
+import { type Confiners, confiners } from './confiners.js'
 import { guard } from './guardian.js'
 import { outlasts } from './patience.js'
 import type { Place } from './place.js'
@@ -34,6 +35,7 @@ export class ProcessHost implements PluginHost {
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   readonly #place: Place
+  readonly #confiners: Confiners
   #settle: (exit: Exit) => void = () => {}
   #child: ChildProcess | undefined
   #killed: string | undefined
@@ -46,21 +48,22 @@ export class ProcessHost implements PluginHost {
   #limits: { limits: PlaceLimits; breached: (breach: Breach) => void } | undefined
   #unwatch: () => void = () => {}
 
-  private constructor(place: Place, tier: Tier) {
+  private constructor(place: Place, found: Confiners) {
     this.#place = place
-    this.tier = tier
+    this.#confiners = found
+    this.tier = processTier(place, found)
     this.exited = new Promise((resolve) => (this.#settle = resolve))
   }
 
   /** Not started: that is when the process is made. */
   static async make(place: Place): Promise<ProcessHost> {
-    return new ProcessHost(place, place.inspected ? 'process' : await processTier(place.needsHooks))
+    return new ProcessHost(place, await confiners())
   }
 
   async start(signal: AbortSignal): Promise<Channel> {
     signal.throwIfAborted()
     await mkdir(this.#place.dataDir, { recursive: true })
-    const { file, args, env, tied } = await commandFor(this.#place)
+    const { file, args, env, tied } = commandFor(this.#place, this.#confiners)
     signal.throwIfAborted()
     if (this.#killed !== undefined) throw new PlugbayError('PLUGIN_STOPPED', 'The process was ended before it started.')
     const child = spawn(file, args, {

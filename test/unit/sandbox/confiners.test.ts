@@ -14,3 +14,25 @@ test.runIf(process.platform === 'linux')(
     expect(told).toEqual({ during: 'EMFILE', after: expect.objectContaining({ bwrap: expect.any(Boolean) }) })
   },
 )
+
+test.runIf(process.platform === 'linux')(
+  'a command that does not answer in time is not taken for one that is not there by the next who asks',
+  async () => {
+    const told = await withFewDescriptors(`
+    import { ChildProcess } from 'node:child_process'
+    import { confiners } from ${built('sandbox/host/confiners.js')}
+    const { spawn } = ChildProcess.prototype
+    let busy = true
+    ChildProcess.prototype.spawn = function (options) {
+      // As one that is slow to answer, which the probe's own time limit ends, and then as one that works.
+      const result = spawn.call(this, { ...options, file: '/bin/sleep', args: busy ? ['sleep', '1000'] : ['sleep', '0'] })
+      if (busy) this.kill()
+      return result
+    }
+    const during = await confiners()
+    busy = false
+    console.log(JSON.stringify({ during, after: await confiners() }))`)
+    const all = (works: boolean) => ({ prlimit: works, setpriv: works, bwrap: works, sizes: works, shuts: works })
+    expect(told).toEqual({ during: all(false), after: all(true) })
+  },
+)
