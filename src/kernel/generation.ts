@@ -287,8 +287,10 @@ export class Generation {
       case 'CHANNEL_CLOSED':
       case 'PROTOCOL':
       case 'PLUGIN_CRASHED': {
-        if (this.#ending) return new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' was stopped during ${phase}.`, options)
-        return crashError(this.name, await this.host.exited, `during ${phase}`)
+        const exit = await this.#ownEnd(signal)
+        if (signal?.aborted) return interrupted(this.name, `during ${phase}`, signal)
+        if (exit === undefined) return new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' was stopped during ${phase}.`, options)
+        return crashError(this.name, exit, `during ${phase}`)
       }
       case 'PLUGIN_LOAD':
         // Loaded when it is needed: most plugins load.
@@ -300,6 +302,14 @@ export class Generation {
       default:
         return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${quoted(error.message)}`, options)
     }
+  }
+
+  /** How its place ended, which may take a while to be told; undefined where it is to stop, or comes to be meanwhile. */
+  async #ownEnd(signal: AbortSignal | undefined): Promise<Exit | undefined> {
+    if (this.#ending) return undefined
+    const stopped = new Promise<undefined>((resolve) => signal?.addEventListener('abort', () => resolve(undefined), { once: true }))
+    const exit = await Promise.race([this.host.exited, stopped])
+    return this.#ending ? undefined : exit
   }
 
   /** The channel closed, was abused, or what came over it could not be dealt with: then the place is of no use any more. */
