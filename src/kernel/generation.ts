@@ -277,13 +277,16 @@ export class Generation {
     if (!PlugbayError.is(error))
       return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${quoted(reasonOf(error))}`, options)
     switch (error.code) {
-      case 'CALL_TIMEOUT':
+      case 'CALL_TIMEOUT': {
+        const awaited = phase === 'load' ? await (await import('./load-fault.js')).awaitedImport(this.source) : undefined
+        const where = phase === 'load' ? 'its modules, such as a top-level await,' : `its ${phase}`
+        const mend = awaited ?? `Look for something in ${where} that never ends, or raise the limit.`
         return new PlugbayError(
           'PLUGIN_TIMEOUT',
-          `Plugin '${this.name}' did not finish '${phase}' in time: ${Math.round(elapsed)} ms went by, its limit is ${this.limits[limit]} ms (limits.${limit}). ` +
-            `Look for something in ${phase === 'load' ? 'its modules, such as a top-level await,' : `its ${phase}`} that never ends, or raise the limit.`,
+          `Plugin '${this.name}' did not finish '${phase}' in time: ${Math.round(elapsed)} ms went by, its limit is ${this.limits[limit]} ms (limits.${limit}). ${mend}`,
           { ...options, details: { ...options.details, limit, allowed: this.limits[limit] } },
         )
+      }
       case 'CHANNEL_CLOSED':
       case 'PROTOCOL':
       case 'PLUGIN_CRASHED': {
