@@ -9,7 +9,7 @@ import { fromWire } from '../../wire-error.js'
 import type { Channel } from '../channel.js'
 import { FramedChannel } from '../framed-channel.js'
 import type { Breach, Exit, PlaceLimits, PluginHost, Tier } from '../plugin-host.js'
-import type { Leaving, Uncaught } from '../protocol.js'
+import type { Asked, Leaving, Uncaught, Weighed } from '../protocol.js'
 import { watchdog } from '../watchdog.js'
 import { WatchedProcess } from '../watched-process.js'
 import { commandFor, processTier } from './confinement.js'
@@ -95,7 +95,11 @@ export class ProcessHost implements PluginHost {
         watched?.beat(told)
         return
       }
-      const { exits } = told as Partial<Leaving>
+      const { exits, holds } = told as Partial<Leaving & Weighed>
+      if (holds !== undefined) {
+        watched?.weighed(holds)
+        return
+      }
       if (typeof exits === 'number') {
         watched?.leaves()
         return this.#leaves(child, exits)
@@ -133,7 +137,7 @@ export class ProcessHost implements PluginHost {
       get sent() {
         return channel.sent
       },
-      ask: (number: number) => channel.tell(number),
+      ask: (asked: Asked) => channel.tell(asked),
     }
     let watched: WatchedProcess | undefined
     this.#unwatch = watchdog.watch((at) => (watched = new WatchedProcess(subject, limits, breached, at)))
