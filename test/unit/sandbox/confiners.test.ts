@@ -31,7 +31,10 @@ test.runIf(process.platform === 'linux')(
     }
     const during = await confiners()
     busy = false
-    console.log(JSON.stringify({ during, after: await confiners() }))`)
+    // Where this machine is busy, too, one may be late again.
+    let after = await confiners()
+    for (let times = 0; times < 20 && Object.values(after).includes(false); times++) after = await confiners()
+    console.log(JSON.stringify({ during, after }))`)
     const all = (works: boolean) => ({ prlimit: works, setpriv: works, bwrap: works, sizes: works, shuts: works })
     expect(told).toEqual({ during: all(false), after: all(true) })
   },

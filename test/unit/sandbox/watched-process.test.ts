@@ -135,10 +135,13 @@ describe('a process that is watched', () => {
   })
 
   test.runIf(linux)('that says it exits is not told of for what it leaves undone, and is for the memory it takes meanwhile', async () => {
-    const { place, breaches } = watched(running('setTimeout(() => { globalThis.kept = Buffer.alloc(3e8, 1) }, 100)'), {
-      ...LIMITS,
-      memory: 150,
-    })
+    const { place, breaches } = watched(
+      running('setTimeout(() => { globalThis.kept = Buffer.alloc(3e8, 1) }, 100); setInterval(() => {}, 1e6)'),
+      {
+        ...LIMITS,
+        memory: 150,
+      },
+    )
     place.leaves()
     for (let at = 25; at <= 2_000; at += 25) place.look(at)
     expect(breaches.filter(({ limit }) => limit === 'hang')).toEqual([])
