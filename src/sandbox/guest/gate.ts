@@ -17,6 +17,7 @@ import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
 import { closeProcess } from './process-doors.js'
 import { recordFiles, recordImports, recordTemporary, type Used } from './recorder.js'
+import { assertRegular } from './regular-file.js'
 import { replaceStdio } from './stdio.js'
 
 /** Whose gate it is, and who hears of what happens at it. */
@@ -101,7 +102,10 @@ const closeModules = (deny: Deny, check: CheckImport): void => {
   // What it answers is loaded without another look, and the plugin may have a hand in where it looks.
   lock(Module, '_resolveFilename', (request: unknown, parent: unknown, isMain: unknown, options: unknown) => {
     const found = apply(resolveFilename, Module, [request, parent, isMain, options])
-    if (found !== request) check(found)
+    if (found !== request) {
+      check(found)
+      if (typeof found === 'string') assertRegular(found)
+    }
     return found
   })
   // Given what is no text, these end the whole process. Not locked: libraries put theirs in the place of these, and get no other by it.
