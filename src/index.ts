@@ -23,7 +23,7 @@ export type { Limits, Manifest, RestartPolicy } from './kernel/manifest.js'
 export type { KernelOptions, Logger } from './kernel/options.js'
 export type { FaultRecord } from './kernel/plugin-instance.js'
 export type { UnloadReport } from './kernel/plugin-operations.js'
-export { byReference, MARK, markOf, type ReferenceMark, type TransferMark, transfer } from './passing.js'
+export { byReference, transfer } from './passing.js'
 export type { Permission } from './permission-set.js'
 
 // An app imports this file long before it has a kernel: what these two need is loaded when they are called.

@@ -46,7 +46,7 @@ describe('on the real database', () => {
     [{ name: 'Ada', email: 'nonsense' }, 'email'],
     [{ name: 'x'.repeat(201), email: 'a@b' }, 'name'],
     [{ name: 7, email: 'a@b' } as never, 'name'],
-  ])('%j is refused for its %2$s', async (user, field) => {
+  ])('%j is refused for its %s', async (user, field) => {
     await expect(at.users.create(user)).rejects.toMatchObject({ code: 'INVALID_USER', message: expect.stringContaining(field) })
     expect(at.kernel.published).toEqual([])
   })

@@ -92,9 +92,8 @@ export class GuestBus {
 
   /**
    * Resolves when the event has left within the plugin's window; when the window is used up, that is when earlier events have
-   * found room in every queue. Rejects with TOPIC_INVALID, PERMISSION_DENIED, PAYLOAD_NOT_CLONEABLE, PAYLOAD_TOO_LARGE, PUBLISH_OVERRUN
-   * OPTIONS_INVALID
-   * or CHANNEL_CLOSED.
+   * found room in every queue. Rejects with TOPIC_INVALID, PERMISSION_DENIED, PAYLOAD_NOT_CLONEABLE, PAYLOAD_TOO_LARGE, PUBLISH_OVERRUN,
+   * OPTIONS_INVALID or CHANNEL_CLOSED.
    */
   publish(topic: string, data?: unknown, options?: undefined): Promise<void> {
     try {
