@@ -7,7 +7,7 @@ import { didYouMean } from '../nearest.js'
 import { permissionDenied } from '../permission-set.js'
 import { assertServiceOptions, CALL_OPTIONS } from '../service-options.js'
 import { reasonOf } from '../wire-error.js'
-import { type Box, box, boxAll, drop, Holdings, needsBox, unbox } from './boxing.js'
+import { BOXED, type Box, box, boxAll, drop, Holdings, needsBox, unbox } from './boxing.js'
 import type { Call } from './call.js'
 import { CALL_LIMIT, WINDOW_CALLS } from './call-window.js'
 import { lineChannel } from './line-channel.js'
@@ -21,8 +21,6 @@ export const CALL_TIMEOUT = 5_000
 
 /** Milliseconds a user waits for a service to appear: less than a start may take, so that it is told what is missing. */
 export const USE_WAIT = 3_000
-
-const BOXED = ['boxed'] as const
 
 /** How a caller wants its calls made. */
 export interface CallOptions {
