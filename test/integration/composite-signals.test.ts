@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
+import { AT_ONCE } from '#src/sandbox/at-once.js'
 import { emptyFolder, pluginCode, writePlugin } from '../support/plugin-folder.js'
 
 const dist = new URL('../../dist/index.js', import.meta.url).href
 
-it('a timeout within another signal ends what it was given to, in a plugin and in the application: a subscription, a use, a call, a task', {
+it('a timeout within another signal ends what it was given to, in a plugin and in the application: a subscription, a use, a call, a task, one that waits', {
   timeout: 60_000,
 }, async () => {
   const folder = emptyFolder()
@@ -25,7 +26,17 @@ it('a timeout within another signal ends what it was given to, in a plugin and i
     }),
     manifest: { isolation: 'inline', tasks: { endless: './endless.js' } },
   })
-  writeFileSync(join(folder, 'p', 'endless.js'), 'export default () => new Promise(() => {})')
+  // Of more tasks than so many one waits in the plugin itself.
+  writePlugin(folder, 'q', {
+    code: pluginCode({
+      start: `
+        for (let i = 0; i < ${AT_ONCE.task}; i++) ctx.tasks.run('endless', 1).catch(() => {})
+        const signal = AbortSignal.any([AbortSignal.timeout(300)])
+        ctx.tasks.run('endless', 1, { signal }).catch(({ code }) => ctx.bus.publish('over', 'task that waits: ' + code).catch(() => {}))`,
+    }),
+    manifest: { isolation: 'inline', tasks: { endless: './endless.js' } },
+  })
+  for (const name of ['p', 'q']) writeFileSync(join(folder, name, 'endless.js'), 'export default () => new Promise(() => {})')
   const script = join(folder, 'main.mjs')
   writeFileSync(
     script,
@@ -33,7 +44,7 @@ it('a timeout within another signal ends what it was given to, in a plugin and i
     import { setImmediate as turn } from 'node:timers/promises'
     import { createKernel } from '${dist}'
     const soon = () => AbortSignal.any([AbortSignal.timeout(300)])
-    const kernel = await createKernel({ plugins: '${join(folder, 'p')}', base: '${folder}', logLevel: 'error' })
+    const kernel = await createKernel({ plugins: ['p', 'q'], base: '${folder}', logLevel: 'error' })
     const told = []
     kernel.bus.subscribe('over', ({ data }) => void told.push(data))
     await kernel.start()
@@ -44,7 +55,7 @@ it('a timeout within another signal ends what it was given to, in a plugin and i
     const slow = (await kernel.services.use('slow')).$with({ signal: soon() })
     const subscribed = () => [kernel.bus.source, 'p'].filter((owner) => kernel.bus.subscriptionsOf(owner).some(({ pattern }) => pattern === 'x'))
     const until = Date.now() + 20_000
-    for (let turns = 0; (told.length < 4 || subscribed().length > 0) && Date.now() < until; turns++) {
+    for (let turns = 0; (told.length < 5 || subscribed().length > 0) && Date.now() < until; turns++) {
       globalThis.gc()
       await turn()
       if (turns === 5) slow.wait().catch(tell('call'))
@@ -56,5 +67,8 @@ it('a timeout within another signal ends what it was given to, in a plugin and i
   const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script], {
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
   })
-  expect(JSON.parse(stdout)).toEqual([['call', 'task in a plugin', 'use in a plugin', 'use'].map((what) => `${what}: CALL_CANCELLED`), []])
+  expect(JSON.parse(stdout)).toEqual([
+    ['call', 'task in a plugin', 'task that waits', 'use in a plugin', 'use'].map((what) => `${what}: CALL_CANCELLED`),
+    [],
+  ])
 })
