@@ -106,3 +106,16 @@ it('a forged stream that is none fails the call at once', async () => {
   await kernel.load(writePlugin(folder, 'forger', { code: forger }))
   await eventually(() => expect(heard).toEqual([...Array.from({ length: 15 }, () => 'failed'), 'taken']))
 })
+
+it('an event with one does not reach a plugin in a process as an empty object: that is told, and those after it do', async () => {
+  const code = pluginCode({ start: "ctx.bus.subscribe('in', ({ data }) => ctx.bus.publish('out', data))" })
+  const { kernel, lines } = await startedWith({ p: { code, manifest: { isolation: 'process' } } })
+  const out: unknown[] = []
+  kernel.bus.subscribe('out', ({ data }) => void out.push(data))
+  await kernel.bus.publish('in', { file: new Blob(['x']) })
+  await kernel.bus.publish('in', 'next')
+  await eventually(() => expect(out).toEqual(['next']))
+  expect(lines.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/^A handler of plugin 'p' for 'in' failed on 'in': A Blob cannot go to another process\./),
+  ])
+})
