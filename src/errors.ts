@@ -32,6 +32,8 @@ export const ERROR_CODES = {
   PLUGIN_LIMIT:
     'The plugin went past one of its limits: memory, CPU, the time it may hang, or what it may ask of the kernel and have there.',
   PLUGIN_STOPPED: 'The plugin stopped while the operation was under way.',
+  SYSTEM_LIMIT:
+    'A plugin is not started, or one of its tasks not run, as the system gives the application no descriptor, process, thread or memory for it.',
   BOOT_FAILED: 'A plugin whose policy is to abort the boot did not start.',
   KERNEL_STATE: 'The operation does not fit the state the kernel is in.',
   PERMISSION_DENIED: 'A plugin tried what its permissions do not allow.',

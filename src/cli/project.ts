@@ -14,6 +14,7 @@ import { assertRoles, permissionsOf } from '../kernel/permissions.js'
 import { strangersIn } from '../kernel/strangers.js'
 import type { Granted } from '../permission-set.js'
 import { processTier } from '../sandbox/host/confinement.js'
+import { confiners } from '../sandbox/host/confiners.js'
 import type { Tier } from '../sandbox/plugin-host.js'
 
 /** The configuration file elsewhere, which every command that looks at plugins takes. */
@@ -114,7 +115,7 @@ const demotionOf = (source: PluginSource, options: ResolvedOptions): EffectiveRe
 const tierFor = async (source: PluginSource, options: ResolvedOptions): Promise<Tier | undefined> => {
   const { isolation } = placementOf(source, options)
   if (isolation !== 'process') return isolation === 'grpc' ? undefined : isolation
-  return processTier(await needsModuleHooks(source))
+  return processTier({ needsHooks: await needsModuleHooks(source), inspected: false }, await confiners())
 }
 
 /** Why each plugin that its dependencies would let start cannot start all the same, by name: where it runs, its configuration. */

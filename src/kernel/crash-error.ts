@@ -3,6 +3,7 @@ import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import { reasonOf } from '../wire-error.js'
 import { quoted } from './brief-error.js'
+import { systemLimit } from './system-limit.js'
 
 const toldOf = (error: unknown): string => quoted(reasonOf(error)).replace(/\.$/, '')
 
@@ -37,8 +38,9 @@ export const ownEnd = (plugin: string): PlugbayError =>
     { plugin },
   )
 
-/** `when`: "while it was running". */
+/** `when`: "while it was running". SYSTEM_LIMIT for a place that did not come up for want of something. */
 export const crashError = (plugin: string, exit: Exit, when: string): PlugbayError => {
+  if (exit.shortage !== undefined) return systemLimit(plugin, exit.shortage, exit.error)
   const [how, mend] = waysOf(exit)
   return new PlugbayError('PLUGIN_CRASHED', `Plugin '${plugin}' crashed ${when}: ${how}. ${mend}`, {
     plugin,

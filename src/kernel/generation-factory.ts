@@ -21,6 +21,7 @@ import type { PluginPermissions } from './plugin-permissions.js'
 import { endsWell } from './restart-record.js'
 import type { StuckThreads } from './stuck-threads.js'
 import type { Birth, Change, Crashed } from './supervisor.js'
+import { explainShortage } from './system-limit.js'
 import type { TaskPools } from './task-pools.js'
 
 /** What the generations of one kernel are made of. */
@@ -50,7 +51,11 @@ export class GenerationFactory {
   }
 
   /** The next generation, not started. Rejects when its permissions, its configuration or its place are not to be had. */
-  async make(instance: PluginInstance, change: Change, { reason, succession }: Birth, crashed: Crashed): Promise<Generation> {
+  make(instance: PluginInstance, change: Change, birth: Birth, crashed: Crashed): Promise<Generation> {
+    return this.#make(instance, change, birth, crashed).catch(explainShortage(instance.name))
+  }
+
+  async #make(instance: PluginInstance, change: Change, { reason, succession }: Birth, crashed: Crashed): Promise<Generation> {
     const { options, plane, tasks, inspections, audit } = this.#parts
     const source = change.source ?? instance.source
     const { name } = source

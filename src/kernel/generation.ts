@@ -30,6 +30,7 @@ import type { EffectiveLimits } from './options.js'
 import type { Plane } from './plane.js'
 import type { Excess } from './quota.js'
 import type { Succession } from './succession.js'
+import { explainShortage } from './system-limit.js'
 import type { TaskOwner } from './task-pool.js'
 import type { TaskPools } from './task-pools.js'
 
@@ -186,7 +187,7 @@ export class Generation {
       } catch (error) {
         throw (await import('./data-folder.js')).dataFolderFault(this.name, dataDir, error)
       }
-      const channel = await host.start(this.scope.signal)
+      const channel = await host.start(this.scope.signal).catch(explainShortage(this.name))
       this.#conversation = this.gateway.conversation = new Conversation(channel, this.gateway, `plugin '${this.name}'`)
       void host.exited.then((exit) => this.#exited(exit))
       if (inspection !== undefined) await this.#inspected(inspection, signal)
@@ -288,18 +289,23 @@ export class Generation {
     if (!PlugbayError.is(error))
       return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${quoted(reasonOf(error))}`, options)
     switch (error.code) {
-      case 'CALL_TIMEOUT':
+      case 'CALL_TIMEOUT': {
+        const awaited = phase === 'load' ? await (await import('./load-fault.js')).awaitedImport(this.source) : undefined
+        const where = phase === 'load' ? 'its modules, such as a top-level await,' : `its ${phase}`
+        const mend = awaited ?? `Look for something in ${where} that never ends, or raise the limit.`
         return new PlugbayError(
           'PLUGIN_TIMEOUT',
-          `Plugin '${this.name}' did not finish '${phase}' in time: ${Math.round(elapsed)} ms went by, its limit is ${this.limits[limit]} ms (limits.${limit}). ` +
-            `Look for something in ${phase === 'load' ? 'its modules, such as a top-level await,' : `its ${phase}`} that never ends, or raise the limit.`,
+          `Plugin '${this.name}' did not finish '${phase}' in time: ${Math.round(elapsed)} ms went by, its limit is ${this.limits[limit]} ms (limits.${limit}). ${mend}`,
           { ...options, details: { ...options.details, limit, allowed: this.limits[limit] } },
         )
+      }
       case 'CHANNEL_CLOSED':
       case 'PROTOCOL':
       case 'PLUGIN_CRASHED': {
-        if (this.#ending) return new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' was stopped during ${phase}.`, options)
-        return crashError(this.name, await this.host.exited, `during ${phase}`)
+        const exit = await this.#ownEnd(signal)
+        if (signal?.aborted) return interrupted(this.name, `during ${phase}`, signal)
+        if (exit === undefined) return new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' was stopped during ${phase}.`, options)
+        return crashError(this.name, exit, `during ${phase}`)
       }
       case 'PLUGIN_LOAD':
         // Loaded when it is needed: most plugins load.
@@ -311,6 +317,14 @@ export class Generation {
       default:
         return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${quoted(error.message)}`, options)
     }
+  }
+
+  /** How its place ended, which may take a while to be told; undefined where it is to stop, or comes to be meanwhile. */
+  async #ownEnd(signal: AbortSignal | undefined): Promise<Exit | undefined> {
+    if (this.#ending) return undefined
+    const stopped = new Promise<undefined>((resolve) => signal?.addEventListener('abort', () => resolve(undefined), { once: true }))
+    const exit = await Promise.race([this.host.exited, stopped])
+    return this.#ending ? undefined : exit
   }
 
   /** The channel closed, was abused, or what came over it could not be dealt with: then the place is of no use any more. */

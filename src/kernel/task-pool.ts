@@ -11,11 +11,13 @@ import { HARD_HEAP_MB } from '../sandbox/host/standby.js'
 import { TaskBreach, type TaskListener, TaskThread } from '../sandbox/host/task-thread.js'
 import type { TaskInput } from '../sandbox/protocol.js'
 import { boxedSealed, discard, movedWith, type Sealed } from '../sandbox/sealed.js'
+import { shortageOf } from '../sandbox/shortage.js'
 import type { TaskAnswer, TaskGreeting, TaskIdentity, TaskRun } from '../sandbox/task-wire.js'
 import { fromWire, reasonOf, type WireError } from '../wire-error.js'
 import { taskLimitError } from './limit-error.js'
 import type { PluginSource, TaskSource } from './manifest.js'
 import { PLUGIN_MODULE } from './module-access.js'
+import { noThreadForTasks, systemLimit } from './system-limit.js'
 
 /** Milliseconds an idle thread is kept. */
 const IDLE = 10_000
@@ -50,6 +52,8 @@ export class TaskPool {
   /** Who waits for the answers of the runs under way, should they come sealed. */
   readonly #answers = new Map<number, (answer: Sealed) => void>()
   #last = 0
+  /** Why there is no thread: none came up when one was last needed. */
+  #unmade: PlugbayError | undefined
 
   constructor(owner: TaskOwner, maxThreads: number) {
     const { source, grants, learning, beyond } = owner
@@ -98,7 +102,7 @@ export class TaskPool {
       void sealed.then(discard)
       if (signal.aborted)
         throw new PlugbayError('CALL_CANCELLED', `Task '${task}' of plugin '${plugin}' was cancelled.`, { plugin, cause: error })
-      const cause = error instanceof TaskBreach ? this.#broken(error, task) : causeOf(error)
+      const cause = error instanceof TaskBreach ? this.#broken(error, task) : (this.#unmade ?? this.#noThread(error) ?? causeOf(error))
       throw new PlugbayError('TASK_FAILED', `Task '${task}' of plugin '${plugin}' failed: ${reasonOf(cause)}`, { plugin, cause })
     } finally {
       this.#answers.delete(number)
@@ -116,6 +120,7 @@ export class TaskPool {
     const worker = this.#piscina.threads.find(({ threadId }) => threadId === greeting?.threadId)
     if (worker === undefined || greeting === null || this.#threads.has(greeting.threadId)) return
     const { threadId } = greeting
+    this.#unmade = undefined
     this.#threads.set(threadId, new TaskThread(worker, greeting, this.#owner.memory, this.#listener))
     worker.once('exit', () => this.#threads.delete(threadId))
   }
@@ -130,14 +135,27 @@ export class TaskPool {
 
   /** A thread has ended, and there is no run to be told. */
   #lost(error: unknown): void {
-    const plugin = this.#owner.source.name
     if (error instanceof TaskBreach) this.#broken(error)
     else {
-      const why = `A thread for tasks of plugin '${plugin}' ended while it ran none: ${reasonOf(error)}`
-      this.#owner.fault(new PlugbayError('TASK_FAILED', why, { plugin, cause: error }))
+      const why = this.#noThread(error) ?? this.#ended(error)
+      this.#owner.fault(why)
+      // If it did not come up, another would not either: what waits for one fails.
+      if (this.#piscina.threads.length === 0) this.#unmade = why
     }
-    // If it did not come up, another would not either: what waits for one fails.
     if (this.#piscina.threads.length === 0) void this.#piscina.destroy()
+  }
+
+  /** Where it was not made for want of something. What a task throws is no error here, whatever it says. */
+  #noThread(error: unknown): PlugbayError | undefined {
+    const plugin = this.#owner.source.name
+    const shortage = error instanceof Error ? shortageOf(error) : undefined
+    return shortage && systemLimit(plugin, shortage, error, noThreadForTasks(plugin))
+  }
+
+  #ended(error: unknown): PlugbayError {
+    const plugin = this.#owner.source.name
+    const why = `A thread for tasks of plugin '${plugin}' ended while it ran none: ${reasonOf(error)}`
+    return new PlugbayError('TASK_FAILED', why, { plugin, cause: error })
   }
 
   /** Ends all that runs. Resolves when the threads are gone, or after 2 s. */

@@ -4,6 +4,7 @@ import { didYouMean } from '../nearest.js'
 import type { TaskInput } from '../sandbox/protocol.js'
 import { discard } from '../sandbox/sealed.js'
 import type { PluginSource } from './manifest.js'
+import { explainShortage, noThreadForTasks } from './system-limit.js'
 import type { TaskOwner, TaskPool } from './task-pool.js'
 
 /** Loaded when it is needed: most plugins have no tasks. */
@@ -27,7 +28,7 @@ export class TaskPools {
     if (READS_ONCE && Object.keys(tasks).length > 0) load().catch(() => {})
   }
 
-  /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, and as {@link TaskPool.run}. */
+  /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, with SYSTEM_LIMIT, and as {@link TaskPool.run}. */
   async run(owner: TaskOwner, task: string, given: TaskInput, signal: AbortSignal): Promise<unknown> {
     try {
       if (!Object.hasOwn(owner.source.tasks, task)) throw unknownTask(owner.source, task)
@@ -42,7 +43,10 @@ export class TaskPools {
   #pool(owner: TaskOwner): Promise<TaskPool> {
     let pool = this.#pools.get(owner.label)
     if (pool === undefined) {
-      const making = load().then(({ TaskPool: Pool }) => new Pool(owner, this.#maxThreads))
+      const { name } = owner.source
+      const making = load()
+        .catch(explainShortage(name, noThreadForTasks(name)))
+        .then(({ TaskPool: Pool }) => new Pool(owner, this.#maxThreads))
       // The next task tries again.
       making.catch(() => this.#pools.get(owner.label) === making && this.#pools.delete(owner.label))
       this.#pools.set(owner.label, making)

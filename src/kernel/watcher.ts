@@ -30,7 +30,7 @@ const DEFAULT_SETTLE = 20
 const DEFAULT_POLL = 2_000
 
 /** After each look at all tracked files, so many times as long as it took passes before the next one, so that nobody pays for the size of what lies still … */
-const REST = 500
+const REST = 1_000
 /** … but no more than this, in ms. */
 const LONGEST_REST = 10_000
 

@@ -28,14 +28,21 @@ export type SeenHeap = Pick<HeapInfo, 'used_heap_size' | 'external_memory' | 'nu
 
 const inMB = (bytes: number): number => Math.round(bytes / 2 ** 20)
 
+/** How V8 calls its spaces, and more than it has. What is told may be anything. */
+const SPACE = /^\w{1,64}$/
+const MOST_SPACES = 64
+
 export const reportOf = (heap: SeenHeap): HeapReport => ({
   heap: inMB(heap.used_heap_size),
   external: inMB(heap.external_memory),
-  nativeContexts: heap.number_of_native_contexts,
-  detachedContexts: heap.number_of_detached_contexts,
+  nativeContexts: Number(heap.number_of_native_contexts),
+  detachedContexts: Number(heap.number_of_detached_contexts),
 })
 
+/** Throws where what is told is no such thing: a plugin may have a hand in it. */
 export const reportOfTold = ({ heap, spaces, arrayBuffers }: ToldHeap): HeapReport => {
+  if (spaces.length > MOST_SPACES || !spaces.every(({ space_name }) => SPACE.test(space_name)))
+    throw new TypeError('These are no spaces of a heap.')
   const sizes = spaces.map(({ space_name, space_used_size }): [string, number] => [space_name, inMB(space_used_size)])
   const largest = sizes.filter(([, size]) => size > 0).sort(([, a], [, b]) => b - a)
   return { ...reportOf(heap), ...(arrayBuffers !== undefined && { arrayBuffers: inMB(arrayBuffers) }), spaces: Object.fromEntries(largest) }

@@ -2,6 +2,7 @@
 import type { Channel } from './channel.js'
 import type { CpuProfile } from './cpu-profile.js'
 import type { HeapReport } from './heap-report.js'
+import type { Shortage } from './shortage.js'
 
 export type HostKind = 'inline' | 'thread' | 'process' | 'grpc'
 
@@ -22,6 +23,8 @@ export interface Exit {
   heard?: unknown
   /** The reason given to `kill`. */
   reason?: string
+  /** It did not come up, as the system had no more of this. */
+  shortage?: Shortage
 }
 
 /** What a place may take while it stands. */

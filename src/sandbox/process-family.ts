@@ -1,7 +1,7 @@
 /** What a process has started and they in turn, also where those between them have ended: then the system hands them to somebody above. Linux alone says it. */
 import { now } from './clock.js'
 import { procText } from './process-stat.js'
-import { statFields } from './thread-cpu.js'
+import { statFields, threadsOf } from './thread-cpu.js'
 
 /** Where a line of /proc tells a process's parent and its group, after the name. */
 const PARENT = 1
@@ -9,7 +9,19 @@ const GROUP = 2
 /** Milliseconds for which those that were handed on are as good as new: whoever looks, they are the same. */
 const AS_GOOD_AS_NEW = 500
 
-const childrenOf = (pid: number): number[] => procText(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
+/** Of the thread with this place in /proc: what others of its process have started is not among them. */
+const startedBy = (thread: string): number[] => procText(`${thread}/children`).split(' ').filter(Boolean).map(Number)
+
+/** Whoever is handed on has the first thread of a process for a parent. */
+const handedTo = (pid: number): number[] => startedBy(`/proc/${pid}/task/${pid}`)
+
+const childrenOf = (pid: number): number[] => {
+  try {
+    return threadsOf(pid).flatMap(startedBy)
+  } catch {
+    return [] // for want of a descriptor
+  }
+}
 
 const fieldOf = (pid: number, field: number): number => Number(statFields(procText(`/proc/${pid}/stat`))[field])
 
@@ -29,7 +41,7 @@ const look = (): void => {
   const before = groups
   groups = new Map(
     heirs()
-      .flatMap(childrenOf)
+      .flatMap(handedTo)
       .map((pid) => [pid, before.get(pid) ?? fieldOf(pid, GROUP)]),
   )
   orphans = new Map()

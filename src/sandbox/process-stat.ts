@@ -46,5 +46,9 @@ export const statOf = (pids: readonly number[]): ProcessStat | undefined => {
 /** What they take of processors together, and wait for. */
 export const processCpu = (pids: readonly number[]): CpuDemand | undefined => {
   const stat = statOf(pids)
-  return stat && { ms: stat.ms, runnable: stat.runnable, waited: pids.reduce((sum, pid) => sum + processWaited(pid), 0) }
+  try {
+    return stat && { ms: stat.ms, runnable: stat.runnable, waited: pids.reduce((sum, pid) => sum + processWaited(pid), 0) }
+  } catch {
+    return undefined // for want of a descriptor
+  }
 }

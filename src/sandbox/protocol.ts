@@ -2,6 +2,7 @@
 import type { Granted } from '../permission-set.js'
 import type { WireError } from '../wire-error.js'
 import type { Grants } from './grants.js'
+import type { ToldHeap } from './heap-report.js'
 import type { Sealed } from './sealed.js'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -184,6 +185,14 @@ export interface Uncaught {
   error: WireError
   /** It listens for such errors: this one ends it only if its listener throws. */
   heard: boolean
+}
+
+/** What a process is asked beside the conversation: for a beat, whose number is the answer, or what its memory is. */
+export type Asked = number | 'weigh'
+
+/** What it says then. */
+export interface Weighed {
+  holds: ToldHeap
 }
 
 /** What a process says last, beside the conversation: that it exits, with this code. */

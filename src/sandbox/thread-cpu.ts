@@ -1,6 +1,7 @@
 /** What the operating system says of the processor time of one thread of this process. Linux alone says it. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { now } from './clock.js'
+import { shortageOf } from './shortage.js'
 
 export interface CpuTime {
   /** Milliseconds of processor time it has had, in steps of 10. */
@@ -26,7 +27,7 @@ export const cpuTimeIn = (stat: string): CpuTime & { fields: string[] } => {
   return { fields, ms: (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK, runnable: fields[0] === 'R' }
 }
 
-/** Undefined for a thread that is gone, or whose number is not known. */
+/** Undefined for a thread that is gone, or whose number is not known; and while the system does not tell, as to a process without a free descriptor. */
 export const threadCpu = (tid: number): CpuDemand | undefined => (tid === 0 ? undefined : cpuAt(`/proc/self/task/${tid}`))
 
 const cpuAt = (place: string): CpuDemand | undefined => {
@@ -38,27 +39,33 @@ const cpuAt = (place: string): CpuDemand | undefined => {
   }
 }
 
-/** What a thread with this place in /proc has waited for a processor, in ms. A system may be built without a count of it. */
+/** What a thread with this place in /proc has waited for a processor, in ms. A system may be built without a count of it. Throws for want of a descriptor. */
 const waitedAt = (place: string): number => {
   try {
     return Number(readFileSync(`${place}/schedstat`, 'latin1').split(' ')[1]) / NS_PER_MS
-  } catch {
-    return 0
+  } catch (error) {
+    return noneOf(error, 0)
   }
 }
 
-/** The threads of a process. */
-const threadsOf = (pid: number | 'self'): string[] => {
+/** To have waited for nothing would be taken for a time with a processor. */
+const noneOf = <T>(error: unknown, none: T): T => {
+  if (shortageOf(error) !== undefined) throw error
+  return none
+}
+
+/** The places in /proc of the threads of a process. Throws for want of a descriptor. */
+export const threadsOf = (pid: number | 'self'): string[] => {
   try {
     return readdirSync(`/proc/${pid}/task`).map((tid) => `/proc/${pid}/task/${tid}`)
-  } catch {
-    return [] // not told here, or it has ended
+  } catch (error) {
+    return noneOf(error, []) // not told here, or it has ended
   }
 }
 
 const waitedByAll = (threads: readonly string[]): number => threads.reduce((sum, place) => sum + waitedAt(place), 0)
 
-/** What all threads of a process have waited for a processor, in ms. */
+/** What all threads of a process have waited for a processor, in ms. Throws for want of a descriptor. */
 export const processWaited = (pid: number): number => waitedByAll(threadsOf(pid))
 
 /** Threads of this process that work for all others, such as those that collect garbage, and the kernel's: they are there before any plugin's. */
@@ -73,7 +80,11 @@ export const helpersWaited = (): number => {
   const at = now()
   if (at - askedAt >= AS_GOOD_AS_NEW) {
     askedAt = at
-    helpersWaitedMs = waitedByAll(helpers)
+    try {
+      helpersWaitedMs = waitedByAll(helpers)
+    } catch {
+      // What they had waited before is all that is known.
+    }
   }
   return helpersWaitedMs
 }

@@ -1,9 +1,11 @@
 /** One process, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
 import { CpuShare } from './cpu-share.js'
+import { type HeapReport, reportOfTold, type ToldHeap } from './heap-report.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { lowerPriority } from './priority.js'
 import { familyOf, orphansOf } from './process-family.js'
 import { type ProcessStat, processCpu, statOf } from './process-stat.js'
+import type { Asked } from './protocol.js'
 import { Standstill } from './standstill.js'
 import type { Watched } from './watchdog.js'
 
@@ -12,8 +14,7 @@ export interface ProcessSubject {
   pid: number
   /** Frames that were sent to it. */
   readonly sent: number
-  /** Asks it for a beat of that number. */
-  ask(number: number): void
+  ask(asked: Asked): void
 }
 
 /** A process that has not moved for so long, though it has something to do, is asked for a beat, in ms. */
@@ -27,6 +28,8 @@ const COMPUTING = 0.5
 /** What a process may have in memory beyond the limit: a part of it, and what Node itself takes (MB). */
 const LEEWAY = 0.25
 const NODE_ITSELF = 64
+/** What it has grown by, beyond the limit, before it is asked again what its memory is, in MB. */
+const GROWN = 8
 
 const marginOf = (memory: number): number => Math.ceil(memory * LEEWAY) + NODE_ITSELF
 
@@ -61,6 +64,10 @@ export class WatchedProcess implements Watched {
   #settled: { sent: number; ms: number | undefined } | undefined
   #answered: number | undefined
   #told = false
+  /** What was in memory when it was last asked what that is, in MB, … */
+  #askedAt = 0
+  /** … and what it said. */
+  #heap: HeapReport | undefined
   #leaving = false
 
   constructor(subject: ProcessSubject, limits: PlaceLimits, breached: (breach: Breach) => void, at: number) {
@@ -81,6 +88,15 @@ export class WatchedProcess implements Watched {
     if (number !== this.#asked?.number) return
     this.#answered = this.#asked.sent
     this.#asked = undefined
+  }
+
+  /** It was asked what its memory is. */
+  weighed(told: ToldHeap): void {
+    try {
+      this.#heap = reportOfTold(told)
+    } catch {
+      // What it says is no such thing.
+    }
   }
 
   /** It has said that it exits: it gets nothing more done, and is not blamed for that. What it takes meanwhile counts as ever. */
@@ -136,6 +152,14 @@ export class WatchedProcess implements Watched {
   #judge({ resident }: ProcessStat): void {
     const { memory } = this.#limits
     const margin = marginOf(memory)
-    if (resident > memory + margin) this.#breached({ limit: 'memory', allowed: memory, observed: Math.round(resident), margin })
+    if (resident > memory + margin) {
+      const heap = this.#heap
+      this.#breached({ limit: 'memory', allowed: memory, observed: Math.round(resident), margin, ...(heap && { heap }) })
+    } else if (resident <= memory) this.#askedAt = 0
+    else if (resident > this.#askedAt + GROWN) {
+      // What it is, is to be known when it goes past the margin: then there is no time to ask.
+      this.#askedAt = resident
+      this.#subject.ask('weigh')
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import nodeModule from 'node:module'
 import { join } from 'node:path'
 import { createKernel } from 'plugbay'
 import { describe, expect, it } from 'vitest'
@@ -31,11 +32,15 @@ const withCode =
   (folder: string) =>
     writePlugin(folder, 'bad', { code, manifest })
 
+/** Elsewhere a process is in nobody's hands while it reads a module: what it waits for is told when its time is over. */
+const seenByHooks = 'registerHooks' in nodeModule
+
 /** With a pipe of that name. */
 const withPipe =
-  (name: string, manifest: Record<string, unknown>, code = '') =>
+  (name: string, manifest: Record<string, unknown>, code = '', more: Record<string, string> = {}) =>
   (folder: string) => {
     const path = withCode(`${code}\nexport default { start() {} }`, manifest)(folder)
+    for (const [other, text] of Object.entries(more)) writeFileSync(join(path, other), text)
     execFileSync('mkfifo', [join(path, name)])
     return path
   }
@@ -63,6 +68,16 @@ const CASES: Record<string, Case> = {
     },
     'an import of a pipe': {
       put: withPipe('pipe.js', {}, "import './pipe.js'"),
+      code: 'PLUGIN_LOAD',
+      says: ['pipe.js', 'no regular file, but a pipe', 'Put a module there'],
+    },
+    'an import of a pipe, in a process': {
+      put: withPipe('pipe.js', { isolation: 'process', limits: seenByHooks ? {} : { loadTimeout: 1_000 } }, "import './pipe.js'"),
+      code: seenByHooks ? 'PLUGIN_LOAD' : 'PLUGIN_TIMEOUT',
+      says: ['pipe.js', 'no regular file, but a pipe', 'Put a module there'],
+    },
+    'a pipe that CommonJS requires': {
+      put: withPipe('pipe.js', {}, "import './requires.cjs'", { 'requires.cjs': "require('./pipe.js')" }),
       code: 'PLUGIN_LOAD',
       says: ['pipe.js', 'no regular file, but a pipe', 'Put a module there'],
     },

@@ -364,8 +364,6 @@ describe('a plugin without grants', () => {
         [String.prototype, 'slice', () => 'path'],
         [Reflect, 'apply', () => ({})],
         [require('module'), 'isBuiltin', () => false],
-        [Function.prototype, 'call', () => ({})],
-        [Function.prototype, 'apply', () => ({})],
       ].map(([target, key, value]) => [target, key, target[key], value])
       for (const [target, key, , value] of changes) target[key] = value
       Object.prototype.fs = true
@@ -381,6 +379,25 @@ describe('a plugin without grants', () => {
       }`)
     expect(found).toEqual(refused(/import 'node:fs'/))
   })
+})
+
+it('a plugin gets at nothing of what loads its modules by the functions that Node calls there', async () => {
+  const found = await tried(`
+    const taken = new Set(), { apply } = Reflect
+    const take = (...all) => { for (const one of all) if (one && typeof one === 'object') taken.add(one.constructor?.name) }
+    for (const key of ['apply', 'bind', 'call']) {
+      const own = Function.prototype[key]
+      const changed = function (...args) { take(this, ...args); return apply(own, this, args) }
+      for (const change of [() => { Function.prototype[key] = changed }, () => Object.defineProperty(Function.prototype, key, { value: changed })]) {
+        try { change() } catch {}
+      }
+    }
+    await import('data:text/javascript,')
+    await import('node:os').catch(() => {})
+    const inherits = () => {}
+    inherits.bind = 'its own'
+    return [[...taken], inherits.bind]`)
+  expect(found).toEqual([[], 'its own'])
 })
 
 it('a plugin gets at no wire of its thread by the prototypes that Node dispatches by', async () => {
@@ -977,6 +994,20 @@ describe('files', () => {
       server.close()
       return said`
     expect(await tried(body, { net: ['127.0.0.1'], listen: ['127.0.0.1'] })).toEqual(DENIED)
+  })
+
+  it('are not quoted by an assertion that says it failed in one of them', async () => {
+    const secret = join(emptyFolder(), 'secret.js')
+    writeFileSync(secret, `${' '.repeat(40)}the.secret()`)
+    const body = `
+      const assert = require('assert'), Module = require('module'), module = new Module(${JSON.stringify(secret)}), said = []
+      globalThis.fails = () => assert.ok(false)
+      for (let at = 0; at < 60; at++) {
+        try { module._compile(' '.repeat(at) + 'fails()', module.id) } catch (error) { said.push(error.message) }
+        try { module._compile(' '.repeat(at) + "require('assert').ok(false)", module.id) } catch (error) { said.push(error.message) }
+      }
+      return said.filter((text) => text.includes('secret'))`
+    expect(await tried(body)).toEqual([])
   })
 
   it('that may be read may not be written', async () => {

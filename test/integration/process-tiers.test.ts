@@ -4,7 +4,6 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { processTier } from '#src/sandbox/host/confinement.js'
 import { confiners } from '#src/sandbox/host/confiners.js'
 import { bin, node } from '../support/command.js'
 import { eventually } from '../support/eventually.js'
@@ -20,11 +19,10 @@ const computes = (pid: number): boolean => {
 }
 
 const manifest = { isolation: 'process' }
-const sandboxed =
-  (await processTier(false)) === 'process+sandbox'
-    ? it
-    : (title: string, _body: () => Promise<void>) =>
-        it.skip(`${title} (no bubblewrap that works here: apt-get install bubblewrap, and let users make namespaces)`, () => {})
+const sandboxed = (await confiners()).bwrap
+  ? it
+  : (title: string, _body: () => Promise<void>) =>
+      it.skip(`${title} (no bubblewrap that works here: apt-get install bubblewrap, and let users make namespaces)`, () => {})
 
 describe('a plugin in a process', () => {
   it('starts where what it was granted is not there, and is told so of what it reads', async () => {

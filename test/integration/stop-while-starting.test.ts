@@ -58,6 +58,21 @@ it.each<[string, Record<string, unknown>, string, string]>([
   expect(infoOf(kernel, 'p').history).toEqual([])
 })
 
+it('kernel.stop() waits for no process that has closed its channel, and blames it for nothing', async () => {
+  const start = `await ctx.services.provide('p', { close: () => closeSync(3) }); ${ends}`
+  const code = pluginCode({ start }, "import { closeSync } from 'node:fs'")
+  const { kernel } = await kernelWith({ p: { code, manifest: { isolation: 'process', limits } } })
+  const started = thrown(() => kernel.start())
+  const p = await kernel.services.use('p', { wait: 60_000 })
+  await thrown(() => p.close?.())
+  await kernel.stop()
+  expect(await started).toMatchObject({ code: 'KERNEL_STATE' })
+  expect(infoOf(kernel, 'p').lastError).toMatchObject({
+    code: 'PLUGIN_STOPPED',
+    message: "Plugin 'p' was stopped during start: the kernel stops.",
+  })
+})
+
 it('kernel.stop() begins none of those that wait for their turn to start', async () => {
   const { kernel, states } = await kernelWith({ a: hanging, b: hanging, c: hanging }, { maxConcurrency: 1 })
   const start = thrown(() => kernel.start())

@@ -119,8 +119,9 @@ export const closeFiles = (grants: Grants, check: CheckFile): void => {
   const { read, write } = grants.fs
   const { builtins } = grants
   if (read.length === 0 && write.length === 0 && builtins.length === 0) {
-    // It gets no function of `node:fs` into its hands; the loader of CommonJS uses the first one for it, and `node:http2` the other.
+    // It gets no function of `node:fs` into its hands. Others use these for it: the loader of CommonJS, `node:assert` on Node 20, which quotes the code that failed, and `node:http2`.
     guard(fs, 'readFileSync', readingHeld(check))
+    guard(fs, 'openSync', openHeld(check))
     if (hasNet(grants)) guard(fs, 'open', openHeld(check))
     return
   }

@@ -17,6 +17,7 @@ import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
 import { closeProcess } from './process-doors.js'
 import { recordFiles, recordImports, recordTemporary, type Used } from './recorder.js'
+import { assertRegular } from './regular-file.js'
 import { replaceStdio } from './stdio.js'
 
 /** Whose gate it is, and who hears of what happens at it. */
@@ -48,6 +49,8 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   closeGlobals(grants, deny)
   closeModules(deny, checkImport)
   closeThreads(grants, deny)
+  // Node's loader calls these by their names, with itself: a changed one would be handed what loads all modules without a look.
+  protect(Function.prototype, ['apply', 'bind', 'call'])
   // The kernel's wire is one of these: a changed method would be handed it, and so would another prototype of theirs.
   protect(EventTarget.prototype)
   Object.preventExtensions(EventTarget.prototype)
@@ -99,7 +102,10 @@ const closeModules = (deny: Deny, check: CheckImport): void => {
   // What it answers is loaded without another look, and the plugin may have a hand in where it looks.
   lock(Module, '_resolveFilename', (request: unknown, parent: unknown, isMain: unknown, options: unknown) => {
     const found = apply(resolveFilename, Module, [request, parent, isMain, options])
-    if (found !== request) check(found)
+    if (found !== request) {
+      check(found)
+      if (typeof found === 'string') assertRegular(found)
+    }
     return found
   })
   // Given what is no text, these end the whole process. Not locked: libraries put theirs in the place of these, and get no other by it.

@@ -1,28 +1,22 @@
 /** Answers the watchdog. It asks only where it has a doubt, so that a plugin that is idle wakes for nothing. */
 import { readlinkSync } from 'node:fs'
-import type { ToldHeap } from '../heap-report.js'
 import { type Ask, beat, beatIn, CELL, type Pulse } from '../pulse.js'
+import { toldHeap, used } from './own-memory.js'
 
 /** Most threads never need what it gives. Taken now: what a plugin does to `process` later does not matter. */
 const builtin = process.getBuiltinModule.bind(process)
-/** What `node:v8` would tell too, but most threads need that module for nothing else, and it takes a millisecond to load. */
-const memoryUsage = process.memoryUsage.bind(process)
-
-interface Used {
-  heapUsed: number
-  external: number
-  arrayBuffers: number | undefined
-}
+/** It is handed the cells that the watchdog reads. */
+const { add } = Atomics
 
 export const startHeart = ({ cells, port }: Pulse): void => {
   cells[CELL.tid] = threadNumber()
   port.on('message', (ask: Ask) => {
     if (ask !== 'beat') {
       if (ask === 'collect') collect()
-      const { heapUsed, external, arrayBuffers } = used()
-      if (ask === 'collect') port.postMessage(told(arrayBuffers))
-      cells[CELL.used] = (heapUsed + external) / 1024
-      Atomics.add(cells, ask === 'collect' ? CELL.collections : CELL.samples, 1)
+      const memory = used()
+      if (ask === 'collect') port.postMessage(toldHeap(memory))
+      cells[CELL.used] = (memory.heapUsed + memory.external) / 1024
+      add(cells, ask === 'collect' ? CELL.collections : CELL.samples, 1)
     }
     beat()
   })
@@ -40,21 +34,6 @@ const threadNumber = (): number => {
   } catch {
     return 0
   }
-}
-
-/** Node reads, beside these, a file that tells what the whole process takes: without a free descriptor it throws, and V8 alone tells of its own, but for the part of buffers. */
-const used = (): Used => {
-  try {
-    return memoryUsage()
-  } catch {
-    const { used_heap_size, external_memory } = builtin('node:v8').getHeapStatistics()
-    return { heapUsed: used_heap_size, external: external_memory, arrayBuffers: undefined }
-  }
-}
-
-const told = (arrayBuffers: Used['arrayBuffers']): ToldHeap => {
-  const { getHeapStatistics, getHeapSpaceStatistics } = builtin('node:v8')
-  return { heap: getHeapStatistics(), spaces: getHeapSpaceStatistics(), arrayBuffers }
 }
 
 let gc: ((options?: { type: 'minor' }) => void) | undefined

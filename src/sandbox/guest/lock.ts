@@ -8,9 +8,9 @@ export const lock = (target: object, key: PropertyKey, value: unknown): void => 
   defineProperty(target, key, { value, writable: false, enumerable: true, configurable: false })
 }
 
-/** Keeps a prototype's functions; an object or a class that inherits them may still have its own. */
-export const protect = (prototype: object): void => {
-  for (const key of ownKeys(prototype)) {
+/** Keeps a prototype's functions, or those of them that are named; an object or a class that inherits them may still have its own. */
+export const protect = (prototype: object, keys: readonly PropertyKey[] = ownKeys(prototype)): void => {
+  for (const key of keys) {
     const found = getOwnPropertyDescriptor(prototype, key)
     if (typeof found?.value !== 'function' || !found.configurable || key === 'constructor') continue
     const value: unknown = found.value

@@ -21,7 +21,10 @@ let pluginModule = ''
 let hooked = false
 
 /** `check`: of a plugin that has a gate, what it imports by name and what that leads to; what CommonJS requires passes `closeGate` too. */
-export const prepareModules = (request: Pick<LoadRequest, 'name' | 'pluginModule' | 'needsHooks'>, check?: CheckImport): void => {
+export const prepareModules = (
+  request: Pick<LoadRequest, 'name' | 'pluginModule' | 'needsHooks'> & Partial<Pick<LoadRequest, 'inline'>>,
+  check?: CheckImport,
+): void => {
   pluginModule = request.pluginModule
   if (hooked) return
   const hook = loaderHooks()
@@ -35,7 +38,8 @@ export const prepareModules = (request: Pick<LoadRequest, 'name' | 'pluginModule
         return resolved
       },
       load: (wanted, context, next) => {
-        if (check && apply(startsWith, wanted, ['file:'])) assertRegular(fileURLToPath(wanted))
+        // Inline the application's own modules pass here, too: what it reads is its own affair.
+        if (!request.inline && apply(startsWith, wanted, ['file:'])) assertRegular(fileURLToPath(wanted))
         if (runsTypeScript || !TYPESCRIPT.test(wanted)) return next(wanted, context)
         const path = fileURLToPath(wanted)
         return { format: 'module', source: stripTypes(readFileSync(path, 'utf8'), path), shortCircuit: true }

@@ -10,7 +10,7 @@ import { CALL_LIMIT } from '../call-window.js'
 import { denyFor } from '../denial.js'
 import { departAll } from '../departures.js'
 import { FramedChannel } from '../framed-channel.js'
-import type { Leaving, LoadRequest, Uncaught } from '../protocol.js'
+import type { Asked, Leaving, LoadRequest, Uncaught, Weighed } from '../protocol.js'
 import { beatBy } from '../pulse.js'
 import { Conversation } from '../rpc.js'
 import { captureConsole } from './console.js'
@@ -19,6 +19,7 @@ import { lock } from './lock.js'
 import { askModel } from './model-doors.js'
 import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
+import { toldHeap } from './own-memory.js'
 import { PluginRuntime } from './plugin-runtime.js'
 import { recordImports, recordOpened, recordTemporary, recordVariables, type Used } from './recorder.js'
 
@@ -34,8 +35,7 @@ try {
   // A system without priorities.
 }
 const channel = new FramedChannel(new Socket({ fd: CHANNEL, readable: true, writable: true }), 'guest')
-// The answer to a question for a beat is its number.
-channel.besides((asked) => channel.tell(asked))
+channel.besides((asked) => channel.tell((asked as Asked) === 'weigh' ? ({ holds: toldHeap() } satisfies Weighed) : asked))
 beatBy(() => channel.tell(0))
 const denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
 

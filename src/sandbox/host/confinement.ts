@@ -4,7 +4,7 @@ import { join, sep } from 'node:path'
 import type { Tier } from '../plugin-host.js'
 import { heapOf } from '../watched-process.js'
 import { bubblewrapped } from './bubblewrap.js'
-import { confiners, PRLIMIT, SETPRIV } from './confiners.js'
+import { type Confiners, PRLIMIT, SETPRIV } from './confiners.js'
 import { guestFile } from './guest-file.js'
 import { hooksInThread } from './permission-flags.js'
 import { grantedFlags, MODEL } from './permission-model.js'
@@ -43,9 +43,10 @@ const environment = (names: readonly string[]): NodeJS.ProcessEnv => {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => PLAIN_VARIABLES.includes(name) || granted(name)))
 }
 
-/** How strongly a plugin's process is held here. */
-export const processTier = async (needsHooks: boolean): Promise<Tier> => {
-  if ((await confiners()).bwrap) return 'process+sandbox'
+/** How strongly these hold a plugin's process. */
+export const processTier = ({ needsHooks, inspected }: Pick<Place, 'needsHooks' | 'inspected'>, { bwrap }: Confiners): Tier => {
+  if (inspected) return 'process'
+  if (bwrap) return 'process+sandbox'
   return permitted(needsHooks) ? 'process+permission' : 'process'
 }
 
@@ -57,8 +58,7 @@ export interface Command {
   tied: boolean
 }
 
-export const commandFor = async (place: Place): Promise<Command> => {
-  const { prlimit, setpriv, bwrap, sizes, shuts } = await confiners()
+export const commandFor = (place: Place, { prlimit, setpriv, bwrap, sizes, shuts }: Confiners): Command => {
   const wrapped = bwrap && !place.inspected
   const words = [
     ...(prlimit ? PRLIMIT : []),

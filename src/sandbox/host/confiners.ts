@@ -1,5 +1,6 @@
 /** Commands of the system that take something away from what they start, and whether they are here and work. */
 import { execFile } from 'node:child_process'
+import { shortageOf } from '../shortage.js'
 
 /** False: not there, or not working here. */
 export interface Confiners {
@@ -26,28 +27,22 @@ export const SHUT = ['--unshare-user', '--disable-userns']
 /** A folder in memory of at most so many bytes. */
 export const sized = (folder: string, bytes: number): string[] => ['--size', String(bytes), '--tmpfs', folder]
 
-/** What nothing can be started by for a while, be it there or not. */
-const SHORTAGES: unknown[] = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM']
-
-/** Rejects where it could not be tried. */
-const works = ([file = '', ...args]: readonly string[]): Promise<boolean> =>
+/** Undefined: it has not shown it in time. Rejects where it could not be tried. */
+const works = ([file = '', ...args]: readonly string[]): Promise<boolean | undefined> =>
   new Promise((resolve, reject) => {
     execFile(file, [...args, 'true'], { timeout: PROBE_TIMEOUT }, (error) => {
-      if (SHORTAGES.includes(error?.code)) reject(error)
-      else resolve(error === null)
+      if (shortageOf(error) !== undefined) reject(error)
+      else resolve(error?.killed ? undefined : error === null)
     })
   })
 
 const probe = async (): Promise<Confiners> => {
   if (process.platform !== 'linux') return { prlimit: false, setpriv: false, bwrap: false, sizes: false, shuts: false }
-  const wraps = (...words: string[]): Promise<boolean> => works([...BWRAP, '--ro-bind', '/', '/', ...words])
-  const [prlimit, setpriv, bwrap, sizes, shuts] = await Promise.all([
-    works(PRLIMIT),
-    works(SETPRIV),
-    wraps(),
-    wraps(...sized('/tmp', 65_536)),
-    wraps(...SHUT),
-  ])
+  const wraps = (...words: string[]): Promise<boolean | undefined> => works([...BWRAP, '--ro-bind', '/', '/', ...words])
+  const shown = await Promise.all([works(PRLIMIT), works(SETPRIV), wraps(), wraps(...sized('/tmp', 65_536)), wraps(...SHUT)])
+  // On a busy machine it may show it to the next who asks.
+  if (shown.includes(undefined)) probed = undefined
+  const [prlimit = false, setpriv = false, bwrap = false, sizes = false, shuts = false] = shown
   return { prlimit, setpriv, bwrap, sizes, shuts }
 }
 
@@ -58,5 +53,5 @@ const again = (error: unknown): never => {
   throw error
 }
 
-/** Tried once in the life of this process. Rejects while that cannot be, and is tried again by the next: no plugin is held less for want of a descriptor. */
+/** Tried once in the life of this process, but for what does not answer in time: for that time it is not there. Rejects while that cannot be, and is tried again by the next: no plugin is held less for want of a descriptor. */
 export const confiners = (): Promise<Confiners> => (probed ??= probe().catch(again))

@@ -9,10 +9,11 @@ import { fromWire } from '../../wire-error.js'
 import type { Channel } from '../channel.js'
 import { FramedChannel } from '../framed-channel.js'
 import type { Breach, Exit, PlaceLimits, PluginHost, Tier } from '../plugin-host.js'
-import type { Leaving, Uncaught } from '../protocol.js'
+import type { Asked, Leaving, Uncaught, Weighed } from '../protocol.js'
 import { watchdog } from '../watchdog.js'
 import { WatchedProcess } from '../watched-process.js'
 import { commandFor, processTier } from './confinement.js'
+import { type Confiners, confiners } from './confiners.js'
 import { guard } from './guardian.js'
 import { outlasts } from './patience.js'
 import type { Place } from './place.js'
@@ -34,6 +35,7 @@ export class ProcessHost implements PluginHost {
   readonly exited: Promise<Exit>
   onOutput: PluginHost['onOutput']
   readonly #place: Place
+  readonly #confiners: Confiners
   #settle: (exit: Exit) => void = () => {}
   #child: ChildProcess | undefined
   #killed: string | undefined
@@ -46,21 +48,22 @@ export class ProcessHost implements PluginHost {
   #limits: { limits: PlaceLimits; breached: (breach: Breach) => void } | undefined
   #unwatch: () => void = () => {}
 
-  private constructor(place: Place, tier: Tier) {
+  private constructor(place: Place, found: Confiners) {
     this.#place = place
-    this.tier = tier
+    this.#confiners = found
+    this.tier = processTier(place, found)
     this.exited = new Promise((resolve) => (this.#settle = resolve))
   }
 
   /** Not started: that is when the process is made. */
   static async make(place: Place): Promise<ProcessHost> {
-    return new ProcessHost(place, place.inspected ? 'process' : await processTier(place.needsHooks))
+    return new ProcessHost(place, await confiners())
   }
 
   async start(signal: AbortSignal): Promise<Channel> {
     signal.throwIfAborted()
     await mkdir(this.#place.dataDir, { recursive: true })
-    const { file, args, env, tied } = await commandFor(this.#place)
+    const { file, args, env, tied } = commandFor(this.#place, this.#confiners)
     signal.throwIfAborted()
     if (this.#killed !== undefined) throw new PlugbayError('PLUGIN_STOPPED', 'The process was ended before it started.')
     const child = spawn(file, args, {
@@ -76,8 +79,8 @@ export class ProcessHost implements PluginHost {
       this.#error ??= error
       if (child.pid === undefined) this.#ended(null)
     })
-    // Node gives none to one for which no descriptor is left, and its 'error' later.
-    if ((child.stdio as ChildProcess['stdio'] | undefined) === undefined) throw (await once(child, 'error'))[0]
+    // Node tells later why there is none.
+    if (child.pid === undefined) throw (await once(child, 'error'))[0]
     if (!tied) guard(child)
     for (const name of ['stdout', 'stderr'] as const) {
       child[name]
@@ -92,7 +95,11 @@ export class ProcessHost implements PluginHost {
         watched?.beat(told)
         return
       }
-      const { exits } = told as Partial<Leaving>
+      const { exits, holds } = told as Partial<Leaving & Weighed>
+      if (holds !== undefined) {
+        watched?.weighed(holds)
+        return
+      }
       if (typeof exits === 'number') {
         watched?.leaves()
         return this.#leaves(child, exits)
@@ -130,7 +137,7 @@ export class ProcessHost implements PluginHost {
       get sent() {
         return channel.sent
       },
-      ask: (number: number) => channel.tell(number),
+      ask: (asked: Asked) => channel.tell(asked),
     }
     let watched: WatchedProcess | undefined
     this.#unwatch = watchdog.watch((at) => (watched = new WatchedProcess(subject, limits, breached, at)))

@@ -2,6 +2,8 @@
 import { PlugbayError } from '../../errors.js'
 import { type Channel, type PortChannel, portChannel } from '../channel.js'
 import type { Breach, Exit, PlaceLimits, PluginHost } from '../plugin-host.js'
+import { CELL } from '../pulse.js'
+import { shortageOf } from '../shortage.js'
 import { watchdog } from '../watchdog.js'
 import { WatchedThread } from '../watched-thread.js'
 import { outlasts } from './patience.js'
@@ -23,7 +25,7 @@ export class ThreadHost implements PluginHost {
   /** Takes a thread at once: if it has yet to boot, it does so while the rest of the start is prepared. To be killed also when it is not started. `flags`: Node's, for this thread alone. */
   constructor(standby: Standby, flags: readonly string[] = []) {
     this.#thread = standby.take(flags)
-    const { worker, port, asks } = this.#thread
+    const { worker, port, asks, cells } = this.#thread
     this.#channel = portChannel(port)
     worker.ref()
     let error: unknown
@@ -36,6 +38,8 @@ export class ThreadHost implements PluginHost {
         const exit: Exit = { expected: this.#killed !== undefined, code }
         if (error !== undefined) exit.error = error
         if (this.#killed !== undefined) exit.reason = this.#killed
+        const shortage = cells[CELL.beats] === 0 ? shortageOf(error) : undefined
+        if (shortage !== undefined) exit.shortage = shortage
         // Its end may be told before what it said last, which takes effect first.
         this.#channel.rest(() => {
           port.close()

@@ -1,25 +1,41 @@
 /** What of the system's commands is found, in a process that cannot start any for a while. */
-import { execFile } from 'node:child_process'
-import { pathToFileURL } from 'node:url'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { root } from '../../support/command.js'
-
-const PROGRAM = `
-  import { closeSync, openSync } from 'node:fs'
-  import { confiners } from ${JSON.stringify(pathToFileURL(`${root}/dist/sandbox/host/confiners.js`).href)}
-  const held = []
-  try { for (;;) held.push(openSync('/dev/null')) } catch {}
-  const during = await confiners().catch(({ code }) => code)
-  for (const fd of held) closeSync(fd)
-  console.log(JSON.stringify({ during, after: await confiners() }))`
+import { built, withFewDescriptors } from '../../support/few-descriptors.js'
 
 test.runIf(process.platform === 'linux')(
   'a command that cannot be tried for want of a descriptor is not taken for one that is not there',
   async () => {
-    // More than a plugin's process is given.
-    const starts = 'ulimit -n 512; exec "$0" --input-type=module -e "$1"'
-    const { stdout } = await promisify(execFile)('/bin/sh', ['-c', starts, process.execPath, PROGRAM])
-    expect(JSON.parse(stdout)).toEqual({ during: 'EMFILE', after: expect.objectContaining({ bwrap: expect.any(Boolean) }) })
+    const told = await withFewDescriptors(`
+      import { confiners } from ${built('sandbox/host/confiners.js')}
+      const giveBack = exhaust()
+      const during = await confiners().catch(({ code }) => code)
+      giveBack()
+      console.log(JSON.stringify({ during, after: await confiners() }))`)
+    expect(told).toEqual({ during: 'EMFILE', after: expect.objectContaining({ bwrap: expect.any(Boolean) }) })
+  },
+)
+
+test.runIf(process.platform === 'linux')(
+  'a command that does not answer in time is not taken for one that is not there by the next who asks',
+  async () => {
+    const told = await withFewDescriptors(`
+    import { ChildProcess } from 'node:child_process'
+    import { confiners } from ${built('sandbox/host/confiners.js')}
+    const { spawn } = ChildProcess.prototype
+    let busy = true
+    ChildProcess.prototype.spawn = function (options) {
+      // As one that is slow to answer, which the probe's own time limit ends, and then as one that works.
+      const result = spawn.call(this, { ...options, file: '/bin/sleep', args: busy ? ['sleep', '1000'] : ['sleep', '0'] })
+      if (busy) this.kill()
+      return result
+    }
+    const during = await confiners()
+    busy = false
+    // Where this machine is busy, too, one may be late again.
+    let after = await confiners()
+    for (let times = 0; times < 20 && Object.values(after).includes(false); times++) after = await confiners()
+    console.log(JSON.stringify({ during, after }))`)
+    const all = (works: boolean) => ({ prlimit: works, setpriv: works, bwrap: works, sizes: works, shuts: works })
+    expect(told).toEqual({ during: all(false), after: all(true) })
   },
 )

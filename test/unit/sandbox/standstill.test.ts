@@ -3,12 +3,13 @@ import { describe, expect, test } from 'vitest'
 import { Standstill } from '#src/sandbox/standstill.js'
 
 /** A thread, and what its helpers wait. Times are in ms. */
-const stood = () => {
-  const said = { ms: 0, waited: 0, runnable: false, helpers: 0, silent: false }
+const stood = (told: { silent: boolean; idle?: number[] } = { silent: false }) => {
+  const said = { ms: 0, waited: 0, runnable: false, helpers: 0, idle: [] as number[], ...told }
   const standstill = new Standstill(
     40,
     () => (said.silent ? undefined : { ms: said.ms, waited: said.waited, runnable: said.runnable }),
     () => said.helpers,
+    () => said.idle,
   )
   return { said, standstill }
 }
@@ -39,9 +40,20 @@ describe('one that gets nothing done', () => {
     expect([standstill.excused(3_999, 1_000), standstill.excused(4_000, 1_000)]).toEqual([true, false])
   })
 
-  test('is blamed by the clock alone, and for what is not known, where the system tells nothing', () => {
-    const { said, standstill } = stood()
+  test.each([
+    ['is told of it', { silent: true }],
+    ['is told of it any more', { silent: false }],
+  ])('is blamed after four times its limit, and for what is not known, where nothing %s', (_, told) => {
+    const { said, standstill } = stood(told)
     said.silent = true
-    expect([standstill.excused(1_000, 1_000), standstill.takes()]).toEqual([false, undefined])
+    expect([standstill.excused(3_999, 1_000), standstill.excused(4_000, 1_000), standstill.takes()]).toEqual([true, false, undefined])
+  })
+
+  test('is blamed as soon as a processor had nothing to do for its limit, where nothing else is told', () => {
+    const { said, standstill } = stood({ silent: true, idle: [5_000, 7_000] })
+    said.idle = [5_000, 7_959]
+    expect(standstill.excused(2_000, 1_000)).toBe(true)
+    said.idle = [5_000, 7_960]
+    expect(standstill.excused(2_000, 1_000)).toBe(false)
   })
 })

@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Breach } from '#src/sandbox/plugin-host.js'
 import { familyOf, orphansOf } from '#src/sandbox/process-family.js'
 import { statOf } from '#src/sandbox/process-stat.js'
+import type { Asked } from '#src/sandbox/protocol.js'
 import { heapOf, WatchedProcess } from '#src/sandbox/watched-process.js'
 import { eventually } from '../../support/eventually.js'
 
@@ -18,8 +19,8 @@ const watched = (pid: number, limits = LIMITS) => {
   const subject = {
     pid,
     sent: 0,
-    ask: (number: number): void => {
-      asked.push(number)
+    ask: (what: Asked): void => {
+      if (what !== 'weigh') asked.push(what)
       subject.sent++
     },
   }
@@ -114,6 +115,12 @@ describe('a process that is watched', () => {
     })
   })
 
+  test.runIf(linux)('has those for its family, too, that a thread of its own has started', async () => {
+    const starts = "require('node:child_process').spawn('sleep', ['1000'])"
+    const pid = running(`new (require('node:worker_threads').Worker)(${JSON.stringify(starts)}, { eval: true })`)
+    await eventually(() => expect(familyOf(pid)).toHaveLength(2))
+  })
+
   test.runIf(linux)('is found to be past its memory with what its children have left behind', async () => {
     const left = `["-c", '"$0" -e "setInterval(() => {}, 1e6)" & exit 0', process.execPath]`
     const pid = running(`require('node:child_process').spawn('/bin/sh', ${left}); setInterval(() => {}, 1e6)`)
@@ -128,10 +135,13 @@ describe('a process that is watched', () => {
   })
 
   test.runIf(linux)('that says it exits is not told of for what it leaves undone, and is for the memory it takes meanwhile', async () => {
-    const { place, breaches } = watched(running('setTimeout(() => { globalThis.kept = Buffer.alloc(3e8, 1) }, 100)'), {
-      ...LIMITS,
-      memory: 150,
-    })
+    const { place, breaches } = watched(
+      running('setTimeout(() => { globalThis.kept = Buffer.alloc(3e8, 1) }, 100); setInterval(() => {}, 1e6)'),
+      {
+        ...LIMITS,
+        memory: 150,
+      },
+    )
     place.leaves()
     for (let at = 25; at <= 2_000; at += 25) place.look(at)
     expect(breaches.filter(({ limit }) => limit === 'hang')).toEqual([])
