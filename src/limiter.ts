@@ -1,4 +1,5 @@
 /** Lets a number of acts run at a time; the others wait their turn, in the order they came. */
+import { keepFollowed } from './composite-signals.js'
 
 /** One whose `signal` is aborted while it waits acts at once and takes no place: an act that is given the same signal fails by it. */
 export type Limiter = <T>(act: () => Promise<T>, signal?: AbortSignal) => Promise<T>
@@ -18,6 +19,7 @@ export const limiter = (most: number): Limiter => {
         resolve(false)
       }
       waiting.add(called)
+      keepFollowed(signal)
       signal?.addEventListener('abort', cancelled, { once: true })
     })
   const leave = (): void => {

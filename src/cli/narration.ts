@@ -14,6 +14,8 @@ export const tellComings = (kernel: Kernel): void => {
     const say = (message: string): void => kernel.log.info({ plugin: name, generation }, message)
     if (to === 'running' && was !== undefined) say(was === 'discovered' ? 'Came in, and runs.' : 'Runs again.')
     if (to !== 'stopped' || reason.startsWith('replaced')) return
+    // One that did not take over: its predecessor runs on.
+    if (kernel.plugins().some((plugin) => plugin.name === name && plugin.generation !== generation)) return
     say(reason === `'${name}' was unloaded` ? 'Left.' : `Stopped: ${reason}.`)
   })
 }

@@ -5,14 +5,19 @@ import { reasonOf } from '../wire-error.js'
 import { quoted } from './brief-error.js'
 import { systemLimit } from './system-limit.js'
 
+const toldOf = (error: unknown): string => quoted(reasonOf(error)).replace(/\.$/, '')
+
 /** How it ended, and where to look. */
-const waysOf = ({ error, signal, code, reason }: Exit): [how: string, mend: string] => {
+const waysOf = ({ error, heard, signal, code, reason }: Exit): [how: string, mend: string] => {
   if ((error as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY')
     return ['V8 ended its thread, which had no memory left', 'Look for what keeps growing in it, or takes much at once (limits.memory).']
-  if (error !== undefined) {
-    const why = quoted(reasonOf(error)).replace(/\.$/, '')
-    return [`an uncaught error ended it: ${why}`, 'Catch the error where it happens; see its stack in the cause.']
-  }
+  if (error !== undefined)
+    return [`an uncaught error ended it: ${toldOf(error)}`, 'Catch the error where it happens; see its stack in the cause.']
+  if (heard !== undefined)
+    return [
+      `its own listener for uncaught errors threw one, as it was told of this: ${toldOf(heard)}`,
+      "Let what listens for 'uncaughtException' throw nothing; the error that it threw is in the log, and the one that it was told of in the cause.",
+    ]
   if (signal !== undefined && reason !== undefined)
     return [`the kernel ended its process: ${reason}`, 'Look for what closes descriptor 3 in it, which the kernel talks on.']
   if (signal !== undefined)
@@ -39,7 +44,7 @@ export const crashError = (plugin: string, exit: Exit, when: string): PlugbayErr
   const [how, mend] = waysOf(exit)
   return new PlugbayError('PLUGIN_CRASHED', `Plugin '${plugin}' crashed ${when}: ${how}. ${mend}`, {
     plugin,
-    cause: exit.error,
+    cause: exit.error ?? exit.heard,
     details: { exitCode: exit.code },
   })
 }

@@ -188,6 +188,9 @@ export class Gateway implements Party, ServiceConsumer {
       case 'offended':
         this.#offers.offended(metas[0] as number, String(metas[1]), String(metas[2]))
         break
+      case 'broken':
+        this.#plane.broker.broken(this, metas[0] as number, metas[1] as number, String(metas[2]))
+        break
       case 'used':
         this.usedThere(String(metas[0]), String(metas[1]))
         break
@@ -334,9 +337,13 @@ export class Gateway implements Party, ServiceConsumer {
     this.#quota.assertService(this.#offers.size, `provide the service '${name}'`, 'provides', 'Withdraw what nobody needs')
     this.#options.used?.(`service:${name}`, 'provide')
     const conversation = this.#conversation as Conversation
-    const connect: ServiceProvider['connect'] = (consumer, port, methods) =>
-      conversation.notify('connect', [service, consumer], { port, methods } satisfies Connection, [port])
-    const bound = this.#offers.add(asked, connect, this.#aside)
+    const provider: ServiceProvider = {
+      plugin: this.name,
+      connect: (consumer, port, methods) =>
+        conversation.notify('connect', [service, consumer], { port, methods } satisfies Connection, [port]),
+      offended: (error) => this.offended(error),
+    }
+    const bound = this.#offers.add(asked, provider, this.#aside)
     const release = this.#scope.own(`service ${name}`, () => {
       this.#releases.delete(service)
       this.#offers.withdraw(service)
@@ -373,7 +380,7 @@ export class Gateway implements Party, ServiceConsumer {
   async #open(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<OpenedUse> {
     const { broker } = this.#plane
     const aside = this.#aside ? this.#offers.standingAside(request.name, request.range) : undefined
-    if (aside !== undefined) return broker.openAside(this, request.range, aside.offer, aside.provider)
+    if (aside !== undefined) return broker.openAside(this, request.range, aside)
     return broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
   }
 

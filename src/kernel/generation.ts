@@ -199,12 +199,24 @@ export class Generation {
       await this.#run('start', undefined, { signal })
       this.lifecycle.move('running', 'start')
     } catch (error) {
-      this.#ending = true
-      this.lifecycle.moveIfPossible(signal.aborted ? 'stopping' : 'failed', reasonOf(error))
-      await this.close('it did not start')
-      if (signal.aborted) this.lifecycle.moveIfPossible('stopped', reasonOf(error))
+      await this.#undo('it did not start', reasonOf(error), !signal.aborted)
       throw error
     }
+  }
+
+  /** It came up and does not take over, for that reason: nothing of it is left. `failed`: by its own fault. */
+  async discard(reason: string, failed: boolean): Promise<void> {
+    const what = 'it did not take over'
+    // One that did not come up, or died meanwhile, has told so.
+    if (this.state === 'running') await this.#undo(what, reason, failed)
+    else await this.close(what)
+  }
+
+  async #undo(what: string, reason: string, failed: boolean): Promise<void> {
+    this.#ending = true
+    this.lifecycle.moveIfPossible(failed ? 'failed' : 'stopping', reason)
+    await this.close(what)
+    if (!failed) this.lifecycle.moveIfPossible('stopped', reason)
   }
 
   #loadRequest(): GuestVerbs['load']['asks'] {

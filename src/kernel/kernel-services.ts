@@ -21,7 +21,7 @@ export class KernelServices implements ServiceConsumer {
   readonly #broker: ServiceBroker
   readonly #scope: Scope
   readonly #peers = new Peers()
-  readonly #used = new UsedServices(this.#peers)
+  readonly #used = new UsedServices(this.#peers, (use, line, how) => this.#broker.broken(this, use, line, how))
 
   constructor(name: string, { registry, broker }: Plane, scope: Scope) {
     this.name = name
@@ -76,6 +76,7 @@ export class KernelServices implements ServiceConsumer {
     const provided = { name, plugin: this.name, service, methods: new Set(methods) }
     const lines = new Set<ProviderLine>()
     const handle: ServiceProvider = {
+      plugin: this.name,
       connect: (consumer, port, allowed) => {
         const ended = ({ code, cause }: PlugbayError): void => {
           lines.delete(line)
@@ -84,6 +85,7 @@ export class KernelServices implements ServiceConsumer {
         const line: ProviderLine = new ProviderLine(port, provided, consumer, allowed, ended, this.#peers.of(consumer))
         lines.add(line)
       },
+      offended: () => this.offended(),
     }
     const record = this.#registry.provide({ name, version, methods, provider: this.name, handle })
     this.#broker.provided(record)

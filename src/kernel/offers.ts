@@ -36,8 +36,8 @@ export class Offers implements Brought {
   }
 
   /** Returns how many lines that waited were bound to it. `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID or SERVICE_DUPLICATE. */
-  add({ service, name, version, methods }: KernelVerbs['provide']['asks'], connect: ServiceProvider['connect'], aside: boolean): number {
-    const offer: Offer = { name, version, methods, record: undefined, connect }
+  add({ service, name, version, methods }: KernelVerbs['provide']['asks'], provider: ServiceProvider, aside: boolean): number {
+    const offer: Offer = { name, version, methods, record: undefined, ...provider }
     let bound = 0
     if (aside) this.#assertFree(offer)
     else bound = this.#announce(offer)
@@ -46,21 +46,21 @@ export class Offers implements Brought {
   }
 
   /**
-   * What its own plugin would find under a name had all that stands aside been announced, and who brings it: undefined where that is another's. A start would else
+   * What its own plugin would find under a name had all that stands aside been announced: undefined where that is another's. A start would else
    * wait for what is announced when it is done, or reach a predecessor's.
    */
-  standingAside(name: string, range: string): { offer: StandingAside; provider: string } | undefined {
-    let best: { offer: StandingAside; provider: string } | undefined
-    for (const { plugin, asides } of this.#succession?.brought ?? []) {
+  standingAside(name: string, range: string): StandingAside | undefined {
+    let best: StandingAside | undefined
+    for (const { asides } of this.#succession?.brought ?? []) {
       for (const offer of asides) {
         if (offer.name !== name || !fits(offer.version, range)) continue
-        if (best === undefined || descending(offer.version, best.offer.version) < 0) best = { offer, provider: plugin }
+        if (best === undefined || descending(offer.version, best.version) < 0) best = offer
       }
     }
     if (best === undefined) return undefined
     const announced = this.#plane.registry.find(name, range)
     const stays = announced !== undefined && !this.#succession?.includes(announced.provider)
-    return stays && descending(announced.version, best.offer.version) < 0 ? undefined : best
+    return stays && descending(announced.version, best.version) < 0 ? undefined : best
   }
 
   get asides(): readonly Offer[] {

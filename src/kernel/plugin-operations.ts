@@ -197,8 +197,8 @@ export class PluginOperations {
     await reconciler.inTurn(async (round) => {
       roster.assertStill(instance)
       roster.adopt(instance, source)
-      await round(`the manifest of '${name}' disables it`)
       instance.rest('disabled', 'its manifest says so')
+      await round(`the manifest of '${name}' disables it`, 'begun')
     })
     await track(source)
   }
@@ -224,8 +224,8 @@ export class PluginOperations {
     return reconciler.inTurn(async (round) => {
       roster.assertStill(instance)
       instance.disable()
-      await round(`'${name}' was disabled`)
       instance.rest('disabled', 'it was disabled')
+      await round(`'${name}' was disabled`, 'begun')
       return { name, left: leftOf(name, plane) }
     })
   }

@@ -18,17 +18,39 @@ const nodeOf = (instance: PluginInstance, source = instance.source): GraphNode =
 
 const NOTHING: ReadonlyMap<string, PluginSource> = new Map()
 
+/** One round. `begun`: it waits for the starts that it begins itself, and not for those of the rounds before, which may go on still. */
+export type Round = (reason: string, wait?: 'all' | 'begun') => Promise<void>
+
+/** What somebody has done here, alone until its starts are all that it waits for. */
+interface Turn {
+  /** Its place among all that was asked for. */
+  number: number
+  /** Lets the next one begin. */
+  pass(): void
+}
+
+/** A plugin that a round starts, or that waits for what it needs. */
+interface Start {
+  done: Promise<void>
+  /** Aborted when it is to be stopped: it will not run by this. */
+  signal: AbortSignal
+}
+
 export class Reconciler {
   readonly #instances: ReadonlyMap<string, PluginInstance>
   readonly #supervisor: Supervisor
-  readonly #maxConcurrency: number
+  readonly #limit: Limiter
   readonly #isProvided: (service: string, version: string) => boolean
   #plan: Plan = plan([])
   #round: Promise<unknown> = Promise.resolve()
   #closed = false
-  /** How often somebody had something done here, and which of these is under way. */
+  /** How often somebody had something done here, and up to which of these nobody keeps the others waiting for starts. */
   #asked = 0
-  #turn = 0
+  #hurried = 0
+  /** Those that wait for nothing but starts. */
+  readonly #waiting = new Set<Turn>()
+  /** What is being started, in whichever round. */
+  readonly #starts = new Map<PluginInstance, Start>()
   /** Plugins that are about to be stopped, with what had been asked for by then: none of that begins to start them. */
   readonly #interrupted = new WeakMap<PluginInstance, number>()
   /** Called after each round: what was not possible may be so now. */
@@ -42,7 +64,7 @@ export class Reconciler {
   ) {
     this.#instances = instances
     this.#supervisor = supervisor
-    this.#maxConcurrency = maxConcurrency
+    this.#limit = limiter(maxConcurrency)
     this.#isProvided = isProvided
   }
 
@@ -69,19 +91,21 @@ export class Reconciler {
 
   /**
    * Does something after all that was asked for before, and alone: what it finds holds until it is done, but for the rounds it asks for
-   * itself. Otherwise one starts again what the other has just stopped. A round rejects with KERNEL_STATE once everything was stopped.
+   * itself. Otherwise one starts again what the other has just stopped. Where something is to be stopped, that comes while a round waits for its starts. A round rejects
+   * with KERNEL_STATE once everything was stopped.
    */
-  inTurn<T>(act: (round: (reason: string) => Promise<void>) => Promise<T>): Promise<T> {
-    const turn = ++this.#asked
-    const done = this.#round.then(() => {
-      this.#turn = turn
-      return act((reason) => this.#run(reason))
+  inTurn<T>(act: (round: Round) => Promise<T>): Promise<T> {
+    const number = ++this.#asked
+    const before = this.#round
+    let done: Promise<T> | undefined
+    this.#round = new Promise((pass) => {
+      done = before.then(() => act((reason, wait) => this.#run(reason, { number, pass: () => pass(undefined) }, wait)))
+      done.then(pass, pass)
     })
-    this.#round = done.catch(() => {})
-    return done
+    return done as Promise<T>
   }
 
-  async #run(reason: string): Promise<void> {
+  async #run(reason: string, turn: Turn, wait: 'all' | 'begun' = 'all'): Promise<void> {
     if (this.#closed) throw new PlugbayError('KERNEL_STATE', `The kernel is stopping: it starts nothing any more (${reason}).`)
     const before = this.#plan
     const next = (this.#plan = this.planWith(NOTHING))
@@ -94,8 +118,21 @@ export class Reconciler {
       instance.rest('failed', error.message)
     }
     this.#unshelve()
-    await this.#startAll(next)
+    const starts = this.#startAll(next, turn.number)
+    await this.#passing(turn, Promise.all(starts[wait]))
     this.onRound?.()
+  }
+
+  /** Waits for starts, and lets the next turn begin meanwhile once somebody is to be stopped. */
+  async #passing(turn: Turn, starts: Promise<unknown>): Promise<void> {
+    this.#waiting.add(turn)
+    this.#hurry()
+    await starts
+    this.#waiting.delete(turn)
+  }
+
+  #hurry(): void {
+    for (const { number, pass } of this.#waiting) if (number <= this.#hurried) pass()
   }
 
   /** Who had what another's start failed over may be gone by now. One that crashed and comes back keeps what it had. */
@@ -118,32 +155,49 @@ export class Reconciler {
     const order = [...before.order, ...[...this.#instances.keys()].filter((name) => !before.order.includes(name))].reverse()
     for (const name of order) {
       const instance = this.#instances.get(name)
-      if (instance?.generation === undefined || staying.has(name)) continue
+      if (instance === undefined || staying.has(name)) continue
+      if (instance.generation === undefined && !this.#starts.has(instance)) continue
       const error = next.excluded.get(name)
       await this.#supervisor.stop(instance, error?.message ?? (instance.enabled ? reason : 'it was disabled'))
       if (!instance.enabled) instance.rest('disabled', reason)
     }
   }
 
-  async #startAll({ order, dependenciesOf }: Plan): Promise<void> {
-    const limit = limiter(this.#maxConcurrency)
+  /** Begins all starts that are to be. Returns those, and with them those that were under way. */
+  #startAll({ order, dependenciesOf }: Plan, turn: number): { all: Promise<void>[]; begun: Promise<void>[] } {
     const starts = new Map<string, Promise<void>>()
+    const begun: Promise<void>[] = []
     // In start order: what a plugin depends on has its promise before the plugin asks for it.
     for (const name of order) {
       const instance = this.#instances.get(name)
-      if (instance === undefined || instance.generation !== undefined || instance.shelved) continue
+      if (instance === undefined) continue
+      const underWay = this.#starts.get(instance)
+      if (underWay?.signal.aborted === false) {
+        starts.set(name, underWay.done)
+        continue
+      }
+      if (instance.generation !== undefined || instance.shelved) continue
       const needed = dependenciesOf(name).flatMap((dependency) => starts.get(dependency) ?? [])
-      starts.set(
-        name,
-        instance.attempt(({ signal }) => Promise.all(needed).then(() => this.#startOne(instance, limit, signal))),
-      )
+      const done = this.#begin(instance, needed, turn)
+      starts.set(name, done)
+      begun.push(done)
     }
-    await Promise.all(starts.values())
+    return { all: [...starts.values()], begun }
   }
 
-  async #startOne(instance: PluginInstance, limit: Limiter, signal: AbortSignal): Promise<void> {
+  #begin(instance: PluginInstance, needed: readonly Promise<void>[], turn: number): Promise<void> {
+    return instance.attempt(async ({ signal }) => {
+      const done = Promise.all(needed).then(() => this.#startOne(instance, turn, signal))
+      const start: Start = { done, signal }
+      this.#starts.set(instance, start)
+      await done
+      if (this.#starts.get(instance) === start) this.#starts.delete(instance)
+    })
+  }
+
+  async #startOne(instance: PluginInstance, turn: number, signal: AbortSignal): Promise<void> {
     const { name } = instance
-    if (signal.aborted || (this.#interrupted.get(instance) ?? 0) >= this.#turn) return
+    if (signal.aborted || (this.#interrupted.get(instance) ?? 0) >= turn) return
     const required = Object.keys(instance.source.manifest.dependencies)
     const failed = required.map((dependency) => this.#instances.get(dependency)).find((dependency) => !dependency?.running)
     if (failed) {
@@ -153,7 +207,7 @@ export class Reconciler {
       return
     }
     try {
-      await limit(() => this.#supervisor.start(instance, signal), signal)
+      await this.#limit(() => this.#supervisor.start(instance, signal), signal)
     } catch {
       // The instance keeps the error; explain and the boot report tell it. One that was to stop is for the round that comes with its stop.
       instance.shelved = !signal.aborted
@@ -163,14 +217,14 @@ export class Reconciler {
   /** Stops a plugin after those that depend on it, has it forgotten, and does a round. Returns what could not be undone. */
   remove(name: string, reason: string, forget: () => void): Promise<string[]> {
     this.interrupt(name, reason)
-    return this.inTurn(async () => {
+    return this.inTurn(async (round) => {
       const left: string[] = []
       for (const gone of [...this.#plan.dependentsOf(name), name]) {
         const instance = this.#instances.get(gone)
         if (instance) left.push(...(await this.#supervisor.stop(instance, reason)))
       }
       forget()
-      if (!this.#closed) await this.#run(reason)
+      if (!this.#closed) await round(reason, 'begun')
       return left
     })
   }
@@ -202,8 +256,10 @@ export class Reconciler {
     })
   }
 
-  /** A plugin is about to be stopped, and those that depend on it: what is coming up of them ends, so that no round waits for it. */
+  /** A plugin is about to be stopped, and those that depend on it: what is coming up of them ends, and no turn before that waits for other starts. */
   interrupt(name: string, reason: string): void {
+    this.#hurried = this.#asked
+    this.#hurry()
     for (const each of [name, ...this.#plan.dependentsOf(name)]) {
       const instance = this.#instances.get(each)
       if (instance) this.#interrupt(instance, reason)

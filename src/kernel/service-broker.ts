@@ -10,7 +10,10 @@ import { fits } from '../versions.js'
 
 /** The provider's side of a service: told of every new line, and of the methods that may be called over it. */
 export interface ServiceProvider {
+  readonly plugin: string
   connect(consumer: string, port: MessagePort, methods: readonly string[]): void
+  /** It broke the protocol on one of its lines. */
+  offended(error: PlugbayError): void
 }
 
 /** A user of services: told when a line changes. */
@@ -33,8 +36,12 @@ interface Use {
   record: ServiceRecord | undefined
   /** What it leads to as long as that stands aside: it is announced when the user takes over. */
   aside: ServiceProvider | undefined
+  /** How many lines it has had. */
+  lines: number
   /** It was told, once, that its consumer broke the protocol on it. */
   offended?: true
+  /** Of whom it was told last, once, that it broke the protocol on it as its provider. */
+  offender?: ServiceProvider
 }
 
 /** A service that its provider has not announced yet. */
@@ -72,9 +79,9 @@ export class ServiceBroker {
   }
 
   /** Opens a line to a service that stands aside, and is announced when the consumer takes over. */
-  openAside(consumer: ServiceConsumer, range: string, offer: StandingAside, provider: string): OpenedUse {
+  openAside(consumer: ServiceConsumer, range: string, offer: StandingAside): OpenedUse {
     const use = this.#remember({ consumer, name: offer.name, range, record: undefined, aside: offer })
-    return { ...headOf({ ...offer, provider }), use, port: this.#connect({ ...offer, handle: offer }, consumer) }
+    return { ...headOf({ ...offer, provider: offer.plugin }), use, port: this.#connect({ ...offer, handle: offer }, consumer) }
   }
 
   /** The consumer's line to this provider, or one of its lines that has lost its own. */
@@ -88,8 +95,8 @@ export class ServiceBroker {
     return lost
   }
 
-  #remember(use: Omit<Use, 'number'>): number {
-    this.#uses.set(++this.#last, { number: this.#last, ...use })
+  #remember(use: Omit<Use, 'number' | 'lines'>): number {
+    this.#uses.set(++this.#last, { number: this.#last, lines: 1, ...use })
     return this.#last
   }
 
@@ -134,6 +141,22 @@ export class ServiceBroker {
       if (!offended) use.consumer.offended(offence(consumer, use.name, provider, how))
       return
     }
+  }
+
+  /**
+   * The provider of what `consumer` uses broke the protocol on that line of it, as the consumer says, which has closed it. That is told of, once for each use and provider; when the consumer
+   * uses the service again it has another line, and no sooner: on that the provider may do the same. What is said of a line that was not the last is late.
+   */
+  broken(consumer: ServiceConsumer, number: number, line: number, how: string): void {
+    const use = this.#uses.get(number)
+    if (use === undefined || use.consumer !== consumer || use.lines !== line) return
+    const { record, aside } = use
+    const provider = aside ?? (record?.handle as ServiceProvider | undefined)
+    if (provider === undefined) return
+    use.record = use.aside = undefined
+    if (use.offender === provider) return
+    use.offender = provider
+    provider.offended(breach(provider.plugin, use.name, consumer.name, how))
   }
 
   /** Forgets all that one consumer used. */
@@ -185,6 +208,7 @@ export class ServiceBroker {
 
   #bind(use: Use, record: ServiceRecord): void {
     use.record = record
+    use.lines++
     use.consumer.rebind(use.number, record, this.#connect(record, use.consumer))
   }
 
@@ -219,6 +243,14 @@ const offence = (consumer: string, service: string, provider: string, how: strin
     `Plugin '${consumer}' sent a message to service '${service}' that breaks the protocol, as its provider '${provider}' says, which has closed the line: ${told(how)}. ` +
       'Look for arguments with getters that give another value each time, and for code that reaches for the wire itself.',
     { plugin: consumer, details: { service, provider } },
+  )
+
+const breach = (provider: string, service: string, consumer: string, how: string): PlugbayError =>
+  new PlugbayError(
+    'PROTOCOL',
+    `Plugin '${provider}' sent a message over a line to its service '${service}' that breaks the protocol, as its consumer '${consumer}' says, which has closed the line: ${told(how)}. ` +
+      'Look for results with getters that give another value each time, and for code that reaches for the wire itself.',
+    { plugin: provider, details: { service, consumer } },
   )
 
 const headOf = ({ name, version, provider, methods }: Omit<OpenedUse, 'use' | 'port'>): Omit<OpenedUse, 'use' | 'port'> => ({

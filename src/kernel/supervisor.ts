@@ -169,8 +169,8 @@ export class Supervisor {
         generation.gateway.assertMayTakeOver(leaving)
       }
     } catch (error) {
-      await undo(heirs)
       const { heir, generation } = active
+      await undo(heirs, reasonOf(error), signal.aborted ? undefined : generation)
       // Another is tried by itself, too: that tells its fault.
       const fault = heir === first ? (error as Error) : partnerFailed(first.instance.name, heir.instance.name, error)
       // Of a restart it is told with what comes next; to be stopped is no fault.
@@ -401,10 +401,10 @@ const assertGoesOn = ({ name }: PluginInstance, signal: AbortSignal): void => {
   if (signal.aborted) throw interrupted(name, 'before it was started', signal)
 }
 
-/** None of them takes over: each predecessor goes on. */
-const undo = async (heirs: readonly Heir[]): Promise<void> => {
+/** None of them takes over, for that reason: each predecessor goes on. `failed`: whose fault it is. */
+const undo = async (heirs: readonly Heir[], reason: string, failed: Generation | undefined): Promise<void> => {
   for (const { old, next, release } of heirs) {
-    await next?.close('it did not come up')
+    await next?.discard(reason, next === failed)
     if (old.alive) old.gateway.resume()
     release?.()
   }

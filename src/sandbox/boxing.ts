@@ -11,8 +11,12 @@ import { exposeByReference, wrapCallback, wrapReference } from './references.js'
 import { receiveStream, sendStream } from './streams.js'
 
 /** How a boxed value is to be made again at the other end. */
-type Kind = 'data' | 'callback' | 'reference' | 'stream' | 'signal'
-export type Box = [kind: Kind, content: unknown]
+type Kind = 'callback' | 'reference' | 'stream' | 'signal'
+/** `refused`: on its way it met what it could not cross; the content says why. */
+export type Box = [kind: Kind | 'data' | 'refused', content: unknown]
+
+/** The metas of what is boxed. */
+export const BOXED = ['boxed'] as const
 
 type Counted = keyof Peer['open']
 
@@ -141,12 +145,13 @@ export const boxAll = async (values: readonly unknown[], holdings: Holdings, mov
 
 /** Nobody will open it: what lives at its port ends. */
 export const drop = ([kind, content]: Box): void => {
-  if (kind !== 'data') (content as MessagePort).close()
+  if (kind !== 'data' && kind !== 'refused') (content as MessagePort).close()
 }
 
 /** The value of a box. A stream ends with the signal. */
 export const unbox = async ([kind, content]: Box, holdings: Holdings, label: string, signal?: AbortSignal): Promise<unknown> => {
   if (kind === 'data') return content
+  if (kind === 'refused') throw fromWire(content as WireError)
   const port = content as MessagePort
   holdings.hold(port, kind)
   switch (kind) {

@@ -5,6 +5,8 @@ import { MessageChannel, MessagePort, type Transferable } from 'node:worker_thre
 import { isTooDeep, tooDeep } from '../nesting.js'
 import type { Batch, Channel } from './channel.js'
 import { assertWeight } from './frame-weight.js'
+import { platformObjectIn } from './platform-object.js'
+import { passOn } from './relayed.js'
 import { Stint } from './stint.js'
 
 /*
@@ -44,6 +46,8 @@ export type Side = 'kernel' | 'guest'
 class Writer extends Serializer {
   /** The ports met in the value, with the lines they got. */
   readonly ports: [line: number, port: MessagePort][] = []
+  /** Why the value cannot cross: found on the way to all of its ports. */
+  refused: Error | undefined
   readonly #next: () => number
 
   constructor(next: () => number) {
@@ -58,10 +62,20 @@ class Writer extends Serializer {
 
   /** Called by V8 for what is no plain object. */
   _writeHostObject(object: object): void {
-    if (!(object instanceof MessagePort)) throw uncloneable(`A ${object.constructor.name} cannot go to another process.`)
+    if (!(object instanceof MessagePort)) return this.refuse(object)
     const line = this.#next()
     this.ports.push([line, object])
     this.writeUint32(line)
+  }
+
+  /** Called by V8. */
+  _getSharedArrayBufferId(buffer: SharedArrayBuffer): number {
+    this.refuse(buffer)
+    return 0
+  }
+
+  refuse(object: object): void {
+    this.refused ??= uncloneable(`A ${object.constructor.name} cannot go to another process.`)
   }
 }
 
@@ -191,25 +205,37 @@ export class FramedChannel implements Channel {
     if (this.#side === 'kernel' && isTooDeep(value, true)) throw uncloneable(tooDeep().message)
   }
 
-  /** Throws a DataCloneError, and then nothing was sent. */
+  /** Throws a DataCloneError, and then nothing was sent, and no port in it is open. */
   #write(line: number, value: unknown): void {
     const writer = new Writer(() => (this.#nextLine += 2) - 2)
-    writer.writeRawBytes(HEAD)
-    writer.writeHeader()
-    writer.writeValue(value)
-    const frame = writer.releaseBuffer()
-    const length = frame.length - LENGTH_BYTES
-    if (this.#side === 'guest') {
-      try {
-        if (length > FRAME_LIMIT) throw new RangeError(`${length} bytes are more than ${FRAME_LIMIT}`)
-        assertWeight(frame.subarray(HEAD_BYTES), weightOf(line))
-      } catch (error) {
-        for (const [, port] of writer.ports) port.close()
-        throw uncloneable(`From a plugin's process to the kernel no more goes at once: ${(error as Error).message}.`)
-      }
+    let frame: Buffer
+    try {
+      frame = this.#frameOf(writer, line, value)
+    } catch (error) {
+      for (const [, port] of writer.ports) port.close()
+      throw error
     }
     for (const [number, port] of writer.ports) this.#relay(number, port)
     this.#put(frame, line)
+  }
+
+  #frameOf(writer: Writer, line: number, value: unknown): Buffer {
+    writer.writeRawBytes(HEAD)
+    writer.writeHeader()
+    writer.writeValue(value)
+    const left = platformObjectIn(value)
+    if (left) writer.refuse(left)
+    if (writer.refused) throw writer.refused
+    const frame = writer.releaseBuffer()
+    if (this.#side === 'kernel') return frame
+    const length = frame.length - LENGTH_BYTES
+    try {
+      if (length > FRAME_LIMIT) throw new RangeError(`${length} bytes are more than ${FRAME_LIMIT}`)
+      assertWeight(frame.subarray(HEAD_BYTES), weightOf(line))
+    } catch (error) {
+      throw uncloneable(`From a plugin's process to the kernel no more goes at once: ${(error as Error).message}.`)
+    }
+    return frame
   }
 
   #put(frame: Buffer, line: number): void {
@@ -222,13 +248,17 @@ export class FramedChannel implements Channel {
   /** From now on, what comes out of `port` goes to the other end, and what comes from there goes in. */
   #relay(line: number, port: MessagePort): void {
     this.#lines.set(line, port)
+    const on = (value: unknown): void => {
+      if (this.#over) return
+      this.#assertReadable(value)
+      this.#write(line, value)
+    }
     port.on('message', (value: unknown) => {
       try {
-        if (this.#over) return
-        this.#assertReadable(value)
-        this.#write(line, value)
-      } catch {
-        // It crosses threads but no process, such as shared memory: its sender waits in vain, as it would for a slow receiver.
+        on(value)
+      } catch (error) {
+        // It crosses threads but no process, such as shared memory.
+        if (!passOn(value, error, { on, back: (answer) => port.postMessage(answer) })) port.close()
       }
     })
     // As at the end of any other line: what cannot be read ends it.

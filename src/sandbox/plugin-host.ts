@@ -19,6 +19,8 @@ export interface Exit {
   signal?: string
   /** What ended it, when it was an error. */
   error?: unknown
+  /** What its own listener for such errors was told of, when that threw another, of which nothing is known. */
+  heard?: unknown
   /** The reason given to `kill`. */
   reason?: string
   /** It did not come up, as the system had no more of this. */

@@ -104,6 +104,8 @@ export interface GuestNotices {
   used: [resource: string, action: string]
   /** A consumer broke the protocol on its line to a service of the plugin, which has let go of the line: `[service, consumer, how]`. */
   offended: [service: number, consumer: string, how: string]
+  /** The provider of a used service broke the protocol on that line to it, counted from 1, which has been let go of: `[use, line, how]`. */
+  broken: [use: number, line: number, how: string]
   /** `[level, message]`, the fields. */
   log: [level: LogLevel, message: string]
 }

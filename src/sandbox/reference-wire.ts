@@ -21,7 +21,7 @@ type Fields = Record<string, unknown>
 
 const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null
 
-const isCall = (message: unknown): message is CallMessage => {
+export const isCall = (message: unknown): message is CallMessage => {
   if (!isFields(message)) return false
   const { id, type, path, argumentList } = message
   return (
@@ -35,8 +35,11 @@ const isCall = (message: unknown): message is CallMessage => {
   )
 }
 
-const isAnswer = (message: unknown): boolean =>
-  isFields(message) && typeof message['id'] === 'string' && message['type'] === 'RAW' && !isTooLarge(message['value'])
+export const isAnswer = (message: unknown): message is { id: string; value: unknown } =>
+  isFields(message) && typeof message['id'] === 'string' && message['type'] === 'RAW'
+
+/** The answer to what has the same id. */
+export const answerTo = ({ id }: { id: string }, value: unknown): unknown => ({ id, type: 'RAW', value })
 
 /** As much of an endpoint as comlink asks for. */
 interface Endpoint {
@@ -100,7 +103,7 @@ export const calling = (port: MessagePort): Endpoint => {
   let unanswered = 0
   return endpoint(
     port,
-    (message) => isAnswer(message) && --unanswered >= 0,
+    (message) => isAnswer(message) && !isTooLarge(message.value) && --unanswered >= 0,
     (message) => {
       // Unless it is a call, comlink only says that it lets go of the object: its port ends with the last who has it.
       if (!isCall(message)) return

@@ -6,7 +6,8 @@ import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { permissionDenied } from '../permission-set.js'
 import { assertServiceOptions, CALL_OPTIONS } from '../service-options.js'
-import { type Box, box, boxAll, drop, Holdings, needsBox, unbox } from './boxing.js'
+import { reasonOf } from '../wire-error.js'
+import { BOXED, type Box, box, boxAll, drop, Holdings, needsBox, unbox } from './boxing.js'
 import type { Call } from './call.js'
 import { CALL_LIMIT, WINDOW_CALLS } from './call-window.js'
 import { lineChannel } from './line-channel.js'
@@ -20,8 +21,6 @@ export const CALL_TIMEOUT = 5_000
 
 /** Milliseconds a user waits for a service to appear: less than a start may take, so that it is told what is missing. */
 export const USE_WAIT = 3_000
-
-const BOXED = ['boxed'] as const
 
 /** How a caller wants its calls made. */
 export interface CallOptions {
@@ -192,15 +191,26 @@ export class ServiceClient {
   readonly #name: string
   readonly #access: Access
   readonly #peers: Peers
+  readonly #broken: (line: number, how: string) => void
   #methods: ReadonlySet<string> = new Set()
   #denied: ReadonlyMap<string, () => PlugbayError> = new Map()
   #line: ConsumerLine | undefined
+  /** How many lines it has had. */
+  #lines = 0
   #gone: PlugbayError
 
-  constructor({ name, ...provided }: Used, port: MessagePort, access: Access = ALL, peers: Peers = new Peers()) {
+  /** `broken`: the provider broke the protocol on that line, counted from 1, which is let go of. */
+  constructor(
+    { name, ...provided }: Used,
+    port: MessagePort,
+    access: Access = ALL,
+    peers: Peers = new Peers(),
+    broken: (line: number, how: string) => void = () => {},
+  ) {
     this.#name = name
     this.#access = access
     this.#peers = peers
+    this.#broken = broken
     this.#gone = new PlugbayError('SERVICE_GONE', `Service '${name}' was released: use it again to call it.`)
     this.rebind(port, provided)
   }
@@ -260,7 +270,23 @@ export class ServiceClient {
     this.#denied = this.#access.denied(methods)
     // Whoever says what it provides may not be the code above.
     this.#methods = new Set(methods.filter((method) => !this.#denied.has(method) && !TAKEN.some((taken) => taken === method)))
-    this.#line = new ConsumerLine(port, this.#name, provider, this.#peers.of(provider))
+    this.#lines++
+    const line: ConsumerLine = new ConsumerLine(port, this.#name, provider, this.#peers.of(provider), (reason) => {
+      if (reason.code === 'PROTOCOL' && this.#line === line) this.#letGo(provider, reason)
+    })
+    this.#line = line
+  }
+
+  /** The provider broke the protocol on the line that it has. It may do so on the next one: so that one is there for whom asks for it. */
+  #letGo(provider: string, { cause }: PlugbayError): void {
+    const how = reasonOf(cause)
+    this.#line = undefined
+    this.#gone = new PlugbayError(
+      'SERVICE_GONE',
+      `The line to service '${this.#name}' is closed: its provider '${provider}' sent a message that breaks the protocol: ${how}. Use the service again for another line.`,
+      { plugin: provider, details: { service: this.#name } },
+    )
+    this.#broken(this.#lines, how)
   }
 
   /** No provider any more. `hard`: calls under way fail too; otherwise they may still be answered. */
@@ -281,8 +307,10 @@ class ConsumerLine implements Party {
   readonly #holdings: Holdings
   readonly #conversation: Conversation
   readonly #label: string
+  readonly #onEnd: (reason: PlugbayError) => void
 
-  constructor(port: MessagePort, service: string, provider: string, peer: Peer) {
+  constructor(port: MessagePort, service: string, provider: string, peer: Peer, onEnd: (reason: PlugbayError) => void) {
+    this.#onEnd = onEnd
     this.#label = `service '${service}' of '${provider}'`
     this.#holdings = new Holdings(peer, this.#label)
     this.#conversation = new Conversation(lineChannel(port), this, this.#label, { limit: CALL_LIMIT, window: peer.calls })
@@ -323,8 +351,9 @@ class ConsumerLine implements Party {
     drop(body as Box)
   }
 
-  ended(): void {
+  ended(reason: PlugbayError): void {
     this.#holdings.end()
+    this.#onEnd(reason)
   }
 
   /** Ends when the calls under way have been answered and the streams they opened have ended. */

@@ -12,10 +12,13 @@ export interface Opened extends Used {
 
 export class UsedServices {
   readonly #peers: Peers
+  readonly #broken: (use: number, line: number, how: string) => void
   readonly #clients = new Map<number, ServiceClient>()
 
-  constructor(peers: Peers) {
+  /** `broken`: a provider broke the protocol on that line of that use, counted from 1, which is let go of. The next use of the service is to have another. */
+  constructor(peers: Peers, broken: (use: number, line: number, how: string) => void) {
     this.#peers = peers
+    this.#broken = broken
   }
 
   /** The service as the kernel opened it, or over the line that is there. */
@@ -28,7 +31,9 @@ export class UsedServices {
 
   /** A line that the kernel opened: it opens no other to the same service. */
   keep({ use, port, ...used }: Opened, access?: Access): void {
-    if (port !== undefined) this.#clients.set(use, new ServiceClient(used, port, access, this.#peers))
+    if (port === undefined) return
+    const broken = (line: number, how: string): void => this.#broken(use, line, how)
+    this.#clients.set(use, new ServiceClient(used, port, access, this.#peers, broken))
   }
 
   rebind(use: number, port: MessagePort, now: Omit<Used, 'name'>): void {

@@ -1,4 +1,5 @@
 /** Who breaks the protocol on a line to a service is told of by name; its provider, and who else calls that, go on. */
+import type { MessagePort } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { gatewayLine } from '../support/gateway-line.js'
@@ -130,4 +131,119 @@ it('a provider that says it of everybody, again and again, is heard once for eac
   for (const metas of says) guest.notify('offended', metas)
   await guest.request('withdraw', { service: 1 })
   expect(told).toEqual([expect.stringMatching(/as its provider 'hostile' says, which has closed the line: x{200}\. /)])
+})
+
+/** Answers as {@link LIAR} calls: one of the times it lies. */
+const LYING_KEEPER = pluginCode({
+  start: `
+    const huge = 'x'.repeat(40 * 2 ** 20)
+    const changing = (times) => ({ by: new Map(), get text() { return times-- > 0 ? '' : huge } })
+    await ctx.services.provide('store', { get: () => 'four', lie: (times) => changing(times) })`,
+})
+
+const USER = pluginCode({
+  start: `
+    const told = ({ code, message }) => ({ code, message })
+    const store = await ctx.services.use('store')
+    const answers = {
+      call: () => store.get(),
+      lie: async () => (await Promise.allSettled([...Array(10).keys()].map((times) => store.lie(times)))).map(({ reason }) => reason?.code ?? 'none'),
+      use: async () => { await ctx.services.use('store'); return store.get() },
+    }
+    ctx.bus.subscribe('asked', async ({ data }) => ctx.bus.publish('told', await answers[data]().catch(told)))`,
+})
+
+describe('a provider that breaks the protocol', () => {
+  const lineClosed = {
+    code: 'SERVICE_GONE',
+    message: expect.stringMatching(
+      /^The line to service 'store' is closed: its provider 'keeper' sent a message that breaks the protocol: it weighs more than .*\. Use the service again for another line\.$/,
+    ) as string,
+  }
+  const itsOffence = (consumer: string) => ({
+    name: 'keeper',
+    error: {
+      code: 'PROTOCOL',
+      plugin: 'keeper',
+      message: expect.stringMatching(
+        new RegExp(
+          `^Plugin 'keeper' sent a message over a line to its service 'store' that breaks the protocol, as its consumer '${consumer}' says, .*: it weighs more than`,
+        ),
+      ) as string,
+      details: { service: 'store', consumer },
+    },
+  })
+
+  it.each([
+    ['thread', 'thread'],
+    ['inline', 'thread'],
+    ['process', 'thread'],
+    ['thread', 'process'],
+  ])(
+    'is told of, once, and its consumer has another line when it uses the service again (%s, used in a %s)',
+    { timeout: 60_000 },
+    async (isolation, user) => {
+      const { kernel, faults } = await startedWith({
+        keeper: { code: LYING_KEEPER, manifest: { isolation, ...ROOM } },
+        user: { code: USER, manifest: { isolation: user, ...ROOM } },
+      })
+      const told: unknown[] = []
+      kernel.bus.subscribe('told', ({ data }) => void told.push(data))
+      const next = async (asked: string): Promise<unknown> => {
+        const seen = told.length
+        await kernel.bus.publish('asked', asked)
+        await eventually(() => expect(told.length).toBeGreaterThan(seen))
+        return told.at(-1)
+      }
+      for (let round = 0; round < 2; round++) {
+        expect(await next('lie')).toContain('PROTOCOL')
+        expect(await next('call')).toEqual(lineClosed)
+        expect(await next('use')).toBe('four')
+        expect(await next('call')).toBe('four')
+      }
+      // Once, however often it does it.
+      expect(faults).toMatchObject([itsOffence('user')])
+      expect(['keeper', 'user'].map((name) => stateOf(kernel, name))).toEqual(['running', 'running'])
+    },
+  )
+
+  it('is told of as well when the application used it', { timeout: 60_000 }, async () => {
+    const { kernel, faults } = await startedWith({ keeper: { code: LYING_KEEPER, manifest: ROOM } })
+    const store = await kernel.services.use('store')
+    const lies = await Promise.allSettled(Array.from({ length: 10 }, (_, times) => store['lie']?.(times)))
+    expect(lies).toContainEqual({
+      status: 'rejected',
+      reason: expect.objectContaining({ code: 'PROTOCOL', message: expect.stringMatching(/^Service 'store' of 'keeper' sent/) as string }),
+    })
+    await expect(store['get']?.()).rejects.toMatchObject(lineClosed)
+    await kernel.services.use('store')
+    expect(await store['get']?.()).toBe('four')
+    expect(faults).toMatchObject([itsOffence('plugbay')])
+  })
+})
+
+it('a consumer that says it of every line, again and again, is heard once for each provider, and of no line but its last', async () => {
+  const { guest, registry, told: heard } = gatewayLine([{ resource: 'service:store', actions: ['call'] }])
+  const told: string[] = []
+  const handle = {
+    plugin: 'keeper',
+    connect: (_consumer: string, port: MessagePort) => port.close(),
+    offended: ({ message }: Error) => void told.push(message),
+  }
+  registry.provide({ name: 'store', version: '1.0.0', methods: ['get'], provider: 'keeper', handle })
+  const use = (): Promise<unknown> => guest.request('use', { name: 'store', range: '*', wait: 0 })
+  const rebound = (): number => heard.filter(({ verb }) => verb === 'rebind').length
+  await use()
+  guest.notify('broken', [2, 1, 'no use of its'])
+  guest.notify('broken', [1, 1, 'x'.repeat(1_000)])
+  guest.notify('broken', [1, 1, 'again, of a line that is gone'])
+  await use()
+  expect(rebound()).toBe(1)
+  guest.notify('broken', [1, 1, 'late: it has another by now'])
+  await use()
+  expect(rebound()).toBe(1)
+  guest.notify('broken', [1, 2, 'again'])
+  await use()
+  expect(rebound()).toBe(2)
+  expect(told).toEqual([expect.stringMatching(/as its consumer 'hostile' says, which has closed the line: x{200}\. /)])
 })

@@ -90,6 +90,9 @@ it('where one of two that swap is broken both stay, and its mend lets both chang
   await eventually(() => expect(refusals(running).length).toBeGreaterThanOrEqual(2))
   expect(providers(running)).toEqual({ 'sa@1.0.0': 'a', 'sb@1.0.0': 'b' })
   expect(running.replaced).toEqual([])
+  // Whoever came up for nothing is told to have gone.
+  const last = new Map(running.states.map(({ name, generation, to }) => [`${name}#${generation}`, to]))
+  expect([...last].flatMap(([generation, state]) => (state === 'running' ? generation : []))).toEqual(['a#1', 'b#1'])
   save(running, { 'b/index.js': provides('sa') })
   await eventually(() => expect(providers(running)).toEqual({ 'sa@1.0.0': 'b', 'sb@1.0.0': 'a' }))
 })

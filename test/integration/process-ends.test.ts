@@ -20,6 +20,25 @@ it.each(['thread', 'process'])(
   },
 )
 
+it('a plugin whose listener for errors throws is told with the error of the listener, or of a process with what that was told of', async () => {
+  const act = "process.on('uncaughtException', () => { throw new Error('a second') }); throw new Error('the first')"
+  const { kernel, faults, lines } = await startedWith({ thread: doing('thread', act), process: doing('process', act) })
+  await kernel.bus.publish('go')
+  await eventually(() => expect(faults).toHaveLength(2))
+  const errorOf = (plugin: string): unknown => faults.find(({ name }) => name === plugin)?.error
+  expect(errorOf('thread')).toMatchObject({
+    message: expect.stringContaining("'thread' crashed while it was running: an uncaught error ended it: a second. "),
+    cause: expect.objectContaining({ message: 'a second' }),
+  })
+  expect(errorOf('process')).toMatchObject({
+    message: expect.stringMatching(
+      /^Plugin 'process' crashed while it was running: its own listener for uncaught errors threw one, as it was told of this: the first\. .* is in the log/,
+    ),
+    cause: expect.objectContaining({ message: 'the first' }),
+  })
+  expect(lines).toContainEqual(expect.objectContaining({ level: 'error', message: expect.stringContaining('a second') }))
+})
+
 it('each end of a process is told as what it was', async () => {
   const ends: [act: string, told: string][] = [
     ['process.reallyExit(9)', 'its place exited with code 9.'],

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { tellComings } from '#src/cli/narration.js'
 import { eventually } from '../support/eventually.js'
 import { collect, infoOf, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
@@ -130,6 +131,28 @@ it('a disabled plugin is not reloaded: that would do nothing, and says what to d
   })
   await kernel.enable('off')
   await expect(kernel.reload('off')).resolves.toMatchObject({ from: 1, to: 2 })
+})
+
+it.each([
+  ['as failed where it is its own fault', 'restore', 'failed', { snapshot: 'return 1' }, { restore: 'throw new Error("no")' }],
+  ['as stopped where it is not', 'snapshot', 'stopped', { snapshot: 'throw new Error("no")' }, { restore: '' }],
+] as const)('a generation that came up and does not take over is told %s', async (_, phase, end, before, after) => {
+  const { kernel, folder, states, lines } = await startedWith({ p: pluginCode({ start: '', ...before }) })
+  tellComings(kernel)
+  writePlugin(folder, 'p', { code: pluginCode({ start: '', ...after }) })
+  await expect(kernel.reload('p')).rejects.toMatchObject({ details: { phase } })
+  const reason = `Plugin 'p' failed in ${phase}: no`
+  expect(states.filter(({ generation, from }) => generation === 2 && ['running', 'stopping'].includes(from))).toMatchObject(
+    end === 'failed'
+      ? [{ from: 'running', to: end, reason }]
+      : [
+          { from: 'running', to: 'stopping', reason },
+          { from: 'stopping', to: end, reason },
+        ],
+  )
+  // The one before it never moved, and nobody is told that the plugin stopped.
+  expect(states.filter(({ generation }) => generation === 1).at(-1)).toMatchObject({ to: 'running' })
+  expect(lines.map(({ message }) => message)).not.toContainEqual(expect.stringMatching(/^Stopped/))
 })
 
 it('a snapshot that fails is told as of the generation that failed at it, what the next makes of it as of the next', async () => {

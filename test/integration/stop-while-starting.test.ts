@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { folderWith, pluginsWith, root } from '../support/command.js'
 import { eventually } from '../support/eventually.js'
-import { infoOf, kernelWith, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+import { infoOf, kernelWith, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 import { thrown } from '../support/thrown.js'
 
 /** More than any test takes: what waited for it would not be done in time. */
@@ -197,6 +197,66 @@ it('a replacement that waits for a partner in its start is ended by the stop of 
   await timed(() => kernel.unload('a'))
   expect(kernel.plugins().map(({ name }) => name)).toEqual(['b'])
   await kernel.stop()
+})
+
+/** Starts when it is told to. */
+const slow = { code: pluginCode({ start: `await new Promise((go) => ctx.bus.subscribe('go', () => go()))` }), manifest: { limits } }
+const letGo = (kernel: Running['kernel']): Promise<void> =>
+  eventually(async () => {
+    await kernel.bus.publish('go')
+    expect(stateOf(kernel, 'p')).toBe('running')
+  })
+const timesBegun = (states: Running['states'], name: string): number =>
+  states.filter((state) => state.name === name && state.to === 'initializing').length
+
+it.each(['unload', 'disable'] as const)('kernel.%s() waits for no other plugin that starts, and ends none', async (act) => {
+  const { kernel, folder, states, faults } = await kernelWith(
+    { ok, p: slow, q: ok, after: { code: ok, manifest: needs('p') } },
+    { maxConcurrency: 1 },
+  )
+  const start = kernel.start()
+  await eventually(() => expect([stateOf(kernel, 'ok'), stateOf(kernel, 'p')]).toEqual(['running', 'starting']))
+  writePlugin(folder, 'late', { code: ok, manifest: needs('p') })
+  const load = kernel.load(join(folder, 'late'))
+  await timed(async () => expect(await kernel[act]('ok')).toEqual({ name: 'ok', left: [] }))
+  // The others go on as they would have: one at a time, and nobody before what it needs.
+  const others = ['p', 'q', 'after', 'late']
+  expect(others.map((name) => [stateOf(kernel, name), timesBegun(states, name)])).toEqual([
+    ['starting', 1],
+    ...Array.from({ length: 3 }, () => ['discovered', 0]),
+  ])
+  await letGo(kernel)
+  const report = await start
+  expect((await load).state).toBe('running')
+  expect(report.plugins.map(({ name, state }) => [name, state])).toEqual(
+    expect.arrayContaining(['p', 'q', 'after'].map((name) => [name, 'running'])),
+  )
+  expect(others.map((name) => timesBegun(states, name))).toEqual([1, 1, 1, 1])
+  if (act === 'disable') expect(stateOf(kernel, 'ok')).toBe('disabled')
+  expect(faults).toEqual([])
+})
+
+it('who is disabled and enabled again while it waits for another that starts runs once that does', async () => {
+  const { kernel, states } = await kernelWith({ p: slow, after: { code: ok, manifest: needs('p') } })
+  const start = kernel.start()
+  await eventually(() => expect(stateOf(kernel, 'p')).toBe('starting'))
+  await timed(() => kernel.disable('after'))
+  expect(stateOf(kernel, 'after')).toBe('disabled')
+  const enable = kernel.enable('after')
+  await letGo(kernel)
+  await Promise.all([start, enable])
+  expect([stateOf(kernel, 'after'), timesBegun(states, 'after')]).toEqual(['running', 1])
+})
+
+it('a plugin that may no longer run, as another was loaded, is stopped while it starts', async () => {
+  const { kernel, folder } = await kernelWith({ ok, p: { code: slow.code, manifest: { limits, conflicts: { rival: '*' } } } })
+  const start = kernel.start()
+  await eventually(() => expect([stateOf(kernel, 'ok'), stateOf(kernel, 'p')]).toEqual(['running', 'starting']))
+  writePlugin(folder, 'rival', { code: ok })
+  const load = kernel.load(join(folder, 'rival'))
+  await timed(() => Promise.all([kernel.unload('ok'), start]))
+  expect((await load).state).toBe('running')
+  expect(infoOf(kernel, 'p')).toMatchObject({ state: 'failed', lastError: { code: 'DEPENDENCY_CONFLICT' } })
 })
 
 it('nothing of a start that was ended keeps the process', { timeout: 60_000 }, async () => {

@@ -44,7 +44,7 @@ export class GuestServices {
   readonly #provided = new Map<number, Provided>()
   readonly #lines = new Set<ProviderLine>()
   readonly #peers = new Peers()
-  readonly #used = new UsedServices(this.#peers)
+  readonly #used = new UsedServices(this.#peers, (use, line, how) => this.#conversation.notify('broken', [use, line, how]))
   readonly #watching = new Map<number, (change: { change: ServiceChange; version: string }) => unknown>()
   readonly #asked = new Set<Promise<unknown>>()
   #last = 0

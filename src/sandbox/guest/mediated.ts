@@ -1,5 +1,6 @@
 /** A plugin's files and requests: asked of the kernel, which does what the plugin may. */
 import { argumentInvalid, assertNoMore, shown } from '../../arguments.js'
+import { keepFollowed } from '../../composite-signals.js'
 import { limiter } from '../../limiter.js'
 import { AT_ONCE } from '../at-once.js'
 import type { KernelVerbs } from '../protocol.js'
@@ -56,6 +57,7 @@ export const mediatedFiles = (conversation: Conversation): Record<FileRequest['a
 export const mediatedFetch = (conversation: Conversation): ((input: string | URL | Request, init?: RequestInit) => Promise<Response>) => {
   const oneFetch = limiter(AT_ONCE.fetch)
   return async (input, init) => {
+    keepFollowed(init?.signal ?? undefined)
     const request = new Request(input, init)
     const { url, method, redirect, signal } = request
     const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer())

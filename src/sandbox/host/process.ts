@@ -166,8 +166,8 @@ export class ProcessHost implements PluginHost {
   #ended(code: number | null): void {
     const exit: Exit = { expected: this.#killed !== undefined }
     if (code !== null) exit.code = code
-    if (code === LISTENER_THREW && this.#exits === undefined) this.#error ??= this.#heard
     if (this.#error !== undefined) exit.error = this.#error
+    else if (code === LISTENER_THREW && this.#exits === undefined && this.#heard !== undefined) exit.heard = this.#heard
     const signal = this.#child?.signalCode ?? signalOf(code)
     if (signal && this.#exits !== undefined) exit.code = this.#exits
     else if (signal) exit.signal = signal

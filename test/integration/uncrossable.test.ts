@@ -1,0 +1,121 @@
+/** What crosses threads and no process, such as a Blob: whoever waits for it, or for what became of it, is told at once. */
+import { expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
+
+const blob = "new Blob(['x'])"
+
+const STORE = pluginCode(
+  {
+    start: `
+      const take = async (value) => {
+        if (value?.[Symbol.asyncIterator]) for await (const _ of value);
+        return 'taken'
+      }
+      const give = () => ${blob}
+      await ctx.services.provide('store', {
+        take, give,
+        items: async function* () { yield 1; yield give() },
+        callWithBlob: async (callback) => { await callback(give()); return 'called' },
+        call: async (callback) => { await callback(); return 'called' },
+        object: () => byReference({ take, give }),
+      })`,
+  },
+  "import { byReference } from 'plugbay/plugin'",
+)
+
+const USER = pluginCode({
+  start: `
+    const store = await ctx.services.use('store', { timeout: 0 })
+    const object = await store.object()
+    let left = false
+    const items = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}), return: async () => ((left = true), { done: true }) }) }
+    const given = new AbortController()
+    const calls = {
+      argument: () => store.take({ in: [${blob}] }),
+      'an argument beside a stream': () => store.take(items, ${blob}),
+      'an argument of one that is given up': () => { const call = store.$with({ signal: given.signal }).take(${blob}); given.abort(); return call },
+      result: () => store.give(),
+      'an item from there': async () => { for await (const _ of await store.items()); },
+      'an item from here': () => store.take((async function* () { yield ${blob} })()),
+      'an argument of a callback': () => store.callWithBlob(() => {}),
+      'a result of a callback': () => store.call(() => ${blob}),
+      'an argument by reference': () => object.take(${blob}),
+      'a result by reference': () => object.give(),
+    }
+    const told = {}
+    for (const [what, call] of Object.entries(calls)) told[what] = await call().then(() => 'no error', ({ code, message }) => [code, message])
+    const among = await Promise.allSettled([store.take(1), store.take(${blob}), store.take(2)])
+    const after = [await store.take(1), await object.take(1)]
+    await ctx.bus.publish('told', { told, after, left, among: among.map(({ value, reason }) => value ?? reason.code) })`,
+})
+
+it.each([
+  ['thread', 'process'],
+  ['process', 'thread'],
+])('from a %s to a %s', async (user, store) => {
+  const { kernel, folder, faults } = await startedWith({ store: { code: STORE, manifest: { isolation: store } } })
+  let heard: unknown
+  kernel.bus.subscribe('told', ({ data }) => void (heard = data))
+  await kernel.load(writePlugin(folder, 'user', { code: USER, manifest: { isolation: user } }))
+  const refused = (what: string): [string, unknown] => [
+    'PAYLOAD_NOT_CLONEABLE',
+    expect.stringContaining(`${what} cannot cross: A Blob cannot go to another process. Send plain data in its place`),
+  ]
+  const argument = refused("An argument of 'take'")
+  const result = refused('A result')
+  await eventually(() => expect(heard).toBeDefined())
+  expect(heard).toEqual({
+    told: {
+      argument,
+      'an argument beside a stream': argument,
+      'an argument of one that is given up': ['CALL_CANCELLED', expect.any(String)],
+      result,
+      'an item from there': result,
+      'an item from here': result,
+      'an argument of a callback': refused("An argument of 'call'"),
+      'a result of a callback': result,
+      'an argument by reference': argument,
+      'a result by reference': result,
+    },
+    // The stream that went with it has ended, and all else goes on.
+    left: true,
+    among: ['taken', 'PAYLOAD_NOT_CLONEABLE', 'taken'],
+    after: ['taken', 'taken'],
+  })
+  // Nobody broke the protocol.
+  expect(faults).toEqual([])
+})
+
+it('a forged stream that is none fails the call at once', async () => {
+  const forger = pluginCode({
+    start: `
+      const store = await ctx.services.use('store', { timeout: 0 })
+      const { all } = Promise
+      const told = []
+      for (const forged of [${blob}, new ReadableStream(), {}, null, 5])
+        for (const kind of ['stream', 'callback', 'none such']) {
+          Promise.all = (boxing) => { Promise.all = all; return Promise.all(boxing).then(() => [[kind, forged]]) }
+          told.push(await store.take(() => {}).then(() => 'no error', () => 'failed'))
+        }
+      await ctx.bus.publish('told', [...told, await store.take(1)])`,
+  })
+  const { kernel, folder } = await startedWith({ store: { code: STORE, manifest: { isolation: 'process' } } })
+  let heard: unknown
+  kernel.bus.subscribe('told', ({ data }) => void (heard = data))
+  await kernel.load(writePlugin(folder, 'forger', { code: forger }))
+  await eventually(() => expect(heard).toEqual([...Array.from({ length: 15 }, () => 'failed'), 'taken']))
+})
+
+it('an event with one does not reach a plugin in a process as an empty object: that is told, and those after it do', async () => {
+  const code = pluginCode({ start: "ctx.bus.subscribe('in', ({ data }) => ctx.bus.publish('out', data))" })
+  const { kernel, lines } = await startedWith({ p: { code, manifest: { isolation: 'process' } } })
+  const out: unknown[] = []
+  kernel.bus.subscribe('out', ({ data }) => void out.push(data))
+  await kernel.bus.publish('in', { file: new Blob(['x']) })
+  await kernel.bus.publish('in', 'next')
+  await eventually(() => expect(out).toEqual(['next']))
+  expect(lines.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/^A handler of plugin 'p' for 'in' failed on 'in': A Blob cannot go to another process\./),
+  ])
+})
