@@ -144,7 +144,7 @@ const LYING_KEEPER = pluginCode({
 const USER = pluginCode({
   start: `
     const told = ({ code, message }) => ({ code, message })
-    const store = await ctx.services.use('store')
+    const store = await ctx.services.use('store', { timeout: 0 })
     const answers = {
       call: () => store.get(),
       lie: async () => (await Promise.allSettled([...Array(10).keys()].map((times) => store.lie(times)))).map(({ reason }) => reason?.code ?? 'none'),
@@ -209,7 +209,7 @@ describe('a provider that breaks the protocol', () => {
 
   it('is told of as well when the application used it', { timeout: 60_000 }, async () => {
     const { kernel, faults } = await startedWith({ keeper: { code: LYING_KEEPER, manifest: ROOM } })
-    const store = await kernel.services.use('store')
+    const store = await kernel.services.use('store', { timeout: 0 })
     const lies = await Promise.allSettled(Array.from({ length: 10 }, (_, times) => store['lie']?.(times)))
     expect(lies).toContainEqual({
       status: 'rejected',
