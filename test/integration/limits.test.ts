@@ -48,7 +48,7 @@ const places: Place[] = [
   {
     isolation: 'process',
     hang: 500,
-    healthyHang: 1_000,
+    healthyHang: 500,
     loops: linux ? /computes and does not come back.*processes are not profiled\.$/ : /does not come back/,
     waits: linux ? /blocked .*Atomics\.wait/ : /does not come back/,
     asked: true,
