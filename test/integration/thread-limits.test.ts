@@ -116,13 +116,16 @@ describe('a healthy plugin is left alone', () => {
 
   it.runIf(linux)('that computes for a third of its limit, and waits long for a processor', { timeout: 120_000 }, async () => {
     const { kernel, faults } = await startedWith({
-      p: pluginCode({
-        start: `
+      p: {
+        code: pluginCode({
+          start: `
           const compute = (rounds) => { let x = 0; for (let i = 0; i < rounds; i++) x += Math.sqrt(i); return x }
           let rounds = 1e6
-          for (let took = 0; took < 300; ) { const began = performance.now(); compute(rounds); took = performance.now() - began; rounds *= 300 / Math.max(took, 30) }
+          for (let took = 0; took < 150; ) { const began = performance.now(); compute(rounds); took = performance.now() - began; rounds *= 150 / Math.max(took, 15) }
           await ctx.services.provide('p', { compute: () => compute(rounds) })`,
-      }),
+        }),
+        manifest: { limits: { hang: 500 } },
+      },
     })
     const { compute } = await kernel.services.use('p', { timeout: 0 })
     await sixteenHot()
