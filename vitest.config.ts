@@ -4,8 +4,19 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const processors = availableParallelism()
 
-/** Files that take longer than their size lets one think. What judges others by time does so beside what mostly waits. */
-const LONG = ['hostile', 'exit', 'tasks', 'process-host', 'limits', 'many-replacements', 'uncounted-memory']
+/** Files that take longer than their size lets one think. What judges others by time does so beside what mostly waits; what takes every processor comes last. */
+const LONG = [
+  'hostile',
+  'exit',
+  'tasks',
+  'process-host',
+  'limits',
+  'many-replacements',
+  'exit-with-waiting-threads',
+  'services',
+  'uncounted-memory',
+  'thread-limits',
+]
 
 /** Files that judge the process they run in: its memory, its threads, its descriptors, how long it waits. */
 const ALONE = [
