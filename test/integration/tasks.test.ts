@@ -189,7 +189,8 @@ describe('a run that fails', () => {
 
   it('after it was answered is a fault of the plugin, and harms nobody', async () => {
     const { run, kernel, faults } = await startedTasks(
-      { 'late.js': "export default () => { setTimeout(() => { throw new Error('late') }); return 1 }", 'double.js': DOUBLE },
+      // So late that its answer has been read, also where others take the processors.
+      { 'late.js': "export default () => { setTimeout(() => { throw new Error('late') }, 250); return 1 }", 'double.js': DOUBLE },
       {},
       ONE_THREAD,
     )
