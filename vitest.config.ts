@@ -2,8 +2,21 @@ import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** Files that take longer than their size lets one think. What judges others by time does so beside what mostly waits. */
-const LONG = ['hostile', 'exit', 'tasks', 'process-host', 'limits', 'many-replacements', 'uncounted-memory']
+const processors = availableParallelism()
+
+/** Files that take longer than their size lets one think. What judges others by time does so beside what mostly waits; what takes every processor comes last. */
+const LONG = [
+  'hostile',
+  'exit',
+  'tasks',
+  'process-host',
+  'limits',
+  'many-replacements',
+  'exit-with-waiting-threads',
+  'services',
+  'uncounted-memory',
+  'thread-limits',
+]
 
 /** Files that judge the process they run in: its memory, its threads, its descriptors, how long it waits. */
 const ALONE = [
@@ -26,16 +39,21 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     projects: [
-      { extends: true, test: { name: 'alone', include: ALONE } },
-      // A process for each file would cost most of them more than they do.
+      { extends: true, test: { name: 'alone', include: ALONE, maxWorkers: Math.max(3, processors - 1), sequence: { groupOrder: 0 } } },
+      // A process for each file would cost most of them more than they do. They judge nobody by time, and wait more than they compute.
       {
         extends: true,
-        test: { name: 'together', include: ['test/**/*.test.ts', 'plugins/**/*.test.{ts,js}'], exclude: ALONE, isolate: false },
+        test: {
+          name: 'together',
+          include: ['test/**/*.test.ts', 'plugins/**/*.test.{ts,js}'],
+          exclude: ALONE,
+          isolate: false,
+          maxWorkers: Math.max(4, processors),
+          sequence: { groupOrder: 1 },
+        },
       },
     ],
     pool: 'forks',
-    // Most tests wait more than they compute.
-    maxWorkers: Math.max(3, availableParallelism() - 1),
     sequence: { sequencer: LongestFirst },
     server: { deps: { external: [/\/dist\//] } },
     testTimeout: 20_000,

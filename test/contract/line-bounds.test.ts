@@ -28,7 +28,7 @@ const REPLY = 2
 const ENORMOUS: Record<string, () => unknown> = {
   'a text': () => 'x'.repeat(2 * CALL_LIMIT),
   objects: () => list(CALL_LIMIT / 256, (i) => ({ i })),
-  'texts in an object': () => ({ all: list(80, (i) => `${i}`.repeat(CALL_LIMIT / 32)) }),
+  'texts in an object': () => ({ all: list(40, (i) => `${i}`.repeat(CALL_LIMIT / 32)) }),
   'a map': () => new Map(list(CALL_LIMIT / 128, (i) => [i, i])),
   names: () => Object.fromEntries(list(CALL_LIMIT / 512, (i) => [`k${i}`, i])),
 }

@@ -3,19 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { bin, folderWith, pluginsWith, root } from '../support/command.js'
+import { inNativeCode } from '../support/offences.js'
 
-/** One native call after the other, for far longer than the test takes. */
-const STUCK = `
-  export default { start() {
-    setTimeout(() => {
-      const text = '[' + '[1,2,3],'.repeat(6e6) + '1]'
-      for (const end = Date.now() + 300_000; Date.now() < end; ) JSON.parse(text)
-    }, 50)
-  } }`
+/** Far longer than the test takes. */
+const NATIVE = inNativeCode(300_000)
+const STUCK = `export default { start() { setTimeout(() => { ${NATIVE} }, 50) } }`
 
 const folder = (): string =>
   folderWith({
-    ...pluginsWith({ stuck: { limits: { hang: 300, memory: 2_000 }, restart: { policy: 'temporary' } } }),
+    ...pluginsWith({ stuck: { limits: { hang: 300 }, restart: { policy: 'temporary' } } }),
     'plugins/stuck/index.js': STUCK,
     'app.mjs': `
       import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
@@ -46,20 +42,17 @@ describe('kernel.exit', () => {
     const { ended } = run(
       ['app.mjs'],
       folderWith({
-        ...pluginsWith({ busy: { limits: { memory: 2_000 }, tasks: { native: 'native.js' } } }),
+        ...pluginsWith({ busy: { tasks: { native: 'native.js' } } }),
         'plugins/busy/index.js': "export default { start(ctx) { ctx.tasks.run('native').catch(() => {}) } }",
         'plugins/busy/native.js': `
           export default () => {
-            const text = '[' + '[1,2,3],'.repeat(6e6) + '1]'
             console.log('begun')
-            return new Promise(() => setTimeout(() => {
-              for (const end = Date.now() + 300_000; Date.now() < end; ) JSON.parse(text)
-            }))
+            return new Promise(() => setTimeout(() => { ${NATIVE} }))
           }`,
         'app.mjs': `
           import { createKernel } from ${JSON.stringify(pathToFileURL(`${root}/dist/index.js`).href)}
           const none = () => {}
-          const info = (_, line) => { if (line === 'begun') setTimeout(() => void kernel.exit(3), 2_000) }
+          const info = (_, line) => { if (line === 'begun') setTimeout(() => void kernel.exit(3), 500) }
           const kernel = await createKernel({ base: import.meta.dirname, plugins: 'plugins', logger: { debug: none, info, warn: none, error: none } })
           await kernel.start()`,
       }),

@@ -116,7 +116,7 @@ describe('a plugin without grants', () => {
     )
   })
 
-  it.each([
+  const INSIDE = [
     "return import('internal/modules/esm/loader')",
     "return import('node:internal/modules/esm/loader')",
     "return require('internal/modules/esm/loader')",
@@ -125,23 +125,36 @@ describe('a plugin without grants', () => {
     "return require('module')._load('internal/modules/esm/loader')",
     "return process.getBuiltinModule('internal/modules/esm/loader').getOrInitializeCascadedLoader",
     "return process.binding('module_wrap')",
-  ])('is not let at what Node is made of: %s', async (body) => {
-    expect(await tried(`return (async () => { ${body} })().catch(() => 'refused')`)).toBe('refused')
+  ]
+  const triedInside = triedAll(
+    Object.fromEntries(INSIDE.map((body) => [body, `return (async () => { ${body} })().then(() => ['let in'], () => ['refused'])`])),
+  )
+
+  it.each(INSIDE)('is not let at what Node is made of: %s', async (body) => {
+    expect(await triedInside(body)).toEqual(['refused'])
   })
 
-  it.each([
+  const NO_TEXTS = [
     "new String('node:fs')",
     "{ toString: () => 'node:fs' }",
     "['node:fs']",
     "new String('node:internal/test/binding')",
     "Object.assign(() => {}, { toString: () => 'fs' })",
     'undefined',
-  ])('is refused what a module is named by that is no text: %s', async (named) => {
-    const body = (load: string): string =>
-      `try { return Object.keys(${load}(${named})).length } catch (error) { return error.code + ' ' + error.message }`
+  ]
+  const triedNoText = triedAll(
+    Object.fromEntries(
+      NO_TEXTS.map((named) => [
+        named,
+        `const attempt = (load) => { try { return Object.keys(load(${named})).length } catch (error) { return error.code + ' ' + error.message } }
+        return [attempt((name) => require('module')._load(name)), attempt((name) => process.getBuiltinModule(name))]`,
+      ]),
+    ),
+  )
+
+  it.each(NO_TEXTS)('is refused what a module is named by that is no text: %s', async (named) => {
     const message = expect.stringMatching(/^PERMISSION_DENIED .*'curious' may not import by what is no text/) as string
-    expect(await tried(body("require('module')._load"))).toEqual(message)
-    expect(await tried(body('process.getBuiltinModule'))).toEqual(message)
+    expect(await triedNoText(named)).toEqual([message, message])
   })
 
   it.each([
@@ -180,15 +193,23 @@ describe('a plugin without grants', () => {
     )
   })
 
-  it.each([
+  const CALLS = [
     "Module._extensions['.js'](module, Buffer.from(own))",
     'module._compile({}, own)',
     "module._compile('1', {})",
     'Module._stat({})',
-  ])('ends no process by what is no text: %s', async (call) => {
-    const body = `const Module = require('module'), module = new Module('x'), own = import.meta.url.slice(7)
-        try { return String(${call}) } catch (error) { return error.message }`
-    expect(await tried(body)).toEqual(refused(/(load a file that is named by|compile what is) no text|use module\._stat/))
+  ]
+  const triedCall = triedAll(
+    Object.fromEntries(
+      CALLS.map((call) => [
+        call,
+        `const Module = require('module'), module = new Module('x'), own = import.meta.url.slice(7)\nreturn ${call}`,
+      ]),
+    ),
+  )
+
+  it.each(CALLS)('ends no process by what is no text: %s', async (call) => {
+    expect(await triedCall(call)).toEqual(refused(/(load a file that is named by|compile what is) no text|use module\._stat/))
   })
 
   it('ends no process by what it wraps modules in', async () => {
@@ -554,7 +575,7 @@ describe('process', () => {
 })
 
 describe('globals', () => {
-  it.each([
+  const EXPRESSIONS = [
     'fetch("http://127.0.0.1:1")',
     'new WebSocket("ws://127.0.0.1:1")',
     'new BroadcastChannel("x")',
@@ -565,10 +586,12 @@ describe('globals', () => {
     'Reflect.construct(ArrayBuffer, [8, { maxByteLength: 16 }], Map)',
     'new WebAssembly.Memory({ initial: 1, maximum: 1 }).toResizableBuffer()',
     'navigator.locks.request("x", () => {})',
-  ])('%s is refused', async (expression) => {
-    const found = await tried(`try { await ${expression}; return 'done' } catch (error) { return error.message }`)
+  ]
+  const triedExpression = triedAll(Object.fromEntries(EXPRESSIONS.map((expression) => [expression, `await ${expression}`])))
+
+  it.each(EXPRESSIONS)('%s is refused', async (expression) => {
     const absent = /is not defined|undefined|is not a function/
-    expect(found).toMatch(new RegExp(`may not use|${absent.source}`))
+    expect(await triedExpression(expression)).toMatch(new RegExp(`may not use|${absent.source}`))
   })
 
   it('reject where what they stand for rejects, and name the host that was asked for', async () => {
@@ -650,18 +673,26 @@ describe('standard streams', () => {
     )
   })
 
-  it.each([
+  const STREAMS = [
     'process.stdout',
     'process.stderr',
     'process.stdin',
     "(await import('node:console')).default._stdout",
     "(await import('node:process')).stdout",
-  ])('%s holds no port to the host', async (stream) => {
-    const found = await tried(`
-        const symbols = []
+  ]
+  const triedStream = triedAll(
+    Object.fromEntries(
+      STREAMS.map((stream) => [
+        stream,
+        `const symbols = []
         for (let at = ${stream}; at; at = Object.getPrototypeOf(at)) symbols.push(...Object.getOwnPropertySymbols(at).map(({ description }) => description))
-        return symbols.includes('kPort')`)
-    expect(found).toBe(false)
+        return symbols`,
+      ]),
+    ),
+  )
+
+  it.each(STREAMS)('%s holds no port to the host', async (stream) => {
+    expect(await triedStream(stream)).toEqual(expect.not.arrayContaining(['kPort']))
   })
 })
 
@@ -729,9 +760,8 @@ describe('a grant', () => {
 })
 
 describe('files', () => {
-  /** Tries each expression with `fs`, `fsp` and the folder it lies in, and tells what came of it. */
-  const outcomes = async (expressions: string[], grants: (folder: string) => Partial<Grants>) => {
-    const folder = emptyFolder()
+  /** Makes what the expressions are about, in a folder that is there. */
+  const furnish = (folder: string): void => {
     for (const name of ['given', 'other']) mkdirSync(join(folder, name))
     for (const name of ['given/a.json', 'other/a.json']) writeFileSync(join(folder, name), '{"a":1}')
     symlinkSync(join(folder, 'other'), join(folder, 'given/link'))
@@ -741,17 +771,34 @@ describe('files', () => {
     writeFileSync(join(folder, 'given/from/sub/planted.txt'), 'planted')
     symlinkSync(join(folder, 'other'), join(folder, 'given/to/sub'))
     symlinkSync(join(folder, 'other'), join(folder, 'given/links/out'))
-    const body = `
-      const fs = require('fs'), fsp = await import('node:fs/promises'), folder = ${JSON.stringify(folder)}
-      const attempt = async (act) => { try { await act(); return 'done' } catch (error) { return error.code ?? error.message } }
-      return [${expressions.map((expression) => `await attempt(() => ${expression})`).join(', ')}]`
-    return tried(body, grants(folder))
+  }
+  const FILES = "const fs = require('fs'), fsp = await import('node:fs/promises')"
+  const ATTEMPT =
+    "const attempt = async (folder, act) => { try { await act(folder); return 'done' } catch (error) { return error.code ?? error.message } }"
+  /** Tries each expression with `fs`, `fsp` and the folder it lies in, and tells what came of it. */
+  const outcomes = async (expressions: string[], grants: (folder: string) => Partial<Grants>) => {
+    const folder = emptyFolder()
+    furnish(folder)
+    const attempts = expressions.map((expression) => `await attempt(${JSON.stringify(folder)}, (folder) => ${expression})`)
+    return tried(`${FILES}\n${ATTEMPT}\nreturn [${attempts.join(', ')}]`, grants(folder))
+  }
+  /** The same of many, in one thread, each with a folder of its own: for what changes nothing but files. */
+  const outcomeOf = (expressions: string[]) => {
+    let found: Promise<unknown[]> | undefined
+    const all = (): Promise<unknown[]> => {
+      const folders = expressions.map(() => emptyFolder())
+      for (const folder of folders) furnish(folder)
+      const given = folders.map((folder) => join(folder, 'given'))
+      const attempts = expressions.map((expression, i) => `await attempt(${JSON.stringify(folders[i])}, (folder) => ${expression})`)
+      return tried(`${FILES}\n${ATTEMPT}\nreturn [${attempts.join(', ')}]`, { fs: { read: given, write: given } }) as Promise<unknown[]>
+    }
+    return async (expression: string): Promise<unknown> => (await (found ??= all()))[expressions.indexOf(expression)]
   }
   const within = (folder: string) => ({ fs: { read: [join(folder, 'given')], write: [join(folder, 'given')] } })
   const reading = (folder: string) => ({ fs: { read: [join(folder, 'given')], write: [] } })
   const DENIED = expect.stringMatching(/^(PERMISSION_DENIED|ERR_ACCESS_DENIED)$/) as string
 
-  it.each([
+  const GRANTED = [
     "fs.readFileSync(folder + '/given/a.json')",
     "fsp.readFile(folder + '/given/a.json')",
     'fsp.readdir(folder + "/given")',
@@ -762,11 +809,14 @@ describe('files', () => {
     "fsp.open(folder + '/given/a.json', 'r+').then(async (file) => { await file.sync(); await file.close() })",
     "new Promise((done, failed) => fs.createReadStream(folder + '/given/a.json').on('error', failed).on('close', done).resume())",
     'fs.realpathSync.native(folder + "/given")',
-  ])('that are granted: %s', async (expression) => {
-    expect(await outcomes([expression], within)).toEqual(['done'])
+  ]
+  const ofGranted = outcomeOf(GRANTED)
+
+  it.each(GRANTED)('that are granted: %s', async (expression) => {
+    expect(await ofGranted(expression)).toBe('done')
   })
 
-  it.each([
+  const OTHERS = [
     "fs.readFileSync(folder + '/other/a.json')",
     "fs.readFileSync(new URL('file://' + folder + '/other/a.json'))",
     "fs.readFileSync(Buffer.from(folder + '/other/a.json'))",
@@ -789,11 +839,14 @@ describe('files', () => {
     "require('module')._extensions['.json']({}, folder + '/other/a.json')",
     "fsp.readFile(folder + '/given/../given-more')",
     "fs.readFileSync({ href: 'file://' + folder + '/other/a.json', protocol: 'file:', hostname: '', pathname: folder + '/other/a.json' })",
-  ])('that are not granted: %s', async (expression) => {
-    expect(await outcomes([expression], within)).toEqual([DENIED])
+  ]
+  const ofOthers = outcomeOf(OTHERS)
+
+  it.each(OTHERS)('that are not granted: %s', async (expression) => {
+    expect(await ofOthers(expression)).toEqual(DENIED)
   })
 
-  it.each([
+  const WITHIN = [
     "fs.symlinkSync('b', folder + '/given/l') ?? fs.writeFileSync(folder + '/given/l', 'b') ?? fs.readFileSync(folder + '/given/b')",
     "fs.mkdirSync(folder + '/given/deep') ?? fs.symlinkSync('../a.json', folder + '/given/deep/l') ?? fs.renameSync(folder + '/given/deep/l', folder + '/given/l') ?? fs.readFileSync(folder + '/given/l')",
     "fs.unlinkSync(folder + '/given/link')",
@@ -810,11 +863,14 @@ describe('files', () => {
     "new Promise((done, failed) => fs.cp(folder + '/given/a.json', folder + '/given/copied.json', (error) => error ? failed(error) : done()))",
     "fs.rmSync(folder + '/given', { recursive: true })",
     'Promise.resolve(fs.existsSync({}))',
-  ])('that are granted, and what is in them: %s', async (expression) => {
-    expect(await outcomes([expression], within)).toEqual(['done'])
+  ]
+  const ofWithin = outcomeOf(WITHIN)
+
+  it.each(WITHIN)('that are granted, and what is in them: %s', async (expression) => {
+    expect(await ofWithin(expression)).toBe('done')
   })
 
-  it.each([
+  const WAYS: [string, string][] = [
     ['a link that leads to nothing yet', "fs.writeFileSync(folder + '/given/dangling', 'b')"],
     ['a link that leads to nothing yet, with promises', "fsp.writeFile(folder + '/given/dangling', 'b')"],
     ['a copy onto such a link', "fs.copyFileSync(folder + '/given/a.json', folder + '/given/dangling')"],
@@ -829,11 +885,6 @@ describe('files', () => {
     ['a copied folder with a link in the way, with promises', "fsp.cp(folder + '/given/from', folder + '/given/to', { recursive: true })"],
     ['the copy of what links lead to', "fs.cpSync(folder + '/given/links', folder + '/given/out', { recursive: true, dereference: true })"],
     [
-      'what is an instance',
-      "(Object.defineProperty(Uint8Array, Symbol.hasInstance, { value: () => false }), fs.readFileSync(Buffer.from(folder + '/other/a.json')))",
-    ],
-    ['the class of bytes', "(globalThis.Uint8Array = class {}, fs.readFileSync(Buffer.from(folder + '/other/a.json')))"],
-    [
       'bytes that tell another text',
       "fs.readFileSync(Object.assign(Buffer.from(folder + '/other/a.json'), { utf8Slice: () => folder + '/given/a.json' }))",
     ],
@@ -841,7 +892,20 @@ describe('files', () => {
     ['a folder beside its own, with promises', "fsp.mkdtemp(folder + '/given')"],
     ['a link from beyond that leads in', "fs.unlinkSync(folder + '/into')"],
     ['a link from beyond that leads in, by rename', "fs.renameSync(folder + '/given/a.json', folder + '/into')"],
-  ])('that are not granted are not reached by %s', async (_what, expression) => {
+  ]
+  const ofWays = outcomeOf(WAYS.map(([, expression]) => expression))
+
+  it.each(WAYS)('that are not granted are not reached by %s', async (_what, expression) => {
+    expect(await ofWays(expression)).toEqual(DENIED)
+  })
+
+  it.each([
+    [
+      'what is an instance',
+      "(Object.defineProperty(Uint8Array, Symbol.hasInstance, { value: () => false }), fs.readFileSync(Buffer.from(folder + '/other/a.json')))",
+    ],
+    ['the class of bytes', "(globalThis.Uint8Array = class {}, fs.readFileSync(Buffer.from(folder + '/other/a.json')))"],
+  ])('that are not granted are not reached by %s, changed', async (_what, expression) => {
     expect(await outcomes([expression], within)).toEqual([DENIED])
   })
 

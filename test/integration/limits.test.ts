@@ -4,7 +4,7 @@ import type { KernelOptions } from 'plugbay'
 import { describe, expect, it, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { limited } from '../support/limited-plugin.js'
-import { HANGS, inShortTurns, KEEPS_BUFFERS, KEEPS_OBJECTS } from '../support/offences.js'
+import { HANGS, inShortTurns, KEEPS_BUFFERS, KEEPS_OBJECTS, nowAndThen } from '../support/offences.js'
 import { infoOf, type Plugins, pluginCode, startedWith } from '../support/plugin-folder.js'
 
 const linux = process.platform === 'linux'
@@ -48,7 +48,7 @@ const places: Place[] = [
   {
     isolation: 'process',
     hang: 500,
-    healthyHang: 1_000,
+    healthyHang: 500,
     loops: linux ? /computes and does not come back.*processes are not profiled\.$/ : /does not come back/,
     waits: linux ? /blocked .*Atomics\.wait/ : /does not come back/,
     asked: true,
@@ -111,8 +111,7 @@ describe.each(places.filter(({ measured }) => measured))('a plugin in a $isolati
 
   it('of a processor, is found and named', { timeout: 90_000 }, async () => {
     // Many times what it may, and little of what there is.
-    const act = 'setInterval(() => { for (const end = performance.now() + 5; performance.now() < end; ); }, 25)'
-    const { kernel, faults } = await startedWith(limited(act, { cpu: 0.02 }, temporary), options)
+    const { kernel, faults } = await startedWith(limited(nowAndThen(5, 50), { cpu: 0.02 }, temporary), options)
     await kernel.bus.publish('go')
     await vi.waitFor(() => expect(faults).toHaveLength(1), { timeout: 60_000 })
     expect(faults[0]?.error).toMatchObject({

@@ -4,7 +4,7 @@ import { transfer } from 'plugbay'
 import { describe, expect, it } from 'vitest'
 import { holdMovedStreams } from '#src/sandbox/moved-streams.js'
 import { eventually } from '../support/eventually.js'
-import { pluginCode, startedWith } from '../support/plugin-folder.js'
+import { pluginCode, shared, startedWith } from '../support/plugin-folder.js'
 import { startedTasks } from '../support/task-plugin.js'
 
 type Service = Record<string, (...args: unknown[]) => Promise<unknown>>
@@ -134,15 +134,16 @@ const forged = (kind: string): string => `
 const NONSENSE = ['null', '5', "'text'", '{}', "{ type: 'pull' }", "{ type: 'chunk', value: 1 }", "{ type: 'close' }", '[]']
 
 /** Calls a service with such a stream, says nonsense at its other end, and tells how the call ends, or that it waits. */
-const evil = (kind: string, nonsense: string): string =>
+const evil = (kind: string): string =>
   pluginCode(
     {
       start: `await ctx.services.provide('evil', {
-        async to(name) {
+        async to(name, nonsense) {
           kept = undefined
+          const said = (0, eval)('(' + nonsense + ')')
           const taken = (await ctx.services.use(name)).take(forge())
           while (kept === undefined) await new Promise((resolve) => setImmediate(resolve))
-          for (let i = 0; i < 1_000; i++) kept.postMessage(${nonsense})
+          for (let i = 0; i < 1_000; i++) kept.postMessage(said)
           return await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, 300, 'waits'))])
         },
       })`,
@@ -169,16 +170,25 @@ const takes = async (stream: ReadableStream | WritableStream): Promise<string> =
 describe.each(['ReadableStream', 'WritableStream'])(
   'a %s that was moved past the refusal, whose other end says what no stream says',
   (kind) => {
+    const started = shared(async (afterwards) => {
+      const running = await startedWith(
+        {
+          victim: pluginCode({ start: `await ctx.services.provide('victim', { take: ${takes.toString()}, alive: () => true })` }),
+          evil: evil(kind),
+        },
+        {},
+        afterwards,
+      )
+      running.kernel.services.provide('application', { take: takes })
+      return running
+    })
+
     it.each(NONSENSE)('ends nobody by %s: neither another plugin nor the application', async (nonsense) => {
-      const { kernel, faults } = await startedWith({
-        victim: pluginCode({ start: `await ctx.services.provide('victim', { take: ${takes.toString()}, alive: () => true })` }),
-        evil: evil(kind, nonsense),
-      })
-      kernel.services.provide('application', { take: takes })
+      const { kernel, faults } = await started()
       const { to } = (await kernel.services.use('evil')) as Service
       // What is no error of a stream is as if nothing was said.
       const ended = /^(PROTOCOL The other end of a stream|waits|the end|an item|closed)/
-      for (const name of ['victim', 'application']) await expect(to?.(name)).resolves.toMatch(ended)
+      for (const name of ['victim', 'application']) await expect(to?.(name, nonsense)).resolves.toMatch(ended)
       await expect(((await kernel.services.use('victim')) as Service)['alive']?.()).resolves.toBe(true)
       expect(faults).toEqual([])
     })
@@ -193,10 +203,10 @@ it.each(['ReadableStream', 'WritableStream'])(
         { start: `await ctx.services.provide('victim', { take: ${takes.toString()}, alive: () => true })` },
         'globalThis.ReadableStream = class {}\ndelete globalThis.WritableStream',
       ),
-      evil: evil(kind, 'null'),
+      evil: evil(kind),
     })
     const { to } = (await kernel.services.use('evil')) as Service
-    await expect(to?.('victim')).resolves.toMatch(/^(PROTOCOL|waits)/)
+    await expect(to?.('victim', 'null')).resolves.toMatch(/^(PROTOCOL|waits)/)
     await expect(((await kernel.services.use('victim')) as Service)['alive']?.()).resolves.toBe(true)
     expect(faults).toEqual([])
   },
@@ -208,10 +218,10 @@ it('nor does one end the kernel that is on its way to a plugin in a process, whi
       code: pluginCode({ start: "await ctx.services.provide('victim', { take: () => 'taken', alive: () => true })" }),
       manifest: { isolation: 'process' },
     },
-    evil: evil('ReadableStream', 'null'),
+    evil: evil('ReadableStream'),
   })
   const { to } = (await kernel.services.use('evil')) as Service
-  await expect(to?.('victim')).rejects.toMatchObject({ code: 'PAYLOAD_NOT_CLONEABLE' })
+  await expect(to?.('victim', 'null')).rejects.toMatchObject({ code: 'PAYLOAD_NOT_CLONEABLE' })
   await expect(((await kernel.services.use('victim')) as Service)['alive']?.()).resolves.toBe(true)
   expect(faults).toEqual([])
 })

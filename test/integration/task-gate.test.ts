@@ -9,17 +9,35 @@ import { NO_GRANTS } from '#src/sandbox/grants.js'
 import { permissionFlags } from '#src/sandbox/host/permission-flags.js'
 import { eventually } from '../support/eventually.js'
 import { emptyFolder } from '../support/plugin-folder.js'
-import { startedTasks } from '../support/task-plugin.js'
+import { type Ran, startedTasks } from '../support/task-plugin.js'
 
 const BEFORE = "import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)\n"
 
 const allowed = (resource: string, ...actions: string[]) => ({ permissions: [{ resource, actions }] })
 
-/** What the body returns in a task of a plugin with this manifest; a refusal as its code. */
-const tried = async (body: string, manifest: Record<string, unknown> = {}, files: Record<string, string> = {}): Promise<unknown> => {
-  const { run } = await startedTasks({ 'curious.js': `${BEFORE}export default async (input) => {\n${body}\n}`, ...files }, manifest)
-  const { value, cause, message } = await run('curious')
-  return cause === undefined && message === undefined ? value : (cause?.code ?? message)
+const taskOf = (body: string): string => `${BEFORE}export default async (input) => {\n${body}\n}`
+/** What it returned; a refusal as its code. */
+const outcomeOf = ({ value, cause, message }: Ran): unknown =>
+  cause === undefined && message === undefined ? value : (cause?.code ?? message)
+
+/** What the body returns in a task of a plugin with this manifest. */
+const tried = async (body: string, manifest: Record<string, unknown> = {}): Promise<unknown> => {
+  const { run } = await startedTasks({ 'curious.js': taskOf(body) }, manifest)
+  return outcomeOf(await run('curious'))
+}
+
+/** What many bodies come to, by their names, in tasks of one plugin without grants: for what changes nothing in their thread. */
+const triedAll = (bodies: Record<string, string>, files: Record<string, string> = {}) => {
+  const names = Object.keys(bodies)
+  const all = async (): Promise<Map<string, unknown>> => {
+    const tasks = Object.values(bodies).map((body, i) => [`task${i}.js`, taskOf(body)] as const)
+    const { run } = await startedTasks({ ...Object.fromEntries(tasks), ...files })
+    const found = new Map<string, unknown>()
+    for (const [i, name] of names.entries()) found.set(name, outcomeOf(await run(`task${i}`)))
+    return found
+  }
+  let found: Promise<Map<string, unknown>> | undefined
+  return async (name: string): Promise<unknown> => (await (found ??= all())).get(name)
 }
 
 const DENIED = expect.stringMatching(/^(PERMISSION_DENIED|ERR_ACCESS_DENIED)$/) as string
@@ -33,7 +51,8 @@ const DOORS: Record<string, string> = {
   'node:fs in eval': 'return (0, eval)(\'import("node:fs")\')',
   'node:fs by what is no text': "return require('module')._load(new String('node:fs'))",
   'what Node is made of by what is no text': "return require('module')._load({ toString: () => 'node:internal/test/binding' })",
-  'node:fs by another name': "const m = require('module'); m._findPath = () => 'fs'; return m._load('made-up')",
+  'node:fs by another name':
+    "const m = require('module'), { _findPath } = m; try { m._findPath = () => 'fs'; return m._load('made-up') } finally { m._findPath = _findPath }",
   'a file by the loader of CommonJS, with an iterator of its own': `
     const m = require('module'), module = new m('x'), { prototype } = Array, iterator = prototype[Symbol.iterator]
     module._compile = (code) => { module.got = code }
@@ -63,16 +82,18 @@ const DOORS: Record<string, string> = {
 }
 
 describe('a task of a plugin without grants', () => {
-  it.each(Object.entries(DOORS))('is refused %s', async (_door, body) => {
-    expect(await tried(body, {}, { 'lib/common.cjs': 'module.exports = (name) => require(name)' })).toBe('PERMISSION_DENIED')
+  const triedDoor = triedAll(DOORS, { 'lib/common.cjs': 'module.exports = (name) => require(name)' })
+
+  it.each(Object.keys(DOORS))('is refused %s', async (door) => {
+    expect(await triedDoor(door)).toBe('PERMISSION_DENIED')
   })
 
-  it.each(["return import('internal/modules/esm/loader')", "return require('internal/test/binding')"])(
-    'is not let at what Node is made of: %s',
-    async (body) => {
-      expect(await tried(body)).toMatch(/^(PERMISSION_DENIED|ERR_MODULE_NOT_FOUND|MODULE_NOT_FOUND|ERR_ACCESS_DENIED)$/)
-    },
-  )
+  const INSIDE = ["return import('internal/modules/esm/loader')", "return require('internal/test/binding')"]
+  const triedInside = triedAll(Object.fromEntries(INSIDE.map((body) => [body, body])))
+
+  it.each(INSIDE)('is not let at what Node is made of: %s', async (body) => {
+    expect(await triedInside(body)).toMatch(/^(PERMISSION_DENIED|ERR_MODULE_NOT_FOUND|MODULE_NOT_FOUND|ERR_ACCESS_DENIED)$/)
+  })
 
   it('gets an error that names the plugin and the mend, as its plugin would', async () => {
     const { run } = await startedTasks({

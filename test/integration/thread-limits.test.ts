@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { limited } from '../support/limited-plugin.js'
-import { inShortTurns, KEEPS_OBJECTS_IN_ONE_TURN } from '../support/offences.js'
+import { inNativeCode, inShortTurns, KEEPS_OBJECTS_IN_ONE_TURN } from '../support/offences.js'
 import { infoOf, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
 
 const observesFromOutside = 'getHeapStatistics' in Worker.prototype
@@ -120,13 +120,16 @@ describe('a healthy plugin is left alone', () => {
 
   it.runIf(linux)('that computes for a third of its limit, and waits long for a processor', { timeout: 120_000 }, async () => {
     const { kernel, faults } = await startedWith({
-      p: pluginCode({
-        start: `
+      p: {
+        code: pluginCode({
+          start: `
           const compute = (rounds) => { let x = 0; for (let i = 0; i < rounds; i++) x += Math.sqrt(i); return x }
           let rounds = 1e6
-          for (let took = 0; took < 300; ) { const began = performance.now(); compute(rounds); took = performance.now() - began; rounds *= 300 / Math.max(took, 30) }
+          for (let took = 0; took < 150; ) { const began = performance.now(); compute(rounds); took = performance.now() - began; rounds *= 150 / Math.max(took, 15) }
           await ctx.services.provide('p', { compute: () => compute(rounds) })`,
-      }),
+        }),
+        manifest: { limits: { hang: 500 } },
+      },
     })
     const { compute } = await kernel.services.use('p', { timeout: 0 })
     await sixteenHot()
@@ -136,13 +139,8 @@ describe('a healthy plugin is left alone', () => {
 })
 
 describe('a thread that native code holds', () => {
-  /** Some seconds in one call of V8's that nothing interrupts. */
-  const native = `
-    const text = '[' + '[1,2,3],'.repeat(6e6) + '1]'
-    for (const end = Date.now() + 8_000; Date.now() < end; ) JSON.parse(text)`
-
   it('is out of the system at once, told of as stuck, and does not hold up the stop', { timeout: 120_000 }, async () => {
-    const { kernel, faults, lines } = await startedWith(limited(native, { hang: 250, memory: 2_000 }, { restart: { policy: 'temporary' } }))
+    const { kernel, faults, lines } = await startedWith(limited(inNativeCode(5_000), { hang: 250 }, { restart: { policy: 'temporary' } }))
     const stuck: unknown[] = []
     kernel.on('plugin:stuck', (event) => stuck.push(event))
     await kernel.bus.publish('go')

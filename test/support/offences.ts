@@ -22,9 +22,20 @@ export const KEEPS_UNCOUNTED = {
 }
 export const KEEPS_OBJECTS_IN_ONE_TURN = 'const kept = []; for (;;) kept.push({ at: kept.length })'
 
+/**
+ * Computes for so many milliseconds in calls of V8's of which nothing interrupts one, nor what comes between two. Each takes one processor alone, and no memory:
+ * parsing a large text has the threads that collect garbage compute as well.
+ */
+export const inNativeCode = (ms: number): string =>
+  `const text = 'a'.repeat(1e5), sought = 'a'.repeat(5e4) + 'b'; for (const end = Date.now() + ${ms}; Date.now() < end; ) text.lastIndexOf(sought)`
+
 /** Works all the time, in turns of that many milliseconds, so that the loop never rests. */
 export const inShortTurns = (ms: number, counted = ''): string =>
   `const busy = () => { const end = performance.now() + ${ms}; while (performance.now() < end); ${counted}; setImmediate(busy) }; busy()`
+
+/** Works for so many milliseconds at a time, `busy` by name, and leaves the processor to others in between. */
+export const nowAndThen = (ms: number, every: number): string =>
+  `const busy = () => { const end = performance.now() + ${ms}; while (performance.now() < end); }; setInterval(busy, ${every})`
 
 /** A plugin that does the act on `go`, in a turn of its own; `first`: before it listens, `before`: ahead of the module. */
 export const onGo = (act: string, { first = '', before = '' } = {}): string =>

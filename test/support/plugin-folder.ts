@@ -3,10 +3,20 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createKernel, type Kernel, type KernelEvents, type KernelOptions, type Logger } from 'plugbay'
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
 
 /** Has something done at the end of what it is needed for: of the test, unless another end is given. */
 export type Afterwards = (undo: () => void | Promise<void>) => void
+
+/** What all tests of a file or a `describe` share: made when the first asks for it, undone after the last. For tests that leave it as it was. */
+export const shared = <T>(make: (afterwards: Afterwards) => Promise<T>): (() => Promise<T>) => {
+  const undos: Parameters<Afterwards>[0][] = []
+  let made: Promise<T> | undefined
+  afterAll(async () => {
+    for (const undo of undos) await undo()
+  })
+  return () => (made ??= make((undo) => void undos.unshift(undo)))
+}
 
 /** One of the test's own folders, outside of this repository; removed after the test. */
 export const emptyFolder = (afterwards: Afterwards = onTestFinished): string => {
