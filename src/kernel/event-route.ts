@@ -46,13 +46,14 @@ interface Follower {
 export class EventRoute {
   readonly number: number
   readonly subscription: Subscription
-  /** The subscriptions that follow it, by the guest's own numbers, and how many there were at most. */
+  /** The subscriptions that follow it, by the guest's own numbers. */
   readonly #followers = new Map<number, Follower>()
-  #most = 0
+  /** How many may still have in hand what is in flight: who has left, too. */
+  #holders = 0
   /** What is in flight. */
   readonly #sizes = new Sizes()
-  /** Failures told of events that are still under way. */
-  #failures = 0
+  /** How many failures may still be told: with each event comes one for each follower. */
+  #mayFail = 0
   /** Undoes it, and has the scope forget it. */
   release: () => unknown = () => {}
 
@@ -72,6 +73,7 @@ export class EventRoute {
         const { serial, type, source, time, packed } = packedEvent(envelope, ids)
         // As long as nothing changes the writer knows it by this being the same array.
         if (time !== metas[4] || type !== metas[2] || source !== metas[3]) metas = [number, ids.prefix, type, source, time]
+        this.#mayFail += this.#followers.size
         conversation.forward('event', metas, packed, serial)
         sizes.add(packed.size)
         if (sizes.sum >= IN_FLIGHT_BYTES) subscription.throttle(true)
@@ -116,8 +118,9 @@ export class EventRoute {
   }
 
   join(number: number): void {
-    this.#followers.set(number, { since: this.subscription.stats.delivered, failed: 0 })
-    this.#most = Math.max(this.#most, this.#followers.size)
+    const { delivered, inFlight } = this.subscription.stats
+    this.#followers.set(number, { since: delivered, failed: 0 })
+    this.#holders = inFlight === 0 ? this.#followers.size : this.#holders + 1
   }
 
   /** A subscription has ended. Whether others are left: the last one is needed until it is {@link over}. */
@@ -127,22 +130,21 @@ export class EventRoute {
     return false
   }
 
-  /** All followers in the guest have handled so many more, and told of so many failures among them. False when none was under way. */
-  handled(count: number, failed: number): boolean {
+  /** All followers in the guest have handled so many more. False when none was under way. */
+  handled(count: number): boolean {
     this.#sizes.take(count)
     if (this.#sizes.sum < IN_FLIGHT_BYTES) this.subscription.throttle(false)
-    const settled = count > 0 && this.subscription.settle(count) > 0
-    if (failed > 0) this.#failures = Math.max(0, this.#failures - Math.min(failed, count * this.#most))
-    return settled
+    return count > 0 && this.subscription.settle(count) > 0
   }
 
   /**
-   * The guest tells of a failure: one for each event that is under way, and each follower, is an answer to it. Of what is more nobody
-   * is told; then this is false.
+   * The guest tells of a failure: one for each event and follower is an answer, as long as the event may be under way. Of what is more
+   * nobody is told; then this is false.
    */
   failed(type: string, id: string, number: number, error: Body): boolean {
-    if (this.#failures >= this.subscription.stats.inFlight * this.#most) return false
-    this.#failures++
+    this.#mayFail = Math.min(this.#mayFail, this.subscription.stats.inFlight * this.#holders)
+    if (this.#mayFail === 0) return false
+    this.#mayFail--
     const follower = this.#followers.get(number)
     if (follower !== undefined) follower.failed++
     this.subscription.fail({ type, id, source: '', time: '' }, fromWire(error.open() as WireError))

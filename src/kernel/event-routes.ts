@@ -123,9 +123,9 @@ export class EventRoutes {
   }
 
   /** Events of that route are handled, as many as `count`. False when it settles nothing. */
-  handled(number: number, count: number, failed: number): boolean {
+  handled(number: number, count: number): boolean {
     const route = this.#routes.get(number)
-    const settled = route?.handled(count, failed) === true
+    const settled = route?.handled(count) === true
     if (route?.over) route.release()
     return settled
   }

@@ -150,7 +150,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.#publish(metas[0] as string, body.pack())
         break
       case 'handled':
-        this.#handled(metas[0] as number, metas[1] as number, metas[2] as number)
+        this.#handled(metas[0] as number, metas[1] as number)
         break
       case 'failure': {
         const [number, type, id, follower] = metas as [number, string, string, number]
@@ -319,8 +319,8 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   /** There are as many of these as events, and no more: one that settles nothing is counted. */
-  #handled(number: number, count: number, failed: number): void {
-    if (!this.#routes.handled(number, count, failed)) this.#quota.spend()
+  #handled(number: number, count: number): void {
+    if (!this.#routes.handled(number, count)) this.#quota.spend()
   }
 
   /** One that answers to nothing is counted. */

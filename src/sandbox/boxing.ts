@@ -10,10 +10,10 @@ import type { Peer } from './peers.js'
 import { exposeByReference, wrapCallback, wrapReference } from './references.js'
 import { receiveStream, sendStream } from './streams.js'
 
-/** How a boxed value is to be made again at the other end. */
+/** How a boxed value is to be made again at the other end, over the port that is its content. */
 type Kind = 'callback' | 'reference' | 'stream' | 'signal'
-/** `refused`: on its way it met what it could not cross; the content says why. */
-export type Box = [kind: Kind | 'data' | 'refused', content: unknown]
+/** Without a port: `aborted`, a signal that was so when it was sent, with its reason; `refused`: on its way it met what it could not cross, and the content says why. */
+export type Box = [kind: Kind | 'data' | 'aborted' | 'refused', content: unknown]
 
 /** The metas of what is boxed. */
 export const BOXED = ['boxed'] as const
@@ -113,6 +113,7 @@ export const box = async (value: unknown, holdings: Holdings, moved: Transferabl
     moved.push(...(objects as Transferable[]))
     return ['data', content]
   }
+  if (value instanceof AbortSignal && value.aborted) return ['aborted', toWire(value.reason)]
   const kind: Kind =
     typeof value === 'function' ? 'callback' : mark === 'reference' ? 'reference' : value instanceof AbortSignal ? 'signal' : 'stream'
   holdings.assertRoom(kind)
@@ -145,12 +146,13 @@ export const boxAll = async (values: readonly unknown[], holdings: Holdings, mov
 
 /** Nobody will open it: what lives at its port ends. */
 export const drop = ([kind, content]: Box): void => {
-  if (kind !== 'data' && kind !== 'refused') (content as MessagePort).close()
+  if (kind !== 'data' && kind !== 'aborted' && kind !== 'refused') (content as MessagePort).close()
 }
 
 /** The value of a box. A stream ends with the signal. */
 export const unbox = async ([kind, content]: Box, holdings: Holdings, label: string, signal?: AbortSignal): Promise<unknown> => {
   if (kind === 'data') return content
+  if (kind === 'aborted') return AbortSignal.abort(fromWire(content as WireError))
   if (kind === 'refused') throw fromWire(content as WireError)
   const port = content as MessagePort
   holdings.hold(port, kind)
@@ -175,11 +177,8 @@ const sendSignal = (signal: AbortSignal, port: MessagePort): void => {
   }
   port.unref()
   keepFollowed(signal)
-  if (signal.aborted) abort()
-  else {
-    signal.addEventListener('abort', abort, { once: true })
-    port.once('close', () => signal.removeEventListener('abort', abort))
-  }
+  signal.addEventListener('abort', abort, { once: true })
+  port.once('close', () => signal.removeEventListener('abort', abort))
 }
 
 /** Lets go of the port of a signal that nobody has or listens to any more. */

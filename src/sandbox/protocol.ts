@@ -94,8 +94,8 @@ export interface GuestNotices {
   /** `[subscription, pattern, capacity]`: subscriptions are numbered by the guest; null: the plugin's `limits.queue`. */
   subscribe: [subscription: number, pattern: string, capacity: number | null]
   unsubscribe: [subscription: number]
-  /** So many events of that route have been handled by all who follow it, so many handlers failed. */
-  handled: [route: number, count: number, failed: number]
+  /** So many events of that route have been handled by all who follow it. */
+  handled: [route: number, count: number]
   /** A handler failed: `[route, topic, event id, subscription]`, the WireError. */
   failure: [route: number, topic: string, event: string, subscription: number]
   /** The guest refused by itself what its plugin has no permission for: `[resource, action, times]`. */

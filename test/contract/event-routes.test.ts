@@ -62,7 +62,7 @@ describe("several subscriptions of a plugin's to one pattern", () => {
     subscribe(2, 3)
     await heard()
     await bus.publish('x', 9)
-    guest.notify('handled', [1, 8, 0])
+    guest.notify('handled', [1, 8])
     await heard()
     expect(crossed()).toEqual([...Array.from({ length: 8 }, () => 1), 2, 1, 1])
   })
@@ -79,7 +79,7 @@ describe("several subscriptions of a plugin's to one pattern", () => {
       { inFlight: 8, queued: 12 },
       { inFlight: 8, queued: 12 },
     ])
-    guest.notify('handled', [1, 4, 0])
+    guest.notify('handled', [1, 4])
     await eventually(() => expect(taken).toBe(20))
   })
 
@@ -96,7 +96,7 @@ describe("several subscriptions of a plugin's to one pattern", () => {
     guest.notify('unsubscribe', [2])
     await heard()
     expect(gateway.traffic).toHaveLength(1)
-    guest.notify('handled', [1, 1, 0])
+    guest.notify('handled', [1, 1])
     await heard()
     expect(gateway.traffic).toEqual([])
     expect(bus.stats().subscriptions).toBe(0)
@@ -116,6 +116,24 @@ describe("several subscriptions of a plugin's to one pattern", () => {
     await heard()
     expect(gateway.traffic.map(({ failed }) => failed)).toEqual([0, 2])
     expect(gateway.subscriptions[0]?.stats.failed).toBe(2)
+  })
+
+  test('may not fail later for events that they handled without a failure', async () => {
+    const { bus, guest, subscribe, heard, gateway } = lineOf()
+    subscribe(1, 2)
+    await heard()
+    const failures = async (): Promise<number | undefined> => {
+      for (let i = 0; i < 50; i++) guest.notify('failure', [1, 'x', 'id', 2], { name: 'Error', message: 'no' })
+      await heard()
+      return gateway.subscriptions[0]?.stats.failed
+    }
+    for (let i = 0; i < 8; i++) await bus.publish('x')
+    guest.notify('handled', [1, 7])
+    expect(await failures()).toBe(2)
+    guest.notify('handled', [1, 1])
+    expect(await failures()).toBe(2)
+    await bus.publish('x')
+    expect(await failures()).toBe(4)
   })
 
   test('count what was lost when their plugin dies as often as they are', async () => {

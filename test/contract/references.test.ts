@@ -169,5 +169,7 @@ test('a signal aborts with an error, whatever came', async () => {
     there.postMessage(reason)
     await aborted
     expect(signal.reason).toBeInstanceOf(Error)
+    const before = (await unbox(['aborted', reason], holdings, 'the far end')) as AbortSignal
+    expect([before.aborted, before.reason]).toEqual([true, expect.any(Error)])
   }
 })

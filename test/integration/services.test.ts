@@ -422,6 +422,22 @@ describe('a call', () => {
     abort.abort(new Error('enough'))
     await expect(call).resolves.toBe('enough')
   })
+
+  it.each(['inline', 'thread', 'process'] as const)(
+    'passes a signal that is aborted as one that is, before the method runs, to one %s',
+    async (isolation) => {
+      const { kernel, run } = await between(
+        'at: (signal) => [signal.aborted, signal.reason.name, signal.reason.message], back: (signal) => signal',
+        { manifest: { isolation } },
+      )
+      const shop = await kernel.services.use('shop')
+      await expect(shop.at?.(AbortSignal.abort(new RangeError('why')))).resolves.toEqual([true, 'RangeError', 'why'])
+      await expect(shop.back?.(AbortSignal.abort(new Error('why')))).resolves.toMatchObject({ aborted: true, reason: { message: 'why' } })
+      await expect(run('return (await ctx.services.use("shop")).at(AbortSignal.any([AbortSignal.abort()]))')).resolves.toMatchObject({
+        value: [true, 'AbortError', 'This operation was aborted'],
+      })
+    },
+  )
 })
 
 it.each(['thread', 'process'] as const)(

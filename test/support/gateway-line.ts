@@ -1,4 +1,4 @@
-/** A gateway, and over a real line a guest's end that refuses nothing by itself. */
+/** A gateway, and over a real line a guest's end that refuses nothing by itself. `hears`: what the guest does with what it is told. */
 import { onTestFinished } from 'vitest'
 import type { PlugbayError } from '#src/errors.js'
 import { Gateway, type GatewayOptions } from '#src/kernel/gateway.js'
@@ -6,6 +6,7 @@ import { makePlane } from '#src/kernel/plane.js'
 import type { Excess } from '#src/kernel/quota.js'
 import { type Permission, PermissionSet } from '#src/permission-set.js'
 import { channelPair } from '#src/sandbox/channel.js'
+import type { Party } from '#src/sandbox/party.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 import { Scope } from '#src/scope.js'
 
@@ -19,7 +20,7 @@ const LIMITS: GatewayOptions['limits'] = {
   requests: 1_000,
 }
 
-export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOptions['limits']> = {}) => {
+export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOptions['limits']> = {}, hears?: Party['notice']) => {
   const plane = makePlane(
     'kernel',
     () => {},
@@ -58,7 +59,13 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
   const told: { verb: string; metas: readonly unknown[] }[] = []
   const guest = new Conversation(
     guestEnd,
-    { request: () => undefined, notice: (verb, metas) => void told.push({ verb, metas }) },
+    {
+      request: () => undefined,
+      notice: (verb, metas, ...rest) => {
+        told.push({ verb, metas })
+        hears?.(verb, metas, ...rest)
+      },
+    },
     'the kernel',
   )
   onTestFinished(async () => {

@@ -223,7 +223,7 @@ export class GuestBus {
     const route = this.#routes.get(number)
     if (route !== undefined) route.receive(id, type, source, time, body)
     // All that followed it have ended meanwhile. The kernel still counts the event as under way.
-    else this.#conversation.notify('handled', [number, 1, 0])
+    else this.#conversation.notify('handled', [number, 1])
   }
 
   /** Resolves when every event that has arrived is handled. */
@@ -361,7 +361,6 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
   }
 
   #fail(event: GuestEvent, error: unknown): void {
-    this.#route.failed()
     this.#conversation.notify('failure', [this.#route.number, event.type, event.id, this.#number], toWire(error))
   }
 

@@ -33,7 +33,6 @@ export class GuestRoute {
   #open = 0
   /** Not told yet. */
   #handled = 0
-  #failed = 0
   #telling = false
 
   constructor(conversation: Conversation, number: number, ended: (route: GuestRoute) => void) {
@@ -83,11 +82,6 @@ export class GuestRoute {
     }
   }
 
-  /** A handler failed: told with the next count. */
-  failed(): void {
-    this.#failed++
-  }
-
   /** All are ahead of what was handled by all, so that is more. */
   #level(): void {
     let least = Infinity
@@ -107,8 +101,7 @@ export class GuestRoute {
 
   readonly #tell = (): void => {
     this.#telling = false
-    this.#conversation.notify('handled', [this.number, this.#handled, this.#failed])
+    this.#conversation.notify('handled', [this.number, this.#handled])
     this.#handled = 0
-    this.#failed = 0
   }
 }
