@@ -7,6 +7,7 @@ export const ERROR_CODES = {
     'A plugin.json is not valid JSON, breaks the manifest schema or its limits, or has a schema for the configuration that takes too long.',
   MANIFEST_MISSING: 'A plugin folder has neither a plugin.json nor an entry module.',
   OPTIONS_INVALID: 'The options or arguments given to createKernel or another function, or the configuration file, are not valid.',
+  OPTIONS_TIMEOUT: 'A configuration file that is a module was not evaluated within its time limit.',
   CONFIG_INVALID: "A plugin's configuration breaks the schema its manifest declares.",
   CONFIG_ENV_MISSING: 'A configuration refers to an environment variable that is not set and has no default.',
   PATH_OUTSIDE_PLUGIN: 'A manifest names a file outside its plugin folder.',

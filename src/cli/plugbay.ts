@@ -21,6 +21,9 @@ const program = new Command('plugbay')
   .configureOutput({ outputError: () => {} })
   .addHelpText('after', '\nExit codes: 0 done, 1 it could not be done, 2 wrong arguments. `plugbay <command> --help` says more.')
 
+/** Milliseconds for what a configuration file or a plugin inline left running, once the command is done. */
+const GRACE = 1_000
+
 addCommands(program)
 
 try {
@@ -28,3 +31,4 @@ try {
 } catch (error) {
   process.exitCode = reportFailure(error, (text) => process.stderr.write(text), terminalStyle(wantsColor(process.stderr)))
 }
+setTimeout(() => process.stdout.write('', () => process.exit()), GRACE).unref()

@@ -22,14 +22,15 @@ export interface PlaceOptions {
   config?: string
 }
 
-/** The options of the kernel in a folder: from its configuration file, or else just its folder `plugins`. */
+/** The options of the kernel in a folder: from its configuration file, or else just its folder `plugins`, which holds too where the file names no plugins. */
 export const readOptions = async (folder: string, { config }: PlaceOptions): Promise<KernelOptions> => {
   const base = resolve(folder)
   const place = config === undefined ? base : resolve(config)
   if (config === undefined && !existsSync(base)) throw new PlugbayError('USAGE', `There is no folder ${base}.`)
   const options = await loadConfigFile(place)
+  const wanted: KernelOptions = { base, ...options }
+  if (wanted.plugins === undefined && existsSync(join(wanted.base ?? base, 'plugins'))) return { ...wanted, plugins: './plugins' }
   if (options) return options
-  if (existsSync(join(base, 'plugins'))) return { base, plugins: './plugins' }
   throw new PlugbayError(
     'OPTIONS_INVALID',
     `${base} has neither a configuration file (${CONFIG_FILES.join(', ')}) nor a folder 'plugins'. ` +

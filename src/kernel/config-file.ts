@@ -39,11 +39,29 @@ const lineIn = (error: unknown, names: readonly string[]): { line: number; colum
   return undefined
 }
 
+/** Milliseconds for a configuration file to be evaluated, with all that it imports and awaits. */
+const EVALUATION_LIMIT = 10_000
+
+const LATE = Symbol('late')
+
+/** The default export of a module, or {@link LATE}. The timer holds the process, too: a module that waits for nothing does not. */
+const evaluated = async (url: string): Promise<unknown> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<typeof LATE>((resolve) => {
+    timer = setTimeout(resolve, EVALUATION_LIMIT, LATE)
+  })
+  try {
+    const module = await Promise.race([import(url) as Promise<{ default?: unknown }>, late])
+    return module === LATE ? LATE : module.default
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 const importModule = async (file: string): Promise<unknown> => {
   const { mtimeMs } = await stat(file)
-  const load = async (url: string): Promise<unknown> => ((await import(url)) as { default?: unknown }).default
   // The time in the address makes an edited file be read again.
-  if (!isTypeScript(file) || runsTypeScript) return load(`${pathToFileURL(file).href}?t=${mtimeMs}`)
+  if (!isTypeScript(file) || runsTypeScript) return evaluated(`${pathToFileURL(file).href}?t=${mtimeMs}`)
   // Beside the original, so that its imports resolve as they would from there.
   const stripped = stripTypes(await readFile(file, 'utf8'), file)
   const copy = join(dirname(file), `.${basename(file)}.${randomUUID()}.mjs`)
@@ -51,10 +69,10 @@ const importModule = async (file: string): Promise<unknown> => {
     await writeFile(copy, stripped, { flag: 'wx' })
   } catch {
     // A folder that cannot be written to: bare and relative imports are lost, all else works.
-    return load(`data:text/javascript;base64,${Buffer.from(stripped).toString('base64')}`)
+    return evaluated(`data:text/javascript;base64,${Buffer.from(stripped).toString('base64')}`)
   }
   try {
-    return await load(pathToFileURL(copy).href)
+    return await evaluated(pathToFileURL(copy).href)
   } catch (error) {
     if (error instanceof Error && error.stack !== undefined)
       error.stack = error.stack.replaceAll(pathToFileURL(copy).href, file).replaceAll(copy, file)
@@ -73,14 +91,23 @@ const readConfig = async (file: string): Promise<unknown> => {
     return parsed.value
   }
   if (ending === '.yaml' || ending === '.yml') return readYaml(file, await readFile(file, 'utf8'), invalid)
+  let value: unknown
   try {
-    return await importModule(file)
+    value = await importModule(file)
   } catch (thrown) {
     const error = (thrown instanceof SyntaxError && syntaxFault(await readFile(file, 'utf8'), file)) || thrown
     const url = pathToFileURL(file).href
     const at = lineIn(error, [url, file]) ?? lineIn({ stack: reasonOf(error) }, [file])
     throw invalid(file, at, reasonOf(error).replace(`${file}:${at?.line ?? ''}:${at?.column ?? ''}: `, ''), error)
   }
+  if (value === LATE)
+    throw new PlugbayError(
+      'OPTIONS_TIMEOUT',
+      `${file} did not come to its end within ${EVALUATION_LIMIT} ms: it, or a module that it imports, awaits at its top level what does not come. ` +
+        'Give what it waits for a time limit of its own, or wait for it before, in the program that makes the kernel.',
+      { details: { file, limit: EVALUATION_LIMIT } },
+    )
+  return value
 }
 
 /** The options in a file, or in the configuration file of a folder, as the public entry promises. */

@@ -28,6 +28,7 @@ import {
 import { type Opened, UsedServices } from '../used-services.js'
 import type { GuestBus } from './guest-bus.js'
 import type { GuestPermissions } from './guest-permissions.js'
+import { HeededPromise } from './heeded-promise.js'
 
 export interface UseOptions extends CallOptions {
   /** Which versions will do, as a semver range; default any. */
@@ -35,6 +36,8 @@ export interface UseOptions extends CallOptions {
   /** Milliseconds to wait for the service to appear; default 3000. 0: not at all. */
   wait?: number | undefined
 }
+
+type ChangeListener = (change: { change: ServiceChange; version: string }) => unknown
 
 export class GuestServices {
   readonly #conversation: Conversation
@@ -45,8 +48,9 @@ export class GuestServices {
   readonly #lines = new Set<ProviderLine>()
   readonly #peers = new Peers()
   readonly #used = new UsedServices(this.#peers, (use, line, how) => this.#conversation.notify('broken', [use, line, how]))
-  readonly #watching = new Map<number, (change: { change: ServiceChange; version: string }) => unknown>()
-  readonly #asked = new Set<Promise<unknown>>()
+  readonly #watching = new Map<number, ChangeListener>()
+  /** Until the plugin has started: what it announced by then. */
+  #announced: HeededPromise<unknown>[] | undefined = []
   #last = 0
   #drained: (() => void) | undefined
 
@@ -62,12 +66,11 @@ export class GuestServices {
     return this.#conversation.request(verb, body, { signal })
   }
 
-  /** Asks the kernel, and remembers that it was asked: a start is not done before what it announced is. */
-  #announce<V extends 'provide' | 'withdraw' | 'watch'>(verb: V, body: KernelVerbs[V]['asks']): Promise<KernelVerbs[V]['answers']> {
-    const answer = this.#ask(verb, body)
-    this.#asked.add(answer)
-    const forget = (): boolean => this.#asked.delete(answer)
-    answer.then(forget, forget)
+  /** A start is not done before what it announced is, and fails with what was refused and heeded by nobody. */
+  #announce<T>(work: Promise<T>): Promise<T> {
+    if (this.#announced === undefined) return work
+    const answer = HeededPromise.of(work)
+    this.#announced.push(answer)
     return answer
   }
 
@@ -75,7 +78,11 @@ export class GuestServices {
    * Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE,
    * SERVICE_DUPLICATE or PERMISSION_DENIED.
    */
-  async provide(name: string, service: object, options: { version?: string | undefined } = {}): Promise<{ withdraw(): Promise<void> }> {
+  provide(name: string, service: object, options: { version?: string | undefined } = {}): Promise<{ withdraw(): Promise<void> }> {
+    return this.#announce(this.#provide(name, service, options))
+  }
+
+  async #provide(name: string, service: object, options: { version?: string | undefined }): Promise<{ withdraw(): Promise<void> }> {
     assertServiceName(name)
     assertServiceOptions(`The provision of service '${name}'`, options, PROVIDE_OPTIONS)
     const { version = '1.0.0' } = options
@@ -85,16 +92,18 @@ export class GuestServices {
     assertMethods(methods, name, this.#plugin)
     this.#provided.set(number, { name, plugin: this.#plugin, service, methods: new Set(methods), before: this.#before })
     try {
-      await this.#announce('provide', { service: number, name, version, methods })
+      await this.#ask('provide', { service: number, name, version, methods })
     } catch (error) {
       this.#provided.delete(number)
       throw error
     }
     return {
-      withdraw: async () => {
-        if (this.#provided.delete(number)) await this.#announce('withdraw', { service: number })
-      },
+      withdraw: () => this.#announce(this.#withdraw(number)),
     }
+  }
+
+  async #withdraw(number: number): Promise<void> {
+    if (this.#provided.delete(number)) await this.#ask('withdraw', { service: number })
   }
 
   /** Finds a service; the same one again, in the same range, is the same line. Rejects with SERVICE_UNKNOWN when none is there in time, as {@link provide} for what is not valid, or with PERMISSION_DENIED. */
@@ -119,17 +128,17 @@ export class GuestServices {
   }
 
   /** Tells of every change of a service: provided, withdrawn, replaced. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
-  async watch(
-    name: string,
-    listener: (change: { change: ServiceChange; version: string }) => unknown,
-    ...more: readonly undefined[]
-  ): Promise<{ stop(): Promise<void> }> {
+  watch(name: string, listener: ChangeListener, ...more: readonly undefined[]): Promise<{ stop(): Promise<void> }> {
+    return this.#announce(this.#watch(name, listener, more))
+  }
+
+  async #watch(name: string, listener: ChangeListener, more: readonly undefined[]): Promise<{ stop(): Promise<void> }> {
     assertServiceName(name)
     assertListener(name, listener)
     assertNoMore(`watch('${name}')`, 'a name and a listener', more)
     const number = ++this.#last
     this.#watching.set(number, listener)
-    await this.#announce('watch', { watch: number, name })
+    await this.#ask('watch', { watch: number, name })
     return {
       stop: async () => {
         if (this.#watching.delete(number)) await this.#ask('unwatch', { watch: number })
@@ -137,9 +146,11 @@ export class GuestServices {
     }
   }
 
-  /** Resolves when nothing that was announced to the kernel is open; rejects with the first refusal. */
+  /** The plugin has started. Resolves when nothing that it announced is open; rejects with the first refusal that nobody heeded. */
   async settled(): Promise<void> {
-    await Promise.all(this.#asked)
+    const announced = this.#announced ?? []
+    this.#announced = undefined
+    await Promise.all(announced.map((answer) => answer.unheeded()))
   }
 
   connect(number: number, consumer: string, { port: sent, methods }: Connection): void {

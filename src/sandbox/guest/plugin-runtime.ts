@@ -20,6 +20,7 @@ import { guestTasks } from './guest-tasks.js'
 import { openInspector, waitForDebugger } from './inspector.js'
 import { crossing } from './log-fields.js'
 import { mediatedFetch, mediatedFiles } from './mediated.js'
+import { ownLoad } from './own-load.js'
 
 type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
 
@@ -134,14 +135,13 @@ export class PluginRuntime implements Party {
   }
 
   async #load(request: LoadRequest): Promise<GuestVerbs['load']['answers']> {
-    const { name, entry, generation } = request
+    const { name, entry } = request
     this.plugin = name
     await this.#prepare(request)
     let module: Record<string, unknown>
     const stopWaiting = request.waitForDebugger ? waitForDebugger(entry) : undefined
     try {
-      // An inline plugin shares the module cache of the process: a new generation asks for its entry under a new name.
-      module = (await import(request.inline ? `${entry}?generation=${generation}` : entry)) as Record<string, unknown>
+      module = (await import(request.inline ? ownLoad(entry) : entry)) as Record<string, unknown>
     } catch (error) {
       throw new PlugbayError('PLUGIN_LOAD', `Plugin '${name}' could not be loaded: ${reasonOf(error)}`, { plugin: name, cause: error })
     } finally {

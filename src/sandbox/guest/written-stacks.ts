@@ -4,13 +4,12 @@ import { isAbsolute, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { sourceMapOf, type WrittenAt } from '../../source-map.js'
 import { readStacksBy } from '../../wire-error.js'
+import { withoutLoad } from './own-load.js'
 
 /** What a line of a stack begins with that has no function, … */
 const BARE = /^\s*at (?:async )?/
 /** … and what one ends with that names a place. */
 const POSITION = /:(\d+):(\d+)(\)?)$/
-/** Under which an inline plugin's entry is imported anew. */
-const GENERATION = /\?generation=\d+$/
 
 /** A stack may name any number of files: so many maps are kept. */
 const MAX_MAPS = 256
@@ -54,11 +53,11 @@ const writtenFrame = (frame: string): string => {
   if (end === null || begin < 2) return frame
   const place = frame.slice(begin, end.index)
   if (!place.startsWith('file:') && !isAbsolute(place)) return frame
-  const url = (place.startsWith('file:') ? place : pathToFileURL(place).href).replace(GENERATION, '')
+  const url = withoutLoad(place.startsWith('file:') ? place : pathToFileURL(place).href)
   const own = [...loaded].find((each) => each.has(url))
   if (own === undefined) return frame
   const written = own.mapOf(url)?.(Number(end[1]), Number(end[2]))
-  const file = written?.url.startsWith('file:') ? fileURLToPath(written.url) : (written?.url ?? place.replace(GENERATION, ''))
+  const file = written?.url.startsWith('file:') ? fileURLToPath(written.url) : (written?.url ?? withoutLoad(place))
   return `${frame.slice(0, begin)}${file}:${written?.line ?? end[1]}:${written?.column ?? end[2]}${end[3]}`
 }
 

@@ -12,6 +12,13 @@ describe('plugbay check', () => {
     })
   })
 
+  test('looks into the folder plugins too where a configuration file names none', async () => {
+    const folder = folderWith({ ...pluginsWith({ users: {} }), 'plugbay.config.yaml': 'logLevel: warn' })
+    expect(await plugbay(['check'], folder)).toMatchObject({ code: 0, stdout: '✓ 1 plugin in 1 wave would start; nothing to mend.\n' })
+    const none = folderWith({ ...pluginsWith({ users: {} }), 'plugbay.config.yaml': 'plugins: []' })
+    expect(await plugbay(['check'], none)).toMatchObject({ stdout: expect.stringContaining('There are no plugins') as string })
+  })
+
   test('shows what each plugin may do, once one has permissions of its own, and grants for a plugin that is not there', async () => {
     const folder = folderWith({
       ...pluginsWith({

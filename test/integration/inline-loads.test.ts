@@ -1,0 +1,71 @@
+/** An inline plugin is what its file holds when it is loaded, however often, and in whichever kernel of the process. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { createKernel, type Kernel } from 'plugbay'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { emptyFolder, keptLog, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+
+const MODULES: [main: string, code: (word: string) => string][] = [
+  [
+    'index.js',
+    (word) => `let calls = 0\nexport default { start: (ctx) => ctx.services.provide('s', { word: () => '${word}' + ++calls }) }`,
+  ],
+  [
+    'index.ts',
+    (word) =>
+      `let calls: number = 0\nexport default { start: (ctx: any) => ctx.services.provide('s', { word: () => '${word}' + ++calls }) }`,
+  ],
+  [
+    'index.cjs',
+    (word) => `let calls = 0\nmodule.exports = { start: (ctx) => ctx.services.provide('s', { word: () => '${word}' + ++calls }) }`,
+  ],
+]
+
+const INLINE = { defaults: { isolation: 'inline' } } as const
+
+const word = async (kernel: Kernel): Promise<unknown> => {
+  const { word: asked } = (await kernel.services.use('s')) as unknown as { word: () => Promise<unknown> }
+  return await asked()
+}
+
+const another = async (folder: string): Promise<Kernel> => {
+  const kernel = await createKernel({ plugins: folder, dataDir: join(folder, '.data'), logger: keptLog().logger, ...INLINE })
+  onTestFinished(() => kernel.stop())
+  await kernel.start()
+  return kernel
+}
+
+describe.each(MODULES)('an inline plugin, %s,', (main, code) => {
+  it('that is unloaded, saved and loaded runs what was saved', async () => {
+    const { kernel, folder } = await startedWith({ p: { main, code: code('old') } }, INLINE)
+    expect(await word(kernel)).toBe('old1')
+    await kernel.unload('p')
+    await kernel.load(writePlugin(folder, 'p', { main, code: code('new') }))
+    expect(await word(kernel)).toBe('new1')
+    await kernel.reload('p')
+    expect(await word(kernel)).toBe('new1')
+  })
+
+  it('shares no variable with its like in another kernel, and is there what its file holds by then', async () => {
+    const folder = emptyFolder()
+    writePlugin(folder, 'p', { main, code: code('old') })
+    const first = await another(folder)
+    const second = await another(folder)
+    expect([await word(first), await word(first), await word(second)]).toEqual(['old1', 'old2', 'old1'])
+    await first.stop()
+    writePlugin(folder, 'p', { main, code: code('new') })
+    expect(await word(await another(folder))).toBe('new1')
+  })
+})
+
+it('an inline plugin that is removed and dropped in again runs what was dropped in', async () => {
+  const [main, code] = MODULES[0] as (typeof MODULES)[0]
+  const { kernel, folder } = await startedWith({ p: { main, code: code('old') } }, { ...INLINE, watch: true })
+  expect(await word(kernel)).toBe('old1')
+  rmSync(join(folder, 'p'), { recursive: true })
+  await eventually(() => expect(kernel.plugins()).toEqual([]))
+  writePlugin(folder, 'p', { main, code: code('new') })
+  await eventually(() => expect(stateOf(kernel, 'p')).toBe('running'))
+  expect(await word(kernel)).toMatch(/^new/)
+})
