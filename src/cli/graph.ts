@@ -1,4 +1,5 @@
 /** `plugbay graph`: who waits for whom, as text, Mermaid or DOT. */
+import type { PlugbayError } from '../errors.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
 import { type PlaceOptions, type Project, type ProjectPlugin, readProject } from './project.js'
 
@@ -22,7 +23,19 @@ const edgesOf = ({ source: { name, manifest } }: ProjectPlugin): Edge[] => [
   ...Object.keys(manifest.conflicts).map((to): Edge => ({ from: name, to, kind: 'excludes' })),
 ]
 
-const leftOut = ({ plugins }: Project): ProjectPlugin[] => plugins.filter(({ wave }) => wave === undefined)
+/** A plugin that would not start. */
+interface LeftOut {
+  name: string
+  /** Undefined: its manifest cannot be read. */
+  version: string | undefined
+  /** Undefined: it is disabled. */
+  error: PlugbayError | undefined
+}
+
+const leftOut = ({ plugins, unread }: Project): LeftOut[] => [
+  ...plugins.filter(({ wave }) => wave === undefined).map(({ source: { name, version }, error }) => ({ name, version, error })),
+  ...unread.map(({ name, error }) => ({ name, version: undefined, error })),
+]
 
 const asText = (project: Project, style: TerminalStyle): string => {
   const byName = new Map(project.plugins.map((plugin) => [plugin.source.name, plugin]))
@@ -36,17 +49,16 @@ const asText = (project: Project, style: TerminalStyle): string => {
     })
     return parts.length === 0 ? '' : ` ${style.dim('←')} ${parts.join(', ')}`
   }
-  const group = (title: string, plugins: readonly ProjectPlugin[], tail: (plugin: ProjectPlugin) => string): string[] => [
+  const group = (title: string, entries: readonly string[]): string[] => [
     style.dim(title),
-    ...plugins.map((plugin, index) => {
-      const branch = style.dim(index === plugins.length - 1 ? '└─' : '├─')
-      return `${branch} ${style.bold(plugin.source.name)} ${style.dim(plugin.source.version)}${tail(plugin)}`
-    }),
+    ...entries.map((entry, index) => `${style.dim(index === entries.length - 1 ? '└─' : '├─')} ${entry}`),
   ]
+  const named = (name: string, version: string | undefined): string =>
+    `${style.bold(name)}${version === undefined ? '' : ` ${style.dim(version)}`}`
   const out = leftOut(project)
-  const why = (plugin: ProjectPlugin): string =>
-    plugin.error
-      ? ` ${style.red(plugin.error.code)} ${plugin.error.message
+  const why = ({ error }: LeftOut): string =>
+    error
+      ? ` ${style.red(error.code)} ${error.message
           .split('\n')
           .map((line) => line.trim())
           .join(' ')}`
@@ -55,31 +67,44 @@ const asText = (project: Project, style: TerminalStyle): string => {
     ...project.waves.flatMap((names, wave) =>
       group(
         `wave ${wave + 1}`,
-        names.flatMap((name) => byName.get(name) ?? []),
-        relations,
+        names
+          .flatMap((name) => byName.get(name) ?? [])
+          .map((plugin) => named(plugin.source.name, plugin.source.version) + relations(plugin)),
       ),
     ),
-    ...(out.length > 0 ? group('left out', out, why) : []),
+    ...(out.length > 0
+      ? group(
+          'left out',
+          out.map((each) => named(each.name, each.version) + why(each)),
+        )
+      : []),
   ]
   return lines.length === 0 ? 'no plugins' : lines.join('\n')
 }
 
 /** Every name in the graph, also of plugins that are needed and not there, with a plain id. */
-const idsOf = ({ plugins }: Project): Map<string, string> => {
-  const names = [...plugins.map(({ source }) => source.name), ...plugins.flatMap(edgesOf).map(({ to }) => to)]
+const idsOf = ({ plugins, unread }: Project): Map<string, string> => {
+  const names = [
+    ...[...plugins.map(({ source }) => source), ...unread].map(({ name }) => name),
+    ...plugins.flatMap(edgesOf).map(({ to }) => to),
+  ]
   return new Map([...new Set(names)].map((name, index) => [name, `p${index}`]))
 }
 
 const asMermaid = (project: Project): string => {
   const ids = idsOf(project)
-  const known = new Map(project.plugins.map((plugin) => [plugin.source.name, plugin]))
-  const node = (name: string): string => `${ids.get(name)}["${name}${known.has(name) ? `<br/>${known.get(name)?.source.version}` : ''}"]`
+  // Below its name what is known of it: the version, or why there is none.
+  const known = new Map([
+    ...project.plugins.map(({ source }) => [source.name, source.version] as const),
+    ...project.unread.map(({ name, error }) => [name, error.code] as const),
+  ])
+  const node = (name: string): string => `${ids.get(name)}["${name}${known.has(name) ? `<br/>${known.get(name)}` : ''}"]`
   const lines = ['flowchart BT']
   for (const [wave, names] of project.waves.entries()) {
     lines.push(`  subgraph wave${wave + 1}["wave ${wave + 1}"]`, ...names.map((name) => `    ${node(name)}`), '  end')
   }
   const absent = [...ids.keys()].filter((name) => !known.has(name))
-  lines.push(...leftOut(project).map(({ source }) => `  ${node(source.name)}:::out`), ...absent.map((name) => `  ${node(name)}:::absent`))
+  lines.push(...leftOut(project).map(({ name }) => `  ${node(name)}:::out`), ...absent.map((name) => `  ${node(name)}:::absent`))
   const arrows = { needs: '-->', likes: '-.->', excludes: '-- excludes --x' }
   for (const { from, to, kind } of project.plugins.flatMap(edgesOf)) lines.push(`  ${ids.get(from)} ${arrows[kind]} ${ids.get(to)}`)
   if (leftOut(project).length > 0) lines.push('  classDef out stroke:#c33,stroke-dasharray:4')
@@ -88,14 +113,17 @@ const asMermaid = (project: Project): string => {
 }
 
 const asDot = (project: Project): string => {
-  const known = new Set(project.plugins.map(({ source }) => source.name))
-  const quote = (text: string): string => `"${text.replaceAll('"', '\\"')}"`
+  const known = new Set([...project.plugins.map(({ source }) => source), ...project.unread].map(({ name }) => name))
+  const quote = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
   const lines = ['digraph plugbay {', '  rankdir=BT', '  node [shape=box, style=rounded]']
   for (const names of project.waves) lines.push(`  { rank=same; ${names.map(quote).join('; ')} }`)
+  const box = (name: string, below: string, runs: boolean): string =>
+    `  ${quote(name)} [label=${quote(name).slice(0, -1)}\\n${below}"${runs ? '' : ', color=red, style="rounded,dashed"'}]`
   for (const { source, wave, placement, error } of project.plugins) {
-    const label = `${source.name}\\n${source.version} · ${wave === undefined ? (error?.code ?? 'disabled') : placement.isolation}`
-    lines.push(`  ${quote(source.name)} [label="${label}"${wave === undefined ? ', color=red, style="rounded,dashed"' : ''}]`)
+    const fate = wave === undefined ? (error?.code ?? 'disabled') : placement.isolation
+    lines.push(box(source.name, `${source.version} · ${fate}`, wave !== undefined))
   }
+  lines.push(...project.unread.map(({ name, error }) => box(name, error.code, false)))
   const edges = project.plugins.flatMap(edgesOf)
   for (const name of new Set(edges.map(({ to }) => to)))
     if (!known.has(name)) lines.push(`  ${quote(name)} [color=gray, fontcolor=gray, style="rounded,dotted"]`)

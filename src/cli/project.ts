@@ -68,9 +68,17 @@ export interface ProjectPlugin {
   error: PlugbayError | undefined
 }
 
+/** What cannot be read as a plugin where one should be. */
+export interface Unread {
+  /** What it says it is called, or else where it lies: that name is another's, or cannot be read either. */
+  name: string
+  error: PlugbayError
+}
+
 export interface Project {
   options: ResolvedOptions
   plugins: ProjectPlugin[]
+  unread: Unread[]
   /** Names of what would start, by wave. */
   waves: string[][]
   /** Optional dependencies that are not waited for because they would close a circle: [plugin, what it would like first]. */
@@ -159,6 +167,7 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
   })
   const tiers = new Map(await Promise.all(found.map(async (source) => [source.name, await tierFor(source, options)] as const)))
   const waves = planned.waves.map((names) => names.filter((name) => !errors.has(name))).filter((names) => names.length > 0)
+  const names = new Set(found.map(({ name }) => name))
   const waveOf = new Map(waves.flatMap((names, wave) => names.map((name) => [name, wave] as const)))
   return {
     options,
@@ -172,6 +181,10 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
       wave: waveOf.get(source.name),
       error: errors.get(source.name),
     })),
+    unread: faults.map(({ path, error }) => {
+      const { plugin } = error
+      return { name: plugin === undefined || names.has(plugin) ? shortPath(path) : plugin, error }
+    }),
     waves,
     loosened: planned.loosened,
     problems: [...faults.map(({ error }) => ({ error, victims: [] })), ...problemsIn(planned.excluded), ...unfitProblems],

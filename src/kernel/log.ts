@@ -1,4 +1,5 @@
 /** The logger: what it is to the kernel, and the one that writes when the embedder gives none: readable lines on standard error. */
+import { fileURLToPath } from 'node:url'
 import { inspect, styleText } from 'node:util'
 import { PlugbayError } from '../errors.js'
 import type { OptionsFile } from './schema-types.generated.js'
@@ -47,6 +48,20 @@ interface StackHolder {
 const hasStack = (value: unknown): value is StackHolder =>
   typeof value === 'object' && value !== null && 'stack' in value && typeof value.stack === 'string'
 
+/** plugbay's own files, as stacks name them. */
+const OWN_FILES = [new URL('..', import.meta.url).href, fileURLToPath(new URL('..', import.meta.url))]
+
+const isOwn = (frame: string): boolean => OWN_FILES.some((folder) => frame.includes(folder))
+const isFrame = (line: string): boolean => /^\s*at /.test(line)
+const isInFile = (frame: string): boolean => /:\d+:\d+\)?$/.test(frame) && !/[ (]node:/.test(frame)
+
+/** A stack ends where plugbay begins: how it came to call the code that failed leads nowhere. One that begins in plugbay is its own, and told whole. */
+const upToPlugbay = (stack: string): string => {
+  const lines = stack.split('\n')
+  const own = lines.findIndex((line) => isFrame(line) && isOwn(line))
+  return lines.slice(0, own).some((line) => isFrame(line) && isInFile(line)) ? lines.slice(0, own).join('\n') : stack
+}
+
 /** No deeper: an error may have itself as its cause. */
 const MAX_DEPTH = 8
 
@@ -58,7 +73,7 @@ const renderStack = (error: StackHolder, depth = 0): string => {
     const members = Array.isArray(errors) ? errors.filter(hasStack) : []
     if (members.length > 0) return members.map((each) => renderStack(each, depth + 1)).join('')
   }
-  return PlugbayError.is(error) ? '' : `\n    ${harmless(error.stack)}`
+  return PlugbayError.is(error) ? '' : `\n    ${harmless(upToPlugbay(error.stack))}`
 }
 
 /** Fields as `key=value`; the stack of an error on lines of its own. */

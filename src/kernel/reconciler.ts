@@ -106,7 +106,11 @@ export class Reconciler {
   }
 
   async #run(reason: string, turn: Turn, wait: 'all' | 'begun' = 'all'): Promise<void> {
-    if (this.#closed) throw new PlugbayError('KERNEL_STATE', `The kernel is stopping: it starts nothing any more (${reason}).`)
+    if (this.#closed)
+      throw new PlugbayError(
+        'KERNEL_STATE',
+        'The kernel was stopped meanwhile: it starts nothing any more. Make a new one with createKernel().',
+      )
     const before = this.#plan
     const next = (this.#plan = this.planWith(NOTHING))
     for (const [at, wave] of next.waves.entries()) for (const name of wave) this.#mark(name, at)

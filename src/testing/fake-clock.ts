@@ -1,4 +1,5 @@
 /** A clock that stands still: time for timers and dates, which a test moves. */
+import { argumentInvalid, type OptionChecks, optionsFault, shown } from '../arguments.js'
 
 export interface FakeClockOptions {
   /** What the clock shows at first. Default: the epoch. */
@@ -11,7 +12,8 @@ export interface FakeClock extends Disposable {
   readonly now: number
   /**
    * Lets `ms` milliseconds pass: every timer due by then fires, each at its own time, in order. After each the event loop turns a few times, so
-   * that promises settle, events travel, and timers made meanwhile are heeded.
+   * that promises settle, events travel, and timers made meanwhile are heeded. Rejects with OPTIONS_INVALID for what is no time, and once the
+   * clock is restored.
    */
   advance(ms: number): Promise<void>
   /** Gives the real clock back. Idempotent. */
@@ -20,6 +22,11 @@ export interface FakeClock extends Disposable {
 
 /** How often the event loop turns between two moments: an event to a plugin and its answer take a few. */
 const TURNS = 10
+
+const CLOCK_OPTIONS: OptionChecks = {
+  now: (value) =>
+    Number.isFinite(value instanceof Date ? value.getTime() : value) ? undefined : 'Give a Date, or milliseconds since 1970.',
+}
 
 /** When a timer fires next, and for an interval, how long after that again. */
 interface Due {
@@ -73,11 +80,23 @@ const noteTimers = (): { next(until: number): number | undefined } => {
  * It does not cover: plugins in threads (`isolation: 'inline'` it must be), `setImmediate`, `process.nextTick`, `performance.now()`,
  * `process.hrtime()`, `AbortSignal.timeout()`, and functions imported by name from `node:timers` or `node:timers/promises`. The kernel's own deadlines of calls and
  * phases lie on the faked timers too: a call that is under way while the clock moves past its deadline times out.
+ *
+ * Throws OPTIONS_INVALID, also where time stands still already.
  */
-export const fakeClock = ({ now = 0 }: FakeClockOptions = {}): FakeClock => {
+export const fakeClock = (options: FakeClockOptions = {}): FakeClock => {
+  const fault = optionsFault(options, CLOCK_OPTIONS)
+  if (fault !== undefined) throw argumentInvalid('fakeClock()', fault)
   // Here, not above: `plugbay/testing` loads this file, and that module is many.
   const { mock } = process.getBuiltinModule('node:test')
-  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: Number(now) })
+  try {
+    mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: Number(options.now ?? 0) })
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_INVALID_STATE') throw error
+    throw argumentInvalid(
+      'fakeClock()',
+      'was called while time stands still already. Call restore() of the clock before, or let that one advance.',
+    )
+  }
   const timers = noteTimers()
   let restored = false
   const settle = async (): Promise<void> => {
@@ -96,6 +115,13 @@ export const fakeClock = ({ now = 0 }: FakeClockOptions = {}): FakeClock => {
       return Date.now()
     },
     async advance(ms) {
+      if (!(Number.isFinite(ms) && ms >= 0))
+        throw argumentInvalid('advance()', `was given ${shown(ms)} for the time. Give milliseconds, from 0 on.`)
+      if (restored)
+        throw argumentInvalid(
+          'advance()',
+          'was called on a clock that is restored: time goes by itself again. Make a new one with fakeClock().',
+        )
       await settle()
       const end = Date.now() + ms
       for (let next = timers.next(end); next !== undefined && !restored; next = timers.next(end)) await moveTo(next)

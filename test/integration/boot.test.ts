@@ -164,7 +164,10 @@ describe('a boot', () => {
     const starting = kernel.start().catch((error: unknown) => error)
     await kernel.stop()
     const outcome = await starting
-    expect(outcome).toMatchObject({ code: 'KERNEL_STATE' })
+    expect(outcome).toMatchObject({
+      code: 'KERNEL_STATE',
+      message: expect.stringMatching(/^The kernel was stopped (while it was starting|meanwhile: it starts nothing any more)\./),
+    })
     expect(kernel.state).toBe('stopped')
     await new Promise((resolve) => setImmediate(resolve))
     for (const { state } of kernel.plugins()) expect(['running', 'starting', 'initializing']).not.toContain(state)

@@ -110,7 +110,10 @@ it('a stopped kernel starts nothing any more', async () => {
   await kernel.stop()
   await Promise.all(late)
   for (const act of [() => kernel.load(`${folder}/c`), () => kernel.reload('a'), () => kernel.enable('b')])
-    await expect(act()).rejects.toMatchObject({ code: 'KERNEL_STATE' })
+    await expect(act()).rejects.toMatchObject({
+      code: 'KERNEL_STATE',
+      message: expect.stringMatching(/^The kernel is stopped: it cannot \w+ a plugin any more\. Make a new one with createKernel\(\)\.$/),
+    })
   for (const { state } of kernel.plugins()) expect(['running', 'starting', 'initializing']).not.toContain(state)
   expect(kernel.state).toBe('stopped')
 })

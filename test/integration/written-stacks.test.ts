@@ -3,6 +3,7 @@ import { utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { readableLogger } from '#src/kernel/log.js'
 import { node, root } from '../support/command.js'
 import { eventually } from '../support/eventually.js'
 import { type Running, startedWith, writePlugin } from '../support/plugin-folder.js'
@@ -88,6 +89,23 @@ describe.each(['inline', 'thread'] as const)('a plugin with a source map, in iso
     expect(stackOf(error.cause)).toMatch(/typed\/index\.ts:6:\d+\)?$/m)
   })
 })
+
+it.each(['inline', 'thread', 'process'] as const)(
+  'the built-in logger ends a stack of a plugin in isolation %s where plugbay begins',
+  async (isolation) => {
+    const written: string[] = []
+    const logger = readableLogger('error', (line) => written.push(line))
+    const code = `const deep = () => { throw new Error('no start') }\nexport default { start() { deep() } }`
+    const { folder } = await startedWith({ p: code }, { logger, defaults: { isolation } })
+    const at = (position: string) =>
+      expect.stringMatching(new RegExp(`^        at .*${join('p', 'index.js').replaceAll('\\', '.')}.*${position}\\)$`)) as string
+    expect(written.join('').replaceAll(folder, '').trimEnd().split('\n').slice(1)).toEqual([
+      '    Error: no start',
+      at(':1:28'),
+      at(':2:28'),
+    ])
+  },
+)
 
 describe('of an inline plugin', () => {
   it('what was saved since it was loaded does not change what its stacks say', async () => {

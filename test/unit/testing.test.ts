@@ -102,6 +102,30 @@ describe('createTestKernel', () => {
     expect(asked).toEqual(['EUR'])
   })
 
+  test('asks whether a stub under a name that is a slip away was meant for what is missing', async () => {
+    const files = pluginsWith({ shop: { dependencies: { rates: '^2.1.0' } } })
+    await expect(started(files, { services: { raets: { of: () => 1 } } })).rejects.toMatchObject({
+      code: 'DEPENDENCY_MISSING',
+      message: expect.stringMatching(/'rates' \(\^2\.1\.0\) is not there\. Was the stub 'raets' meant to be 'rates'\?$/),
+    })
+  })
+
+  test.each<[string, object]>([
+    ['has plugins = 5. Give a path, a file: URL, or a list of these.', { plugins: 5 }],
+    ['has plugins = a list. Give a path, a file: URL, or a list of these.', { plugins: ['./x', new URL('https://example.org')] }],
+    ["has no option 'plgins'. Did you mean 'plugins'? It takes plugins, services,", { plgins: 'x' }],
+    ['has services = a list. Give an object with a service for each name.', { services: [] }],
+    ['has base = 5. Give the path of a folder.', { base: 5 }],
+    ["has mayFail = 'yes'. Give true or false.", { mayFail: 'yes' }],
+    ["takes no 'dataDir'. It has a temporary folder for that", { dataDir: './data' }],
+    ["takes no 'logger'. It keeps all lines, in `logged`", { logger: console }],
+  ])('refuses what it cannot heed: %s', async (says, options) => {
+    await expect(createTestKernel(options)).rejects.toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringContaining(`createTestKernel() ${says}`),
+    })
+  })
+
   test('removes what the plugins kept when it stops, twice without harm', async () => {
     const kernel = await started()
     const line = kernel.logged.find(({ message }) => message === 'ready')
@@ -279,6 +303,28 @@ describe('fakeClock', () => {
     clock = fakeClock()
     const kernel = await started(TICKER)
     await expect(kernel.expectEvent('tick', { timeout: 5 })).rejects.toThrow("No event on 'tick'")
+  })
+
+  test.each(['x', Number.NaN, undefined, '500', -1, Infinity])('refuses to advance by %s', async (ms) => {
+    clock = fakeClock()
+    setInterval(() => {}, 1000)
+    await expect(clock.advance(ms as number)).rejects.toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringMatching(/^advance\(\) was given .* for the time\. Give milliseconds, from 0 on\.$/),
+    })
+    expect(clock.now).toBe(0)
+  })
+
+  test('refuses a beginning that is no time, and an option it does not know', () => {
+    expect(() => fakeClock({ now: Number.NaN })).toThrow('fakeClock() has now = NaN. Give a Date, or milliseconds since 1970.')
+    expect(() => fakeClock({ nwo: 1 } as object)).toThrow("fakeClock() has no option 'nwo'. Did you mean 'now'?")
+  })
+
+  test('is one at a time, and does not advance any more once it is restored', async () => {
+    clock = fakeClock()
+    expect(() => fakeClock()).toThrow('fakeClock() was called while time stands still already. Call restore()')
+    clock.restore()
+    await expect(clock.advance(1)).rejects.toThrow('advance() was called on a clock that is restored')
   })
 
   test('gives the real clock back, twice without harm', () => {

@@ -102,4 +102,21 @@ describe('plugbay graph', () => {
     expect(stdout).toContain('  "users" -> "database"\n  "users" -> "logger" [style=dashed]\n')
     expect(stdout).toMatch(/\n\}\n$/)
   })
+
+  test.each([
+    ['text', '└─ torn MANIFEST_INVALID ', '├─ plugins/broken MANIFEST_INVALID '],
+    ['mermaid', '  p2["torn<br/>MANIFEST_INVALID"]:::out', '  p1["plugins/broken<br/>MANIFEST_INVALID"]:::out'],
+    [
+      'dot',
+      '  "torn" [label="torn\\nMANIFEST_INVALID", color=red, style="rounded,dashed"]',
+      '  "plugins/broken" [label="plugins/broken\\nMANIFEST_INVALID", color=red, style="rounded,dashed"]',
+    ],
+  ])('draws as %s what has a manifest that cannot be read, by its name or its place', async (format, ...says) => {
+    const files = {
+      ...pluginsWith({ users: { dependencies: { torn: '*' } }, torn: { vers: 1 }, broken: {} }),
+      'plugins/broken/plugin.json': '{',
+    }
+    const { stdout } = await plugbay(['graph', '--format', format], folderWith(files))
+    for (const each of says) expect(stdout).toContain(each)
+  })
 })

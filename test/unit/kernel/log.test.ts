@@ -1,4 +1,5 @@
 /** The built-in logger: a line is a line, whatever is in it. */
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { readableLogger } from '#src/kernel/log.js'
 import { eventually } from '../../support/eventually.js'
@@ -65,4 +66,11 @@ test('all of a plugin is written so: what it logs, its console, and what it writ
   expect(text).not.toMatch(/^00:00/m)
   expect(text).not.toContain('\x1b')
   expect(text.match(/^ {4}00:00:00\.000 ERROR kernel The disk is full\\x1b\[2J/gm)).toHaveLength(3)
+})
+
+test('a stack that begins in plugbay is told whole', () => {
+  const own = fileURLToPath(new URL('../../../dist/kernel/kernel.js', import.meta.url))
+  const stack = ['Error: within', '    at JSON.parse (<anonymous>)', `    at Kernel.start (${own}:1:2)`, '    at run (/app/main.js:3:4)']
+  const err = Object.assign(new Error('within'), { stack: stack.join('\n') })
+  expect(written({ err }, 'm')).toContain(stack.map((line) => `\n    ${line}`).join(''))
 })
