@@ -40,9 +40,7 @@ export function assertService(service: unknown, name: string, plugin: string): a
     throw new PlugbayError('SERVICE_SHAPE', `Service '${name}' of plugin '${plugin}' ${what}`, { plugin, details: { service: name } })
   }
   if (typeof service !== 'object' || service === null) {
-    return refuse(
-      `is ${service === null ? 'null' : typeof service}, no object with methods. Give an object that has a function for each method.`,
-    )
+    return refuse(`is ${shown(service)}, no object with methods. Give an object that has a function for each method.`)
   }
   for (const method of TAKEN) {
     if (typeof (service as Record<string, unknown>)[method] !== 'function') continue

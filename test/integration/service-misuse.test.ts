@@ -96,6 +96,7 @@ describe('what cannot be a service is refused where it is provided', () => {
     ],
     ['a promise', Promise.resolve({}), /await the promise first/],
     ['null', null as never, /is null, no object with methods\. Give an object that has a function for each method\.$/],
+    ['a number', 5 as never, /is 5, no object with methods\./],
     ['a method $with', { $with() {} }, /has a method '\$with'/],
   ])('%s', async (_, service, message) => {
     const { kernel } = await startedWith({})
