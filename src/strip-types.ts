@@ -42,6 +42,20 @@ export const syntaxFault = (source: string, path: string): SyntaxError | undefin
   }
 }
 
+/** What does the same and can be stripped: types are taken out of the code, and nothing else is changed in it. */
+const INSTEAD: readonly [construct: RegExp, mend: string][] = [
+  [/\benum\b/, "Use a plain object `as const`, or a union of strings: type Color = 'red' | 'green'."],
+  [/parameter property/, 'Declare the field in the class and assign it in the constructor.'],
+  [/\bnamespace\b|\bmodule\b/, 'Use a module of its own, or a plain object.'],
+]
+
+/** A sentence to follow the reason why TypeScript is not taken, with a space before it; or nothing. */
+export const insteadOf = (reason: string): string => {
+  if (!reason.includes('strip-only')) return ''
+  const mend = INSTEAD.find(([construct]) => construct.test(reason))?.[1]
+  return mend === undefined ? '' : ` ${mend}`
+}
+
 /** Whether this Node runs TypeScript by itself. */
 export const runsTypeScript = Boolean((process.features as { typescript?: unknown }).typescript)
 

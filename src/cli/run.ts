@@ -70,7 +70,8 @@ export const runKernel = async (options: KernelOptions, { inspect, attend, optio
       const since = performance.now()
       await unwatch?.()
       await kernel.stop({ actor: 'operator', reason: stopSignal })
-      say(style.dim(`stopped in ${duration(performance.now() - since)}`))
+      // Of what never ran there is nothing to tell but why.
+      if (stopSignal !== undefined) say(style.dim(`stopped in ${duration(performance.now() - since)}`))
       await stopped?.()
       // Else the end of the process would wait for them.
       if (kernel.metrics().stuckThreads > 0) await kernel.exit()

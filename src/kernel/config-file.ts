@@ -5,7 +5,7 @@ import { basename, dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { assertText } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
-import { isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
+import { insteadOf, isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { reasonOf } from '../wire-error.js'
 import { parseUniqueJson } from './json-text.js'
 import { type KernelOptions, resolveOptions } from './options.js'
@@ -98,7 +98,8 @@ const readConfig = async (file: string): Promise<unknown> => {
     const error = (thrown instanceof SyntaxError && syntaxFault(await readFile(file, 'utf8'), file)) || thrown
     const url = pathToFileURL(file).href
     const at = lineIn(error, [url, file]) ?? lineIn({ stack: reasonOf(error) }, [file])
-    throw invalid(file, at, reasonOf(error).replace(`${file}:${at?.line ?? ''}:${at?.column ?? ''}: `, ''), error)
+    const reason = reasonOf(error).replace(`${file}:${at?.line ?? ''}:${at?.column ?? ''}: `, '')
+    throw invalid(file, at, `${reason.replace(/\.$/, '')}.${insteadOf(reason)}`, error)
   }
   if (value === LATE)
     throw new PlugbayError(

@@ -136,6 +136,20 @@ interface Compiled {
 
 const compiled = new WeakMap<object, Promise<Compiled>>()
 
+const UNKNOWN_KEYWORD = /unknown keyword: "(.*)"$/
+const UNKNOWN_FORMAT = /^unknown format "(.*)" ignored in schema at path "#?(.*)"$/
+const NO_TARGET = /^can't resolve reference (.*) from id /
+
+/** Why ajv takes no schema, as its author is to hear it. */
+const refusalOf = (ajv: Ajv, reason: string): string => {
+  const keyword = UNKNOWN_KEYWORD.exec(reason)?.[1]
+  if (keyword !== undefined) return `unknown keyword '${keyword}'.${didYouMean(keyword, Object.keys(ajv.RULES.all))}`
+  const [, format, path] = UNKNOWN_FORMAT.exec(reason) ?? []
+  if (format !== undefined) return `unknown format '${format}' at '${path}'.${didYouMean(format, Object.keys(ajv.formats))}`
+  const target = NO_TARGET.exec(reason)?.[1]
+  return target === undefined ? reason : `the reference '${target}' leads to nothing. Write what it is to lead to, under "definitions" say`
+}
+
 const compileBy = (ajv: Ajv, schema: object, owner: SchemaOwner): ValidateFunction => {
   // The dialect is chosen already, and ajv knows each by one spelling of its address only.
   const { $schema: _, ...usable }: { $schema?: unknown } = schema
@@ -146,13 +160,7 @@ const compileBy = (ajv: Ajv, schema: object, owner: SchemaOwner): ValidateFuncti
     return validate
   } catch (error) {
     if (PlugbayError.is(error)) throw error
-    const reason = reasonOf(error)
-    const unknown = /unknown keyword: "(.*)"$/.exec(reason)?.[1]
-    const message =
-      unknown === undefined
-        ? reason
-        : `unknown keyword '${unknown}'.${didYouMean(unknown, ajv.RULES.all ? Object.keys(ajv.RULES.all) : [])}`
-    throw manifestError(owner, [{ path: '', message: `cannot be used as a JSON Schema: ${message}` }], {}, error)
+    throw manifestError(owner, [{ path: '', message: `cannot be used as a JSON Schema: ${refusalOf(ajv, reasonOf(error))}` }], {}, error)
   } finally {
     // The function is kept with the manifest's own object. ajv would keep it for ever, and refuse its $id from another plugin.
     ajv.removeSchema(usable)

@@ -9,6 +9,7 @@ import { locateSyntaxFault } from './syntax-fault.js'
 
 const NO_MODULE = /^Cannot find module '([^'?]+)[^']*' imported from /
 const NO_PACKAGE = /^Cannot find package '((?:@[\w.-]+\/)?[\w.-]+)' imported from /
+const NO_SUBPATH = /^Package subpath '[^']+' is not defined by "exports" in /
 const NOT_A_MODULE = /^(?:module|exports|require) is not defined in ES module scope/
 
 const isModule = (name: string): boolean => /\.[cm]?[jt]s$/.test(name)
@@ -20,6 +21,7 @@ const mendOf = (reason: string): string => {
   const name = NO_PACKAGE.exec(reason)?.[1]
   if (name === 'plugbay') return " What a plugin imports of plugbay is 'plugbay/plugin'."
   if (name !== undefined) return ` Install it where the plugin finds it: npm install ${name}.`
+  if (NO_SUBPATH.test(reason)) return ' Import what "exports" names there: a package gives nothing else of itself.'
   return NOT_A_MODULE.test(reason)
     ? ' A plugin is an ES module: it has `export default` for `module.exports`, and `import` for `require`.'
     : ''
@@ -31,7 +33,7 @@ const withoutAdvice = (text: string): string =>
 
 /** The error of a module that is no plugin, with what a CommonJS one has to do. */
 export const explainShape = (error: PlugbayError, { entry }: PluginSource): PlugbayError => {
-  if (!/\.c[jt]s$/.test(entry)) return error
+  if (!entry.endsWith('.cjs')) return error
   const { plugin, cause, details } = error
   const mend = `${entry} is a CommonJS module: its default export is what it gives to module.exports, and not exports.default. Write it as an ES module, or give the plugin to module.exports.`
   return new PlugbayError('PLUGIN_SHAPE', `${error.message} ${mend}`, { plugin, cause, details })

@@ -62,7 +62,8 @@ export interface PluginSource {
 
 const ENTRY_NAMES = ['index', 'plugin', 'main']
 const ENTRY_ENDINGS = ['.js', '.mjs', '.ts', '.mts']
-const MAIN_ENDINGS = new Set([...ENTRY_ENDINGS, '.cjs', '.cts'])
+/** A CommonJS module in TypeScript runs from Node 22 on only. */
+const MAIN_ENDINGS = new Set([...ENTRY_ENDINGS, '.cjs'])
 const ENTRIES = ENTRY_NAMES.flatMap((name) => ENTRY_ENDINGS.map((ending) => name + ending))
 
 /** Whether a file name can be a single-file plugin. */

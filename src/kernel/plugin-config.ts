@@ -178,6 +178,11 @@ const objectIn = (value: unknown, where: string, plugin: string): PluginConfig |
 const describeSources = (name: string, ...places: readonly string[]): string =>
   `The configuration of plugin '${name}'${places.length === 0 ? '' : ` (${places.join(', ')})`}`
 
+/** Where a configuration could be written of which nothing is. */
+const nowhere = ({ name, declaration, configDir }: PluginConfigSources): string =>
+  `${declaration?.defaults ? 'its manifest alone gives any' : 'none is given'}: write it into options.config['${name}']` +
+  (configDir === undefined ? '' : ` or ${join(configDir, `${name}.yaml`)}`)
+
 const environmentError = (name: string, file: string | undefined, missing: Substitution['missing']): PlugbayError => {
   const needs = missing.map(({ path, variable }) => `${path} needs the environment variable ${variable}`)
   const [{ variable } = { variable: 'VAR' }] = missing
@@ -206,7 +211,8 @@ export const resolvePluginConfig = async (sources: PluginConfigSources): Promise
   const fromFile = file === undefined ? undefined : objectIn(await readConfigFile(file, name), file, name)
   const given = objectIn(override, describeSources(name, from), name)
   // Nothing that is wrong comes from where nothing is said.
-  const subject = describeSources(name, ...(file === undefined ? [] : [file]), ...(given && Object.keys(given).length > 0 ? [from] : []))
+  const places = [...(file === undefined ? [] : [file]), ...(given && Object.keys(given).length > 0 ? [from] : [])]
+  const subject = describeSources(name, ...(places.length > 0 ? places : [nowhere(sources)]))
   const layers = [declaration?.defaults, fromFile, given]
   for (const layer of layers) {
     const unusable = unusableIn(layer)

@@ -8,6 +8,9 @@ import type { PluginSource } from './manifest.js'
 import { effectiveRestart, type ResolvedOptions } from './options.js'
 import { PluginInstance } from './plugin-instance.js'
 
+/** So many names can be read where one was meant. */
+const LISTED = 12
+
 type Moved = (plugin: string, generation: number, transition: Transition) => void
 
 export class Roster {
@@ -33,7 +36,9 @@ export class Roster {
     const instance = this.#instances.get(name)
     if (instance) return instance
     assertText(name, 'The kernel', 'the name of a plugin')
-    throw new PlugbayError('PLUGIN_UNKNOWN', `There is no plugin '${name}'.${didYouMean(name, this.#instances.keys())}`, { plugin: name })
+    const names = [...this.#instances.keys()]
+    const there = names.length > 0 && names.length <= LISTED ? ` There are: ${names.join(', ')}.` : ''
+    throw new PlugbayError('PLUGIN_UNKNOWN', `There is no plugin '${name}'.${didYouMean(name, names) || there}`, { plugin: name })
   }
 
   /** Throws PLUGIN_DUPLICATE. */

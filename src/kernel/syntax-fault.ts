@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative } from 'node:path'
 import { PlugbayError } from '../errors.js'
-import { isTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
+import { insteadOf, isTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { enginePosition } from './engine-position.js'
 import { importFault, isCode, type ModuleFault } from './import-fault.js'
 import { parseJson } from './json-text.js'
@@ -17,19 +17,6 @@ const frameOf = (text: string, line: number, column: number): string => {
     .filter((number) => number > 0)
     .map((number) => `  ${String(number).padStart(width)} | ${lines[number - 1] ?? ''}`)
   return [...shown, `  ${' '.repeat(width)} | ${' '.repeat(column - 1)}^`].join('\n')
-}
-
-/** What does the same and can be stripped: types are taken out of the code, and nothing else is changed in it. */
-const INSTEAD: readonly [construct: RegExp, mend: string][] = [
-  [/\benum\b/, "Use a plain object `as const`, or a union of strings: type Color = 'red' | 'green'."],
-  [/parameter property/, 'Declare the field in the class and assign it in the constructor.'],
-  [/\bnamespace\b|\bmodule\b/, 'Use a module of its own, or a plain object.'],
-]
-
-const insteadOf = (reason: string): string => {
-  if (!reason.includes('strip-only')) return ''
-  const mend = INSTEAD.find(([construct]) => construct.test(reason))?.[1]
-  return mend === undefined ? '' : ` ${mend}`
 }
 
 /** The engine's own frames say nothing: they are where it reads modules, not where the module is wrong. */
@@ -74,6 +61,9 @@ const faultIn = (file: string, text: string): ModuleFault | undefined => {
   return { file, text, line: Number(found[1]), column: Number(found[2]), reason, mend: insteadOf(reason) }
 }
 
+const DECORATED =
+  ' Decorators run in no Node, and stay when types are taken out: call what it names as a function, or have the plugin compiled.'
+
 /** What only the engine minds: a name declared twice, an export of nothing, a decorator. */
 const engineFault = async (texts: ReadonlyMap<string, string>, reason: string): Promise<ModuleFault | undefined> => {
   const modules = [...texts].filter(([file]) => ES_MODULE.test(file))
@@ -83,7 +73,10 @@ const engineFault = async (texts: ReadonlyMap<string, string>, reason: string): 
   )
   const [file, text] = modules[found?.index ?? -1] ?? []
   if (!found || file === undefined || text === undefined) return undefined
-  return { file, text, line: found.line, column: found.column, reason: reason.replace(/\.$/, ''), mend: '' }
+  const { line, column } = found
+  // It is a fault of a decorator where there is an `@`: in what is plain code nothing else begins with one.
+  const mend = text.split('\n')[line - 1]?.[column - 1] === '@' ? DECORATED : ''
+  return { file, text, line, column, reason: reason.replace(/\.$/, ''), mend }
 }
 
 const faultOf = async (files: readonly string[], { message }: Error): Promise<ModuleFault | undefined> => {

@@ -154,7 +154,7 @@ export class TaskPool {
 
   #ended(error: unknown): PlugbayError {
     const plugin = this.#owner.source.name
-    const why = `A thread for tasks of plugin '${plugin}' ended while it ran none: ${reasonOf(error)}`
+    const why = `A thread for tasks of plugin '${plugin}' ended while it ran none: ${reasonOf(causeOf(error))}`
     return new PlugbayError('TASK_FAILED', why, { plugin, cause: error })
   }
 
@@ -166,5 +166,14 @@ export class TaskPool {
   }
 }
 
+/** Piscina's own words for it. */
+const EXITED = /^worker exited with code: (\d+)$/
+
 /** What the guest throws is told as plain data. */
-const causeOf = (error: unknown): Error => (error instanceof Error ? error : fromWire(error as WireError))
+const causeOf = (error: unknown): Error => {
+  if (!(error instanceof Error)) return fromWire(error as WireError)
+  const code = EXITED.exec(error.message)?.[1]
+  return code === undefined
+    ? error
+    : new Error(`its thread exited with code ${code}. Let a task return or throw, and not call process.exit().`)
+}

@@ -16,7 +16,10 @@ export const readYaml = async (
     throw fail(
       file,
       { line: before.split('\n').length, column: before.length - before.lastIndexOf('\n') },
-      `it is not valid YAML: ${error.message}`,
+      // What the parser says of several documents is for who calls it.
+      error.code === 'MULTIPLE_DOCS'
+        ? 'a second YAML document begins there: keep one, without a line --- before or after it'
+        : `it is not valid YAML: ${error.message}`,
       // It would tell where in the parser.
       undefined,
     )

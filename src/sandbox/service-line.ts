@@ -39,7 +39,7 @@ export function assertService(service: unknown, name: string, plugin: string): a
     throw new PlugbayError('SERVICE_SHAPE', `Service '${name}' of plugin '${plugin}' ${what}`, { plugin, details: { service: name } })
   }
   if (typeof service !== 'object' || service === null) {
-    return refuse(`is ${service === null ? 'null' : typeof service}, no object with methods.`)
+    return refuse(`is ${shown(service)}, no object with methods. Give an object that has a function for each method.`)
   }
   for (const method of TAKEN) {
     if (typeof (service as Record<string, unknown>)[method] !== 'function') continue
@@ -108,7 +108,7 @@ export class ProviderLine implements Party {
     onEnd: (reason: PlugbayError) => void,
     peer: Peer = new Peer(),
   ) {
-    const label = `'${consumer}', a consumer of service '${provided.name}'`
+    const label = `consumer '${consumer}' of service '${provided.name}'`
     this.#holdings = new Holdings(peer, label)
     this.plugin = provided.plugin
     this.#provided = provided

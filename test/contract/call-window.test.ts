@@ -231,7 +231,7 @@ describe('one call', () => {
   test('is refused when its result is too large, and the next one is answered', async () => {
     const { call } = heldLine()
     await expect(call('repeat', CALL_LIMIT + 1)).rejects.toMatchObject({
-      ...refusal("The result of 'repeat' of 'keeper' for 'flooder', a consumer of service 'store' is"),
+      ...refusal("The result of 'repeat' of 'keeper' for consumer 'flooder' of service 'store' is"),
       plugin: 'keeper',
     })
     await expect(call('repeat', 3)).resolves.toBe('xxx')

@@ -211,7 +211,7 @@ describe('a stream', () => {
     await expect(call('list')).rejects.toMatchObject({
       code: 'PLUGIN_LIMIT',
       message: expect.stringMatching(
-        /^No more streams can pass between here and 'user', a consumer of service 'store': 4096 are open .* Read each to its end/,
+        /^No more streams can pass between here and consumer 'user' of service 'store': 4096 are open .* Read each to its end/,
       ) as string,
       details: { limit: 'streams', allowed: MOST_OPEN.streams },
     })

@@ -119,6 +119,27 @@ it('fields that cannot cross, or that throw when read, cost neither the line nor
   expect(mine.sort()).toEqual(['five', 'four', 'inner', 'last', 'one', 'three', 'two'])
 })
 
+it('fields that come before the message, as pino takes them, or alone, are the fields', async () => {
+  const { lines } = await startedWith({
+    p: pluginCode({
+      start: `
+        ctx.log.info({ a: 1 }, 'text')
+        ctx.log.error(new Error('fell'), 'it fell')
+        ctx.log.info({ b: 2 })
+        ctx.log.error(new Error('alone'))`,
+    }),
+  })
+  const error = (message: string) => expect.objectContaining({ message }) as object
+  await eventually(() =>
+    expect(lines.filter(({ fields }) => fields['plugin'] === 'p')).toMatchObject([
+      { message: 'text', fields: { a: 1 } },
+      { message: 'it fell', fields: { error: error('fell') } },
+      { message: '', fields: { b: 2 } },
+      { message: 'alone', fields: { error: error('alone') } },
+    ]),
+  )
+})
+
 it('fields that cannot cross are left as text, and the others as they are', async () => {
   const { lines } = await startedWith({
     p: pluginCode({

@@ -28,6 +28,16 @@ const FAULTS: [what: string, files: { code: string; main: string }, says: string
   ['an export that is a type', faulty(`import { PluginContext } from 'plugbay/plugin'`), 'a type takes `import type`.'],
   ['an enum', typed('enum Color { Red }\nexport const red = Color.Red'), 'Use a plain object `as const`'],
   ['a parameter property', typed('export class A { constructor(private x: number) {} }'), 'Declare the field in the class'],
+  [
+    'a decorator',
+    typed('const mark = (value: unknown) => value\n@mark class A {}\nexport const a = new A()'),
+    'index.mts:2:1: Invalid or unexpected token. Decorators run in no Node',
+  ],
+  [
+    'what a package does not export',
+    faulty(`import '@any/package/inner.js'`),
+    'Import what "exports" names there: a package gives nothing else of itself.',
+  ],
   ['a namespace', typed('namespace A { export const x = 1 }\nexport const y = A.x'), 'Use a module of its own'],
 ]
 
@@ -47,6 +57,8 @@ describe.each(['thread', 'process'])('a plugin that does not load (%s)', (isolat
       const path = writePlugin(folder, `p${index}`, files)
       writeFileSync(join(path, 'helper.mjs'), '')
       writePlugin(path, 'lib', { code: '' })
+      mkdirSync(join(path, 'node_modules/@any/package'), { recursive: true })
+      writeFileSync(join(path, 'node_modules/@any/package/package.json'), '{ "exports": { ".": "./index.js" } }')
     }
     const { plugins } = await kernel.start()
     for (const [index, [what, , says]] of FAULTS.entries()) {

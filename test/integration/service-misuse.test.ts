@@ -95,6 +95,8 @@ describe('what cannot be a service is refused where it is provided', () => {
       /Service 't' of plugin 'plugbay' has a method 'then': whoever awaited/,
     ],
     ['a promise', Promise.resolve({}), /await the promise first/],
+    ['null', null as never, /is null, no object with methods\. Give an object that has a function for each method\.$/],
+    ['a number', 5 as never, /is 5, no object with methods\./],
     ['a method $with', { $with() {} }, /has a method '\$with'/],
   ])('%s', async (_, service, message) => {
     const { kernel } = await startedWith({})
@@ -202,7 +204,7 @@ describe('what goes wrong with a call is told with plugin, service, method and p
       code: 'PAYLOAD_NOT_CLONEABLE',
       plugin: 'prov',
       message: expect.stringMatching(
-        /^The result of 'bad' of 'prov' for 'plugbay', a consumer of service 'shop' cannot cross a thread: .* could not be cloned, at result\.user\.list\[1\]\.cb\./,
+        /^The result of 'bad' of 'prov' for consumer 'plugbay' of service 'shop' cannot cross a thread: .* could not be cloned, at result\.user\.list\[1\]\.cb\./,
       ) as string,
     })
     await expect(call('echo', 1, { on: { cb() {} } })).rejects.toMatchObject({

@@ -162,7 +162,10 @@ describe('a run that fails', () => {
       cause: { name: 'RangeError', message: 'too far', code: 'E_FAR' },
       message: expect.stringContaining("'worker'") as string,
     })
-    expect(await run('never', 1, { timeout: 50 })).toMatchObject({ code: 'CALL_TIMEOUT' })
+    expect(await run('never', 1, { timeout: 50 })).toMatchObject({
+      code: 'CALL_TIMEOUT',
+      message: expect.stringMatching(/^Task 'never' of plugin 'worker' did not end within 50 ms, the timeout of this run/) as string,
+    })
     expect(await all('double', [4])).toEqual([8])
   })
 
@@ -185,6 +188,14 @@ describe('a run that fails', () => {
     expect(await run('fails')).toMatchObject({ code: 'TASK_FAILED' })
     expect(await run('double', 1)).toEqual({ value: 2 })
     expect(stateOf(kernel, 'worker')).toBe('running')
+  })
+
+  it('as it exits says that its thread did, and what to do instead', async () => {
+    const { run } = await startedTasks({ 'fails.js': 'export default () => { process.exit(3) }' }, {}, ONE_THREAD)
+    expect(await run('fails')).toMatchObject({
+      message:
+        "Task 'fails' of plugin 'worker' failed: its thread exited with code 3. Let a task return or throw, and not call process.exit().",
+    })
   })
 
   it('after it was answered is a fault of the plugin, and harms nobody', async () => {

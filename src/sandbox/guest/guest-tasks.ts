@@ -1,5 +1,6 @@
 /** A plugin's own end of its tasks: asks the kernel to run them. What is large goes sealed, as the kernel's thread has no use for what is in it. */
 import { argumentInvalid, optionsFault, shown } from '../../arguments.js'
+import { PlugbayError } from '../../errors.js'
 import { limiter } from '../../limiter.js'
 import { CALL_OPTIONS } from '../../service-options.js'
 import { AT_ONCE } from '../at-once.js'
@@ -10,8 +11,19 @@ import { type Sent, uncloneable, weighed } from '../sendable.js'
 
 type RunOptions = Pick<RequestOptions, 'timeout' | 'signal'>
 
-/** `beyond`: the tasks run in another process. */
-export const guestTasks = (conversation: Conversation, names: readonly string[], beyond: boolean) => {
+/** It is the kernel that did not answer, for the task's sake. */
+const inTime = (plugin: string, task: string, error: unknown): unknown => {
+  if (!PlugbayError.is(error) || error.code !== 'CALL_TIMEOUT') return error
+  const timeout = String(error.details?.['timeout'])
+  return new PlugbayError(
+    'CALL_TIMEOUT',
+    `Task '${task}' of plugin '${plugin}' did not end within ${timeout} ms, the timeout of this run, and was ended. Raise that, or give the task less to do; it may have waited for a thread, too.`,
+    { plugin, details: { ...error.details, task } },
+  )
+}
+
+/** `plugin`: whose tasks they are; `beyond`: they run in another process. */
+export const guestTasks = (conversation: Conversation, plugin: string, names: readonly string[], beyond: boolean) => {
   const oneTask = limiter(AT_ONCE.task)
 
   const ask = async (task: string, input: unknown, options: RunOptions): Promise<unknown> => {
@@ -40,7 +52,13 @@ export const guestTasks = (conversation: Conversation, names: readonly string[],
     run: async (task: string, input: unknown, options: RunOptions = {}): Promise<unknown> => {
       const fault = optionsFault(options, CALL_OPTIONS)
       if (fault !== undefined) throw argumentInvalid(`tasks.run(${shown(task)})`, fault)
-      return oneTask(() => ask(task, input, options), options.signal)
+      return oneTask(
+        () =>
+          ask(task, input, options).catch((error: unknown) => {
+            throw inTime(plugin, task, error)
+          }),
+        options.signal,
+      )
     },
   }
 }

@@ -1,4 +1,4 @@
-/** The fields of a log line that was refused as a whole: what of them can cross does, and the rest is left as text. */
+/** The message and the fields of a log line, as its author meant them, and as they can cross. */
 import { inspect } from 'node:util'
 import { reasonOf, toWire } from '../../wire-error.js'
 
@@ -26,7 +26,14 @@ const isPlain = (value: object): boolean => {
   return prototype === Object.prototype || prototype === null
 }
 
-/** The same fields, such that they can cross. Never throws. */
+/** Also of who gives the fields first, as pino takes them, or alone. */
+export const asMeant = (message: unknown, fields: unknown): [message: string, fields: unknown] => {
+  if (typeof message !== 'object' || message === null || (fields !== undefined && typeof fields !== 'string'))
+    return [String(message), fields]
+  return [fields ?? (message instanceof Error ? reasonOf(message) : ''), message]
+}
+
+/** Of fields that were refused as a whole: what of them can cross does, and the rest is left as text. Never throws. */
 export const crossing = (fields: unknown): unknown => {
   let parts = 0
   const cross = (value: unknown, depth: number): unknown => {

@@ -18,7 +18,7 @@ import { GuestPermissions } from './guest-permissions.js'
 import { GuestServices } from './guest-services.js'
 import { guestTasks } from './guest-tasks.js'
 import { openInspector, waitForDebugger } from './inspector.js'
-import { crossing } from './log-fields.js'
+import { asMeant, crossing } from './log-fields.js'
 import { mediatedFetch, mediatedFiles } from './mediated.js'
 import { ownLoad } from './own-load.js'
 
@@ -160,7 +160,7 @@ export class PluginRuntime implements Party {
     const permissions = new GuestPermissions(conversation, name, granted)
     const bus = (this.#bus = new GuestBus(conversation, name, request, permissions))
     const services = (this.#services = new GuestServices(conversation, name, permissions, bus))
-    const log = (level: LogLevel) => (message: string, fields?: unknown) => this.log(level, String(message), fields)
+    const log = (level: LogLevel) => (message: unknown, fields?: unknown) => this.log(level, ...asMeant(message, fields))
     return {
       name,
       version,
@@ -174,7 +174,7 @@ export class PluginRuntime implements Party {
       fs: mediatedFiles(conversation),
       fetch: mediatedFetch(conversation),
       permissions: { has: permissions.has.bind(permissions) },
-      tasks: guestTasks(conversation, tasks, this.#beyond),
+      tasks: guestTasks(conversation, name, tasks, this.#beyond),
     }
   }
 

@@ -231,6 +231,13 @@ describe('plugbay dev', () => {
     expect(output()).toContain('stopped in')
   })
 
+  test('says at once of a plugin that there is none to look into, and which there are', async () => {
+    const { code, stdout, stderr } = await plugbay(['dev', '--inspect=another'], folderWith(pluginsWith({ one: {}, two: {} })))
+    expect(stderr).toMatch("There is no plugin 'another'. There are: one, two.")
+    expect(stdout).toBe('')
+    expect(code).toBe(1)
+  })
+
   test.each([
     [['dev', '--inspect=onne'], 1, /PLUGIN_UNKNOWN .*'onne'.*Did you mean 'one'/],
     [['dev', '--inspect=one:99999'], 2, /USAGE .*--inspect=orders:9230.*'one:99999'/],

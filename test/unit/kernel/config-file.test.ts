@@ -63,6 +63,12 @@ describe('a configuration file', () => {
     ['plugbay.config.mjs', "const a = 1\nthrow new Error('boom')", 'plugbay.config.mjs:2'],
     ['plugbay.config.mjs', "import './gone.mjs'\nexport default {}", 'gone.mjs'],
     ['plugbay.config.ts', 'const a = 1\nenum B { C }\nexport default { a }', 'plugbay.config.ts:2'],
+    ['plugbay.config.ts', 'enum B { C }\nexport default { B }', 'Use a plain object `as const`'],
+    [
+      'plugbay.config.yaml',
+      'plugins: ./p\n---\nwatch: true\n',
+      'plugbay.config.yaml:2:1 cannot be read: a second YAML document begins there: keep one',
+    ],
     ['plugbay.config.ts', "const a: number = 1\n\nthrow new Error('boom')", 'plugbay.config.ts:3'],
     ['plugbay.config.mjs', 'export const a = 1', 'no default export'],
   ])('%s that cannot be read is named with its line', async (name, text, expected) => {

@@ -273,8 +273,10 @@ describe('the files a manifest names', () => {
     const folder = withManifest({ name: 'hello', main: 'lib' })
     mkdirSync(join(folder, 'lib'))
     expect((await thrown(() => readPlugin(folder))).code).toBe('PLUGIN_LOAD')
-    const text = withManifest({ name: 'hello', main: 'notes.md' }, { 'notes.md': '' })
-    expect((await thrown(() => readPlugin(text))).code).toBe('MANIFEST_INVALID')
+    for (const name of ['notes.md', 'plugin.cts']) {
+      const text = withManifest({ name: 'hello', main: name }, { [name]: '' })
+      expect((await thrown(() => readPlugin(text))).code).toBe('MANIFEST_INVALID')
+    }
   })
 
   test.each([

@@ -199,7 +199,18 @@ describe('validation', () => {
   test.each([
     ['an unknown type', { type: 'objet' }, 'config.schema.type: must be one of', "Did you mean 'object'?"],
     ['an unknown keyword', { type: 'object', requird: [] }, 'config.schema', "unknown keyword 'requird'. Did you mean 'required'?"],
-    ['a reference to nothing', { $ref: '#/definitions/gone' }, 'config.schema', 'gone'],
+    [
+      'an unknown format',
+      { type: 'object', properties: { a: { type: 'string', format: 'emial' } } },
+      'config.schema',
+      "unknown format 'emial' at '/properties/a'. Did you mean 'email'?",
+    ],
+    [
+      'a reference to nothing',
+      { $ref: '#/definitions/gone' },
+      'config.schema',
+      "the reference '#/definitions/gone' leads to nothing. Write what it is to lead to",
+    ],
     ['a broken pattern', { type: 'object', properties: { a: { type: 'string', pattern: '(' } } }, 'config.schema', 'Unterminated group'],
     ['an asynchronous schema', { $async: true, type: 'object' }, 'config.schema', '$async'],
   ])('by %s blames the manifest', async (_, bad, place, reason) => {
@@ -217,6 +228,18 @@ describe('validation', () => {
   ])('takes a schema of %s', async ($schema) => {
     const error = await thrown(() => resolve({ declaration: { schema: { $schema, type: 'object', required: ['a'] } } }))
     expect(problemsOf(error)).toEqual([{ path: 'a', message: 'is missing' }])
+  })
+
+  test.each([
+    [undefined, undefined, "none is given: write it into options.config['hello']"],
+    [undefined, tree(), "none is given: write it into options.config['hello'] or .*hello\\.yaml"],
+    [{ b: 1 }, undefined, "its manifest alone gives any: write it into options.config['hello']"],
+  ])('that nobody gave says where to write it (%j, %j)', async (defaults, configDir, says) => {
+    const declaration = { schema: { type: 'object', required: ['a'] }, ...(defaults && { defaults }) }
+    const error = await thrown(() => resolve({ declaration, configDir }))
+    expect(error.message).toMatch(
+      new RegExp(`^The configuration of plugin 'hello' \\(${says.replaceAll('[', '\\[')}\\) is not valid: a: is missing\\.$`),
+    )
   })
 
   test('2020-12 is more than draft-07 by another name', async () => {

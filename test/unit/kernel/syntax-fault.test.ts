@@ -38,12 +38,15 @@ test('the file is the one at fault, not the one that imports it', async () => {
   expect(error?.message).toContain("Plugin 'broken' could not be loaded: lib/value.js:1:22: ")
 })
 
+const DECORATED =
+  'Decorators run in no Node, and stay when types are taken out: call what it names as a function, or have the plugin compiled'
+
 /** What parses, and what the engine refuses all the same: a module, where it is wrong, and what is said. */
 const ENGINE: [code: string, place: string, reason: string][] = [
   ['const one = 1\nconst one = 2', '2:7', "Identifier 'one' has already been declared"],
   ['const one: number = 1\n  let one: string', '2:7', "Identifier 'one' has already been declared"],
   ["import { join } from 'node:path'\nimport { join } from 'node:path'", '2:10', "Identifier 'join' has already been declared"],
-  ['@wraps class Wrapped {}', '1:1', 'Invalid or unexpected token'],
+  ['@wraps class Wrapped {}', '1:1', `Invalid or unexpected token. ${DECORATED}`],
   ['export { missing }', '1:10', "Export 'missing' is not defined in module"],
   ['export const one = 1\nexport { one }', '2:10', "Duplicate export of 'one'"],
   ['class Box {\n  of() { return this.#held }\n}', '2:21', "Private field '#held' must be declared in an enclosing class"],

@@ -15,7 +15,7 @@ const plugin = (beyond: boolean) => {
   new Conversation(kernelEnd, { request: (_, body) => given.push(body as never) }, 'the guest')
   const guest = new Conversation(guestEnd, { request: () => undefined }, 'the kernel')
   onTestFinished(() => guest.close())
-  return { guest, given, tasks: guestTasks(guest, ['t'], beyond) }
+  return { guest, given, tasks: guestTasks(guest, 'p', ['t'], beyond) }
 }
 
 test.each([
