@@ -760,8 +760,9 @@ describe('a grant', () => {
 })
 
 describe('files', () => {
-  /** Makes what the expressions are about, in a folder that is there. */
-  const furnish = (folder: string): void => {
+  /** A folder with what the expressions are about. */
+  const furnished = (): string => {
+    const folder = emptyFolder()
     for (const name of ['given', 'other']) mkdirSync(join(folder, name))
     for (const name of ['given/a.json', 'other/a.json']) writeFileSync(join(folder, name), '{"a":1}')
     symlinkSync(join(folder, 'other'), join(folder, 'given/link'))
@@ -771,26 +772,32 @@ describe('files', () => {
     writeFileSync(join(folder, 'given/from/sub/planted.txt'), 'planted')
     symlinkSync(join(folder, 'other'), join(folder, 'given/to/sub'))
     symlinkSync(join(folder, 'other'), join(folder, 'given/links/out'))
+    return folder
   }
-  const FILES = "const fs = require('fs'), fsp = await import('node:fs/promises')"
-  const ATTEMPT =
-    "const attempt = async (folder, act) => { try { await act(folder); return 'done' } catch (error) { return error.code ?? error.message } }"
-  /** Tries each expression with `fs`, `fsp` and the folder it lies in, and tells what came of it. */
-  const outcomes = async (expressions: string[], grants: (folder: string) => Partial<Grants>) => {
-    const folder = emptyFolder()
-    furnish(folder)
-    const attempts = expressions.map((expression) => `await attempt(${JSON.stringify(folder)}, (folder) => ${expression})`)
-    return tried(`${FILES}\n${ATTEMPT}\nreturn [${attempts.join(', ')}]`, grants(folder))
+  /** Tries each expression with `fs`, `fsp` and the folder before it, in one thread, and tells what came of it. */
+  const attempted = (attempts: [folder: string, expression: string][], grants: Partial<Grants>): Promise<unknown[]> => {
+    const acts = attempts.map(([folder, expression]) => `await attempt(${JSON.stringify(folder)}, (folder) => ${expression})`)
+    const body = `
+      const fs = require('fs'), fsp = await import('node:fs/promises')
+      const attempt = async (folder, act) => { try { await act(folder); return 'done' } catch (error) { return error.code ?? error.message } }
+      return [${acts.join(', ')}]`
+    return tried(body, grants) as Promise<unknown[]>
   }
-  /** The same of many, in one thread, each with a folder of its own: for what changes nothing but files. */
+  /** Of expressions that lie in one folder. */
+  const outcomes = (expressions: string[], grants: (folder: string) => Partial<Grants>): Promise<unknown[]> => {
+    const folder = furnished()
+    return attempted(
+      expressions.map((expression) => [folder, expression]),
+      grants(folder),
+    )
+  }
+  /** Of each of many, with a folder of its own: for what changes nothing but files. */
   const outcomeOf = (expressions: string[]) => {
     let found: Promise<unknown[]> | undefined
     const all = (): Promise<unknown[]> => {
-      const folders = expressions.map(() => emptyFolder())
-      for (const folder of folders) furnish(folder)
-      const given = folders.map((folder) => join(folder, 'given'))
-      const attempts = expressions.map((expression, i) => `await attempt(${JSON.stringify(folders[i])}, (folder) => ${expression})`)
-      return tried(`${FILES}\n${ATTEMPT}\nreturn [${attempts.join(', ')}]`, { fs: { read: given, write: given } }) as Promise<unknown[]>
+      const attempts = expressions.map((expression): [string, string] => [furnished(), expression])
+      const given = attempts.map(([folder]) => join(folder, 'given'))
+      return attempted(attempts, { fs: { read: given, write: given } })
     }
     return async (expression: string): Promise<unknown> => (await (found ??= all()))[expressions.indexOf(expression)]
   }

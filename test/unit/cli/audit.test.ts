@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { bin, folderWith, plugbay, pluginsWith } from '../../support/command.js'
+import { eventually } from '../../support/eventually.js'
 
 const one = { ...pluginsWith({ one: {} }), 'plugins/one/index.js': 'export default { start() {} }' }
 
@@ -42,7 +43,7 @@ describe('plugbay start', () => {
   test('that was killed goes on with the same log when it is started again', async () => {
     const folder = folderWith(one)
     await startAndStop(folder, 'start', 'SIGKILL')
-    await vi.waitFor(async () => expect((await plugbay(['audit'], folder)).stdout).toContain('action=start'))
+    await eventually(async () => expect((await plugbay(['audit'], folder)).stdout).toContain('action=start'))
     await startAndStop(folder)
     expect((await plugbay(['audit', '--last', '100'], folder)).stdout).toMatch(/action=start[\s\S]*action=start[\s\S]*action=stop: SIGTERM/)
     expect(await plugbay(['audit', 'verify'], folder)).toMatchObject({ code: 0 })
