@@ -238,6 +238,11 @@ export class Watcher {
     })
   }
 
+  /** Resolves when it is certain of these plugins of watched places whether they are gone, and this has been reported. */
+  async judged(paths: readonly string[]): Promise<void> {
+    await Promise.all(paths.flatMap((path) => this.#places.get(dirname(path))?.judged(path) ?? []))
+  }
+
   get #saving(): boolean {
     for (const { file } of this.#entries.values()) if (file.busy) return true
     return false

@@ -394,6 +394,23 @@ describe.concurrent('a folder of plugins', () => {
     await eventually(() => expect(appeared).toEqual([join(place, 'a.js')]))
   })
 
+  test('says when it is certain whether plugins are gone', async () => {
+    const { watcher, vanished, place } = await watching({ 'plugins/gone.js': 'x', 'plugins/back.js': 'x', 'plugins/there.js': 'x' })
+    const paths = ['gone.js', 'back.js', 'there.js', 'never.js'].map((name) => join(place, name))
+    await watcher.track('all', paths)
+    unlinkSync(join(place, 'gone.js'))
+    unlinkSync(join(place, 'back.js'))
+    const judged = watcher.judged(paths)
+    writeFileSync(join(place, 'back.js'), 'y')
+    await judged
+    expect(vanished).toEqual([join(place, 'gone.js')])
+    // Nothing is left to look at, or nobody looks any more.
+    await watcher.judged(paths)
+    const never = watcher.judged(paths)
+    await watcher.close()
+    await never
+  })
+
   test('does not take a save for a removal', async () => {
     const { watcher, changes, vanished, appeared, place } = await watching({ 'plugins/a.js': 'one' })
     const file = join(place, 'a.js')
