@@ -338,6 +338,7 @@ export class Watcher {
       folder = new WatchedFolder(path, {
         onStir: (name, how) => this.#stirred(path, name, how),
         isWatched: (inner) => this.#entries.has(inner),
+        isAwaited: () => this.#places.has(path) || this.#configDirs.has(path),
         onFault: (error) => this.#options.onFault?.(error),
       })
       this.#folders.set(path, folder)
