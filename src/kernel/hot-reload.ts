@@ -1,4 +1,5 @@
 /** Turns changes of files into changes of what runs: replaced, loaded, unloaded, configured anew, in the order of the dependencies. */
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { ServiceRegistry } from '../bus/service-registry.js'
 import { didYouMean } from '../nearest.js'
@@ -33,6 +34,8 @@ export interface HotReloadOptions {
   isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean
   changed(instance: PluginInstance, waiting: Waiting): Promise<unknown>
   configured(instance: PluginInstance): Promise<unknown>
+  /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
+  formerPlaces(path: string): readonly string[]
   appeared(path: string): Promise<unknown>
   vanished(name: string): Promise<unknown>
   fault(name: string, error: Error): void
@@ -46,6 +49,8 @@ export class HotReload {
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => PackageScope }>()
   readonly #changed = new Set<string>()
+  /** Plugins that are being unloaded as their files are gone, by where they lay. */
+  readonly #leaving = new Map<string, Promise<void>>()
   #working: Promise<void> | undefined
   #closed = false
 
@@ -56,7 +61,7 @@ export class HotReload {
       settle: options.settle,
       ignore: [...options.ignore],
       onChange: (name, paths) => this.#stirred(name, paths),
-      onAppear: (path) => this.#run(path, () => options.appeared(path)),
+      onAppear: (path) => void this.#run(path, () => this.#came(path)),
       onVanish: (path) => this.#gone(path),
       onConfig: (name) => this.#reconfigure(name),
       onFault: (error) => options.log.error({ err: error }, `Watching failed: ${reasonOf(error)}`),
@@ -106,7 +111,7 @@ export class HotReload {
     if (known && paths.every((path) => known.scope.files.includes(path)) && known.now().says === known.scope.says) {
       const source = this.#options.instances.get(name)?.source
       // Another may be the nearest now.
-      if (source) this.#run(name, () => this.track(source))
+      if (source) void this.#run(name, () => this.track(source))
       return
     }
     this.#note(name)
@@ -143,6 +148,10 @@ export class HotReload {
     const { instances, changed, log, fault } = this.#options
     const instance = instances.get(name)
     if (instance === undefined) return
+    const { path } = instance.source
+    // Where all of it is gone that is no change of its files, however long it takes to be certain of it.
+    if (!existsSync(path)) await this.#judged([path])
+    if (this.#closed || instances.get(name) !== instance || instance.source.path !== path) return void waiting.delete(name)
     const generation = instance.generation?.number
     const done = (plugin: string): void => {
       waiting.delete(plugin)
@@ -172,7 +181,7 @@ export class HotReload {
   #reconfigure(name: string): void {
     const { instances, log } = this.#options
     const instance = instances.get(name)
-    if (instance) this.#run(name, () => this.#configure(instance))
+    if (instance) void this.#run(name, () => this.#configure(instance))
     else
       log.warn(
         {},
@@ -200,16 +209,34 @@ export class HotReload {
       log.info({ plugin: name, generation: generation.number }, 'Took its new configuration as it runs.')
   }
 
+  /** Where another may have become it, that one is unloaded first: it has what this one provides. */
+  async #came(path: string): Promise<void> {
+    const { formerPlaces, appeared } = this.#options
+    await this.#judged(formerPlaces(path))
+    if (!this.#closed) await appeared(path)
+  }
+
+  /** Resolves when it is certain whether the plugins of these places are gone, and those that are have been unloaded, or run on from elsewhere. */
+  async #judged(paths: readonly string[]): Promise<void> {
+    await this.#watcher.judged(paths)
+    await Promise.all(paths.flatMap((path) => this.#leaving.get(path) ?? []))
+  }
+
   #gone(path: string): void {
     for (const { name, source } of this.#options.instances.values()) {
-      if (source.path === path) this.#run(name, () => this.#options.vanished(name))
+      if (source.path !== path) continue
+      const leaving = this.#run(name, () => this.#options.vanished(name))
+      this.#leaving.set(path, leaving)
+      void leaving.then(() => this.#leaving.delete(path))
     }
   }
 
-  #run(what: string, act: () => Promise<unknown>): void {
-    act().catch((error: unknown) => {
+  async #run(what: string, act: () => Promise<unknown>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
       if (!isStopped(error)) this.#options.fault(what, error as Error)
-    })
+    }
   }
 
   async close(): Promise<void> {

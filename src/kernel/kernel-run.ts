@@ -206,6 +206,7 @@ export class KernelRun {
       changed: (instance, waiting) => act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change', waiting)),
       configured: (instance) =>
         act('updateConfig', instance, BY_WATCHER, () => operations.configure(instance, configurations.given(instance.name) ?? {})),
+      formerPlaces: (path) => whereabouts.formerPlaces(path),
       appeared: (path) => act('load', undefined, { actor: 'watcher', reason: path }, () => operations.dropIn(path)),
       vanished: async (name) => {
         const instance = roster.find(name)

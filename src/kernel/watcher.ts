@@ -238,6 +238,11 @@ export class Watcher {
     })
   }
 
+  /** Resolves when it is certain of these plugins of watched places whether they are gone, and this has been reported. */
+  async judged(paths: readonly string[]): Promise<void> {
+    await Promise.all(paths.flatMap((path) => this.#places.get(dirname(path))?.judged(path) ?? []))
+  }
+
   get #saving(): boolean {
     for (const { file } of this.#entries.values()) if (file.busy) return true
     return false
@@ -333,6 +338,7 @@ export class Watcher {
       folder = new WatchedFolder(path, {
         onStir: (name, how) => this.#stirred(path, name, how),
         isWatched: (inner) => this.#entries.has(inner),
+        isAwaited: () => this.#places.has(path) || this.#configDirs.has(path),
         onFault: (error) => this.#options.onFault?.(error),
       })
       this.#folders.set(path, folder)

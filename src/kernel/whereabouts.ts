@@ -1,4 +1,5 @@
 /** Where plugins lie: those that were moved, that stand back for another of their name, or that were unloaded on purpose. */
+import { existsSync } from 'node:fs'
 import { PlugbayError } from '../errors.js'
 import { looksLikePlugin } from './discovery.js'
 import { type PluginSource, readPlugin } from './manifest.js'
@@ -87,6 +88,13 @@ export class Whereabouts {
       if (found?.name === name) return found
     }
     return undefined
+  }
+
+  /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
+  formerPlaces(path: string): string[] {
+    const found = readable(path)
+    if (found === undefined || this.#roster.byName.has(found.name)) return []
+    return this.#roster.all.flatMap(({ source }) => (existsSync(source.path) ? [] : source.path))
   }
 
   /** What its files say now, also where they were moved meanwhile. Of another name where that is what lies there, and it lies nowhere else. */

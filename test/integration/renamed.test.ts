@@ -71,16 +71,31 @@ it.each(renamings)(
   },
 )
 
-it('a plugin whose own name changes with its folder takes over the service of what it was', async () => {
-  const { folder, providers, kernel } = await watching((folder) => {
-    mkdirSync(join(folder, 'one'))
-    writeFileSync(join(folder, 'one', 'index.js'), providing('s'))
-  })
-  expect(providers()).toEqual(['s of one'])
-  renameSync(join(folder, 'one'), join(folder, 'two'))
-  await eventually(() => expect(kernel.plugins().map(({ name, state }) => [name, state])).toEqual([['two', 'running']]))
-  expect(providers()).toEqual(['s of two'])
-})
+it.each(['folder', 'file'])(
+  'a plugin whose own name changes with its %s is unloaded before it takes over the service of what it was, without a fault',
+  async (kind) => {
+    const place = (name: string): string => (kind === 'file' ? `${name}.js` : name)
+    const { folder, providers, kernel, states, faults, lines } = await watching((folder) => {
+      if (kind === 'folder') mkdirSync(join(folder, 'one'))
+      writeFileSync(join(folder, kind === 'file' ? 'one.js' : 'one/index.js'), providing('s'))
+    })
+    expect(providers()).toEqual(['s of one'])
+    states.length = 0
+    renameSync(join(folder, place('one')), join(folder, place('two')))
+    await eventually(() => expect(kernel.plugins().map(({ name, state }) => [name, state])).toEqual([['two', 'running']]))
+    expect(providers()).toEqual(['s of two'])
+    expect(states.map(({ name, to }) => `${name} ${to}`)).toEqual([
+      'one stopping',
+      'one stopped',
+      'two resolved',
+      'two initializing',
+      'two starting',
+      'two running',
+    ])
+    expect(faults).toEqual([])
+    expect(lines.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
+  },
+)
 
 it('of two plugins of one name, the one that was left out comes in when the files of the other go', async () => {
   const { kernel, folder, lines } = await watching((folder) => {

@@ -1,6 +1,6 @@
-/** One folder under watch through chokidar: says at once that something in it stirred, and opens itself anew when it is replaced. */
+/** One folder under watch through chokidar: says at once that something in it stirred, and opens itself anew when it is replaced, or comes back. */
 import { stat } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import type { FSWatcher } from 'chokidar'
 
 /** What is known of a stir: the name in the folder (undefined: anything may have changed), and what happened to that entry. */
@@ -10,6 +10,8 @@ export interface WatchedFolderOptions {
   onStir: Stir
   /** Which entries chokidar shall watch by themselves; the folder alone tells enough on most systems. */
   isWatched: (path: string) => boolean
+  /** Whether it is waited for while it is not there: the folder above it is watched then. */
+  isAwaited: () => boolean
   onFault: (error: unknown) => void
 }
 
@@ -20,6 +22,8 @@ export class WatchedFolder {
   readonly #options: WatchedFolderOptions
   #inode: bigint | undefined
   #watcher: FSWatcher | undefined
+  /** Watched as long as nothing is here. */
+  #above: WatchedFolder | undefined
   #opening: Promise<void>
   #closed = false
 
@@ -54,7 +58,10 @@ export class WatchedFolder {
 
   async #open(): Promise<void> {
     this.#inode = await this.#inodeNow()
+    if (this.#inode === undefined) await this.#lookOut()
     if (this.#inode === undefined || this.#closed) return
+    await this.#above?.close()
+    this.#above = undefined
     const { watch } = await import('chokidar')
     if (this.#closed) return
     const watcher = watch(this.path, {
@@ -71,6 +78,23 @@ export class WatchedFolder {
     watcher.on('raw', (event, name, details: unknown) => this.#raw(event, name, details))
     watcher.on('all', (_, path) => this.#options.onStir(basename(path), 'unknown'))
     await new Promise<void>((resolve) => watcher.once('ready', resolve))
+  }
+
+  /** The folder above, which may itself be waited for, tells when one comes here. */
+  async #lookOut(): Promise<void> {
+    const above = dirname(this.path)
+    if (this.#closed || above === this.path || !this.#options.isAwaited()) return
+    this.#above ??= new WatchedFolder(above, {
+      onStir: (name) => {
+        if (name === undefined || name === basename(this.path)) void this.check()
+      },
+      isWatched: (path) => path === this.path,
+      isAwaited: () => true,
+      onFault: this.#options.onFault,
+    })
+    await this.#above.ready
+    // It may have come before that was watched.
+    this.#inode = await this.#inodeNow()
   }
 
   #raw(event: string, name: unknown, details: unknown): void {
@@ -90,5 +114,6 @@ export class WatchedFolder {
     this.#closed = true
     await this.#opening
     await this.#watcher?.close()
+    await this.#above?.close()
   }
 }

@@ -26,6 +26,24 @@ interface Child {
   timer: NodeJS.Timeout | undefined
   /** It is being looked at. */
   looking: boolean
+  /** Those who wait until no further look at it is to come. */
+  awaited: (() => void)[]
+}
+
+const childAt = (path: string): Child => ({
+  path,
+  seen: undefined,
+  reported: undefined,
+  wasPlugin: false,
+  unwatch: undefined,
+  timer: undefined,
+  looking: false,
+  awaited: [],
+})
+
+/** No further look at it is to come: what it came to has been told. */
+const judged = (child: Child): void => {
+  for (const resolve of child.awaited.splice(0)) resolve()
 }
 
 /** Something that is gone may come back within a save or a checkout: it is gone after this many settling times. */
@@ -55,15 +73,7 @@ export class WatchedPlace {
         if (known && !known.has(path)) return this.#stir(path)
         const seen = await this.#describe(path)
         if (seen === undefined) return
-        const child: Child = {
-          path,
-          seen,
-          reported: seen,
-          wasPlugin: looksLikePlugin(path),
-          unwatch: undefined,
-          timer: undefined,
-          looking: false,
-        }
+        const child: Child = { ...childAt(path), seen, reported: seen, wasPlugin: looksLikePlugin(path) }
         this.#children.set(path, child)
         await this.#watchUnlessTracked(child)
       }),
@@ -82,9 +92,19 @@ export class WatchedPlace {
     if (!child) return
     clearTimeout(child.timer)
     child.timer = undefined
+    judged(child)
     child.seen = await this.#describe(path)
     child.reported = child.seen
     if (!this.#closed) await this.#watchUnlessTracked(child)
+  }
+
+  /** Looks at a child, and resolves when it is certain whether that is gone, and this has been told. */
+  async judged(path: string): Promise<void> {
+    await this.ready
+    const child = this.#children.get(path)
+    if (child === undefined) return
+    this.#stir(path)
+    if (child.timer) await new Promise<void>((resolve) => child.awaited.push(resolve))
   }
 
   /** An entry of the folder came, went or was replaced: that of the name, or any. */
@@ -133,22 +153,18 @@ export class WatchedPlace {
 
   #stir(path: string): void {
     if (this.#closed) return
-    const child = this.#children.get(path) ?? {
-      path,
-      seen: undefined,
-      reported: undefined,
-      wasPlugin: false,
-      unwatch: undefined,
-      timer: undefined,
-      looking: false,
-    }
+    const child = this.#children.get(path) ?? childAt(path)
     this.#children.set(path, child)
     if (!child.timer) this.#lookLater(child, this.#options.settle)
   }
 
   #lookLater(child: Child, delay: number): void {
     clearTimeout(child.timer)
-    child.timer = setTimeout(() => void this.#settle(child, delay), delay)
+    child.timer = setTimeout(() => {
+      void this.#settle(child, delay).then(() => {
+        if (!child.timer && !child.looking) judged(child)
+      })
+    }, delay)
   }
 
   async #settle(child: Child, waited: number): Promise<void> {
@@ -204,6 +220,7 @@ export class WatchedPlace {
     for (const child of this.#children.values()) {
       clearTimeout(child.timer)
       child.unwatch?.()
+      judged(child)
     }
   }
 }

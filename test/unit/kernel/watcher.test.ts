@@ -333,6 +333,30 @@ describe.concurrent('a folder of plugins', () => {
     expect(appeared).toHaveLength(2)
   })
 
+  test.each([
+    ['it', 'plugins'],
+    ['the folder that it is in', '.'],
+  ])('reports what is dropped in after %s was removed and came back, again and again', async (_, removed) => {
+    const root = tree({ 'app/plugins/a.js': 'one' })
+    const file = join(root, 'app/plugins/a.js')
+    const { watcher, appeared, vanished } = recording()
+    await watcher.watchPlaces([join(root, 'app/plugins')])
+    for (const times of [1, 2]) {
+      rmSync(join(root, 'app', removed), { recursive: true })
+      await eventually(() => expect(vanished).toHaveLength(times))
+      write(file, `again ${times}`)
+      await eventually(() => expect(appeared).toEqual(Array.from({ length: times }, () => file)))
+    }
+  })
+
+  test('reports what is dropped in when its place comes to be there', async () => {
+    const root = tree({})
+    const { watcher, appeared } = recording()
+    await watcher.watchPlaces([join(root, 'app/plugins')])
+    write(join(root, 'app/plugins/a.js'), 'one')
+    await eventually(() => expect(appeared).toEqual([join(root, 'app/plugins/a.js')]))
+  })
+
   test('reports a folder that is moved in whole, and one that is copied in', async () => {
     const outside = tree({
       'moved/index.js': 'x',
@@ -392,6 +416,23 @@ describe.concurrent('a folder of plugins', () => {
     expect(vanished).toHaveLength(2)
     write(join(place, 'a.js'), 'again')
     await eventually(() => expect(appeared).toEqual([join(place, 'a.js')]))
+  })
+
+  test('says when it is certain whether plugins are gone', async () => {
+    const { watcher, vanished, place } = await watching({ 'plugins/gone.js': 'x', 'plugins/back.js': 'x', 'plugins/there.js': 'x' })
+    const paths = ['gone.js', 'back.js', 'there.js', 'never.js'].map((name) => join(place, name))
+    await watcher.track('all', paths)
+    unlinkSync(join(place, 'gone.js'))
+    unlinkSync(join(place, 'back.js'))
+    const judged = watcher.judged(paths)
+    writeFileSync(join(place, 'back.js'), 'y')
+    await judged
+    expect(vanished).toEqual([join(place, 'gone.js')])
+    // Nothing is left to look at, or nobody looks any more.
+    await watcher.judged(paths)
+    const never = watcher.judged(paths)
+    await watcher.close()
+    await never
   })
 
   test('does not take a save for a removal', async () => {
@@ -473,6 +514,19 @@ describe.concurrent('a folder of configuration', () => {
     utimesSync(join(root, 'hello.yaml'), new Date(), new Date())
     await quiet()
     expect(configs).toHaveLength(3)
+  })
+
+  test('reports a file in a folder that comes to be there, and comes back', async () => {
+    const root = tree({})
+    const file = join(root, 'config/hello.yaml')
+    const { watcher, configs } = recording()
+    await watcher.watchConfig(join(root, 'config'))
+    write(file, 'a: 1')
+    await eventually(() => expect(configs).toEqual(['hello']))
+    rmSync(join(root, 'config'), { recursive: true })
+    await eventually(() => expect(configs).toEqual(['hello', 'hello']))
+    write(file, 'a: 2')
+    await eventually(() => expect(configs).toEqual(['hello', 'hello', 'hello']))
   })
 })
 
