@@ -29,6 +29,27 @@ export const stripTypes = (source: string, path: string): string => {
   }
 }
 
+/** Sources, each with what it is without its types. */
+export type Stripped = readonly (readonly [source: string, code: string])[]
+
+/** Those whose types were taken out elsewhere. */
+export class StrippedSources {
+  // No map: who loads by it may have changed what maps do.
+  readonly #codes = Object.create(null) as Record<string, string>
+
+  add(stripped: Stripped): void {
+    for (const [source, code] of stripped) this.#codes[source] = code
+  }
+
+  /** As {@link stripTypes}. Each is used once: a module is loaded once. */
+  strip(source: string, path: string): string {
+    const code = this.#codes[source]
+    if (code === undefined) return stripTypes(source, path)
+    delete this.#codes[source]
+    return code
+  }
+}
+
 /**
  * Where the syntax of a module goes wrong, as a SyntaxError that starts with `path:line:column`; undefined if it does not.
  * For the one error Node reports without saying where: that of an ES module it imports.

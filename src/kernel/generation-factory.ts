@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Standby } from '../sandbox/host/standby.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
+import type { Stripped } from '../strip-types.js'
 import { asWritten, toWire } from '../wire-error.js'
 import type { Announcer } from './announcer.js'
 import type { Audit } from './audit.js'
@@ -19,6 +20,7 @@ import type { Plane } from './plane.js'
 import type { PluginInstance } from './plugin-instance.js'
 import type { PluginPermissions } from './plugin-permissions.js'
 import { endsWell } from './restart-record.js'
+import { strippedSources } from './stripped-sources.js'
 import type { StuckThreads } from './stuck-threads.js'
 import type { Birth, Change, Crashed } from './supervisor.js'
 import { explainShortage } from './system-limit.js'
@@ -71,7 +73,7 @@ export class GenerationFactory {
     const reach = { root: source.root, places: options.plugins }
     const needs = { reach, dataDir, limits, grants, inspected: inspection !== undefined }
     const host = await placeFor(source, placement, this.#parts.standby, needs)
-    const [config, needsHooks] = await this.#readFor(source, placement, change.config, host)
+    const [config, needsHooks, stripped] = await this.#readFor(source, placement, change.config, host)
     const number = ++instance.newest
     audit?.granted(source, number, { ...placement, tier: host.tier }, permissions.granted.permissions, reason)
     audit?.configured(name, number, instance.generation?.config, config, reason)
@@ -91,6 +93,7 @@ export class GenerationFactory {
       succession,
       pluginModule: PLUGIN_MODULE,
       needsHooks,
+      stripped,
       grants,
       ...this.#reports(source, number),
       endsWell: (exit) => endsWell(instance.restart, exit),
@@ -106,12 +109,18 @@ export class GenerationFactory {
     return inspection ? inspectedPlacement(chosen) : chosen
   }
 
-  /** What is read from files for it: its configuration, and whether its modules need hooks. */
-  #readFor(source: PluginSource, { isolation }: Placement, given: object | undefined, host: PluginHost): Promise<[object, boolean, void]> {
+  /** What is read from files for it: its configuration, whether its modules need hooks, and what they are without types. */
+  #readFor(
+    source: PluginSource,
+    { isolation }: Placement,
+    given: object | undefined,
+    host: PluginHost,
+  ): Promise<[object, boolean, Stripped, void]> {
     const { configurations, track } = this.#parts
     return Promise.all([
       configurations.resolve(source, given ?? configurations.given(source.name)),
       isolation !== 'thread' && needsModuleHooks(source),
+      strippedSources(source),
       // What it is now is known before its code is read: a save made meanwhile is seen.
       track(source),
     ]).catch(async (error: unknown) => {

@@ -15,6 +15,7 @@ import type { Breach, Exit, PluginHost } from '../sandbox/plugin-host.js'
 import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protocol.js'
 import { Conversation, type RequestOptions } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
+import type { Stripped } from '../strip-types.js'
 import { reasonOf } from '../wire-error.js'
 import { quoted } from './brief-error.js'
 import { crashError, ownEnd } from './crash-error.js'
@@ -53,6 +54,7 @@ export interface GenerationOptions {
   /** The kernel's own copy of `plugbay/plugin`, a file: URL. */
   pluginModule: string
   needsHooks: boolean
+  stripped: Stripped
   /** What its place lets it reach; undefined: whatever the process may. */
   grants: Grants | undefined
   moved(transition: Transition): void
@@ -220,7 +222,7 @@ export class Generation {
   }
 
   #loadRequest(): GuestVerbs['load']['asks'] {
-    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, grants, inspection } = this.#options
+    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, stripped, grants, inspection } = this.#options
     return {
       name: this.name,
       version: source.version,
@@ -229,6 +231,7 @@ export class Generation {
       root: source.root,
       inline: host.kind === 'inline',
       needsHooks,
+      stripped,
       // Inline there is no gate: it would close the kernel's own doors.
       grants: host.kind === 'inline' ? undefined : grants,
       offline: host.tier === 'process+sandbox' && grants !== undefined && !hasNet(grants),

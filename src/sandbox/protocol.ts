@@ -1,5 +1,6 @@
 /** The words that kernel and guest say to each other: types only, no platform. `rpc.ts` carries them, whatever the place. */
 import type { Granted } from '../permission-set.js'
+import type { Stripped } from '../strip-types.js'
 import type { WireError } from '../wire-error.js'
 import type { Grants } from './grants.js'
 import type { ToldHeap } from './heap-report.js'
@@ -154,6 +155,8 @@ export interface LoadRequest {
   inline: boolean
   /** Its imports need hooks that this Node can only run in a thread of their own: TypeScript, or a folder from which `plugbay/plugin` is not found. */
   needsHooks: boolean
+  /** Sources of its modules, and what they are without their types. */
+  stripped?: Stripped
   /** What its gate opens; undefined: it has none. */
   grants?: Grants | undefined
   /** It has no network, whatever it tries. */

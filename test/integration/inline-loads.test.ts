@@ -6,7 +6,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { emptyFolder, keptLog, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
-const MODULES: [main: string, code: (word: string) => string][] = [
+type Module = [main: string, code: (word: string) => string]
+
+const MODULES: [Module, ...Module[]] = [
   [
     'index.js',
     (word) => `let calls = 0\nexport default { start: (ctx) => ctx.services.provide('s', { word: () => '${word}' + ++calls }) }`,
@@ -60,7 +62,7 @@ describe.each(MODULES)('an inline plugin, %s,', (main, code) => {
 })
 
 it('an inline plugin that is removed and dropped in again runs what was dropped in', async () => {
-  const [main, code] = MODULES[0] as (typeof MODULES)[0]
+  const [[main, code]] = MODULES
   const { kernel, folder } = await startedWith({ p: { main, code: code('old') } }, { ...INLINE, watch: true })
   expect(await word(kernel)).toBe('old1')
   rmSync(join(folder, 'p'), { recursive: true })

@@ -22,7 +22,7 @@ import { replaceStdio } from './stdio.js'
 
 /** Whose gate it is, and who hears of what happens at it. */
 export interface Gate {
-  plugin: Pick<LoadRequest, 'name' | 'root' | 'pluginModule' | 'needsHooks'>
+  plugin: Pick<LoadRequest, 'name' | 'root' | 'pluginModule' | 'needsHooks' | 'stripped'>
   grants: Grants
   /** Takes each denial. */
   tell(resource: string, action: string): void

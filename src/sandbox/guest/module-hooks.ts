@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs'
 import nodeModule from 'node:module'
 import url from 'node:url'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
-import { runsTypeScript, stripTypes } from '../../strip-types.js'
+import { runsTypeScript, StrippedSources } from '../../strip-types.js'
 import type { CheckImport } from '../builtin-modules.js'
 import type { LoadRequest } from '../protocol.js'
 import { loaderHooks } from './loader-hooks.js'
@@ -19,14 +20,22 @@ const { fileURLToPath } = url
 
 let pluginModule = ''
 let hooked = false
+const sources = new StrippedSources()
+/** To the thread of the hooks, where they have one. */
+let toHooks: MessagePort | undefined
+
+type Prepared = Pick<LoadRequest, 'name' | 'pluginModule' | 'needsHooks' | 'stripped'> & Partial<Pick<LoadRequest, 'inline'>>
 
 /** `check`: of a plugin that has a gate, what it imports by name and what that leads to; what CommonJS requires passes `closeGate` too. */
-export const prepareModules = (
-  request: Pick<LoadRequest, 'name' | 'pluginModule' | 'needsHooks'> & Partial<Pick<LoadRequest, 'inline'>>,
-  check?: CheckImport,
-): void => {
+export const prepareModules = (request: Prepared, check?: CheckImport): void => {
   pluginModule = request.pluginModule
-  if (hooked) return
+  if (!hooked) addHooks(request, check)
+  const { stripped = [] } = request
+  if (toHooks) toHooks.postMessage(stripped)
+  else if (hooked) sources.add(stripped)
+}
+
+const addHooks = (request: Prepared, check: CheckImport | undefined): void => {
   const hook = loaderHooks()
   if (hook) {
     hooked = true
@@ -42,7 +51,7 @@ export const prepareModules = (
         if (!request.inline && apply(startsWith, wanted, ['file:'])) assertRegular(fileURLToPath(wanted))
         if (runsTypeScript || !TYPESCRIPT.test(wanted)) return next(wanted, context)
         const path = fileURLToPath(wanted)
-        return { format: 'module', source: stripTypes(readFileSync(path, 'utf8'), path), shortCircuit: true }
+        return { format: 'module', source: sources.strip(readFileSync(path, 'utf8'), path), shortCircuit: true }
       },
     })
   } else if (check) {
@@ -53,6 +62,9 @@ export const prepareModules = (
     )
   } else if (request.needsHooks) {
     hooked = true
-    nodeModule.register('../off-thread-hooks.js', import.meta.url, { data: { pluginModule } })
+    const { port1, port2 } = new MessageChannel()
+    toHooks = port1
+    toHooks.unref()
+    nodeModule.register('../off-thread-hooks.js', import.meta.url, { data: { pluginModule, sent: port2 }, transferList: [port2] })
   }
 }

@@ -1,0 +1,32 @@
+/** What the TypeScript of a plugin is without its types, so that its place need not find out: for Nodes that do not strip by themselves. */
+import { isTypeScript, runsTypeScript, type Stripped } from '../strip-types.js'
+import { readTextFile } from '../text-file.js'
+import type { PluginSource } from './manifest.js'
+import { moduleGraph } from './module-graph.js'
+import type { StripCache } from './strip-cache.js'
+
+/** Characters of all sources of a plugin that are sent to its place. */
+const MOST = 4_194_304
+
+let cache: StripCache | undefined
+
+/** Of an entry in TypeScript and what it reaches by imports. Never rejects: what is missing is stripped where it is loaded, and told there. */
+export const strippedSources = async ({ entry, root }: PluginSource): Promise<Stripped> => {
+  if (runsTypeScript || !isTypeScript(entry)) return []
+  const [{ ownStripCache }, { strippedElsewhere }] = await Promise.all([import('./strip-cache.js'), import('./stripper.js')])
+  cache ??= ownStripCache()
+  const kept = cache
+  const { files } = await moduleGraph(entry, root)
+  let room = MOST
+  const stripped = files.filter(isTypeScript).map(async (file): Promise<[string, string] | undefined> => {
+    try {
+      const source = readTextFile(file, room)
+      room -= source.length
+      const code = await kept.get(source, strippedElsewhere)
+      return code === undefined ? undefined : [source, code]
+    } catch {
+      return undefined
+    }
+  })
+  return (await Promise.all(stripped)).filter((each) => each !== undefined)
+}
