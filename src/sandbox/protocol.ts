@@ -4,6 +4,7 @@ import type { Stripped } from '../strip-types.js'
 import type { WireError } from '../wire-error.js'
 import type { Grants } from './grants.js'
 import type { ToldHeap } from './heap-report.js'
+import type { HeldVerb } from './held-answer.js'
 import type { Sealed } from './sealed.js'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -33,7 +34,6 @@ export interface KernelVerbs {
       path: string
       to?: string
       data?: string | Uint8Array
-      encoding?: 'utf8' | undefined
     }
     answers: unknown
   }
@@ -107,6 +107,8 @@ export interface GuestNotices {
   offended: [service: number, consumer: string, how: string]
   /** The provider of a used service broke the protocol on that line to it, counted from 1, which has been let go of: `[use, line, how]`. */
   broken: [use: number, line: number, how: string]
+  /** It has the answer of that number, which the kernel held for it: `[verb, number]`. */
+  taken: [verb: HeldVerb, number: number]
   /** `[level, message]`, the fields. */
   log: [level: LogLevel, message: string]
 }

@@ -8,10 +8,16 @@ import { gatewayLine } from '../support/gateway-line.js'
 const ALL = [{ resource: 'bus:**', actions: ['publish', 'subscribe'] }]
 
 const lineOf = () => {
-  const line = gatewayLine(ALL, { requests: 10_000, subscriptions: 100 }, (verb, metas, body, number) => {
-    if (verb === 'event') bus.received(metas[0] as number, String(number), 'x', 'test', '', body)
-    else bus.joined(metas[0] as number, metas[1] as number)
-  })
+  const line = gatewayLine(
+    ALL,
+    { requests: 10_000, subscriptions: 100 },
+    {
+      notice: (verb, metas, body, number) => {
+        if (verb === 'event') bus.received(metas[0] as number, String(number), 'x', 'test', '', body)
+        else bus.joined(metas[0] as number, metas[1] as number)
+      },
+    },
+  )
   const permissions = new GuestPermissions(line.guest, 'p', { root: '/', dataDir: '/', permissions: ALL })
   const bus: GuestBus = new GuestBus(line.guest, 'p', { window: 8, message: 1_024, subscriptions: 100 }, permissions)
   return { ...line, guestBus: bus, heard: (): Promise<unknown> => line.guest.request('sync') }

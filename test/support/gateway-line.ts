@@ -20,7 +20,8 @@ const LIMITS: GatewayOptions['limits'] = {
   requests: 1_000,
 }
 
-export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOptions['limits']> = {}, hears?: Party['notice']) => {
+/** `party`: what the guest's end does beside being told. */
+export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOptions['limits']> = {}, party: Partial<Party> = {}) => {
   const plane = makePlane(
     'kernel',
     () => {},
@@ -61,9 +62,10 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
     guestEnd,
     {
       request: () => undefined,
+      ...party,
       notice: (verb, metas, ...rest) => {
         told.push({ verb, metas })
-        hears?.(verb, metas, ...rest)
+        party.notice?.(verb, metas, ...rest)
       },
     },
     'the kernel',

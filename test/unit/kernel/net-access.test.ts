@@ -24,11 +24,14 @@ const serve = async (answer: (request: IncomingMessage, response: ServerResponse
   return { seen, port, url: `http://127.0.0.1:${port}` }
 }
 
+/** There is room for any answer. */
+const ROOMY = { grow: async () => {}, moves: () => {} }
+
 const asking = (hosts: string[]) => {
   const denials: string[] = []
   const net = new NetAccess({ plugin: 'p', hosts, denied: (resource) => denials.push(resource) })
   const ask = (url: string, more: Partial<KernelVerbs['fetch']['asks']> = {}, signal = new AbortController().signal) =>
-    net.fetch({ url, method: 'GET', headers: [], redirect: 'follow', body: null, ...more }, signal)
+    net.fetch({ url, method: 'GET', headers: [], redirect: 'follow', body: null, ...more }, ROOMY, signal)
   return { ask, denials }
 }
 
