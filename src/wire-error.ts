@@ -2,6 +2,7 @@
 import { cut } from './cut.js'
 import { isErrorCode, PlugbayError } from './errors.js'
 import { isTooDeep, tooDeep } from './nesting.js'
+import { unended } from './sentence.js'
 
 /** An error as plain data: what crosses a boundary. */
 export interface WireError {
@@ -273,7 +274,7 @@ const MEMBERS_TOLD = 3
 export const reasonOf = (thrown: unknown): string => {
   const { message, errors = [] } = toWire(thrown)
   if (errors.length === 0) return message
-  const told = errors.slice(0, MEMBERS_TOLD).map((each) => each.message.replace(/\.$/, ''))
+  const told = errors.slice(0, MEMBERS_TOLD).map((each) => unended(each.message))
   const more = errors.length > MEMBERS_TOLD ? `; and ${errors.length - MEMBERS_TOLD} more` : ''
-  return cut(`${message.replace(/\.$/, '')}: ${told.join('; ')}${more}`, MAX_TEXT)
+  return cut(`${unended(message)}: ${told.join('; ')}${more}`, MAX_TEXT)
 }

@@ -1,6 +1,7 @@
 /** `plugbay check`: everything that is wrong with configuration, manifests and dependencies, at once. */
 import { PlugbayError } from '../errors.js'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { counted } from '../sentence.js'
 import { permissionScreen } from './permission-screen.js'
 import { problemScreen } from './problem-screen.js'
 import { type PlaceOptions, type Project, type ProjectProblem, readProject } from './project.js'
@@ -9,8 +10,6 @@ import { EXIT } from './usage.js'
 export interface CheckOptions extends PlaceOptions {
   json?: true
 }
-
-const plural = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
 
 const asData = ({ error, victims }: ProjectProblem): object => ({
   code: error.code,
@@ -33,7 +32,7 @@ export const check = async (folder: string, options: CheckOptions): Promise<void
     plugins = project.plugins
     const off = project.plugins.filter(({ enabled }) => !enabled).length
     remarks = project.remarks
-    summary = `${plural(project.waves.flat().length, 'plugin')} in ${plural(project.waves.length, 'wave')} would start${off > 0 ? `, ${off} disabled` : ''}`
+    summary = `${counted(project.waves.flat().length, 'plugin')} in ${counted(project.waves.length, 'wave')} would start${off > 0 ? `, ${off} disabled` : ''}`
   } catch (error) {
     if (!PlugbayError.is(error) || error.code === 'USAGE') throw error
     problems = [{ error, victims: [] }]
@@ -52,6 +51,6 @@ export const check = async (folder: string, options: CheckOptions): Promise<void
   } else if (problems.length === 0) {
     process.stdout.write(`${style.green('✓')} ${summary}; nothing to mend.\n`)
   } else {
-    process.stdout.write(`${problemScreen(problems, style)}\n\n${style.red(plural(problems.length, 'problem'))}; ${summary}.\n`)
+    process.stdout.write(`${problemScreen(problems, style)}\n\n${style.red(counted(problems.length, 'problem'))}; ${summary}.\n`)
   }
 }

@@ -1,4 +1,6 @@
 /** What a boot came to, and how it looks as a tree. */
+
+import { counted } from '../sentence.js'
 import { type TerminalStyle, terminalStyle } from './terminal-style.js'
 
 /** One plugin in a {@link BootReport}. Times are milliseconds. */
@@ -44,8 +46,6 @@ export const duration = (ms: number): string => {
   if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`
   return ms < 10 ? `${Number(ms.toFixed(1))} ms` : `${Math.round(ms)} ms`
 }
-
-const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
 
 const listed = (names: readonly string[], width: number): string => {
   let text = ''
@@ -117,7 +117,7 @@ export const renderBootTree = (report: BootReport, { color = false, width = 100 
   const running = report.plugins.filter(({ state }) => state === 'running').length
   const failed = report.plugins.filter(({ state }) => state === 'failed').length
   const other = report.plugins.length - running - failed
-  const counts = [`${count(running, 'plugin')} running`]
+  const counts = [`${counted(running, 'plugin')} running`]
   if (failed > 0) counts.push(style.red(`${failed} failed`))
   if (other > 0) counts.push(`${other} not started`)
   const lines = [`${style.bold('plugbay')} ${counts.join(', ')}, in ${duration(report.ms)}`]

@@ -5,6 +5,7 @@ import { basename, dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { assertText } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
+import { unended } from '../sentence.js'
 import { insteadOf, isTypeScript, runsTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { reasonOf } from '../wire-error.js'
 import { parseUniqueJson } from './json-text.js'
@@ -23,7 +24,7 @@ const invalid = (
   cause?: unknown,
 ): PlugbayError => {
   const where = at === undefined ? file : at.column === undefined ? `${file}:${at.line}` : `${file}:${at.line}:${at.column}`
-  return new PlugbayError('OPTIONS_INVALID', `${where} cannot be read: ${reason.replace(/\.$/, '')}.`, { cause, details: { file, ...at } })
+  return new PlugbayError('OPTIONS_INVALID', `${where} cannot be read: ${unended(reason)}.`, { cause, details: { file, ...at } })
 }
 
 /** The line of `file` an error points to: the head of its stack for a syntax error, else the first frame in the file. */
@@ -99,7 +100,7 @@ const readConfig = async (file: string): Promise<unknown> => {
     const url = pathToFileURL(file).href
     const at = lineIn(error, [url, file]) ?? lineIn({ stack: reasonOf(error) }, [file])
     const reason = reasonOf(error).replace(`${file}:${at?.line ?? ''}:${at?.column ?? ''}: `, '')
-    throw invalid(file, at, `${reason.replace(/\.$/, '')}.${insteadOf(reason)}`, error)
+    throw invalid(file, at, `${unended(reason)}.${insteadOf(reason)}`, error)
   }
   if (value === LATE)
     throw new PlugbayError(

@@ -1,11 +1,12 @@
 /** A plugin's place ended by itself: PLUGIN_CRASHED, or PLUGIN_STOPPED where that is its own will. */
 import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
+import { unended } from '../sentence.js'
 import { reasonOf } from '../wire-error.js'
 import { quoted } from './brief-error.js'
 import { systemLimit } from './system-limit.js'
 
-const toldOf = (error: unknown): string => quoted(reasonOf(error)).replace(/\.$/, '')
+const toldOf = (error: unknown): string => unended(quoted(reasonOf(error)))
 
 /** How it ended, and where to look. */
 const waysOf = ({ error, heard, signal, code, reason }: Exit): [how: string, mend: string] => {

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
+import { unended } from '../sentence.js'
 import { fits } from '../versions.js'
 
 type Toposort = typeof import('toposort')
@@ -64,10 +65,12 @@ const missingError = (node: GraphNode, missing: readonly MissingDependency[], na
     const need = `${quote(name)} (${range})`
     if (disabled) return `${need} is disabled; enable it`
     if (version !== undefined) return `${need} is there in version ${version}, which is outside the range`
-    return `${need} is not there.${didYouMean(
-      name,
-      names.filter((each) => each !== node.name),
-    )}`.replace(/\.$/, '')
+    return unended(
+      `${need} is not there.${didYouMean(
+        name,
+        names.filter((each) => each !== node.name),
+      )}`,
+    )
   })
   const message =
     reasons.length === 1

@@ -1,5 +1,6 @@
 /** The logger that the embedder gave, made harmless: what it throws disturbs nobody, and the line it did not take is written all the same. */
 
+import { unended } from '../sentence.js'
 import { isThenable } from '../thenable.js'
 import { reasonOf } from '../wire-error.js'
 import { type Logger, type LogMethod, readableLogger } from './log.js'
@@ -16,7 +17,7 @@ export const guardedLogger = (given: Logger): Logger => {
       told = true
       instead.error(
         { err: error },
-        `The logger that the kernel was given failed at a line: ${reasonOf(error).replace(/\.$/, '')}. ` +
+        `The logger that the kernel was given failed at a line: ${unended(reasonOf(error))}. ` +
           'Such lines are written here. Let it take whatever plugins log, also a bigint and an object that refers back to itself.',
       )
     }

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { unended } from '../sentence.js'
 import type { PluginSource } from './manifest.js'
 import { mendOfPath } from './missing-path.js'
 import { moduleGraph } from './module-graph.js'
@@ -63,5 +64,5 @@ export const explainLoadFault = async (error: PlugbayError, source: PluginSource
   if (mend === '') return error
   const { plugin, cause, details } = error
   if (cause instanceof Error && cause.stack !== undefined) cause.stack = withoutAdvice(cause.stack)
-  return new PlugbayError('PLUGIN_LOAD', `${withoutAdvice(error.message).replace(/\.$/, '')}.${mend}`, { plugin, cause, details })
+  return new PlugbayError('PLUGIN_LOAD', `${unended(withoutAdvice(error.message))}.${mend}`, { plugin, cause, details })
 }

@@ -2,6 +2,7 @@
 import type { ErrorObject } from 'ajv'
 import { type ErrorCode, PlugbayError } from '../errors.js'
 import { didYouMean, nearest } from '../nearest.js'
+import { unended } from '../sentence.js'
 
 /** One thing that is wrong: `path` is the field (`limits.memory`, empty for the whole), `value` what stands there. */
 export interface Problem {
@@ -214,7 +215,7 @@ export const problemsError = (
   const { root = '', details, ...rest } = options
   const lines = problems.slice(0, MAX_PROBLEMS).map(({ path, message }) => {
     const full = root === '' ? path : path === '' ? root : path.startsWith('[') ? `${root}${path}` : `${root}.${path}`
-    const text = message.replace(/\.$/, '')
+    const text = unended(message)
     return full === '' ? text : `${full}: ${text}`
   })
   const [only = ''] = lines

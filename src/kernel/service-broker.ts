@@ -6,6 +6,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { ServiceRecord, ServiceRegistry } from '../bus/service-registry.js'
 import { PlugbayError } from '../errors.js'
 import type { UseRequest } from '../sandbox/protocol.js'
+import { unended } from '../sentence.js'
 import { fits } from '../versions.js'
 
 /** The provider's side of a service: told of every new line, and of the methods that may be called over it. */
@@ -228,7 +229,7 @@ export class ServiceBroker {
 /** More of how it was done says no more. */
 const MAX_TOLD = 200
 
-const told = (how: string): string => how.slice(0, MAX_TOLD).replace(/\.$/, '')
+const told = (how: string): string => unended(how.slice(0, MAX_TOLD))
 
 const lineClosed = (consumer: string, service: string, provider: string, how: string): PlugbayError =>
   new PlugbayError(

@@ -2,6 +2,7 @@
 import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import type { Leftover } from '../scope.js'
+import { counted } from '../sentence.js'
 import { codeOf, reasonOf } from '../wire-error.js'
 import type { Gateway } from './gateway.js'
 import type { Generation } from './generation.js'
@@ -297,7 +298,7 @@ export class Supervisor {
       instance,
       new PlugbayError(
         'PLUGIN_CRASH_LOOP',
-        `Plugin '${instance.name}' crashed ${times(crashes, 'time')} within ${within} ms; its policy allows ${times(max, 'restart')} (restart.max). It stays stopped until it is reloaded. The last crash: ${error.message}`,
+        `Plugin '${instance.name}' crashed ${counted(crashes, 'time')} within ${within} ms; its policy allows ${counted(max, 'restart')} (restart.max). It stays stopped until it is reloaded. The last crash: ${error.message}`,
         { plugin: instance.name, cause: error, details: { crashes, max, within } },
       ),
     )
@@ -307,7 +308,7 @@ export class Supervisor {
     const { name, restart } = instance
     const { after = 0, within = 0 } = restart.demote ?? {}
     const reason =
-      `Plugin '${name}' had ${times(after, 'fault')} within ${within} ms in its thread (restart.demote): it runs in a process from its next start on, ` +
+      `Plugin '${name}' had ${counted(after, 'fault')} within ${within} ms in its thread (restart.demote): it runs in a process from its next start on, ` +
       `until its files change or it is reloaded. The last fault: ${error.message}`
     instance.remember({ at: Date.now(), code: undefined, message: reason, generation })
     this.#options.emit('plugin:demoted', { name, generation, from: 'thread', to: 'process', reason })
@@ -418,5 +419,4 @@ const partnerFailed = (name: string, partner: string, cause: unknown): PlugbayEr
     { plugin: name, cause, details: { root: partner, together: true } },
   )
 
-const times = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 const labels = (leftovers: readonly Leftover[]): string[] => leftovers.map(({ label, error }) => `${label}: ${reasonOf(error)}`)

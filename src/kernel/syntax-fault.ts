@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { unended } from '../sentence.js'
 import { insteadOf, isTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { enginePosition } from './engine-position.js'
 import { importFault, isCode, type ModuleFault } from './import-fault.js'
@@ -57,7 +58,7 @@ const faultIn = (file: string, text: string): ModuleFault | undefined => {
   if (!isCode(file)) return undefined
   const found = /^.*?:(\d+):(\d+): ([^\n]*)/s.exec(syntaxFault(text, file)?.message.slice(file.length) ?? '')
   if (!found) return undefined
-  const reason = found[3]?.replace(/\.$/, '') ?? ''
+  const reason = unended(found[3] ?? '')
   return { file, text, line: Number(found[1]), column: Number(found[2]), reason, mend: insteadOf(reason) }
 }
 
@@ -76,7 +77,7 @@ const engineFault = async (texts: ReadonlyMap<string, string>, reason: string): 
   const { line, column } = found
   // It is a fault of a decorator where there is an `@`: in what is plain code nothing else begins with one.
   const mend = text.split('\n')[line - 1]?.[column - 1] === '@' ? DECORATED : ''
-  return { file, text, line, column, reason: reason.replace(/\.$/, ''), mend }
+  return { file, text, line, column, reason: unended(reason), mend }
 }
 
 const faultOf = async (files: readonly string[], { message }: Error): Promise<ModuleFault | undefined> => {

@@ -1,7 +1,6 @@
 /** Watches the files plugins are made of, the folders they may be dropped into, and their configuration. */
 import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
 import { basename, dirname, extname, join, parse, resolve, sep } from 'node:path'
-import { now } from '../sandbox/clock.js'
 import { within } from '../within.js'
 import { WatchedFile } from './watch/watched-file.js'
 import { WatchedFolder } from './watch/watched-folder.js'
@@ -10,7 +9,7 @@ import { WatchedPlace } from './watch/watched-place.js'
 export interface WatcherOptions {
   /** How long a file written in place must stay the same before it counts as saved, in ms. A file put there whole (a rename) counts at once. Default: 20. */
   settle?: number | undefined
-  /** How often all tracked files are looked at in case an event was lost, in ms; less often where that takes long. Default: 2000. */
+  /** How often all tracked files are looked at in case an event was lost, in ms; less often where they are many. Default: 2000. */
   poll?: number | undefined
   /** Folders whose changes mean nothing, such as where plugins write their data. */
   ignore?: readonly string[] | undefined
@@ -29,8 +28,8 @@ export interface WatcherOptions {
 const DEFAULT_SETTLE = 20
 const DEFAULT_POLL = 2_000
 
-/** After each look at all tracked files, so many times as long as it took passes before the next one, so that nobody pays for the size of what lies still … */
-const REST = 1_000
+/** For each tracked file the next look at them all is so much later, in ms, as it takes about a thousandth of that: nobody pays for the size of what lies still … */
+const REST = 15
 /** … but no more than this, in ms. */
 const LONGEST_REST = 10_000
 
@@ -396,9 +395,8 @@ export class Watcher {
   }
 
   async #glanceInTurn(): Promise<void> {
-    const began = now()
     await this.#glanceAll()
-    if (this.#closing === undefined) this.#glanceAfter(Math.max(this.#period, Math.min(LONGEST_REST, REST * (now() - began))))
+    if (this.#closing === undefined) this.#glanceAfter(Math.max(this.#period, Math.min(LONGEST_REST, REST * this.#entries.size)))
   }
 
   async #glanceAll(): Promise<void> {

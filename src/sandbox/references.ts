@@ -1,11 +1,11 @@
 /** Callbacks and objects by reference: what is called here runs where it lives. comlink carries it over a port of its own. */
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
+import { asBeginning } from '../sentence.js'
 import { fromWire, toWire, type WireError } from '../wire-error.js'
 import type { CallWindow } from './call-window.js'
 import { answering, calling } from './reference-wire.js'
 import { type Sent, uncloneable, weighed } from './sendable.js'
-import { asBeginning } from './sentence.js'
 import { isAskedOfAll, shownAs } from './shown.js'
 
 /** What a call by reference answers: comlink alone would drop an error's code and cause. */

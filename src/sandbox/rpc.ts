@@ -3,6 +3,7 @@ import type { Transferable } from 'node:worker_threads'
 import { keepFollowed } from '../composite-signals.js'
 import { PlugbayError } from '../errors.js'
 import { isTooDeep, tooDeep } from '../nesting.js'
+import { asBeginning, unended } from '../sentence.js'
 import { isThenable } from '../thenable.js'
 import { fromWire, reasonOf, toWire, type WireError } from '../wire-error.js'
 import { ServedCall } from './call.js'
@@ -16,7 +17,6 @@ import { type Body, CANCEL, FAILURE, FrameReader, type Meta, NO_METAS, NOTICE, N
 import { Outgoing } from './outgoing.js'
 import { Boxed, type Party } from './party.js'
 import { beat } from './pulse.js'
-import { asBeginning } from './sentence.js'
 import { LEAF_SHAPE, ShapeError } from './shape.js'
 import { Underway } from './underway.js'
 import { notCloneable, tooLargeForCall } from './unsendable.js'
@@ -456,7 +456,7 @@ export class Conversation {
     this.#end(
       new PlugbayError(
         'INTERNAL',
-        `plugbay itself failed at '${verb}' from ${this.#label}: ${reasonOf(error).replace(/\.$/, '')}. That is a mistake in plugbay: please report it with the stack of the cause.`,
+        `plugbay itself failed at '${verb}' from ${this.#label}: ${unended(reasonOf(error))}. That is a mistake in plugbay: please report it with the stack of the cause.`,
         { cause: error, details: { verb } },
       ),
     )

@@ -1,12 +1,12 @@
 /** Async iterables over a port: their consumer asks for items, a few ahead, and their producer holds back what the consumer has no room for. */
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../errors.js'
+import { asBeginning } from '../sentence.js'
 import { CALL_LIMIT, WINDOW_BYTES } from './call-window.js'
 import { callSize, LEAF_BYTES } from './codec.js'
 import { lineChannel } from './line-channel.js'
 import type { Party } from './party.js'
 import { Conversation } from './rpc.js'
-import { asBeginning } from './sentence.js'
 import { Sizes } from './sizes.js'
 import { tooLargeForCall } from './unsendable.js'
 

@@ -1,5 +1,6 @@
 /** What is said of a value that cannot be sent, wherever it was on its way to. */
 import { PlugbayError } from '../errors.js'
+import { unended } from '../sentence.js'
 import { reasonOf } from '../wire-error.js'
 import { MARKED } from './uncloneable-part.js'
 
@@ -14,7 +15,7 @@ const REFUSED = ' could not be cloned'
 
 /** What the platform says: for a function that is all its code. */
 const brief = (reason: string): string => {
-  const said = reason.replace(/\.$/, '')
+  const said = unended(reason)
   const source = said.endsWith(REFUSED) ? said.slice(0, -REFUSED.length) : said
   const line = source.split('\n', 1)[0] as string
   return source.length <= MAX_SOURCE && line === source ? said : `${line.slice(0, MAX_SOURCE)}…${REFUSED}`
@@ -28,7 +29,7 @@ export const notCloneable = (
 ): PlugbayError => {
   const reason = reasonOf(cause)
   const told = brief(reason)
-  const behind = told === reason.replace(/\.$/, '') ? cause : Object.assign(new Error(`${told}.`), { name: 'DataCloneError' })
+  const behind = told === unended(reason) ? cause : Object.assign(new Error(`${told}.`), { name: 'DataCloneError' })
   const mark = MARKED.exec(path ?? '')?.[1]
   const why =
     mark === undefined ? told : `${mark}() marks an argument or a result of a method of a service, itself and not inside of another value`

@@ -23,6 +23,7 @@ const ROWS = [
         'composite-signals.ts',
         'cut.ts',
         'scope.ts',
+        'sentence.ts',
         'service-options.ts',
         'source-map.ts',
         'text-file.ts',

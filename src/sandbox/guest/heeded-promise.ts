@@ -15,7 +15,6 @@ export class HeededPromise<T> extends Promise<T> {
     return promise
   }
 
-  // oxlint-disable-next-line unicorn/no-thenable
   // biome-ignore lint/suspicious/noThenProperty: it is a promise
   override then<A = T, B = never>(
     fulfilled?: ((value: T) => A | PromiseLike<A>) | null,

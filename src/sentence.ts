@@ -1,0 +1,10 @@
+/** Pieces that sentences are made of. */
+
+/** A label as the beginning of one. */
+export const asBeginning = (label: string): string => label.charAt(0).toUpperCase() + label.slice(1)
+
+/** One that another goes on from: without its full stop. */
+export const unended = (sentence: string): string => sentence.replace(/\.$/, '')
+
+/** `1 plugin`, `2 plugins`. */
+export const counted = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
