@@ -36,6 +36,7 @@ describe('what is loaded', () => {
       'kernel/terminal-style.js',
       'nearest.js',
       'passing.js',
+      'sentence.js',
     ])
     expect(urls.filter((url) => url.startsWith('node:'))).toEqual([])
     expect(packagesIn(urls)).toEqual(new Set(['fastest-levenshtein']))
