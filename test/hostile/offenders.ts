@@ -5,6 +5,7 @@ import {
   HANGS,
   inShortTurns,
   KEEPS_BUFFERS,
+  KEEPS_MEMORIES,
   KEEPS_OBJECTS,
   KEEPS_OBJECTS_IN_ONE_TURN,
   KEEPS_UNCOUNTED,
@@ -200,6 +201,17 @@ export const OFFENDERS: Offender[] = [
     act: 'globalThis.kept = []; for (;;) kept.push(new Uint8Array(1e6).fill(1))',
     end: 'memory or hang',
   },
+  // Where the system tells what is reserved. Where the watchdog comes late, on a machine that is busy, Node 26 ends the thread itself.
+  ...(processPages() === undefined
+    ? []
+    : [
+        {
+          does: 'makes memories of WebAssembly without an end',
+          act: 'globalThis.kept = []; for (;;) try { kept.push(new WebAssembly.Memory({ initial: 0 })) } catch {}',
+          end: 'crash or memory' as const,
+        },
+        { does: 'keeps memories of WebAssembly in a task', task: `${KEEPS_MEMORIES}; await new Promise(() => {})`, end: 'memory' as const },
+      ]),
   // Where the system tells who takes memory.
   ...(processPages() !== undefined && faultsTell()
     ? Object.entries(KEEPS_UNCOUNTED).map(([what, act]): Offender => ({ does: `keeps ${what}`, heavy: true, act, end: 'memory' }))
