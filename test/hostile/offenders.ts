@@ -5,10 +5,10 @@ import {
   HANGS,
   inShortTurns,
   KEEPS_BUFFERS,
-  KEEPS_MEMORIES,
   KEEPS_OBJECTS,
   KEEPS_OBJECTS_IN_ONE_TURN,
   KEEPS_UNCOUNTED,
+  WITH_MEMORY,
 } from '../support/offences.js'
 import { pluginCode } from '../support/plugin-folder.js'
 import { PORT_THIEF } from '../support/port-thief.js'
@@ -207,10 +207,16 @@ export const OFFENDERS: Offender[] = [
     : [
         {
           does: 'makes memories of WebAssembly without an end',
-          act: 'globalThis.kept = []; for (;;) try { kept.push(new WebAssembly.Memory({ initial: 0 })) } catch {}',
+          heavy: true,
+          act: `const kept = globalThis.kept = [], module = new WebAssembly.Module(${WITH_MEMORY}); for (;;) try { kept.push(new WebAssembly.Instance(module)) } catch {}`,
           end: 'crash or memory' as const,
         },
-        { does: 'keeps memories of WebAssembly in a task', task: `${KEEPS_MEMORIES}; await new Promise(() => {})`, end: 'memory' as const },
+        {
+          does: 'makes memories of WebAssembly without an end in a task',
+          heavy: true,
+          task: `const kept = globalThis.kept = [], bytes = ${WITH_MEMORY}; for (;;) try { kept.push(await WebAssembly.instantiate(bytes)) } catch {}`,
+          end: 'crash or memory' as const,
+        },
       ]),
   // Where the system tells who takes memory.
   ...(processPages() !== undefined && faultsTell()

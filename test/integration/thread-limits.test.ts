@@ -116,11 +116,14 @@ describe.runIf(processPages() !== undefined)('a plugin that keeps thousands of m
 
   it('one after the other, and lets go of them, is left alone', { timeout: 60_000 }, async () => {
     const { kernel, faults } = await startedWith({
-      p: pluginCode({
-        start: `
-          const make = () => { for (let i = 0; i < 6_000; i++) new WebAssembly.Memory({ initial: 0 }) }
-          await ctx.services.provide('p', { make })`,
-      }),
+      p: {
+        code: pluginCode({
+          start: `
+            const make = () => { for (let i = 0; i < 5_000; i++) new WebAssembly.Memory({ initial: 0 }) }
+            await ctx.services.provide('p', { make })`,
+        }),
+        manifest: { limits: { hang: 20_000 } },
+      },
     })
     const { make } = await kernel.services.use('p', { timeout: 0 })
     await make?.()

@@ -22,7 +22,9 @@ export const KEEPS_UNCOUNTED = {
 }
 /** They hold nothing, and take the addresses of the process. In such turns that whoever looks at it comes in between. */
 export const KEEPS_MEMORIES =
-  'globalThis.kept = []; const f = () => { for (let i = 0; i < 50; i++) kept.push(new WebAssembly.Memory({ initial: 0 })); setTimeout(f, 5) }; f()'
+  'globalThis.kept = []; const f = () => { for (let i = 0; i < 25; i++) kept.push(new WebAssembly.Memory({ initial: 0 })); setTimeout(f, 5) }; f()'
+/** A module of WebAssembly that defines a memory and nothing else. */
+export const WITH_MEMORY = 'new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 0, 0])'
 export const KEEPS_OBJECTS_IN_ONE_TURN = 'const kept = []; for (;;) kept.push({ at: kept.length })'
 
 /** Works all the time, in turns of that many milliseconds, so that the loop never rests. */
