@@ -37,10 +37,19 @@ const notCounted = ({ uncounted }: Breach): string =>
     ? ''
     : `V8 counts ${uncounted} MB of it nowhere: Blobs, messages that wait in a MessagePort, resizable or shared buffers, memory of WebAssembly. `
 
+/** MB as TB. */
+const inTB = (size: number): number => Math.round(size / 2 ** 20)
+
+/** They are the process's, and no limit in a manifest gives more. */
+const crowded = (memories: number, { allowed, observed }: Breach): string =>
+  `keeps some ${memories} memories of WebAssembly. Each takes some 10 GB of addresses, however little is in it, and ${inTB(observed)} of the 128 TB that the process has are taken, more than the ${inTB(allowed)} TB that are left to plugins. ` +
+  'Keep fewer at a time, or run it in a process of its own ("isolation": "process").'
+
 const text = (breach: Breach | Excess): string => {
   const { limit, allowed, observed } = breach
   switch (limit) {
     case 'memory':
+      if (breach.memories !== undefined) return crowded(breach.memories, breach)
       return (
         `used ${observed} MB of memory, its limit is ${allowed} MB (limits.memory)${breach.margin === undefined ? '' : `, and ${breach.margin} MB more for its process`}. ${madeOf(breach.heap)}${notCounted(breach)}` +
         'Look for what keeps growing in it, such as a cache or a queue without an end, or raise the limit.'

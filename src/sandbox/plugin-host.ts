@@ -46,6 +46,8 @@ export interface Breach {
   margin?: number
   /** Of memory: MB of `observed` that no counter of V8's shows. */
   uncounted?: number
+  /** Of memory: it is the addresses of the process, and the place keeps about so many memories of WebAssembly that take them. */
+  memories?: number
   /** Of a hang: what holds the place, as far as this Node and this system tell. */
   how?: 'spinning' | 'native computation' | 'blocked' | 'waiting' | 'computing' | 'blocked or waiting' | 'stopped' | 'unknown'
   /** Of one that computes: what it did before the limit, where that can be seen. */

@@ -19,6 +19,10 @@ export const CELL = {
   samples: 3,
   /** How often it has answered `collect`. */
   collections: 4,
+  /** How often it has had WebAssembly make memories. */
+  memories: 5,
+  /** … and how many of these it was seen to have let go of. */
+  freed: 6,
 } as const
 
 /** What the watchdog asks: to show that the event loop turns, to say what memory is used, or to say it after a garbage collection. */
@@ -48,6 +52,13 @@ export const beatBy = (tell: () => void): void => {
     tell()
   }
   tell()
+}
+
+/** It has had WebAssembly make memories. Returns how often by now; in a thread that nobody watches 0. */
+export const madeMemories = (): number => (own === undefined ? 0 : (own[CELL.memories] = (own[CELL.memories] as number) + 1))
+
+export const freedMemories = (): void => {
+  if (own !== undefined) own[CELL.freed] = (own[CELL.freed] as number) + 1
 }
 
 /** The thread got something done. In the kernel's own thread, which nobody watches, it does nothing. */

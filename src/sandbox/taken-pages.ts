@@ -9,6 +9,8 @@ export interface ProcessPages {
   resident: number
   /** Taken since the process began, by all its threads, also those that have ended. */
   faults: number
+  /** Addresses, whether there is memory behind them or not. */
+  reserved: number
 }
 
 /** `accounted`: MB that its threads say they have. */
@@ -22,13 +24,14 @@ const inMB = (pages: number): number => (pages * PAGE_BYTES) / MB
 /** Where a line of /proc tells these, after the name. */
 const MINOR_FAULTS = 7
 const MAJOR_FAULTS = 9
+const RESERVED_BYTES = 20
 const RESIDENT = 21
 
 const read = (path: string): ProcessPages | undefined => {
   try {
     const fields = statFields(readFileSync(path, 'latin1'))
     const at = (field: number): number => inMB(Number(fields[field]))
-    return { resident: at(RESIDENT), faults: at(MINOR_FAULTS) + at(MAJOR_FAULTS) }
+    return { resident: at(RESIDENT), faults: at(MINOR_FAULTS) + at(MAJOR_FAULTS), reserved: Number(fields[RESERVED_BYTES]) / MB }
   } catch {
     return undefined // not told here, or the thread has ended
   }

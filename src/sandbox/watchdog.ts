@@ -2,6 +2,7 @@
 import { memoryUsage } from 'node:process'
 import { reasonOf } from '../wire-error.js'
 import { now } from './clock.js'
+import { ReservedAddresses, type Reserver } from './reserved-addresses.js'
 import { type ProcessTaken, processPages } from './taken-pages.js'
 
 /** Memory of the kernel's process, in MB. */
@@ -14,7 +15,7 @@ export interface ProcessMemory {
 }
 
 /** A place that is looked at. */
-export interface Watched {
+export interface Watched extends Reserver {
   /** It did nothing since the last look. */
   readonly resting: boolean
   /** MB that it takes of the kernel's process, as last told. */
@@ -71,6 +72,7 @@ class Watchdog {
   /** What all threads had computed after the last round in which all rested, in ms. */
   #computed = 0
   #memory: ProcessMemory | undefined
+  readonly #addresses = new ReservedAddresses()
   #pages: ProcessTaken | undefined
   /** MB that were in memory when it was last asked who took them. */
   #asked = 0
@@ -82,12 +84,14 @@ class Watchdog {
     this.#pages ??= this.#readPages()
     const place = make(this.#clock, this.#pages)
     this.#places.add(place)
+    this.#addresses.add(place)
     if (this.#timer === undefined) {
       this.#last = now()
       this.#plan()
     }
     return () => {
       this.#places.delete(place)
+      this.#addresses.delete(place)
       if (this.#places.size > 0) return
       clearTimeout(this.#timer)
       this.#timer = undefined
@@ -106,7 +110,9 @@ class Watchdog {
     this.#memory = undefined
     const slow = this.#pause > PERIOD
     const still = slow && computedByNow() - this.#computed < STILL
-    const pages = this.#round % PAGES_EVERY === 0 ? this.#changedPages() : undefined
+    const reads = this.#round % PAGES_EVERY === 0
+    const pages = reads ? this.#changedPages() : undefined
+    this.#addresses.look(reads ? this.#pages?.reserved : undefined)
     let turn = 0
     let resting = true
     for (const place of this.#places) {

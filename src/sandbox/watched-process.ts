@@ -44,6 +44,8 @@ export class WatchedProcess implements Watched {
   /** It takes nothing of this process's memory. */
   readonly used = 0
   readonly silent = false
+  readonly memories = 0
+  readonly keptMemories = 0
   resting = false
   readonly #subject: ProcessSubject
   readonly #limits: PlaceLimits
@@ -103,6 +105,9 @@ export class WatchedProcess implements Watched {
   leaves(): void {
     this.#leaving = true
   }
+
+  /** Its addresses are its own. */
+  crowds(): void {}
 
   look(at: number): void {
     const { sent } = this.#subject

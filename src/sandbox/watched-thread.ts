@@ -107,6 +107,18 @@ export class WatchedThread implements Watched {
     return this.#processAtDoubt !== undefined && this.#askedSampleAt !== undefined
   }
 
+  get memories(): number {
+    return Atomics.load(this.#subject.cells, CELL.memories)
+  }
+
+  get keptMemories(): number {
+    return this.memories - Atomics.load(this.#subject.cells, CELL.freed)
+  }
+
+  crowds(allowed: number, reserved: number, memories: number): void {
+    this.#breached({ limit: 'memory', allowed, observed: Math.round(reserved), memories })
+  }
+
   look(at: number, memory: () => ProcessMemory | undefined, pages: ProcessTaken | undefined, still: boolean): void {
     const beats = Atomics.load(this.#subject.cells, CELL.beats)
     if (beats === 0) {

@@ -8,6 +8,7 @@ import {
   KEEPS_OBJECTS,
   KEEPS_OBJECTS_IN_ONE_TURN,
   KEEPS_UNCOUNTED,
+  WITH_MEMORY,
 } from '../support/offences.js'
 import { pluginCode } from '../support/plugin-folder.js'
 import { PORT_THIEF } from '../support/port-thief.js'
@@ -200,6 +201,23 @@ export const OFFENDERS: Offender[] = [
     act: 'globalThis.kept = []; for (;;) kept.push(new Uint8Array(1e6).fill(1))',
     end: 'memory or hang',
   },
+  // Where the system tells what is reserved. Where the watchdog comes late, on a machine that is busy, Node 26 ends the thread itself.
+  ...(processPages() === undefined
+    ? []
+    : [
+        {
+          does: 'makes memories of WebAssembly without an end',
+          heavy: true,
+          act: `const kept = globalThis.kept = [], module = new WebAssembly.Module(${WITH_MEMORY}); for (;;) try { kept.push(new WebAssembly.Instance(module)) } catch {}`,
+          end: 'crash or memory' as const,
+        },
+        {
+          does: 'makes memories of WebAssembly without an end in a task',
+          heavy: true,
+          task: `const kept = globalThis.kept = [], bytes = ${WITH_MEMORY}; for (;;) try { kept.push(await WebAssembly.instantiate(bytes)) } catch {}`,
+          end: 'crash or memory' as const,
+        },
+      ]),
   // Where the system tells who takes memory.
   ...(processPages() !== undefined && faultsTell()
     ? Object.entries(KEEPS_UNCOUNTED).map(([what, act]): Offender => ({ does: `keeps ${what}`, heavy: true, act, end: 'memory' }))

@@ -650,6 +650,34 @@ describe('globals', () => {
     })
   })
 
+  it('make memories and instances of WebAssembly as ever', async () => {
+    const { value } = (await tried(`
+      const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 0, 1, 7, 5, 1, 1, 109, 2, 0])
+      const { Memory, Instance, Module, instantiate } = WebAssembly
+      class Own extends Memory {}
+      const own = new Own({ initial: 1 }), module = new Module(bytes), instance = new Instance(module)
+      const failing = (act) => { try { act() } catch (error) { return error.name } }
+      const both = await instantiate(bytes), { m } = both.instance.exports
+      return { value: {
+        kinds: [own instanceof Own, own instanceof Memory, instance instanceof Instance, instance.exports.m instanceof Memory, m instanceof Memory],
+        made: [own.buffer.byteLength, m.constructor === Memory, instance.constructor === Instance, m.grow(1)],
+        asked: [Object.keys(both), await instantiate(module) instanceof Instance, await instantiate(new Uint8Array(4)).catch((error) => error.name)],
+        shown: [Memory, Instance, instantiate].map((made) => [made.name, made.length]),
+        failing: [failing(() => Memory({ initial: 1 })), failing(() => new Memory()), failing(() => new Instance({})), failing(() => new instantiate(bytes))],
+      } }`)) as { value: unknown }
+    expect(value).toEqual({
+      kinds: [true, true, true, true, true],
+      made: [65_536, true, true, 1],
+      asked: [['module', 'instance'], true, 'CompileError'],
+      shown: [
+        ['Memory', 1],
+        ['Instance', 1],
+        ['instantiate', 1],
+      ],
+      failing: ['TypeError', 'TypeError', 'TypeError', 'TypeError'],
+    })
+  })
+
   it('give random values, without the rest of crypto', async () => {
     expect(
       await tried('return [crypto.randomUUID().length, crypto.getRandomValues(new Uint8Array(4)).length, typeof crypto.subtle]'),

@@ -1,9 +1,11 @@
 /** What a plugin in a thread may take, beyond what holds in every place: it is looked into from outside, and shares a process with the kernel. */
+import { runInThisContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { processPages } from '#src/sandbox/taken-pages.js'
 import { eventually } from '../support/eventually.js'
 import { limited } from '../support/limited-plugin.js'
-import { inNativeCode, inShortTurns, KEEPS_OBJECTS_IN_ONE_TURN } from '../support/offences.js'
+import { inNativeCode, inShortTurns, KEEPS_MEMORIES, KEEPS_OBJECTS_IN_ONE_TURN } from '../support/offences.js'
 import { infoOf, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
 
 const observesFromOutside = 'getHeapStatistics' in Worker.prototype
@@ -82,6 +84,50 @@ describe('a plugin that takes more memory than it may', () => {
     await vi.waitFor(() => expect(taken !== undefined || faults.length > 0).toBe(true), { timeout: 50_000 })
     expect(faults).toEqual([])
     expect(taken).toBe(0)
+  })
+})
+
+describe.runIf(processPages() !== undefined)('a plugin that keeps thousands of memories of WebAssembly', () => {
+  const TB = 2 ** 20
+
+  it('is ended, before there are no addresses left for others', { timeout: 60_000 }, async () => {
+    const { kernel, faults } = await startedWith({
+      ...limited(KEEPS_MEMORIES, { memory: 64 }, { restart: { policy: 'temporary' } }),
+      innocent: pluginCode({
+        start: `
+          const kept = Array.from({ length: 200 }, () => new WebAssembly.Memory({ initial: 0 }))
+          await ctx.services.provide('innocent', { more: () => { kept.push(new WebAssembly.Memory({ initial: 1 })); return kept.length } })`,
+      }),
+    })
+    const innocent = await kernel.services.use('innocent')
+    const told = new Promise((resolve) => kernel.on('plugin:fault', resolve))
+    await kernel.bus.publish('go')
+    await told
+    expect(await innocent['more']?.()).toBe(201)
+    expect(() => runInThisContext('new WebAssembly.Memory({ initial: 1 })')).not.toThrow()
+    await eventually(() => expect(processPages()?.reserved).toBeLessThan(16 * TB))
+    expect(faults.map(({ name }) => name)).toEqual(['p'])
+    const { error } = faults[0] ?? { error: new Error('none') }
+    expect(error).toMatchObject({ code: 'PLUGIN_LIMIT', details: { limit: 'memory', memories: expect.any(Number) as number } })
+    expect(error.message).toMatch(
+      /^Plugin 'p' keeps some \d+ memories of WebAssembly\. Each takes some 10 GB of addresses.* 128 TB .*Keep fewer at a time, or .*"isolation": "process"/,
+    )
+  })
+
+  it('one after the other, and lets go of them, is left alone', { timeout: 60_000 }, async () => {
+    const { kernel, faults } = await startedWith({
+      p: {
+        code: pluginCode({
+          start: `
+            const make = () => { for (let i = 0; i < 5_000; i++) new WebAssembly.Memory({ initial: 0 }) }
+            await ctx.services.provide('p', { make })`,
+        }),
+        manifest: { limits: { hang: 20_000 } },
+      },
+    })
+    const { make } = await kernel.services.use('p', { timeout: 0 })
+    await make?.()
+    expect(faults).toEqual([])
   })
 })
 

@@ -20,6 +20,11 @@ export const KEEPS_UNCOUNTED = {
   'messages that nobody reads': grows('kept.push(new MessageChannel()); kept.at(-1).port1.postMessage(new Uint8Array(4e6).fill(1))'),
   'shared memory': grows('kept.push(new Uint8Array(new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true }).buffer).fill(1))'),
 }
+/** They hold nothing, and take the addresses of the process. In such turns that whoever looks at it comes in between. */
+export const KEEPS_MEMORIES =
+  'globalThis.kept = []; const f = () => { for (let i = 0; i < 25; i++) kept.push(new WebAssembly.Memory({ initial: 0 })); setTimeout(f, 5) }; f()'
+/** A module of WebAssembly that defines a memory and nothing else. */
+export const WITH_MEMORY = 'new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 0, 0])'
 export const KEEPS_OBJECTS_IN_ONE_TURN = 'const kept = []; for (;;) kept.push({ at: kept.length })'
 
 /**

@@ -4,6 +4,8 @@ import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { words } from '../words.js'
 import { lock } from './lock.js'
+import { standIn } from './stand-in.js'
+import { countMemories } from './webassembly-doors.js'
 
 /** They reach the network. */
 const NET = ['fetch', 'WebSocket', 'EventSource'] as const
@@ -50,6 +52,7 @@ export const closeGlobals = (grants: Grants, deny: Deny): void => {
   for (const name of ['localStorage', 'sessionStorage']) Reflect.deleteProperty(globalThis, name)
   withholdSharedMemory(deny)
   withholdResizing(deny)
+  countMemories()
   if (!grants.builtins.includes('crypto')) narrowCrypto()
 }
 
@@ -103,13 +106,7 @@ const withholdResizing = (deny: Deny): void => {
     if (typeof options === 'object' && options !== null && options.maxByteLength !== undefined) refuse()
     return new.target === Held ? new Whole(length) : construct(Whole, [length], new.target)
   }
-  Object.defineProperties(Held, Object.getOwnPropertyDescriptors(Whole))
-  for (const [owner, key] of [
-    [Whole.prototype, 'constructor'],
-    [globalThis, 'ArrayBuffer'],
-  ] as const) {
-    Object.defineProperty(owner, key, { value: Held, writable: true, enumerable: false, configurable: true })
-  }
+  standIn(globalThis, 'ArrayBuffer', Held)
   const { prototype } = (globalThis as unknown as { WebAssembly: { Memory: { prototype: object } } }).WebAssembly.Memory
   if ('toResizableBuffer' in prototype) lock(prototype, 'toResizableBuffer', refuse)
 }

@@ -39,7 +39,7 @@ const threadNumber = (): number => {
 let gc: ((options?: { type: 'minor' }) => void) | undefined
 
 /** Only V8 can say what of the memory in use is garbage, and only by collecting it. */
-const collect = (): void => {
+export const collect = (): void => {
   if (gc === undefined) {
     const { setFlagsFromString } = builtin('node:v8')
     setFlagsFromString('--expose-gc')

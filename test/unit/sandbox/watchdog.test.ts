@@ -6,7 +6,8 @@ let computed = 0
 
 const place = (resting = true, patience = 300): Watched & { looks: boolean[] } => {
   const looks: boolean[] = []
-  return { resting, patience, used: 0, silent: false, looks, look: (_at, _memory, _pages, still) => void looks.push(still) }
+  const place = { resting, patience, used: 0, silent: false, memories: 0, keptMemories: 0, crowds: () => {} }
+  return { ...place, looks, look: (_at, _memory, _pages, still) => void looks.push(still) }
 }
 
 /** Lets `rounds` of the watchdog pass, `pause` ms apart, and the process compute so many ms between two of them. */
