@@ -9,6 +9,7 @@ import type { FileKind, KernelVerbs } from '../sandbox/protocol.js'
 import { codeOf } from '../wire-error.js'
 import { within } from '../within.js'
 import { type Held, hold, listHeld, openHeld, removeHeld } from './held-folder.js'
+import { type Claim, SMALL } from './room.js'
 
 type FileRequest = KernelVerbs['file']['asks']
 type Access = 'read' | 'write'
@@ -70,14 +71,13 @@ export class FileAccess {
     this.#folders = { read: [...this.#own.read, ...grants.read], write: [...this.#own.write, ...grants.write] }
   }
 
-  /** Does what is asked. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, FILE_KIND, or as the file system does (`code` ENOENT, EEXIST, …). */
-  async run({ act, path, to, data, encoding }: FileRequest): Promise<unknown> {
+  /** Does what is asked; `claim` is of the room for its answer. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, FILE_KIND, or as the file system does (`code` ENOENT, EEXIST, …). */
+  async run({ act, path, to, data }: FileRequest, claim: Claim): Promise<unknown> {
     switch (act) {
       case 'readFile':
-        return this.#at('read', path, destinationOf, async (held) => {
-          const bytes = await this.#withFile(held, 'read', path, O_RDONLY, (file, size) => this.#read(file, size, path))
-          return encoding === undefined ? new Uint8Array(bytes) : bytes.toString(encoding)
-        })
+        return this.#at('read', path, destinationOf, (held) =>
+          this.#withFile(held, 'read', path, O_RDONLY, (file, size) => this.#read(file, size, path, claim)),
+        )
       case 'readdir':
         return this.#at('read', path, destinationOf, async (held) => {
           const entries = await listHeld(held)
@@ -195,18 +195,28 @@ export class FileAccess {
   }
 
   /** All of it. What its size says is not believed: it grows meanwhile, or is made as it is read. */
-  async #read(file: FileHandle, size: number, path: string): Promise<Buffer> {
+  async #read(file: FileHandle, size: number, path: string, claim: Claim): Promise<Uint8Array> {
     if (size > MAX_FILE) throw this.#tooLarge(size, path)
-    let bytes = Buffer.allocUnsafeSlow(Math.max(size, CHUNK) + 1)
+    await claim.grow(size)
+    // Of a file that is as it says, no byte is moved: what is read is what the plugin gets.
+    let bytes = Buffer.allocUnsafeSlow(Math.max(size, CHUNK))
+    const beyond = Buffer.alloc(1)
     let length = 0
     for (;;) {
-      const { bytesRead } = await file.read(bytes, length, bytes.length - length)
+      const { bytesRead } = await file.readv([bytes.subarray(length), beyond])
+      const most = bytes.length
       length += bytesRead
       if (length > MAX_FILE) throw this.#tooLarge(length, path)
       // More was asked for than it had: that is its end. What has no size is read until there is nothing more.
-      if (bytesRead === 0 || length === size) return bytes.subarray(0, length)
-      if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(2 * length, MAX_FILE + 1))
+      if (bytesRead === 0 || length === size) break
+      if (length <= most) continue
+      const larger = Math.min(2 * most, MAX_FILE)
+      await claim.grow(larger)
+      bytes = Buffer.concat([bytes, beyond], larger)
     }
+    const read = length === bytes.length ? new Uint8Array(bytes.buffer) : new Uint8Array(bytes.subarray(0, length))
+    if (length > SMALL) claim.moves(read.buffer)
+    return read
   }
 
   #denied(action: Access, wanted: string, real: string | undefined): PlugbayError {

@@ -5,9 +5,12 @@ import type { Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
 import { PlugbayError } from '../errors.js'
 import { ANY_PATH, type PermissionSet, permissionDenied } from '../permission-set.js'
+import { isLarge } from '../sandbox/at-once.js'
 import type { Call } from '../sandbox/call.js'
+import { WINDOW_BYTES } from '../sandbox/call-window.js'
 import type { Packed } from '../sandbox/codec.js'
 import type { Body, Meta } from '../sandbox/frames.js'
+import type { HeldVerb } from '../sandbox/held-answer.js'
 import { LINE_LIMIT, omitted } from '../sandbox/log-line.js'
 import { Boxed, type Party } from '../sandbox/party.js'
 import type { Connection, KernelVerbs, LogLevel, TaskInput } from '../sandbox/protocol.js'
@@ -21,13 +24,14 @@ import type { SubscriptionTraffic } from './event-route.js'
 import { EventRoutes } from './event-routes.js'
 import { FileAccess } from './file-access.js'
 import { HeldLines } from './held-lines.js'
-import { NetAccess } from './net-access.js'
+import { MAX_BODY, NetAccess } from './net-access.js'
 import { Offers } from './offers.js'
 import type { EffectiveLimits } from './options.js'
 import { PackedEvent } from './packed-event.js'
 import { grantsOf } from './permissions.js'
 import type { Plane } from './plane.js'
 import { costOfLines, type Excess, Quota, REQUEST } from './quota.js'
+import { Room } from './room.js'
 import type { OpenedUse, ServiceConsumer, ServiceProvider } from './service-broker.js'
 import type { Succession } from './succession.js'
 import { TurnShare } from './turn-share.js'
@@ -61,6 +65,9 @@ const LOG_LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(['debug', 'info', 'wa
 
 const LINE = ['line'] as const
 
+/** Bytes of the bodies of answers: several of the longest, as one may come slowly. */
+const FETCHED = 4 * MAX_BODY
+
 /** Longer names of resources and actions are no guest's of ours. */
 const MAX_TOLD = 4_096
 
@@ -73,6 +80,8 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #denials: Denials
   readonly #files: FileAccess
   readonly #net: NetAccess
+  /** For what is read on the plugin's behalf. */
+  readonly #rooms: Record<HeldVerb, Room>
   readonly #quota: Quota
   readonly #routes: EventRoutes
   readonly #offers: Offers
@@ -104,6 +113,7 @@ export class Gateway implements Party, ServiceConsumer {
     const { used, limits, breached } = options
     this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied, used })
     this.#net = new NetAccess({ plugin: this.name, hosts: net, denied, used })
+    this.#rooms = { file: new Room('file', WINDOW_BYTES), fetch: new Room('fetch', FETCHED) }
     this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
     this.#lines = new HeldLines(this.#quota)
     this.#offers = new Offers(this.name, this.#plane, options.succession)
@@ -119,6 +129,7 @@ export class Gateway implements Party, ServiceConsumer {
       aside: this.#aside,
       log: options.log,
     })
+    for (const [verb, room] of Object.entries(this.#rooms)) this.#scope.own(`room of ${verb}`, () => room.close())
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
 
@@ -157,6 +168,10 @@ export class Gateway implements Party, ServiceConsumer {
         this.#failed(number, type, id, follower, body)
         break
       }
+      case 'taken':
+        // There are as many of these as large answers: one that answers to none is counted.
+        if (!this.#taken(metas[0], metas[1] as number)) this.#quota.spend()
+        break
       case 'log':
         // Its guest's end has measured them, on a finer scale: what is far beyond that is not built at all.
         this.#log(metas[0], metas[1], body.size > 2 * LINE_LIMIT ? omitted() : body.open())
@@ -202,10 +217,18 @@ export class Gateway implements Party, ServiceConsumer {
           const { name, ...given } = body as KernelVerbs['task']['asks']
           return this.#options.runTask(name, given, call.signal)
         })
-      case 'file':
-        return this.#quota.underWay('file', () => this.#files.run(body as KernelVerbs['file']['asks']))
-      case 'fetch':
-        return this.#quota.underWay('fetch', () => this.#net.fetch(body as KernelVerbs['fetch']['asks'], call.signal))
+      case 'file': {
+        // A guest that goes round its own end may have sent anything.
+        const asked = body as KernelVerbs['file']['asks'] | undefined
+        const run = () => this.#rooms.file.hold(call, (claim) => this.#files.run(asked as KernelVerbs['file']['asks'], claim))
+        return this.#quota.underWay('file', run, isLarge(asked?.data))
+      }
+      case 'fetch': {
+        const asked = body as KernelVerbs['fetch']['asks'] | undefined
+        const fetch = () =>
+          this.#rooms.fetch.hold(call, (claim) => this.#net.fetch(asked as KernelVerbs['fetch']['asks'], claim, call.signal))
+        return this.#quota.underWay('fetch', fetch, isLarge(asked?.body))
+      }
       default:
         return this.#quota.spend(REQUEST) ? this.#turns.take(() => this.#asked(call, body)) : undefined
     }
@@ -236,6 +259,10 @@ export class Gateway implements Party, ServiceConsumer {
       default:
         throw new PlugbayError('VERB_UNKNOWN', `The kernel does not know the verb '${call.verb}' that plugin '${this.name}' asked for.`)
     }
+  }
+
+  #taken(verb: unknown, number: number): boolean {
+    return (verb === 'file' || verb === 'fetch') && this.#rooms[verb].taken(number)
   }
 
   ended(reason: PlugbayError): void {

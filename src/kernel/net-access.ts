@@ -3,12 +3,13 @@ import { PlugbayError } from '../errors.js'
 import { reaches } from '../hosts.js'
 import { entryFor, toAllow } from '../permission-set.js'
 import type { KernelVerbs } from '../sandbox/protocol.js'
+import { type Claim, SMALL } from './room.js'
 
 type FetchRequest = KernelVerbs['fetch']['asks']
 type FetchAnswer = KernelVerbs['fetch']['answers']
 
 /** Bytes of a body that is sent or received. */
-const MAX_BODY = 16 * 1_024 * 1_024
+export const MAX_BODY = 16 * 1_024 * 1_024
 const MAX_REDIRECTS = 5
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 /** Not carried on to another origin. */
@@ -33,7 +34,7 @@ export class NetAccess {
   }
 
   /** Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, or as `fetch` does. */
-  async fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchAnswer> {
+  async fetch(request: FetchRequest, claim: Claim, signal: AbortSignal): Promise<FetchAnswer> {
     let { url, method, headers, body } = request
     if (body !== null) this.#assertSize(body.byteLength, 'send')
     for (let hop = 0; ; hop++) {
@@ -41,7 +42,7 @@ export class NetAccess {
       this.#assertAllowed(target)
       const response = await fetch(target, { method, headers, body, redirect: 'manual', signal })
       const location = REDIRECTS.has(response.status) && request.redirect !== 'manual' ? response.headers.get('location') : null
-      if (location === null) return this.#answer(response, target.href, hop > 0)
+      if (location === null) return this.#answer(response, target.href, hop > 0, claim)
       await response.body?.cancel()
       if (request.redirect === 'error' || hop === MAX_REDIRECTS)
         throw new TypeError(
@@ -58,7 +59,7 @@ export class NetAccess {
     }
   }
 
-  async #answer(response: Response, url: string, redirected: boolean): Promise<FetchAnswer> {
+  async #answer(response: Response, url: string, redirected: boolean, claim: Claim): Promise<FetchAnswer> {
     const chunks: Uint8Array[] = []
     let size = 0
     if (response.body !== null) {
@@ -66,10 +67,12 @@ export class NetAccess {
         size += chunk.byteLength
         this.#assertSize(size, 'receive')
         chunks.push(chunk)
+        if (size > SMALL) await claim.grow(size)
       }
     }
     const { status, statusText, headers } = response
-    const body = response.body === null ? null : new Uint8Array(Buffer.concat(chunks))
+    const body = response.body === null ? null : joined(chunks, size)
+    if (body !== null && size > SMALL) claim.moves(body.buffer)
     return { status, statusText, headers: [...headers], url, redirected, body }
   }
 
@@ -99,4 +102,15 @@ export class NetAccess {
       { plugin, details: { size, limit: MAX_BODY } },
     )
   }
+}
+
+/** In memory that nothing else is in. */
+const joined = (chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> => {
+  const all = new Uint8Array(size)
+  let at = 0
+  for (const chunk of chunks) {
+    all.set(chunk, at)
+    at += chunk.byteLength
+  }
+  return all
 }

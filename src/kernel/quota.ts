@@ -1,5 +1,5 @@
 /** How much of the kernel's thread one plugin may take beside events, calls and lines of the log, and how much it may have there at a time. */
-import { AT_ONCE } from '../sandbox/at-once.js'
+import { AT_ONCE, type AtOnce } from '../sandbox/at-once.js'
 import { overLimit } from '../sandbox/over-limit.js'
 import { TokenBucket } from '../sandbox/token-bucket.js'
 import type { EffectiveLimits } from './options.js'
@@ -38,7 +38,7 @@ export interface QuotaOptions {
 export class Quota {
   readonly #options: QuotaOptions
   readonly #bucket: TokenBucket
-  readonly #underWay = { file: 0, fetch: 0, task: 0 }
+  readonly #underWay = { file: 0, fetch: 0, 'large file': 0, 'large fetch': 0, task: 0 }
   #warned = false
 
   constructor(options: QuotaOptions) {
@@ -85,21 +85,23 @@ export class Quota {
     if (held >= OF_ONE) throw overLimit(this.#options.plugin, what, 'of one service', OF_ONE, `${has} ${held} already`, `${mend}.`)
   }
 
-  /** Does what takes its time, unless as much is under way already: its own end waits before that, so nobody who does gets to read this. */
-  async underWay<T>(verb: keyof typeof AT_ONCE, act: () => Promise<T>): Promise<T> {
+  /** Does what takes its time, unless as much is under way already: its own end waits before that, so nobody who does gets to read this. `large`: as {@link isLarge}. */
+  async underWay<T>(verb: 'file' | 'fetch' | 'task', act: () => Promise<T>, large = false): Promise<T> {
     const running = this.#underWay
-    if (running[verb] >= AT_ONCE[verb]) {
+    const kinds: readonly AtOnce[] = large && verb !== 'task' ? [verb, `large ${verb}`] : [verb]
+    const full = kinds.find((kind) => running[kind] >= AT_ONCE[kind])
+    if (full !== undefined) {
       this.spend(REQUEST)
       throw overLimit(
         this.#options.plugin,
-        `ask for another ${verb}`,
-        `${verb} at once`,
-        AT_ONCE[verb],
-        `has ${running[verb]} under way`,
+        `ask for another ${full}`,
+        `${full} at once`,
+        AT_ONCE[full],
+        `has ${running[full]} under way`,
         'Wait for some.',
       )
     }
-    running[verb]++
+    for (const kind of kinds) running[kind]++
     try {
       return await act()
     } catch (error) {
@@ -107,7 +109,7 @@ export class Quota {
       this.spend(REQUEST)
       throw error
     } finally {
-      running[verb]--
+      for (const kind of kinds) running[kind]--
     }
   }
 }

@@ -3,6 +3,7 @@ import type { Granted } from '../permission-set.js'
 import type { WireError } from '../wire-error.js'
 import type { Grants } from './grants.js'
 import type { ToldHeap } from './heap-report.js'
+import type { HeldVerb } from './held-answer.js'
 import type { Sealed } from './sealed.js'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -32,7 +33,6 @@ export interface KernelVerbs {
       path: string
       to?: string
       data?: string | Uint8Array
-      encoding?: 'utf8' | undefined
     }
     answers: unknown
   }
@@ -104,6 +104,8 @@ export interface GuestNotices {
   used: [resource: string, action: string]
   /** A consumer broke the protocol on its line to a service of the plugin, which has let go of the line: `[service, consumer, how]`. */
   offended: [service: number, consumer: string, how: string]
+  /** It has the answer of that number, which the kernel held for it: `[verb, number]`. */
+  taken: [verb: HeldVerb, number: number]
   /** `[level, message]`, the fields. */
   log: [level: LogLevel, message: string]
 }

@@ -1,5 +1,5 @@
 /** Files and requests through the kernel, asked for in a plugin's own thread. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
@@ -23,33 +23,59 @@ const running = async (isolation: 'thread' | 'inline') => {
     await eventually(() => expect(outcomes).toHaveLength(count + 1))
     return outcomes[count]
   }
-  return { run, kernel, faults }
+  const { value: dataDir } = (await run('return ctx.dataDir')) as { value: string }
+  return { run, dataDir, faults }
 }
 
 describe.each(['thread', 'inline'] as const)('a plugin in a place of kind %s', (isolation) => {
   it('has files through ctx.fs', async () => {
-    const { run } = await running(isolation)
+    const { run, dataDir } = await running(isolation)
     expect(
       await run(`await ctx.fs.writeFile('notes/../a.txt', 'hello'); return [await ctx.fs.readFile('a.txt', 'utf8'), ctx.dataDir]`),
     ).toEqual({
       value: ['hello', expect.any(String) as string],
     })
-    const { value } = (await run('return ctx.dataDir')) as { value: string }
-    expect(readFileSync(join(value, 'a.txt'), 'utf8')).toBe('hello')
+    expect(readFileSync(join(dataDir, 'a.txt'), 'utf8')).toBe('hello')
     expect(await run('return [...await ctx.fs.readFile("a.txt")]')).toEqual({ value: [...Buffer.from('hello')] })
     expect(await run('return (await ctx.fs.stat("a.txt")).modified instanceof Date')).toEqual({ value: true })
     expect(await run('return ctx.fs.readFile("none")')).toMatchObject({ code: 'ENOENT' })
   })
 
+  it.each([
+    ['small', 1],
+    ['large', 100_000],
+  ])('reads a %s file as it is, and its text as Node does: with what it begins with, and whatever is no text', async (_, times) => {
+    const { run, dataDir } = await running(isolation)
+    const odd = [0xef, 0xbb, 0xbf, 0x61, 0xff, 0xc3, 0x28, 0xe2, 0x82, 0x0a, 0xed, 0xa0, 0x80, 0xf0, 0x9f, 0x98]
+    const content = Buffer.concat(Array.from({ length: times }, () => Buffer.from(odd)))
+    writeFileSync(join(dataDir, 'odd'), content)
+    const { value } = await run(`
+      const sum = (bytes) => bytes.reduce((sum, byte) => (sum * 31 + byte) % 65521, 7)
+      const [bytes, text] = [await ctx.fs.readFile('odd'), await ctx.fs.readFile('odd', 'utf8')]
+      const many = await Promise.all(Array.from({ length: 40 }, () => ctx.fs.readFile('odd')))
+      return { kind: bytes.constructor.name, lies: [bytes.byteOffset, bytes.buffer.byteLength], sum: sum(bytes), begins: text.slice(0, 12),
+        length: text.length, sumOfText: sum(new TextEncoder().encode(text)), many: many.every(({ length }) => length === bytes.length) }`)
+    const sum = (bytes: Uint8Array): number => bytes.reduce((all, byte) => (all * 31 + byte) % 65_521, 7)
+    const text = content.toString('utf8')
+    expect(value).toEqual({
+      kind: 'Uint8Array',
+      lies: [0, content.length],
+      sum: sum(content),
+      begins: text.slice(0, 12),
+      length: text.length,
+      sumOfText: sum(Buffer.from(text)),
+      many: true,
+    })
+  })
+
   it('is refused what it was not granted, by name, and the kernel tells of it', async () => {
-    const { run, faults } = await running(isolation)
+    const { run, dataDir, faults } = await running(isolation)
     expect(await run('return ctx.fs.readFile("/etc/hostname", "utf8")')).toMatchObject({
       code: 'PERMISSION_DENIED',
       message: expect.stringContaining("Plugin 'p' may not read '/etc/hostname'") as string,
     })
     expect(await run('return ctx.fs.writeFile("../../escaped", "x")')).toMatchObject({ code: 'PERMISSION_DENIED' })
-    const { value } = (await run('return ctx.dataDir')) as { value: string }
-    expect(existsSync(join(value, '../../escaped'))).toBe(false)
+    expect(existsSync(join(dataDir, '../../escaped'))).toBe(false)
     expect(await run('return ctx.fetch("http://127.0.0.1:9/")')).toMatchObject({ code: 'PERMISSION_DENIED' })
     const denied = (resource: string, action: string) => ({ code: 'PERMISSION_DENIED', details: { resource, action } })
     expect(faults.map(({ error }) => error)).toMatchObject([

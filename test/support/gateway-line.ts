@@ -6,6 +6,7 @@ import { makePlane } from '#src/kernel/plane.js'
 import type { Excess } from '#src/kernel/quota.js'
 import { type Permission, PermissionSet } from '#src/permission-set.js'
 import { channelPair } from '#src/sandbox/channel.js'
+import type { Party } from '#src/sandbox/party.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 import { Scope } from '#src/scope.js'
 
@@ -19,7 +20,8 @@ const LIMITS: GatewayOptions['limits'] = {
   requests: 1_000,
 }
 
-export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOptions['limits']> = {}) => {
+/** `party`: what the guest's end does beside being told. */
+export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOptions['limits']> = {}, party: Partial<Party> = {}) => {
   const plane = makePlane(
     'kernel',
     () => {},
@@ -58,7 +60,7 @@ export const gatewayLine = (permissions: Permission[], limits: Partial<GatewayOp
   const told: { verb: string; metas: readonly unknown[] }[] = []
   const guest = new Conversation(
     guestEnd,
-    { request: () => undefined, notice: (verb, metas) => void told.push({ verb, metas }) },
+    { request: () => undefined, notice: (verb, metas) => void told.push({ verb, metas }), ...party },
     'the kernel',
   )
   onTestFinished(async () => {

@@ -1,30 +1,33 @@
 /** A plugin's files and requests: asked of the kernel, which does what the plugin may. */
 import { argumentInvalid, assertNoMore, shown } from '../../arguments.js'
 import { limiter } from '../../limiter.js'
-import { AT_ONCE } from '../at-once.js'
+import { AT_ONCE, isLarge } from '../at-once.js'
 import type { KernelVerbs } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 
 type FileRequest = KernelVerbs['file']['asks']
 
-/** What is written in one piece of this many bytes or more is moved to the kernel: its thread has nothing to read then, however much it is. */
-const LARGE = 1_024 * 1_024
-
 const bytesOf = (data: string | Uint8Array): Uint8Array<ArrayBuffer> =>
   typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
+
+/** Made here: a text would be made in the kernel's thread, and be copied from there. */
+const textOf = ({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('utf8')
 
 /** `ctx.fs`. */
 export const mediatedFiles = (conversation: Conversation): Record<FileRequest['act'], (...args: never[]) => Promise<unknown>> => {
   const oneFile = limiter(AT_ONCE.file)
+  const oneLarge = limiter(AT_ONCE['large file'])
   const ask = (request: FileRequest): Promise<unknown> => oneFile(() => conversation.request('file', request))
   const write = (act: 'writeFile' | 'appendFile', path: string, data: string | Uint8Array): Promise<unknown> => {
-    const large = (typeof data === 'string' || data instanceof Uint8Array) && data.length >= LARGE
-    if (!large) return ask({ act, path, data })
-    return oneFile(() => {
+    if (!isLarge(data)) return ask({ act, path, data })
+    const move = (): Promise<unknown> => {
       const bytes = bytesOf(data)
       return conversation.request('file', { act, path, data: bytes } satisfies FileRequest, { transfer: [bytes.buffer] })
-    })
+    }
+    return oneLarge(() => oneFile(move))
   }
+  const read = async (path: string): Promise<Uint8Array<ArrayBuffer>> => (await ask({ act: 'readFile', path })) as Uint8Array<ArrayBuffer>
   /** None heeds more than it has parameters. */
   const only =
     <Given extends unknown[]>(takes: string, act: FileRequest['act'], run: (...given: Given) => Promise<unknown>) =>
@@ -40,7 +43,7 @@ export const mediatedFiles = (conversation: Conversation): Record<FileRequest['a
     readFile: only("a path and 'utf8'", 'readFile', (path: string, encoding?: 'utf8') => {
       if (encoding !== undefined && encoding !== 'utf8')
         throw argumentInvalid('fs.readFile()', `was given ${shown(encoding)} for the encoding. Give 'utf8', or leave it out for the bytes.`)
-      return ask({ act: 'readFile', path: String(path), encoding })
+      return encoding === undefined ? read(String(path)) : read(String(path)).then(textOf)
     }),
     readdir: at('readdir'),
     stat: at('stat'),
@@ -55,12 +58,16 @@ export const mediatedFiles = (conversation: Conversation): Record<FileRequest['a
 /** `ctx.fetch`. */
 export const mediatedFetch = (conversation: Conversation): ((input: string | URL | Request, init?: RequestInit) => Promise<Response>) => {
   const oneFetch = limiter(AT_ONCE.fetch)
+  const oneLarge = limiter(AT_ONCE['large fetch'])
   return async (input, init) => {
     const request = new Request(input, init)
     const { url, method, redirect, signal } = request
     const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer())
     const asks: KernelVerbs['fetch']['asks'] = { url, method, headers: [...request.headers], redirect, body }
-    const answer = (await oneFetch(() => conversation.request('fetch', asks, { signal }), signal)) as KernelVerbs['fetch']['answers']
+    const large = body !== null && isLarge(body)
+    const options = large ? { signal, transfer: [body.buffer] } : { signal }
+    const ask = (): Promise<unknown> => oneFetch(() => conversation.request('fetch', asks, options), signal)
+    const answer = (await (large ? oneLarge(ask, signal) : ask())) as KernelVerbs['fetch']['answers']
     const { status, statusText, headers } = answer
     const response = new Response(answer.body, { status, statusText, headers })
     // A Response that is made rather than received knows neither.

@@ -6,6 +6,7 @@ import { reasonOf, toWire, type WireError } from '../../wire-error.js'
 import type { Call } from '../call.js'
 import { cloneSize } from '../clone-size.js'
 import type { Body, Meta } from '../frames.js'
+import { takenOf } from '../held-answer.js'
 import { LogBudget } from '../log-budget.js'
 import { lineOf } from '../log-line.js'
 import type { Party } from '../party.js'
@@ -120,12 +121,21 @@ export class PluginRuntime implements Party {
 
   /** The replies of the kernel that are more than data: a line to a service, and what a task answers where that is large. */
   unbox(metas: readonly Meta[], body: unknown): unknown {
+    this.#take(metas)
     return isSealed(metas) ? open(body as Sealed) : body
   }
 
   dropped(metas: readonly Meta[], body: unknown): void {
+    if (this.#take(metas)) return
     if (isSealed(metas)) discard(body as Sealed)
     else this.#services?.keep(body as Opened)
+  }
+
+  /** Whether it is an answer that the kernel holds until it is told that it came. */
+  #take(metas: readonly Meta[]): boolean {
+    const taken = takenOf(metas)
+    if (taken !== undefined) this.#conversation?.notify('taken', taken)
+    return taken !== undefined
   }
 
   ended(): void {

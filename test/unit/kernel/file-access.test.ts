@@ -5,7 +5,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, truncate
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { FileAccess } from '#src/kernel/file-access.js'
+import type { KernelVerbs } from '#src/sandbox/protocol.js'
 import { emptyFolder } from '../../support/plugin-folder.js'
+
+/** There is room for any answer. */
+const ROOMY = { grow: async () => {}, moves: () => {} }
 
 const made = (grants: { read?: string[]; write?: string[] } = {}) => {
   const base = emptyFolder()
@@ -15,13 +19,15 @@ const made = (grants: { read?: string[]; write?: string[] } = {}) => {
   writeFileSync(join(outside, 'secret'), 'secret')
   const denials: string[] = []
   const absolute = (paths: string[] = []) => paths.map((path) => (path === '*' ? path : join(base, path)))
-  const files = new FileAccess({
+  const access = new FileAccess({
     plugin: 'p',
     root,
     dataDir,
     grants: { read: absolute(grants.read), write: absolute(grants.write) },
     denied: (resource, action) => denials.push(`${action} ${resource}`),
   })
+  const run = (request: KernelVerbs['file']['asks']): Promise<unknown> => access.run(request, ROOMY)
+  const files = { run, text: async (path: string) => new TextDecoder().decode((await run({ act: 'readFile', path })) as Uint8Array) }
   return { files, denials, root, dataDir, outside }
 }
 
@@ -34,7 +40,7 @@ it('a plugin reads and writes in its data folder, by relative paths', async () =
   await files.run({ act: 'writeFile', path: 'a/b/c.txt', data: 'one' })
   await files.run({ act: 'appendFile', path: 'a/b/c.txt', data: new TextEncoder().encode(' two') })
   expect(readFileSync(join(dataDir, 'a/b/c.txt'), 'utf8')).toBe('one two')
-  expect(await files.run({ act: 'readFile', path: 'a/b/c.txt', encoding: 'utf8' })).toBe('one two')
+  expect(await files.text('a/b/c.txt')).toBe('one two')
   expect(await files.run({ act: 'readFile', path: 'a/b/c.txt' })).toEqual(new TextEncoder().encode('one two'))
   expect(await files.run({ act: 'readdir', path: 'a' })).toEqual([{ name: 'b', kind: 'folder' }])
   expect(await files.run({ act: 'stat', path: 'a/b/c.txt' })).toMatchObject({ kind: 'file', size: 7, modified: expect.any(Date) as Date })
@@ -46,7 +52,7 @@ it('a plugin reads and writes in its data folder, by relative paths', async () =
 it('it reads its own folder, and does not write there', async () => {
   const { files, root, denials } = made()
   const file = join(root, 'index.js')
-  expect(await files.run({ act: 'readFile', path: file, encoding: 'utf8' })).toBe('code')
+  expect(await files.text(file)).toBe('code')
   await expect(files.run({ act: 'writeFile', path: file, data: 'other' })).rejects.toEqual(denied('write'))
   expect(readFileSync(file, 'utf8')).toBe('code')
   expect(denials).toEqual([`write fs:${file}`])
@@ -86,7 +92,7 @@ it('a link in the data folder leads nowhere it may not go', async () => {
 
 it('what is granted is open: for reading, for writing, or all', async () => {
   const reader = made({ read: ['outside'] })
-  expect(await reader.files.run({ act: 'readFile', path: join(reader.outside, 'secret'), encoding: 'utf8' })).toBe('secret')
+  expect(await reader.files.text(join(reader.outside, 'secret'))).toBe('secret')
   await expect(reader.files.run({ act: 'writeFile', path: join(reader.outside, 'secret'), data: '' })).rejects.toEqual(denied('write'))
   const writer = made({ write: ['outside'] })
   await writer.files.run({ act: 'writeFile', path: join(writer.outside, 'new'), data: 'x' })
@@ -146,9 +152,9 @@ it('errors of the file system name the file as it was meant', async () => {
 it('what does not say its size is read to its end, and what has none is refused', async () => {
   const { files } = made({ read: ['*'] })
   const path = import.meta.filename
-  expect(await files.run({ act: 'readFile', path, encoding: 'utf8' })).toBe(readFileSync(path, 'utf8'))
+  expect(await files.text(path)).toBe(readFileSync(path, 'utf8'))
   if (process.platform !== 'linux') return
-  expect(await files.run({ act: 'readFile', path: '/proc/self/status', encoding: 'utf8' })).toContain('Threads:')
+  expect(await files.text('/proc/self/status')).toContain('Threads:')
   await expect(files.run({ act: 'readFile', path: '/dev/zero' })).rejects.toMatchObject({ code: 'FILE_KIND' })
 })
 
@@ -219,7 +225,7 @@ describe.skipIf(process.platform !== 'linux')('a plugin that swaps its folder fo
 
   it('reads nothing but its own', { timeout: 120_000 }, async () => {
     const { files } = await swapping()
-    const got = await tried(() => Array.from({ length: 4 }, () => files.run({ act: 'readFile', path: 'a/secret', encoding: 'utf8' })))
+    const got = await tried(() => Array.from({ length: 4 }, () => files.text('a/secret')))
     expect(got).toContain('mine')
     expect(got).not.toContain('secret')
     const listed = await tried(() => [files.run({ act: 'readdir', path: 'a/sub' })])
@@ -275,6 +281,6 @@ it('a file of any size is read to its end', async () => {
   const { files, dataDir } = made()
   for (const content of ['', 'x', 'x'.repeat(70_000)]) {
     writeFileSync(join(dataDir, 'any'), content)
-    expect(await files.run({ act: 'readFile', path: 'any', encoding: 'utf8' })).toBe(content)
+    expect(await files.text('any')).toBe(content)
   }
 })

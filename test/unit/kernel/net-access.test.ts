@@ -24,11 +24,14 @@ const serve = async (answer: (request: IncomingMessage, response: ServerResponse
   return { seen, port, url: `http://127.0.0.1:${port}` }
 }
 
+/** There is room for any answer. */
+const ROOMY = { grow: async () => {}, moves: () => {} }
+
 const asking = (hosts: string[]) => {
   const denials: string[] = []
   const net = new NetAccess({ plugin: 'p', hosts, denied: (resource) => denials.push(resource) })
   const ask = (url: string, more: Partial<KernelVerbs['fetch']['asks']> = {}, signal = new AbortController().signal) =>
-    net.fetch({ url, method: 'GET', headers: [], redirect: 'follow', body: null, ...more }, signal)
+    net.fetch({ url, method: 'GET', headers: [], redirect: 'follow', body: null, ...more }, ROOMY, signal)
   return { ask, denials }
 }
 
@@ -107,6 +110,26 @@ it('redirects do not go on for ever, and bodies do not grow without end', async 
     pour()
   })
   await expect(asking(['*']).ask(flood.url)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
+})
+
+it('a body takes room as it comes, and is moved; a small one is neither counted nor moved', async () => {
+  const server = await serve((request, response) => response.end(Buffer.alloc(Number(request.url?.slice(1)))))
+  const net = new NetAccess({ plugin: 'p', hosts: ['*'], denied: () => {} })
+  const asked: number[] = []
+  const moved: unknown[] = []
+  const claim = { grow: async (bytes: number) => void asked.push(bytes), moves: (object: unknown) => void moved.push(object) }
+  const ask = (size: number) =>
+    net.fetch(
+      { url: `${server.url}/${size}`, method: 'GET', headers: [], redirect: 'follow', body: null },
+      claim,
+      new AbortController().signal,
+    )
+  await ask(64 * 1_024)
+  expect([asked, moved]).toEqual([[], []])
+  const { body } = await ask(1_000_000)
+  expect(asked.at(-1)).toBe(1_000_000)
+  expect(asked).toEqual(asked.toSorted((a, b) => a - b))
+  expect([body?.length, moved]).toEqual([1_000_000, [body?.buffer]])
 })
 
 it('a request that is cancelled ends', async () => {

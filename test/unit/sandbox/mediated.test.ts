@@ -1,0 +1,56 @@
+/** What a plugin brings to the kernel for its files and requests, as it comes there. */
+import { expect, onTestFinished, test } from 'vitest'
+import { AT_ONCE } from '#src/sandbox/at-once.js'
+import { channelPair } from '#src/sandbox/channel.js'
+import { mediatedFetch, mediatedFiles } from '#src/sandbox/guest/mediated.js'
+import { Conversation } from '#src/sandbox/rpc.js'
+import { eventually } from '../../support/eventually.js'
+
+/** A plugin's end, to a kernel that takes its time: each call ends one of what is under way, the first that came. */
+const slow = () => {
+  const [kernelEnd, guestEnd] = channelPair()
+  const underWay: { body: Record<string, unknown>; end: (answer: unknown) => void }[] = []
+  const request = (_: unknown, body: unknown) => new Promise((end) => underWay.push({ body: body as Record<string, unknown>, end }))
+  new Conversation(kernelEnd, { request }, 'the guest')
+  const guest = new Conversation(guestEnd, { request: () => undefined }, 'the kernel')
+  onTestFinished(() => guest.close())
+  const end = (answer?: unknown): void => underWay.shift()?.end(answer)
+  return { guest, underWay, end }
+}
+
+const MEGABYTE = 1_024 * 1_024
+
+test('what is written in one large piece waits for the one before it, and what is small does not', async () => {
+  const { guest, underWay, end } = slow()
+  const files = mediatedFiles(guest) as unknown as { writeFile(path: string, data: string | Uint8Array): Promise<void> }
+  const paths = (): unknown[] => underWay.map(({ body }) => body['path'])
+  const writes = [
+    files.writeFile('large', new Uint8Array(MEGABYTE)),
+    files.writeFile('text', 'x'.repeat(MEGABYTE)),
+    files.writeFile('third', new Uint8Array(MEGABYTE)),
+    files.writeFile('small', 'x'),
+  ]
+  await eventually(() => expect(paths()).toEqual(['large', 'small']))
+  end()
+  await eventually(() => expect(paths()).toEqual(['small', 'text']))
+  end()
+  end()
+  await eventually(() => expect(paths()).toEqual(['third']))
+  end()
+  await Promise.all(writes)
+})
+
+test('so many requests with a large body leave at a time, and those with a small one beside them', async () => {
+  const { guest, underWay, end } = slow()
+  const fetch = mediatedFetch(guest)
+  const most = AT_ONCE['large fetch']
+  const post = (size: number) => fetch('http://a.test/', { method: 'POST', body: new Uint8Array(size) })
+  const requests = [...Array.from({ length: most + 1 }, () => post(MEGABYTE)), post(1)]
+  const sizes = (): number[] => underWay.map(({ body }) => (body['body'] as Uint8Array).length).sort((a, b) => a - b)
+  await eventually(() => expect(sizes()).toEqual([1, ...Array.from({ length: most }, () => MEGABYTE)]))
+  const answer = { status: 200, statusText: '', headers: [], url: 'http://a.test/', redirected: false, body: null }
+  for (let i = 0; i < requests.length - 1; i++) end(answer)
+  await eventually(() => expect(underWay).toHaveLength(1))
+  end(answer)
+  expect((await Promise.all(requests)).map(({ status }) => status)).toEqual(requests.map(() => 200))
+})
