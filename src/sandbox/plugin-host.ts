@@ -45,7 +45,16 @@ export interface Breach {
   /** Of memory: MB of `observed` that no counter of V8's shows. */
   uncounted?: number
   /** Of a hang: what holds the place, as far as this Node and this system tell. */
-  how?: 'spinning' | 'native computation' | 'blocked' | 'waiting' | 'computing' | 'blocked or waiting' | 'stopped' | 'unknown'
+  how?:
+    | 'spinning'
+    | 'native computation'
+    | 'blocked'
+    | 'waiting'
+    | 'computing'
+    | 'blocked or waiting'
+    | 'in a message'
+    | 'stopped'
+    | 'unknown'
   /** Of one that computes: what it did before the limit, where that can be seen. */
   profile?: CpuProfile
   /** Of memory: what it is made of, where that is known. */

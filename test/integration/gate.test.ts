@@ -540,6 +540,17 @@ describe('process', () => {
     expect(process.title).toBe(title)
   })
 
+  it('hears of its own uncaught errors', async () => {
+    expect(
+      await tried(`const caught = new Promise((resolve) => process.setUncaughtExceptionCaptureCallback(resolve))
+        setTimeout(() => { throw new Error('mine') })
+        const { message } = await caught
+        process.setUncaughtExceptionCaptureCallback(null)
+        return message`),
+    ).toBe('mine')
+    expect(await tried('try { process.report.getReport = 1 } catch (error) { return error.name }')).toBe('TypeError')
+  })
+
   it('still ends its own thread', async () => {
     const { host, attempt } = await gated(pluginCode({ health: 'process.exit(3)' }))
     attempt().catch(() => {})
@@ -693,6 +704,15 @@ describe('the port under the standard streams', () => {
 })
 
 describe('a grant', () => {
+  it('of domain needs no other, and opens no other', async () => {
+    const body = `const domain = (await import('node:domain')).create()
+      const caught = new Promise((resolve) => domain.on('error', resolve))
+      domain.run(() => setTimeout(() => { throw new Error('in a domain') }))
+      const { message } = await caught
+      try { return [message, (await import('node:async_hooks')).createHook({})] } catch (error) { return [message, error.message] }`
+    expect(await tried(body, { builtins: ['domain'] })).toEqual(['in a domain', refused(/use async_hooks\.createHook/)])
+  })
+
   it('of files opens fs', async () => {
     const folder = emptyFolder()
     writeFileSync(join(folder, 'given.txt'), 'given')

@@ -72,6 +72,12 @@ it.each([
   }
 })
 
+it.each(['ftp', 'ws', 'gopher'])('speaks no %s:, to whomever, and says so', async (protocol) => {
+  const { ask, denials } = asking(['*', '127.0.0.1:8080'])
+  await expect(ask(`${protocol}://127.0.0.1:8080/`)).rejects.toThrow('ctx.fetch speaks http: and https: only')
+  expect(denials).toEqual(['net:127.0.0.1:8080'])
+})
+
 it('the port may be part of what is granted', async () => {
   const server = await serve((_request, response) => response.end('hello'))
   expect(text((await asking([`127.0.0.1:${server.port}`]).ask(server.url)).body)).toBe('hello')
