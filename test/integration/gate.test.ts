@@ -355,6 +355,34 @@ describe('a plugin without grants', () => {
     })
   })
 
+  it('is not told by what finds modules whether a file is there that it may not read', async () => {
+    const folder = emptyFolder()
+    writeFileSync(join(folder, 'there.js'), '')
+    writeFileSync(join(folder, 'package.json'), '{}')
+    const found = await tried(
+      `const { default: Module } = await import('node:module')
+      const { pathToFileURL } = await import('node:url')
+      const folder = ${JSON.stringify(folder)}
+      const outcome = (act) => { try { return act() ?? 'none' } catch (error) { return error.code } }
+      const finds = (name) => [
+        outcome(() => Module._findPath(folder + '/' + name, ['/'])),
+        outcome(() => Module._findPath('./' + name, [folder])),
+        outcome(() => Module._findPath(name, [folder])),
+        outcome(() => require.resolve(folder + '/' + name)),
+        Module.findPackageJSON ? outcome(() => Module.findPackageJSON('./' + name, pathToFileURL(folder + '/x.js'))) : 'PERMISSION_DENIED',
+      ]
+      const own = [Module._findPath('./common', [import.meta.dirname ?? '']), Module._findPath('common.cjs', [import.meta.dirname ?? ''])]
+      return [finds('there.js'), finds('gone.js'), own.map((path) => typeof path === 'string' ? path.slice(-10) : path), require.resolve('./common.cjs').slice(-10)]`,
+      {},
+      { 'common.cjs': '', 'common.js': '' },
+    )
+    // Among many places Node's own model refuses before the gate does, where it lies beneath.
+    const among = expect.toSatisfy((outcome) => outcome === false || outcome === 'ERR_ACCESS_DENIED') as unknown
+    const hidden = ['PERMISSION_DENIED', 'PERMISSION_DENIED', among, 'PERMISSION_DENIED', 'PERMISSION_DENIED']
+    expect((found as unknown[])[0]).toEqual((found as unknown[])[1])
+    expect(found).toEqual([hidden, hidden, ['/common.js', 'common.cjs'], 'common.cjs'])
+  })
+
   it('holds though the plugin changes what every check would use', async () => {
     const found = await tried(`
       const changes = [
