@@ -1,9 +1,11 @@
 /** What the code of a thread plugin can reach: every door is tried by a real plugin in a real thread, with and without the grant that opens it. */
 
+import { once } from 'node:events'
 import { Dir, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { builtinModules } from 'node:module'
+import nodeModule, { builtinModules } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { BY_GRANT, CLOSED, OPEN } from '#src/sandbox/builtin-modules.js'
 import { type Grants, NO_GRANTS } from '#src/sandbox/grants.js'
@@ -381,6 +383,22 @@ describe('a plugin without grants', () => {
     const hidden = ['PERMISSION_DENIED', 'PERMISSION_DENIED', among, 'PERMISSION_DENIED', 'PERMISSION_DENIED']
     expect((found as unknown[])[0]).toEqual((found as unknown[])[1])
     expect(found).toEqual([hidden, hidden, ['/common.js', 'common.cjs'], 'common.cjs'])
+  })
+
+  it.skipIf(!('registerHooks' in nodeModule))('loads no module of Node that was never looked up', async () => {
+    const hooks = new URL('../../dist/sandbox/guest/module-hooks.js', import.meta.url)
+    const worker = new Worker(
+      `const { registerHooks } = require('node:module')
+      const check = (name) => { if (name === 'node:dgram') throw new Error('checked ' + name) }
+      import(${JSON.stringify(hooks.href)}).then(async ({ prepareModules }) => {
+        prepareModules({ name: 'p', pluginModule: 'file:///none.js', needsHooks: false }, check)
+        registerHooks({ resolve: (name, context, next) => name === 'by-another-way' ? { url: 'node:dgram', format: 'builtin', shortCircuit: true } : next(name, context) })
+        return import('by-another-way')
+      }).then(() => 'loaded', (error) => error.message).then((told) => require('node:worker_threads').parentPort.postMessage(told))`,
+      { eval: true },
+    )
+    expect(await once(worker, 'message')).toEqual(['checked node:dgram'])
+    await worker.terminate()
   })
 
   it('holds though the plugin changes what every check would use', async () => {
