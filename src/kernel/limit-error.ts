@@ -15,6 +15,8 @@ const HELD: Record<NonNullable<Breach['how']>, string> = {
   waiting: 'its thread waits in Atomics.wait. Use Atomics.waitAsync, or give it a timeout',
   computing: 'its thread computes and does not come back to its event loop. Look for a loop that never ends, or one large native call',
   'blocked or waiting': 'its thread is blocked in a native call or in Atomics.wait. Use the call that does not block',
+  'in a message':
+    'it has sent the kernel a part of a message and not the rest, after which nothing it says can be read. Look for what writes to descriptor 3 of its process, which is the wire to the kernel, or blocks its thread',
   stopped: 'its process, or one that it has started, was stopped by a signal or a debugger. Let it go on (SIGCONT)',
   unknown: 'its thread does not come back to its event loop. Look for a loop that never ends, or a call that blocks',
 }

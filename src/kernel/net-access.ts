@@ -77,16 +77,17 @@ export class NetAccess {
   }
 
   #assertAllowed({ protocol, hostname, port, host, href }: URL): void {
-    const itsPort = port || PORTS[protocol]
+    const usual = PORTS[protocol]
+    const itsPort = port || usual
     const { plugin, hosts, denied, used } = this.#options
-    if (itsPort !== undefined && hosts.some((allowed) => reaches(allowed, `${hostname}:${itsPort}`))) {
+    if (usual !== undefined && hosts.some((allowed) => reaches(allowed, `${hostname}:${itsPort}`))) {
       used?.(`net:${hostname}:${itsPort}`, 'connect')
       return
     }
     denied(`net:${host}`, 'connect')
     throw new PlugbayError(
       'PERMISSION_DENIED',
-      itsPort === undefined
+      usual === undefined
         ? `Plugin '${plugin}' may not fetch '${href}': ctx.fetch speaks http: and https: only.`
         : `Plugin '${plugin}' may not connect to '${host}': its permissions do not name it. ${toAllow(entryFor(`net:${host}`, 'connect'))}`,
       { plugin, details: { resource: `net:${host}`, action: 'connect' } },

@@ -33,11 +33,6 @@ export class Room {
     this.#most = most
   }
 
-  /** How many are held. */
-  get bytes(): number {
-    return this.#bytes
-  }
-
   /** What `act` answers to the call. What it claimed for that is held until the plugin has {@link taken} it. */
   async hold(call: Call, act: (claim: Claim) => Promise<unknown>): Promise<unknown> {
     const answer = new Answer((bytes) => this.#grow(answer, bytes))

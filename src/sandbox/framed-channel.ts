@@ -160,6 +160,11 @@ export class FramedChannel implements Channel {
     this.#write(BATCHES, live ? cloned(batch, transfer) : batch)
   }
 
+  /** A part of a frame has come, and its rest has not. */
+  get unfinished(): boolean {
+    return this.#bytes > 0 && !this.#resting
+  }
+
   /** How many frames were sent. */
   get sent(): number {
     return this.#sent

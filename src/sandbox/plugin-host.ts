@@ -49,7 +49,16 @@ export interface Breach {
   /** Of memory: it is the addresses of the process, and the place keeps about so many memories of WebAssembly that take them. */
   memories?: number
   /** Of a hang: what holds the place, as far as this Node and this system tell. */
-  how?: 'spinning' | 'native computation' | 'blocked' | 'waiting' | 'computing' | 'blocked or waiting' | 'stopped' | 'unknown'
+  how?:
+    | 'spinning'
+    | 'native computation'
+    | 'blocked'
+    | 'waiting'
+    | 'computing'
+    | 'blocked or waiting'
+    | 'in a message'
+    | 'stopped'
+    | 'unknown'
   /** Of one that computes: what it did before the limit, where that can be seen. */
   profile?: CpuProfile
   /** Of memory: what it is made of, where that is known. */

@@ -14,6 +14,8 @@ export interface ProcessSubject {
   pid: number
   /** Frames that were sent to it. */
   readonly sent: number
+  /** A part of a frame has come from it, and its rest has not. */
+  readonly unfinished: boolean
   ask(asked: Asked): void
 }
 
@@ -151,7 +153,8 @@ export class WatchedProcess implements Watched {
     const takes = this.#standstill?.takes()
     if (stat === undefined || takes === undefined) return 'unknown'
     if (takes.runnable || takes.share > COMPUTING) return 'computing'
-    return stat.stopped ? 'stopped' : 'blocked or waiting'
+    if (stat.stopped) return 'stopped'
+    return this.#subject.unfinished ? 'in a message' : 'blocked or waiting'
   }
 
   #judge({ resident }: ProcessStat): void {

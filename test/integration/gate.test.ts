@@ -1,9 +1,11 @@
 /** What the code of a thread plugin can reach: every door is tried by a real plugin in a real thread, with and without the grant that opens it. */
 
+import { once } from 'node:events'
 import { Dir, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { builtinModules } from 'node:module'
+import nodeModule, { builtinModules } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { BY_GRANT, CLOSED, OPEN } from '#src/sandbox/builtin-modules.js'
 import { type Grants, NO_GRANTS } from '#src/sandbox/grants.js'
@@ -376,6 +378,50 @@ describe('a plugin without grants', () => {
     })
   })
 
+  it('is not told by what finds modules whether a file is there that it may not read', async () => {
+    const folder = emptyFolder()
+    writeFileSync(join(folder, 'there.js'), '')
+    writeFileSync(join(folder, 'package.json'), '{}')
+    const found = await tried(
+      `const { default: Module } = await import('node:module')
+      const { pathToFileURL } = await import('node:url')
+      const folder = ${JSON.stringify(folder)}
+      const outcome = (act) => { try { return act() ?? 'none' } catch (error) { return error.code } }
+      const finds = (name) => [
+        outcome(() => Module._findPath(folder + '/' + name, ['/'])),
+        outcome(() => Module._findPath('./' + name, [folder])),
+        outcome(() => Module._findPath(name, [folder])),
+        outcome(() => require.resolve(folder + '/' + name)),
+        Module.findPackageJSON ? outcome(() => Module.findPackageJSON('./' + name, pathToFileURL(folder + '/x.js'))) : 'PERMISSION_DENIED',
+      ]
+      const own = [Module._findPath('./common', [import.meta.dirname ?? '']), Module._findPath('common.cjs', [import.meta.dirname ?? ''])]
+      return [finds('there.js'), finds('gone.js'), own.map((path) => typeof path === 'string' ? path.slice(-10) : path), require.resolve('./common.cjs').slice(-10)]`,
+      {},
+      { 'common.cjs': '', 'common.js': '' },
+    )
+    // Among many places Node's own model refuses before the gate does, where it lies beneath.
+    const among = expect.toSatisfy((outcome) => outcome === false || outcome === 'ERR_ACCESS_DENIED') as unknown
+    const hidden = ['PERMISSION_DENIED', 'PERMISSION_DENIED', among, 'PERMISSION_DENIED', 'PERMISSION_DENIED']
+    expect((found as unknown[])[0]).toEqual((found as unknown[])[1])
+    expect(found).toEqual([hidden, hidden, ['/common.js', 'common.cjs'], 'common.cjs'])
+  })
+
+  it.skipIf(!('registerHooks' in nodeModule))('loads no module of Node that was never looked up', async () => {
+    const hooks = new URL('../../dist/sandbox/guest/module-hooks.js', import.meta.url)
+    const worker = new Worker(
+      `const { registerHooks } = require('node:module')
+      const check = (name) => { if (name === 'node:dgram') throw new Error('checked ' + name) }
+      import(${JSON.stringify(hooks.href)}).then(async ({ prepareModules }) => {
+        prepareModules({ name: 'p', pluginModule: 'file:///none.js', needsHooks: false }, check)
+        registerHooks({ resolve: (name, context, next) => name === 'by-another-way' ? { url: 'node:dgram', format: 'builtin', shortCircuit: true } : next(name, context) })
+        return import('by-another-way')
+      }).then(() => 'loaded', (error) => error.message).then((told) => require('node:worker_threads').parentPort.postMessage(told))`,
+      { eval: true },
+    )
+    expect(await once(worker, 'message')).toEqual(['checked node:dgram'])
+    await worker.terminate()
+  })
+
   it('holds though the plugin changes what every check would use', async () => {
     const found = await tried(`
       const changes = [
@@ -559,6 +605,17 @@ describe('process', () => {
       refused(/set process\.title/),
     )
     expect(process.title).toBe(title)
+  })
+
+  it('hears of its own uncaught errors', async () => {
+    expect(
+      await tried(`const caught = new Promise((resolve) => process.setUncaughtExceptionCaptureCallback(resolve))
+        setTimeout(() => { throw new Error('mine') })
+        const { message } = await caught
+        process.setUncaughtExceptionCaptureCallback(null)
+        return message`),
+    ).toBe('mine')
+    expect(await tried('try { process.report.getReport = 1 } catch (error) { return error.name }')).toBe('TypeError')
   })
 
   it('still ends its own thread', async () => {
@@ -752,6 +809,15 @@ describe('the port under the standard streams', () => {
 })
 
 describe('a grant', () => {
+  it('of domain needs no other, and opens no other', async () => {
+    const body = `const domain = (await import('node:domain')).create()
+      const caught = new Promise((resolve) => domain.on('error', resolve))
+      domain.run(() => setTimeout(() => { throw new Error('in a domain') }))
+      const { message } = await caught
+      try { return [message, (await import('node:async_hooks')).createHook({})] } catch (error) { return [message, error.message] }`
+    expect(await tried(body, { builtins: ['domain'] })).toEqual(['in a domain', refused(/use async_hooks\.createHook/)])
+  })
+
   it('of files opens fs', async () => {
     const folder = emptyFolder()
     writeFileSync(join(folder, 'given.txt'), 'given')

@@ -1,8 +1,8 @@
 /** The gate of a plugin's thread: closes, before the plugin's first line runs, the ways to what it was not granted. */
 import asyncHooks from 'node:async_hooks'
 import nodeModule from 'node:module'
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, isAbsolute, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL, URL } from 'node:url'
 import workerThreads from 'node:worker_threads'
 import { type CheckImport, hasSockets, importable, importCheck } from '../builtin-modules.js'
 import { type Deny, denyFor } from '../denial.js'
@@ -10,7 +10,7 @@ import type { Grants } from '../grants.js'
 import type { LoadRequest, LogLevel } from '../protocol.js'
 import { makeAsyncStorage } from './async-storage.js'
 import { closeBuiltins } from './builtin-doors.js'
-import { checkUrl, closeFiles, fileCheck } from './file-doors.js'
+import { type CheckFile, checkUrl, closeFiles, fileCheck } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
 import { prepareModules } from './module-hooks.js'
@@ -48,6 +48,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   if (grants.builtins.length > 0) closeBuiltins(grants, checkFile, deny)
   closeGlobals(grants, deny)
   closeModules(deny, checkImport)
+  closeLookups(checkFile)
   closeThreads(grants, deny)
   // Node's loader calls these by their names, with itself: a changed one would be handed what loads all modules without a look.
   protect(Function.prototype, ['apply', 'bind', 'call'])
@@ -78,6 +79,8 @@ const CLOSED_OF_MODULE = [
 ]
 
 const { apply } = Reflect
+const { test } = RegExp.prototype
+const { createRequire } = nodeModule
 
 type Loader = (request: unknown, ...rest: unknown[]) => unknown
 type Extension = (module: unknown, file: unknown) => unknown
@@ -132,6 +135,59 @@ const closeModules = (deny: Deny, check: CheckImport): void => {
   Object.freeze(nodeModule.SourceMap.prototype)
 }
 
+/** By a name that begins so, one file is meant, and not whichever of many places has one. */
+const ONE_PLACE = /^\.{0,2}(?:[\\/]|$)/
+
+/** What finds files for `node:module` tells of no other than the plugin may read: not whether it is there either. */
+const closeLookups = (check: CheckFile): void => {
+  const Module = nodeModule as unknown as Record<'_findPath' | 'findPackageJSON', Loader | undefined>
+  const { _findPath: findPath, findPackageJSON } = Module
+  const readable = (path: unknown): boolean => {
+    try {
+      check('read', path)
+      return true
+    } catch {
+      return false
+    }
+  }
+  // Not locked: libraries put theirs in its place, and that gets at no other by it.
+  if (findPath)
+    Module._findPath = (request: unknown, given: unknown, isMain: unknown, ...rest: unknown[]) => {
+      const name = `${request as string}`
+      const paths = texts(given)
+      if (isAbsolute(name)) check('read', name)
+      else if (apply(test, ONE_PLACE, [name])) for (let at = 0; at < paths.length; at++) check('read', resolve(paths[at] as string, name))
+      const found = apply(findPath, Module, [name, paths, isMain, ...rest])
+      return found === false || readable(found) ? found : false
+    }
+  if (findPackageJSON)
+    lock(Module, 'findPackageJSON', (...given: unknown[]) => {
+      const named = given.map((each) => (each === undefined ? each : `${each as string}`))
+      const target = targetOf(named[0], named[1])
+      if (target !== undefined) check('read', target)
+      const found = apply(findPackageJSON, Module, named)
+      return found === undefined || readable(found) ? found : undefined
+    })
+}
+
+/** As they are now. */
+const texts = (given: unknown): string[] => {
+  const all: string[] = []
+  const { length } = (given ?? []) as string[]
+  for (let at = 0; at < length; at++) all[at] = `${(given as string[])[at]}`
+  return all
+}
+
+/** The file that is meant; undefined for the name of a package, and for what is no name of a file. */
+const targetOf = (named = '', from = 'data:'): string | undefined => {
+  try {
+    const base = isAbsolute(from) ? pathToFileURL(from) : from
+    return fileURLToPath(apply(test, ONE_PLACE, [named]) ? new URL(named, base) : new URL(named))
+  } catch {
+    return undefined
+  }
+}
+
 /** What `node:worker_threads` and `node:async_hooks` would show of the kernel's own wire and of other threads, also to a plugin that was granted them. */
 const closeThreads = (grants: Grants, deny: Deny): void => {
   lock(workerThreads, 'workerData', null)
@@ -144,6 +200,8 @@ const closeThreads = (grants: Grants, deny: Deny): void => {
   }
   if ('locks' in workerThreads) lock(workerThreads, 'locks', undefined)
   if (grants.builtins.includes('async_hooks')) return
+  // It takes the first of the two below when it is loaded, and shows nobody what that is told.
+  if (grants.builtins.includes('domain')) createRequire(import.meta.url)('node:domain')
   // Made of the two below, and later than now on Node 22: before it is asked for it is not there.
   const { AsyncLocalStorage } = asyncHooks
   if ('_propagate' in AsyncLocalStorage.prototype) lock(asyncHooks, 'AsyncLocalStorage', makeAsyncStorage())

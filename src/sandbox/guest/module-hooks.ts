@@ -47,8 +47,9 @@ const addHooks = (request: Prepared, check: CheckImport | undefined): void => {
         return resolved
       },
       load: (wanted, context, next) => {
-        // Inline the application's own modules pass here, too: what it reads is its own affair.
-        if (!request.inline && apply(startsWith, wanted, ['file:'])) assertRegular(fileURLToPath(wanted))
+        // What was never resolved is asked for here. Inline the application's own modules pass, too: what it reads is its own affair.
+        if (!apply(startsWith, wanted, ['file:'])) check?.(wanted)
+        else if (!request.inline) assertRegular(fileURLToPath(wanted))
         if (runsTypeScript || !TYPESCRIPT.test(wanted)) return next(wanted, context)
         const path = fileURLToPath(wanted)
         return { format: 'module', source: sources.strip(readFileSync(path, 'utf8'), path), shortCircuit: true }

@@ -36,7 +36,10 @@ export const closeProcess = (grants: Grants, deny: Deny, check: CheckImport, use
     if (name in process) lock(process, name, () => deny(`use process.${name}()`))
   }
   const report = (name: string) => () => deny(`use process.report.${name}()`)
-  lock(process, 'report', Object.freeze({ getReport: report('getReport'), writeReport: report('writeReport') }))
+  // Node notes here, at each setUncaughtExceptionCaptureCallback, whether a report is wanted. What is noted in this one makes none.
+  const kept = { reportOnUncaughtException: false }
+  for (const name of ['getReport', 'writeReport']) lock(kept, name, report(name))
+  lock(process, 'report', Object.preventExtensions(kept))
   const env = granted(process.env, grants.env)
   lock(process, 'env', used ? recordVariables(env, used) : env)
   lock(process, 'mainModule', undefined)

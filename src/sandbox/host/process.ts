@@ -134,6 +134,9 @@ export class ProcessHost implements PluginHost {
     const { limits, breached } = this.#limits
     const subject = {
       pid,
+      get unfinished() {
+        return channel.unfinished
+      },
       get sent() {
         return channel.sent
       },

@@ -72,6 +72,12 @@ it.each([
   }
 })
 
+it.each(['ftp', 'ws', 'gopher'])('speaks no %s:, to whomever, and says so', async (protocol) => {
+  const { ask, denials } = asking(['*', '127.0.0.1:8080'])
+  await expect(ask(`${protocol}://127.0.0.1:8080/`)).rejects.toThrow('ctx.fetch speaks http: and https: only')
+  expect(denials).toEqual(['net:127.0.0.1:8080'])
+})
+
 it('the port may be part of what is granted', async () => {
   const server = await serve((_request, response) => response.end('hello'))
   expect(text((await asking([`127.0.0.1:${server.port}`]).ask(server.url)).body)).toBe('hello')
@@ -110,6 +116,26 @@ it('redirects do not go on for ever, and bodies do not grow without end', async 
     pour()
   })
   await expect(asking(['*']).ask(flood.url)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
+})
+
+it('a body takes room as it comes, and is moved; a small one is neither counted nor moved', async () => {
+  const server = await serve((request, response) => response.end(Buffer.alloc(Number(request.url?.slice(1)))))
+  const net = new NetAccess({ plugin: 'p', hosts: ['*'], denied: () => {} })
+  const asked: number[] = []
+  const moved: unknown[] = []
+  const claim = { grow: async (bytes: number) => void asked.push(bytes), moves: (object: unknown) => void moved.push(object) }
+  const ask = (size: number) =>
+    net.fetch(
+      { url: `${server.url}/${size}`, method: 'GET', headers: [], redirect: 'follow', body: null },
+      claim,
+      new AbortController().signal,
+    )
+  await ask(64 * 1_024)
+  expect([asked, moved]).toEqual([[], []])
+  const { body } = await ask(1_000_000)
+  expect(asked.at(-1)).toBe(1_000_000)
+  expect(asked).toEqual(asked.toSorted((a, b) => a - b))
+  expect([body?.length, moved]).toEqual([1_000_000, [body?.buffer]])
 })
 
 it('a request that is cancelled ends', async () => {

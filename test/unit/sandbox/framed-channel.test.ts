@@ -48,9 +48,11 @@ describe('frames', () => {
       await bytesOf((guest) => guest.send(['first', 1])),
       await bytesOf((guest) => guest.send([{ second: 2n }])),
     ])
-    const { wire, batches } = receiving()
-    for (const byte of bytes) wire.write(Buffer.from([byte]))
-    await eventually(() => expect(batches).toEqual([['first', 1], [{ second: 2n }]]))
+    const { wire, batches, channel } = receiving()
+    for (const byte of bytes.subarray(0, -1)) wire.write(Buffer.from([byte]))
+    await eventually(() => expect([batches, channel.unfinished]).toEqual([[['first', 1]], true]))
+    wire.write(bytes.subarray(-1))
+    await eventually(() => expect([batches, channel.unfinished]).toEqual([[['first', 1], [{ second: 2n }]], false]))
   })
 
   it('that are too long end the channel before any of them is kept', async () => {

@@ -40,6 +40,16 @@ test('what is written in one large piece waits for the one before it, and what i
   await Promise.all(writes)
 })
 
+test('a request that is cancelled says by which reason', async () => {
+  const { guest, underWay } = slow()
+  const abort = new AbortController()
+  const fetched = mediatedFetch(guest)('http://a.test/', { signal: abort.signal })
+  await eventually(() => expect(underWay).toHaveLength(1))
+  const reason = new Error('never mind')
+  abort.abort(reason)
+  await expect(fetched).rejects.toMatchObject({ code: 'CALL_CANCELLED', cause: reason })
+})
+
 test('so many requests with a large body leave at a time, and those with a small one beside them', async () => {
   const { guest, underWay, end } = slow()
   const fetch = mediatedFetch(guest)

@@ -19,6 +19,7 @@ const watched = (pid: number, limits = LIMITS) => {
   const subject = {
     pid,
     sent: 0,
+    unfinished: false,
     ask: (what: Asked): void => {
       if (what !== 'weigh') asked.push(what)
       subject.sent++
@@ -92,6 +93,13 @@ describe('a process that is watched', () => {
     expect(breaches).toMatchObject([{ limit: 'hang', allowed: 500, how: linux ? 'blocked or waiting' : 'unknown' }])
     // A few looks later, where the machine has no processor for a thread of it just now.
     expect(breaches[0]?.observed).toBeGreaterThanOrEqual(500)
+  })
+
+  test.runIf(linux)('that has sent a part of a message is told as that', async () => {
+    const { subject, place, breaches } = watched(await idle())
+    subject.unfinished = true
+    for (let at = 25; at <= 2_000; at += 25) place.look(at)
+    expect(breaches).toMatchObject([{ limit: 'hang', how: 'in a message' }])
   })
 
   test('that gives signs of life by itself is not told of, however long it does not answer', () => {
