@@ -80,7 +80,8 @@ const CLOSED_OF_MODULE = [
 
 const { apply } = Reflect
 const { test } = RegExp.prototype
-const { createRequire } = nodeModule
+// Not the one that asks: what the gate itself loads, the plugin has not used.
+const getBuiltinModule = process.getBuiltinModule.bind(process)
 
 type Loader = (request: unknown, ...rest: unknown[]) => unknown
 type Extension = (module: unknown, file: unknown) => unknown
@@ -201,7 +202,7 @@ const closeThreads = (grants: Grants, deny: Deny): void => {
   if ('locks' in workerThreads) lock(workerThreads, 'locks', undefined)
   if (grants.builtins.includes('async_hooks')) return
   // It takes the first of the two below when it is loaded, and shows nobody what that is told.
-  if (grants.builtins.includes('domain')) createRequire(import.meta.url)('node:domain')
+  if (grants.builtins.includes('domain')) getBuiltinModule('node:domain')
   // Made of the two below, and later than now on Node 22: before it is asked for it is not there.
   const { AsyncLocalStorage } = asyncHooks
   if ('_propagate' in AsyncLocalStorage.prototype) lock(asyncHooks, 'AsyncLocalStorage', makeAsyncStorage())
