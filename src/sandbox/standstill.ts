@@ -54,11 +54,13 @@ export class Standstill {
     return Math.max(0, ...(before.length === 0 ? [] : this.#idle().map((ms, processor) => ms - (before[processor] ?? ms))))
   }
 
-  /** Whether it asks for a processor, and the part of one that it has had; undefined where nobody knows. */
+  /** Whether it asks for a processor, and for what part of the time it had one in which it did not wait for that; undefined where nobody knows. */
   takes(): { runnable: boolean; share: number } | undefined {
     const before = this.#before
     const cpu = before && this.#read()
     if (cpu === undefined || before === undefined) return undefined
-    return { runnable: cpu.runnable, share: (cpu.ms - before.ms) / (now() - this.#began) }
+    const had = cpu.ms - before.ms
+    const free = now() - this.#began - (cpu.waited - before.waited)
+    return { runnable: cpu.runnable, share: had === 0 ? 0 : had / Math.max(had, free) }
   }
 }

@@ -1,6 +1,7 @@
 /** Who is blamed for getting nothing done, and who lacks a processor. What the system says is said here. */
 import { describe, expect, test } from 'vitest'
 import { Standstill } from '#src/sandbox/standstill.js'
+import { eventually } from '../../support/eventually.js'
 
 /** A thread, and what its helpers wait. Times are in ms. */
 const stood = (told: { silent: boolean; idle?: number[] } = { silent: false }) => {
@@ -47,6 +48,16 @@ describe('one that gets nothing done', () => {
     const { said, standstill } = stood(told)
     said.silent = true
     expect([standstill.excused(3_999, 1_000), standstill.excused(4_000, 1_000), standstill.takes()]).toEqual([true, false, undefined])
+  })
+
+  test('computes by what it has had of the time in which it did not wait for a processor', async () => {
+    const { said, standstill } = stood()
+    said.ms = 10
+    await eventually(() => expect(standstill.takes()?.share).toBeLessThan(0.5))
+    said.waited = 1e6
+    expect(standstill.takes()).toEqual({ runnable: false, share: 1 })
+    said.ms = 0
+    expect(standstill.takes()).toEqual({ runnable: false, share: 0 })
   })
 
   test('is blamed as soon as a processor had nothing to do for its limit, where nothing else is told', () => {
