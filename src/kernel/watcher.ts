@@ -29,7 +29,7 @@ const DEFAULT_SETTLE = 20
 const DEFAULT_POLL = 2_000
 
 /** For each tracked file the next look at them all is so much later, in ms, as it takes about a thousandth of that: nobody pays for the size of what lies still … */
-const REST = 15
+const REST = 50
 /** … but no more than this, in ms. */
 const LONGEST_REST = 10_000
 
