@@ -82,12 +82,12 @@ const asText = (project: Project, style: TerminalStyle): string => {
   return lines.length === 0 ? 'no plugins' : lines.join('\n')
 }
 
+/** Whatever is there, also what cannot be read. */
+const namesIn = ({ plugins, unread }: Project): string[] => [...plugins.map(({ source }) => source), ...unread].map(({ name }) => name)
+
 /** Every name in the graph, also of plugins that are needed and not there, with a plain id. */
-const idsOf = ({ plugins, unread }: Project): Map<string, string> => {
-  const names = [
-    ...[...plugins.map(({ source }) => source), ...unread].map(({ name }) => name),
-    ...plugins.flatMap(edgesOf).map(({ to }) => to),
-  ]
+const idsOf = (project: Project): Map<string, string> => {
+  const names = [...namesIn(project), ...project.plugins.flatMap(edgesOf).map(({ to }) => to)]
   return new Map([...new Set(names)].map((name, index) => [name, `p${index}`]))
 }
 
@@ -113,7 +113,7 @@ const asMermaid = (project: Project): string => {
 }
 
 const asDot = (project: Project): string => {
-  const known = new Set([...project.plugins.map(({ source }) => source), ...project.unread].map(({ name }) => name))
+  const known = new Set(namesIn(project))
   const quote = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
   const lines = ['digraph plugbay {', '  rankdir=BT', '  node [shape=box, style=rounded]']
   for (const names of project.waves) lines.push(`  { rank=same; ${names.map(quote).join('; ')} }`)

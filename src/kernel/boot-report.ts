@@ -1,5 +1,4 @@
 /** What a boot came to, and how it looks as a tree. */
-
 import { counted } from '../sentence.js'
 import { type TerminalStyle, terminalStyle } from './terminal-style.js'
 

@@ -1,5 +1,4 @@
 /** The log line of a handler or filter that threw. */
-
 import { unended } from '../sentence.js'
 import { reasonOf } from '../wire-error.js'
 

@@ -26,13 +26,18 @@ const inTime = (plugin: string, task: string, error: unknown): unknown => {
 export const guestTasks = (conversation: Conversation, plugin: string, names: readonly string[], beyond: boolean) => {
   const oneTask = limiter(AT_ONCE.task)
 
+  const request = (task: string, body: object, options: RequestOptions): Promise<unknown> =>
+    conversation.request('task', { name: task, ...body }, options).catch((error: unknown) => {
+      throw inTime(plugin, task, error)
+    })
+
   const ask = async (task: string, input: unknown, options: RunOptions): Promise<unknown> => {
-    if (cloneSize(input, WORTH_SEALING) < WORTH_SEALING) return conversation.request('task', { name: task, input }, options)
+    if (cloneSize(input, WORTH_SEALING) < WORTH_SEALING) return request(task, { input }, options)
     const asInput = (): Sent => ({ name: `The input of task ${shown(task)}`, root: 'input' })
     weighed(input, asInput)
     const sealed = sealedInput(input, asInput)
     try {
-      return await conversation.request('task', { name: task, sealed }, { ...options, transfer: movedWith(sealed) })
+      return await request(task, { sealed }, { ...options, transfer: movedWith(sealed) })
     } finally {
       // One that never left.
       discard(sealed)
@@ -52,13 +57,7 @@ export const guestTasks = (conversation: Conversation, plugin: string, names: re
     run: async (task: string, input: unknown, options: RunOptions = {}): Promise<unknown> => {
       const fault = optionsFault(options, CALL_OPTIONS)
       if (fault !== undefined) throw argumentInvalid(`tasks.run(${shown(task)})`, fault)
-      return oneTask(
-        () =>
-          ask(task, input, options).catch((error: unknown) => {
-            throw inTime(plugin, task, error)
-          }),
-        options.signal,
-      )
+      return oneTask(() => ask(task, input, options), options.signal)
     },
   }
 }
