@@ -79,6 +79,7 @@ export class KernelRun {
     if (this.#parts.learns)
       log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
+    standby.prepare(commonFlags(options.plugins))
     const { found, faults, passedOver } = discover(options.plugins, options.base, options.name)
     for (const { path, error } of faults) {
       log.error({ err: error, path }, error.message)
@@ -98,7 +99,7 @@ export class KernelRun {
     await this.#abortIfAsked(faults)
     await this.#watching
     lifecycle.assertStarting()
-    standby.open(commonFlags(options.plugins))
+    standby.open()
     lifecycle.move('running')
     return inventory.bootReport(performance.now() - began, faults)
   }

@@ -21,6 +21,7 @@ interface HostKind {
 
 const threadHost = (size: number): PluginHost => {
   const standby = new Standby(size)
+  standby.prepare()
   standby.open()
   onTestFinished(() => standby.close())
   return new ThreadHost(standby)
@@ -307,9 +308,21 @@ for (const [name, { make, cannot }] of Object.entries(HOSTS)) {
 }
 
 describe('standby threads', () => {
+  it('begin with one that boots before it is known for whom', async () => {
+    const standby = new Standby(2)
+    onTestFinished(() => standby.close())
+    standby.prepare()
+    expect(standby.waiting).toBe(1)
+    const { worker, port } = standby.take()
+    expect(standby.waiting).toBe(0)
+    port.close()
+    await worker.terminate()
+  })
+
   it('are made up one at a time to the number wanted, handed out, and made up again', async () => {
     const standby = new Standby(2)
     onTestFinished(() => standby.close())
+    standby.prepare()
     standby.open()
     await eventually(() => expect(standby.waiting).toBe(2))
     const { worker, port } = standby.take()
@@ -322,6 +335,7 @@ describe('standby threads', () => {
   it('that die while they wait are not handed out', async () => {
     const standby = new Standby(1)
     onTestFinished(() => standby.close())
+    standby.prepare()
     standby.open()
     await eventually(() => expect(standby.waiting).toBe(1))
     const { worker, port } = standby.take()
@@ -337,6 +351,7 @@ describe('standby threads', () => {
 
   it('end with their standby', async () => {
     const standby = new Standby(1)
+    standby.prepare()
     standby.open()
     await eventually(() => expect(standby.waiting).toBe(1))
     await standby.close()

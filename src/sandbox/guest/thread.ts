@@ -30,10 +30,12 @@ const tell = (resource: string, action: string): void => {
   }
 }
 const prepare = async (request: LoadRequest): Promise<void> => {
-  // Of what is handed over, all must have been compiled before the plugin can have a hand in it.
-  if (compiled) await rehearsal
+  if (compiled === undefined) return close(request)
+  // Of what is handed over, all must have been compiled before the plugin can have a hand in it: what loads the plugin through the gate, too.
+  await rehearsal
   close(request)
-  compiled?.()
+  await import(`${request.pluginModule}?rehearsed`).catch(() => {})
+  compiled()
 }
 const close = (request: LoadRequest): void => {
   const { grants, permissions } = request

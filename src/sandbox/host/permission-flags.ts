@@ -40,11 +40,11 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
   if (write.length > 0) return [...HOOKS, ...addons]
   const files = read.length > 0
   const home = !files && places.some((place) => within(place, root)) ? places : [root]
-  const readable = [DIST, ...home, ...modulesOf([DIST, ...home]), ...read]
+  const readable = KNOWS_PATHS ? [DIST, ...home, ...modulesOf([DIST, ...home]), ...read] : ['*']
   return [
     ...HOOKS,
     MODEL,
-    ...allow(KNOWS_PATHS ? readable : ['*']),
+    ...allow(readable),
     ...NOT_OUR_FOLDER,
     // By its number the system tells what processor time the thread takes.
     ...(KNOWS_PATHS ? ['--allow-fs-read=/proc/thread-self'] : []),

@@ -18,7 +18,7 @@ const BOOT = new URL('../guest/boot.cjs', import.meta.url)
  */
 export const HARD_HEAP_MB = 4_096
 
-/** `waits`: its plugin will come later. */
+/** `waits`: its plugin will come later than it is booted. */
 const boot = (waits: boolean, flags: readonly string[]): BootedThread => {
   const { port1, port2 } = new MessageChannel()
   const { port1: asks, port2: asked } = new MessageChannel()
@@ -108,11 +108,16 @@ export class Standby {
     return profile
   }
 
-  /** From now on threads are kept ready; `common`: the flags of most. */
-  open(common: readonly string[] = []): void {
-    this.#open = true
+  /** Boots the first thread before it is known for whom: until plugins are found, a processor has nothing better to do. `common`: the flags of most. */
+  prepare(common: readonly string[] = []): void {
     this.#common = this.#profileOf(common)
     this.#common.size = this.#size
+    if (this.#size > 0) this.#add(this.#common, false)
+  }
+
+  /** From now on threads are kept ready. */
+  open(): void {
+    this.#open = true
     this.#refill()
   }
 
@@ -129,25 +134,28 @@ export class Standby {
       this.#refilling = false
       const profile = this.#lacking()
       if (profile === undefined) return
-      const { ready, flags } = profile
-      // One that dies while it waits is not handed out; the next take or refill replaces it.
-      const drop = (): void => {
-        const at = ready.indexOf(thread)
-        if (at >= 0) ready.splice(at, 1)
-      }
-      let booted: BootedThread
-      try {
-        booted = boot(true, flags)
-      } catch {
-        return // as without a free descriptor: who needs a thread then is told why there is none
-      }
-      const thread: WaitingThread = { ...booted, drop }
-      thread.worker.once('error', drop)
-      thread.worker.once('exit', drop)
-      thread.worker.once('online', () => this.#refill())
-      thread.worker.unref()
-      ready.push(thread)
+      this.#add(profile, true)?.worker.once('online', () => this.#refill())
     }, REFILL_AFTER).unref()
+  }
+
+  /** One that dies while it waits is not handed out; the next take or refill replaces it. */
+  #add({ ready, flags }: Profile, waits: boolean): WaitingThread | undefined {
+    const drop = (): void => {
+      const at = ready.indexOf(thread)
+      if (at >= 0) ready.splice(at, 1)
+    }
+    let booted: BootedThread
+    try {
+      booted = boot(waits, flags)
+    } catch {
+      return undefined // as without a free descriptor: who needs a thread then is told why there is none
+    }
+    const thread: WaitingThread = { ...booted, drop }
+    thread.worker.once('error', drop)
+    thread.worker.once('exit', drop)
+    thread.worker.unref()
+    ready.push(thread)
+    return thread
   }
 
   async close(): Promise<void> {
