@@ -69,7 +69,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     ...shared,
     options,
     standby,
-    tasks: new TaskPools(options.maxConcurrency),
+    tasks: new TaskPools(options.taskThreads),
     permissions,
     inspections,
     learning,
@@ -93,7 +93,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     },
     givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && reconciler.stopDependents(name)),
   })
-  const reconciler = new Reconciler(roster.byName, supervisor, options.maxConcurrency, (service, version) =>
+  const reconciler = new Reconciler(roster.byName, supervisor, options.concurrentStarts, (service, version) =>
     plane.registry.isTaken(service, version),
   )
   const whereabouts = new Whereabouts(roster)

@@ -70,7 +70,10 @@ export interface ResolvedOptions {
   defaults: EffectiveDefaults
   /** What no plugin may go beyond, whatever its manifest says. */
   ceiling: Limits
-  maxConcurrency: number
+  /** How many plugins start at once. */
+  concurrentStarts: number
+  /** How many threads a pool of tasks has at the most. */
+  taskThreads: number
   standby: number
   logger: Logger | undefined
   logLevel: LogLevel
@@ -209,6 +212,7 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
   const defaults: PluginDefaults = asItIsNow(input.defaults ?? {})
   const watch = input.watch ?? false
   const audit = input.audit ?? false
+  const processors = Math.max(2, availableParallelism())
   const dataDir = resolve(base, input.dataDir ?? './data')
   return {
     name: input.name ?? 'plugbay',
@@ -225,7 +229,9 @@ export const resolveOptions = (input: KernelOptions = {}, subject = 'The options
       restart: layRestart(DEFAULT_RESTART, defaults.restart),
     },
     ceiling: asItIsNow(input.ceiling ?? {}),
-    maxConcurrency: input.maxConcurrency ?? Math.max(2, availableParallelism()),
+    // A start waits for files and for the kernel, too: one more than there are processors keeps all of them busy.
+    concurrentStarts: input.maxConcurrency ?? processors + 1,
+    taskThreads: input.maxConcurrency ?? processors,
     standby: input.standby ?? 1,
     logger: input.logger && guardedLogger(input.logger),
     logLevel: input.logLevel ?? 'info',
