@@ -6,6 +6,7 @@ import { didYouMean } from '../nearest.js'
 import { reasonOf } from '../wire-error.js'
 import type { ConfigDeclaration } from './manifest.js'
 import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+import { explainShortage } from './system-limit.js'
 import { TIME_LIMIT, withTimeLimit } from './time-limit.js'
 
 /** Whose schema it is. */
@@ -210,6 +211,8 @@ const compile = async (schema: object, declaration: ConfigDeclaration, owner: Sc
 const compiledOf = (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
   const found = compiled.get(schema) ?? compile(schema, declaration, owner)
   compiled.set(schema, found)
+  // What is no fault of the schema may be over by the next time.
+  found.catch((error: unknown) => PlugbayError.is(error) || compiled.delete(schema))
   return found
 }
 
@@ -250,7 +253,7 @@ const isValid = (validate: ValidateFunction, config: object, owner: SchemaOwner)
 /**
  * What is wrong with a configuration by the schema declared for it, whose defaults it is given. A value that was a placeholder and nothing else (`whole` has
  * their JSON pointers) becomes a number or a boolean where the schema asks for one. Throws MANIFEST_INVALID for a schema that is none, or takes more than
- * {@link TIME_LIMIT}.
+ * {@link TIME_LIMIT}, and SYSTEM_LIMIT where the system gives nothing to check it by.
  */
 export const schemaFaults = async (
   config: object,
@@ -260,10 +263,14 @@ export const schemaFaults = async (
 ): Promise<readonly Problem[]> => {
   const { schema } = declaration
   if (schema === undefined) return []
-  const { validate, run } = await compiledOf(schema, declaration, owner)
-  const faults = (): readonly Problem[] =>
-    isValid(validate, config, owner) || (convert(validate.errors ?? [], config, whole) && isValid(validate, config, owner))
-      ? []
-      : schemaProblems(validate.errors, config)
-  return run(faults, () => lateError(owner, 'to check the configuration', config))
+  try {
+    const { validate, run } = await compiledOf(schema, declaration, owner)
+    const faults = (): readonly Problem[] =>
+      isValid(validate, config, owner) || (convert(validate.errors ?? [], config, whole) && isValid(validate, config, owner))
+        ? []
+        : schemaProblems(validate.errors, config)
+    return run(faults, () => lateError(owner, 'to check the configuration', config))
+  } catch (error) {
+    return explainShortage(owner.name, `The configuration of plugin '${owner.name}' cannot be checked`)(error)
+  }
 }

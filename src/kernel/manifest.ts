@@ -13,6 +13,7 @@ import { permissionProblems, withGrammar } from './permission-grammar.js'
 import { fieldPath, MAX_PROBLEMS, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
 import { validateManifest } from './schema-validators.generated.js'
+import { unreadForWant } from './system-limit.js'
 
 export type {
   ConfigDeclaration,
@@ -153,7 +154,10 @@ const readManifest = (file: string): Manifest => {
   try {
     text = readTextFile(file, MAX_MANIFEST)
   } catch (error) {
-    throw new PlugbayError('MANIFEST_INVALID', `${file} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { file } })
+    throw (
+      unreadForWant(file, error) ??
+      new PlugbayError('MANIFEST_INVALID', `${file} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { file } })
+    )
   }
   const parsed = parseUniqueJson(text)
   if ('value' in parsed) {
@@ -299,15 +303,31 @@ const mayBePlugin = (path: string): boolean => {
   return names.includes('plugin.json') || entryAmong(names) !== undefined
 }
 
+/** What the reading of a plugin at that path fails with. */
+export const unreadPlugin = (path: string, error: unknown): PlugbayError =>
+  PlugbayError.is(error)
+    ? error
+    : (unreadForWant(path, error) ??
+      new PlugbayError('MANIFEST_INVALID', `${path} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { path } }))
+
 /**
  * Reads the plugin at a path: a folder with a plugin.json, a folder with an entry module alone, or one module.
  *
  * Throws MANIFEST_MISSING when there is no plugin, MANIFEST_INVALID for a manifest that is not JSON or breaks the schema,
- * PATH_OUTSIDE_PLUGIN for a file outside the folder (also through a link), PLUGIN_LOAD for a module that is not there.
+ * PATH_OUTSIDE_PLUGIN for a file outside the folder (also through a link), PLUGIN_LOAD for a module that is not there, SYSTEM_LIMIT where the system
+ * gives nothing to read it by.
  */
 export const readPlugin = (place: string): PluginSource => {
   const given = resolve(place)
   const path = basename(given) === 'plugin.json' ? dirname(given) : given
+  try {
+    return readAt(path)
+  } catch (error) {
+    throw unreadPlugin(path, error)
+  }
+}
+
+const readAt = (path: string): PluginSource => {
   let stats: Stats
   try {
     stats = statSync(path)
