@@ -3,6 +3,8 @@
 import { existsSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, extname, join, posix, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { IRREGULAR, isIrregular } from '../sandbox/irregular-file.js'
+import { unended } from '../sentence.js'
 import { readTextFile } from '../text-file.js'
 import { isRange, isVersion } from '../versions.js'
 import { reasonOf } from '../wire-error.js'
@@ -195,15 +197,14 @@ const fileInside = (root: string, path: string, field: string, manifest: Manifes
   let odd = false
   try {
     real = realPath(written)
-    const stats = statSync(real)
-    inFolder = stats.isDirectory()
-    odd = !stats.isFile() && !inFolder
+    inFolder = statSync(real).isDirectory()
     if (inFolder) throw new Error('it is a folder')
-    if (odd) throw new Error('it is no regular file, but a pipe or a device')
+    odd = isIrregular(real)
+    if (odd) throw new Error(`it ${IRREGULAR}`)
   } catch (error) {
-    const mendOfFile = (): string => (odd ? ' Put a module there.' : mendOfPath(written, 'Modules', isModule))
+    const mendOfFile = (): string => (odd ? '' : mendOfPath(written, 'Modules', isModule))
     const mend = inFolder ? mendOfFolderPath(written, path, isModule) : mendOfFile()
-    const why = isMissing(error) ? 'which does not exist' : `which cannot be used: ${reasonOf(error)}`
+    const why = isMissing(error) ? 'which does not exist' : `which cannot be used: ${unended(reasonOf(error))}`
     throw new PlugbayError('PLUGIN_LOAD', `Plugin '${manifest.name}': ${field} in ${manifestPath} is '${path}', ${why}.${mend}`, {
       ...told,
       ...(isMissing(error) ? {} : { cause: error }),
