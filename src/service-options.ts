@@ -24,12 +24,14 @@ export function assertServiceName(name: unknown): asserts name is string {
 /** The most methods of one service: each user of it is told of all of them. */
 export const MAX_METHODS = 1_000
 
-/** Throws SERVICE_SHAPE for methods that are too many, or whose names are too long or no texts. */
+/** Throws SERVICE_SHAPE for methods that are none or too many, or whose names are too long or no texts. */
 export function assertMethods(methods: unknown, service: string, plugin: string): asserts methods is readonly string[] {
   const refuse = (what: string): never => {
     throw new PlugbayError('SERVICE_SHAPE', `Service '${service}' of plugin '${plugin}' ${what}`, { plugin, details: { service } })
   }
   if (!Array.isArray(methods)) return refuse('has no list of methods.')
+  if (methods.length === 0)
+    return refuse('has no methods: nobody could call it. Give its object a function for each; a value or a getter is no method.')
   if (methods.length > MAX_METHODS)
     return refuse(
       `has ${methods.length} methods, more than ${MAX_METHODS}. Give it one that takes the name of what is to be done, or provide several.`,

@@ -1,8 +1,9 @@
 /** `plugbay list`: the plugins, where each would run, in which wave, and what it needs. */
+import type { PlugbayError } from '../errors.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
 import { chosenBy } from './placement-text.js'
 import { problemScreen } from './problem-screen.js'
-import { type PlaceOptions, type Project, type ProjectPlugin, readProject, shortPath } from './project.js'
+import { type PlaceOptions, type ProjectPlugin, readProject, shortPath, type Unread } from './project.js'
 
 export interface ListOptions extends PlaceOptions {
   json?: true
@@ -44,29 +45,34 @@ const table = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string 
   return [style.dim(line(head)), ...lines].join('\n')
 }
 
-const asData = ({ plugins }: Project): object[] =>
-  plugins.map(({ source, placement, demote, tier, granted, wave, enabled, error }) => ({
-    name: source.name,
-    version: source.version,
-    description: source.manifest.description,
-    path: source.path,
-    isolation: placement.isolation,
-    isolationFrom: placement.from,
-    demote: demote ?? null,
-    tier: tier ?? null,
-    enabled,
-    wave: wave ?? null,
-    dependencies: source.manifest.dependencies,
-    optionalDependencies: source.manifest.optionalDependencies,
-    conflicts: source.manifest.conflicts,
-    permissions: granted.permissions,
-    error: error && { code: error.code, message: error.message },
-  }))
+const errorAsData = ({ code, message }: PlugbayError): object => ({ code, message })
+
+const asData = ({ source, placement, demote, tier, granted, wave, enabled, error }: ProjectPlugin): object => ({
+  name: source.name,
+  version: source.version,
+  description: source.manifest.description,
+  path: source.path,
+  isolation: placement.isolation,
+  isolationFrom: placement.from,
+  demote: demote ?? null,
+  tier: tier ?? null,
+  enabled,
+  wave: wave ?? null,
+  dependencies: source.manifest.dependencies,
+  optionalDependencies: source.manifest.optionalDependencies,
+  conflicts: source.manifest.conflicts,
+  permissions: granted.permissions,
+  error: error && errorAsData(error),
+})
+
+/** Without what a manifest would say. */
+const unreadAsData = ({ name, path, error }: Unread): object => ({ name, path, wave: null, error: errorAsData(error) })
 
 export const list = async (folder: string, options: ListOptions): Promise<void> => {
   const project = await readProject(folder, options)
   if (options.json) {
-    process.stdout.write(`${JSON.stringify(asData(project), null, 2)}\n`)
+    const all = [...project.plugins.map(asData), ...project.unread.map(unreadAsData)]
+    process.stdout.write(`${JSON.stringify(all, null, 2)}\n`)
     return
   }
   const style = terminalStyle(wantsColor(process.stdout))

@@ -72,6 +72,8 @@ export interface ProjectPlugin {
 export interface Unread {
   /** What it says it is called, or else where it lies: that name is another's, or cannot be read either. */
   name: string
+  /** Absolute. */
+  path: string
   error: PlugbayError
 }
 
@@ -183,7 +185,7 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
     })),
     unread: faults.map(({ path, error }) => {
       const { plugin } = error
-      return { name: plugin === undefined || names.has(plugin) ? shortPath(path) : plugin, error }
+      return { name: plugin === undefined || names.has(plugin) ? shortPath(path) : plugin, path, error }
     }),
     waves,
     loosened: planned.loosened,

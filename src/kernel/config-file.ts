@@ -10,6 +10,7 @@ import { insteadOf, isTypeScript, runsTypeScript, stripTypes, syntaxFault } from
 import { reasonOf } from '../wire-error.js'
 import { parseUniqueJson } from './json-text.js'
 import { type KernelOptions, resolveOptions } from './options.js'
+import { unreadForWant } from './system-limit.js'
 import { readYaml } from './yaml-text.js'
 
 const CONFIG_ENDINGS = ['.ts', '.js', '.mjs', '.json', '.yaml', '.yml']
@@ -26,6 +27,13 @@ const invalid = (
   const where = at === undefined ? file : at.column === undefined ? `${file}:${at.line}` : `${file}:${at.line}:${at.column}`
   return new PlugbayError('OPTIONS_INVALID', `${where} cannot be read: ${unended(reason)}.`, { cause, details: { file, ...at } })
 }
+
+/** For what cannot be read at all. */
+const unread =
+  (path: string) =>
+  (error: unknown): never => {
+    throw unreadForWant(path, error) ?? invalid(path, undefined, reasonOf(error), error)
+  }
 
 /** The line of `file` an error points to: the head of its stack for a syntax error, else the first frame in the file. */
 const lineIn = (error: unknown, names: readonly string[]): { line: number; column?: number | undefined } | undefined => {
@@ -85,22 +93,23 @@ const importModule = async (file: string): Promise<unknown> => {
 
 const readConfig = async (file: string): Promise<unknown> => {
   const ending = extname(file)
+  const text = (): Promise<string> => readFile(file, 'utf8').catch(unread(file))
   if (ending === '.json') {
-    const parsed = parseUniqueJson(await readFile(file, 'utf8'))
+    const parsed = parseUniqueJson(await text())
     if ('fault' in parsed)
       throw invalid(file, { line: parsed.fault.line, column: parsed.fault.column }, `it is not valid JSON: ${parsed.fault.reason}`)
     return parsed.value
   }
-  if (ending === '.yaml' || ending === '.yml') return readYaml(file, await readFile(file, 'utf8'), invalid)
+  if (ending === '.yaml' || ending === '.yml') return readYaml(file, await text(), invalid)
   let value: unknown
   try {
     value = await importModule(file)
   } catch (thrown) {
-    const error = (thrown instanceof SyntaxError && syntaxFault(await readFile(file, 'utf8'), file)) || thrown
+    const error = (thrown instanceof SyntaxError && syntaxFault(await text(), file)) || thrown
     const url = pathToFileURL(file).href
     const at = lineIn(error, [url, file]) ?? lineIn({ stack: reasonOf(error) }, [file])
     const reason = reasonOf(error).replace(`${file}:${at?.line ?? ''}:${at?.column ?? ''}: `, '')
-    throw invalid(file, at, `${unended(reason)}.${insteadOf(reason)}`, error)
+    throw unreadForWant(file, error) ?? invalid(file, at, `${unended(reason)}.${insteadOf(reason)}`, error)
   }
   if (value === LATE)
     throw new PlugbayError(
@@ -116,12 +125,10 @@ const readConfig = async (file: string): Promise<unknown> => {
 export const loadConfigFile = async (place: string): Promise<KernelOptions | undefined> => {
   assertText(place, 'loadConfigFile()', 'the path of a folder or a file')
   const path = resolve(place)
-  const stats = await stat(path).catch((error: unknown) => {
-    throw invalid(path, undefined, reasonOf(error), error)
-  })
+  const stats = await stat(path).catch(unread(path))
   let file = path
   if (stats.isDirectory()) {
-    const names = await readdir(path)
+    const names = await readdir(path).catch(unread(path))
     const present = CONFIG_FILES.filter((name) => names.includes(name))
     const [first, second] = present
     if (first === undefined) return undefined

@@ -5,7 +5,8 @@ import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { reasonOf } from '../wire-error.js'
 import type { ConfigDeclaration } from './manifest.js'
-import { fieldPath, type Problem, problemsError, schemaProblems } from './schema-problems.js'
+import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+import { explainShortage } from './system-limit.js'
 import { TIME_LIMIT, withTimeLimit } from './time-limit.js'
 
 /** Whose schema it is. */
@@ -36,11 +37,24 @@ const patternOf = (source: string, flags: string): RegExp => {
   return new Pattern(source, flags)
 }
 
-type Dialect = '2020' | 'draft-07'
+const VALIDATORS = {
+  'draft-07': async () => (await import('ajv')).Ajv,
+  '2019-09': async () => (await import('ajv/dist/2019.js')).Ajv2019,
+  '2020-12': async () => (await import('ajv/dist/2020.js')).Ajv2020,
+}
+
+type Dialect = keyof typeof VALIDATORS
+
+/** The dialects of JSON Schema that are taken, by what `$schema` names them by. All that draft-06 says, draft-07 says too. */
+const DIALECTS: Readonly<Record<string, Dialect>> = {
+  'http://json-schema.org/draft-06/schema#': 'draft-07',
+  'http://json-schema.org/draft-07/schema#': 'draft-07',
+  'https://json-schema.org/draft/2019-09/schema': '2019-09',
+  'https://json-schema.org/draft/2020-12/schema': '2020-12',
+}
 
 const loadAjv = async (dialect: Dialect): Promise<Ajv> => {
-  const [module, formats] = await Promise.all([dialect === '2020' ? import('ajv/dist/2020.js') : import('ajv'), import('ajv-formats')])
-  const Constructor = 'Ajv2020' in module ? module.Ajv2020 : module.Ajv
+  const [Constructor, formats] = await Promise.all([VALIDATORS[dialect](), import('ajv-formats')])
   const ajv = new Constructor({
     allErrors: true,
     verbose: true,
@@ -58,11 +72,6 @@ const loadAjv = async (dialect: Dialect): Promise<Ajv> => {
 }
 
 const shared = new Map<Dialect, Promise<Ajv>>()
-
-const dialectOf = (schema: object): Dialect => {
-  const named: unknown = Reflect.get(schema, '$schema')
-  return typeof named === 'string' && /20(?:19-09|20-12)/.test(named) ? '2020' : 'draft-07'
-}
 
 const ajvFor = (dialect: Dialect): Promise<Ajv> => {
   const found = shared.get(dialect) ?? loadAjv(dialect)
@@ -99,6 +108,26 @@ const manifestError = (
     details: { ...(owner.manifestPath === undefined ? {} : { file: owner.manifestPath }), ...details },
     ...(cause === undefined ? {} : { cause }),
   })
+
+const OLDER = /\/draft-0[0-5]\//
+const AS_DRAFT_07 =
+  ' Make it draft-07: write $id for id, a list of names for required, and the bound itself for exclusiveMinimum and exclusiveMaximum'
+
+/** An address may be written without its `#`, and with the other scheme. */
+const bare = (address: string): string => address.replace(/^https?:/, '').replace(/#$/, '')
+
+/** Throws MANIFEST_INVALID for another: its words may mean nothing here, or something else. */
+const dialectOf = (schema: object, owner: SchemaOwner): Dialect => {
+  const named: unknown = Reflect.get(schema, '$schema')
+  if (named === undefined) return 'draft-07'
+  const address = typeof named === 'string' ? named : ''
+  const found = Object.entries(DIALECTS).find(([taken]) => bare(taken) === bare(address))
+  if (found !== undefined) return found[1]
+  const all = Object.keys(DIALECTS)
+  const mend = OLDER.test(address) ? AS_DRAFT_07 : didYouMean(address, all)
+  const message = `${show(named)} is no dialect that plugbay validates by. Those are ${all.join(', ')}; it is draft-07 where none is named.${mend}`
+  throw manifestError(owner, [{ path: '$schema', value: named, message }])
+}
 
 /** Where in a configuration a text is, as a value or as a name. */
 const pathOf = (text: string, value: unknown, path: readonly (string | number)[] = []): string | undefined => {
@@ -168,7 +197,7 @@ const compileBy = (ajv: Ajv, schema: object, owner: SchemaOwner): ValidateFuncti
 }
 
 const compile = async (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
-  const dialect = dialectOf(schema)
+  const dialect = dialectOf(schema, owner)
   const ajv = await ajvFor(dialect)
   const run = runOf(declaration)
   const late = (): Error => {
@@ -182,6 +211,8 @@ const compile = async (schema: object, declaration: ConfigDeclaration, owner: Sc
 const compiledOf = (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
   const found = compiled.get(schema) ?? compile(schema, declaration, owner)
   compiled.set(schema, found)
+  // What is no fault of the schema may be over by the next time.
+  found.catch((error: unknown) => PlugbayError.is(error) || compiled.delete(schema))
   return found
 }
 
@@ -222,7 +253,7 @@ const isValid = (validate: ValidateFunction, config: object, owner: SchemaOwner)
 /**
  * What is wrong with a configuration by the schema declared for it, whose defaults it is given. A value that was a placeholder and nothing else (`whole` has
  * their JSON pointers) becomes a number or a boolean where the schema asks for one. Throws MANIFEST_INVALID for a schema that is none, or takes more than
- * {@link TIME_LIMIT}.
+ * {@link TIME_LIMIT}, and SYSTEM_LIMIT where the system gives nothing to check it by.
  */
 export const schemaFaults = async (
   config: object,
@@ -232,10 +263,14 @@ export const schemaFaults = async (
 ): Promise<readonly Problem[]> => {
   const { schema } = declaration
   if (schema === undefined) return []
-  const { validate, run } = await compiledOf(schema, declaration, owner)
-  const faults = (): readonly Problem[] =>
-    isValid(validate, config, owner) || (convert(validate.errors ?? [], config, whole) && isValid(validate, config, owner))
-      ? []
-      : schemaProblems(validate.errors, config)
-  return run(faults, () => lateError(owner, 'to check the configuration', config))
+  try {
+    const { validate, run } = await compiledOf(schema, declaration, owner)
+    const faults = (): readonly Problem[] =>
+      isValid(validate, config, owner) || (convert(validate.errors ?? [], config, whole) && isValid(validate, config, owner))
+        ? []
+        : schemaProblems(validate.errors, config)
+    return run(faults, () => lateError(owner, 'to check the configuration', config))
+  } catch (error) {
+    return explainShortage(owner.name, `The configuration of plugin '${owner.name}' cannot be checked`)(error)
+  }
 }

@@ -2,12 +2,14 @@
 import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { shortageOf } from '../sandbox/shortage.js'
 import { readTextFile } from '../text-file.js'
 import { reasonOf } from '../wire-error.js'
 import { parseJson } from './json-text.js'
 import { kernelNameFault } from './kernel-names.js'
-import { entryAmong, isPluginModule, modulesAmong, type PluginSource, readPlugin } from './manifest.js'
+import { entryAmong, isPluginModule, modulesAmong, type PluginSource, readPlugin, unreadPlugin } from './manifest.js'
 import { didYouMeanPath, isMissing, namesIn } from './missing-path.js'
+import { unreadForWant } from './system-limit.js'
 
 /** Something in a plugin place that is no usable plugin, and why. `path` is absolute. */
 export interface DiscoveryFault {
@@ -41,6 +43,15 @@ const statsOf = (path: string): Stats | undefined => {
 
 const isLink = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
 
+/** Whether there are such names in a folder. Where the system gives nothing to look by there may be: who reads what is there is told so. */
+const mayHold = (folder: string, such: (names: readonly string[]) => boolean): boolean => {
+  try {
+    return such(readdirSync(folder))
+  } catch (error) {
+    return shortageOf(error) !== undefined
+  }
+}
+
 /** Whether a direct child of a plugin folder is a plugin: a folder with a manifest or an entry module, or a single module. */
 export const looksLikePlugin = (path: string): boolean => {
   const name = basename(path)
@@ -48,8 +59,7 @@ export const looksLikePlugin = (path: string): boolean => {
   const stats = statsOf(path)
   if (stats?.isFile()) return isPluginModule(path)
   if (!stats?.isDirectory()) return false
-  const names = namesIn(path)
-  return names.includes('plugin.json') || entryAmong(names) !== undefined
+  return mayHold(path, (names) => names.includes('plugin.json') || entryAmong(names) !== undefined)
 }
 
 /** Whether a direct child of a plugin folder that is no plugin may have been meant to be one: it is a module of another kind, or a folder with a module or a package in it. */
@@ -75,16 +85,11 @@ const pluginsIn = (folder: string): { plugins: string[]; others: string[] } => {
 
 /** Whether a folder without a manifest is one plugin rather than a folder of plugins: it has an entry, and no child with a manifest. */
 const isOnePlugin = (folder: string): boolean => {
-  const names = namesIn(folder)
+  const names = readdirSync(folder)
   if (names.includes('plugin.json')) return true
   if (entryAmong(names) === undefined) return false
   return names.every((name) => statsOf(join(folder, name, 'plugin.json')) === undefined)
 }
-
-const asError = (path: string, error: unknown): PlugbayError =>
-  PlugbayError.is(error)
-    ? error
-    : new PlugbayError('MANIFEST_INVALID', `${path} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { path } })
 
 /** Read leniently, from a manifest that may be no JSON: that is the fault of it. */
 const mustRun = (path: string): boolean => {
@@ -105,7 +110,7 @@ const mustRun = (path: string): boolean => {
 const asFault = (path: string, error: unknown): DiscoveryFault => ({
   path,
   mustRun: mustRun(path),
-  error: asError(path, error),
+  error: unreadPlugin(path, error),
 })
 
 /** What the reading of something that is no plugin fails with. */
@@ -114,7 +119,7 @@ const readingFails = (path: string): PlugbayError[] => {
     readPlugin(path)
     return []
   } catch (error) {
-    return [asError(path, error)]
+    return [unreadPlugin(path, error)]
   }
 }
 
@@ -122,10 +127,11 @@ const readingFails = (path: string): PlugbayError[] => {
 const unusablePlace = (option: 'plugins' | 'configDir', path: string, error: unknown): PlugbayError =>
   isMissing(error)
     ? new PlugbayError('OPTIONS_INVALID', `${option} names ${path}, which is not there.${didYouMeanPath(path)}`, { details: { path } })
-    : new PlugbayError('OPTIONS_INVALID', `${option} names ${path}, which cannot be read: ${reasonOf(error)}.`, {
+    : (unreadForWant(path, error) ??
+      new PlugbayError('OPTIONS_INVALID', `${option} names ${path}, which cannot be read: ${reasonOf(error)}.`, {
         cause: error,
         details: { path },
-      })
+      }))
 
 /** Throws OPTIONS_INVALID for the first place of plugins or configurations that is not there. */
 export const assertPlaces = ({ plugins, configDir }: { plugins: readonly string[]; configDir: string | undefined }): void => {
@@ -145,7 +151,8 @@ export const assertPlaces = ({ plugins, configDir }: { plugins: readonly string[
 /**
  * Looks for plugins in each place: a folder of plugins, whose direct children are looked at, or the path of one plugin.
  * `base` is what relative places are relative to, `kernel` the kernel's name. Never throws: a bad plugin is a fault beside the good ones, a place that
- * is not there one of code OPTIONS_INVALID, and the second plugin of one name, or one of the kernel's, one of code PLUGIN_DUPLICATE.
+ * is not there one of code OPTIONS_INVALID, what the system gives nothing to read by one of SYSTEM_LIMIT, and the second plugin of one name, or one of
+ * the kernel's, one of code PLUGIN_DUPLICATE.
  */
 export const discover = (places: string | readonly string[], base: string, kernel = 'plugbay'): Discovery => {
   const faults: DiscoveryFault[] = []

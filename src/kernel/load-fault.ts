@@ -1,7 +1,7 @@
 /** A plugin whose modules do not load: where the fault is, and what to do about it. */
-import { statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { IRREGULAR, isIrregular } from '../sandbox/irregular-file.js'
 import { unended } from '../sentence.js'
 import type { PluginSource } from './manifest.js'
 import { mendOfPath } from './missing-path.js'
@@ -40,20 +40,11 @@ export const explainShape = (error: PlugbayError, { entry }: PluginSource): Plug
   return new PlugbayError('PLUGIN_SHAPE', `${error.message} ${mend}`, { plugin, cause, details })
 }
 
-const isIrregular = (path: string): boolean => {
-  try {
-    const stats = statSync(path)
-    return !stats.isFile() && !stats.isDirectory()
-  } catch {
-    return false // not there
-  }
-}
-
 /** Of modules that do not come to their end: what they import and never get, where there is such a thing. A guest that cannot look at it before reads it for ever. */
 export const awaitedImport = async ({ entry, root }: PluginSource): Promise<string | undefined> => {
   const { unresolved } = await moduleGraph(entry, root)
   const odd = unresolved.find(isIrregular)
-  return odd && `It waits for ${odd}, which is no regular file, but a pipe or a device. Put a module there.`
+  return odd && `It waits for ${odd}, which ${IRREGULAR}`
 }
 
 /** The error with the place of the fault where the code does not parse, and else with the likely mend, where there is one. */

@@ -3,6 +3,8 @@
 import { existsSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, extname, join, posix, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { IRREGULAR, isIrregular } from '../sandbox/irregular-file.js'
+import { unended } from '../sentence.js'
 import { readTextFile } from '../text-file.js'
 import { isRange, isVersion } from '../versions.js'
 import { reasonOf } from '../wire-error.js'
@@ -13,6 +15,7 @@ import { permissionProblems, withGrammar } from './permission-grammar.js'
 import { fieldPath, MAX_PROBLEMS, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import type { ManifestFile, Ranges, TaskDeclaration } from './schema-types.generated.js'
 import { validateManifest } from './schema-validators.generated.js'
+import { unreadForWant } from './system-limit.js'
 
 export type {
   ConfigDeclaration,
@@ -153,7 +156,10 @@ const readManifest = (file: string): Manifest => {
   try {
     text = readTextFile(file, MAX_MANIFEST)
   } catch (error) {
-    throw new PlugbayError('MANIFEST_INVALID', `${file} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { file } })
+    throw (
+      unreadForWant(file, error) ??
+      new PlugbayError('MANIFEST_INVALID', `${file} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { file } })
+    )
   }
   const parsed = parseUniqueJson(text)
   if ('value' in parsed) {
@@ -191,15 +197,14 @@ const fileInside = (root: string, path: string, field: string, manifest: Manifes
   let odd = false
   try {
     real = realPath(written)
-    const stats = statSync(real)
-    inFolder = stats.isDirectory()
-    odd = !stats.isFile() && !inFolder
+    inFolder = statSync(real).isDirectory()
     if (inFolder) throw new Error('it is a folder')
-    if (odd) throw new Error('it is no regular file, but a pipe or a device')
+    odd = isIrregular(real)
+    if (odd) throw new Error(`it ${IRREGULAR}`)
   } catch (error) {
-    const mendOfFile = (): string => (odd ? ' Put a module there.' : mendOfPath(written, 'Modules', isModule))
+    const mendOfFile = (): string => (odd ? '' : mendOfPath(written, 'Modules', isModule))
     const mend = inFolder ? mendOfFolderPath(written, path, isModule) : mendOfFile()
-    const why = isMissing(error) ? 'which does not exist' : `which cannot be used: ${reasonOf(error)}`
+    const why = isMissing(error) ? 'which does not exist' : `which cannot be used: ${unended(reasonOf(error))}`
     throw new PlugbayError('PLUGIN_LOAD', `Plugin '${manifest.name}': ${field} in ${manifestPath} is '${path}', ${why}.${mend}`, {
       ...told,
       ...(isMissing(error) ? {} : { cause: error }),
@@ -299,15 +304,31 @@ const mayBePlugin = (path: string): boolean => {
   return names.includes('plugin.json') || entryAmong(names) !== undefined
 }
 
+/** What the reading of a plugin at that path fails with. */
+export const unreadPlugin = (path: string, error: unknown): PlugbayError =>
+  PlugbayError.is(error)
+    ? error
+    : (unreadForWant(path, error) ??
+      new PlugbayError('MANIFEST_INVALID', `${path} cannot be read: ${reasonOf(error)}.`, { cause: error, details: { path } }))
+
 /**
  * Reads the plugin at a path: a folder with a plugin.json, a folder with an entry module alone, or one module.
  *
  * Throws MANIFEST_MISSING when there is no plugin, MANIFEST_INVALID for a manifest that is not JSON or breaks the schema,
- * PATH_OUTSIDE_PLUGIN for a file outside the folder (also through a link), PLUGIN_LOAD for a module that is not there.
+ * PATH_OUTSIDE_PLUGIN for a file outside the folder (also through a link), PLUGIN_LOAD for a module that is not there, SYSTEM_LIMIT where the system
+ * gives nothing to read it by.
  */
 export const readPlugin = (place: string): PluginSource => {
   const given = resolve(place)
   const path = basename(given) === 'plugin.json' ? dirname(given) : given
+  try {
+    return readAt(path)
+  } catch (error) {
+    throw unreadPlugin(path, error)
+  }
+}
+
+const readAt = (path: string): PluginSource => {
   let stats: Stats
   try {
     stats = statSync(path)

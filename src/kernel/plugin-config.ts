@@ -9,6 +9,7 @@ import { parseUniqueJson } from './json-text.js'
 import type { ConfigDeclaration } from './manifest.js'
 import { didYouMeanPath, isMissing } from './missing-path.js'
 import { fieldPath, type Problem, problemsError, show } from './schema-problems.js'
+import { unreadForWant } from './system-limit.js'
 import { readYaml } from './yaml-text.js'
 
 /** A configuration: plain data that a plugin is given. */
@@ -136,7 +137,10 @@ const fileOf = async ({ name, configDir }: PluginConfigSources): Promise<string 
   const names = await readdir(configDir).catch((error: unknown) => {
     const told = { plugin: name, details: { file: configDir } }
     if (isMissing(error)) throw new PlugbayError('CONFIG_INVALID', `configDir ${configDir} is not there.${didYouMeanPath(configDir)}`, told)
-    throw new PlugbayError('CONFIG_INVALID', `configDir ${configDir} cannot be read: ${reasonOf(error)}.`, { ...told, cause: error })
+    throw (
+      unreadForWant(`configDir ${configDir}`, error, name) ??
+      new PlugbayError('CONFIG_INVALID', `configDir ${configDir} cannot be read: ${reasonOf(error)}.`, { ...told, cause: error })
+    )
   })
   const present = PLUGIN_CONFIG_ENDINGS.map((ending) => name + ending).filter((file) => names.includes(file))
   const [first, second] = present
@@ -162,7 +166,7 @@ const readConfigFile = async (file: string, plugin: string): Promise<unknown> =>
   try {
     text = await readFile(file, 'utf8')
   } catch (error) {
-    throw fail(file, undefined, reasonOf(error), error)
+    throw unreadForWant(file, error, plugin) ?? fail(file, undefined, reasonOf(error), error)
   }
   if (!file.endsWith('.json')) return readYaml(file, text, fail)
   const parsed = parseUniqueJson(text)
@@ -202,8 +206,8 @@ const environmentError = (name: string, file: string | undefined, missing: Subst
  * key by key; then `${VAR}`, `${VAR:-default}` and `$${` in strings; then the manifest's schema with its defaults. A value
  * that is one placeholder and nothing else becomes a number or a boolean where the schema asks for one. Inputs stay as they are.
  *
- * Throws CONFIG_INVALID with every problem in `details.problems`, CONFIG_ENV_MISSING, and MANIFEST_INVALID where the
- * schema itself is not one.
+ * Throws CONFIG_INVALID with every problem in `details.problems`, CONFIG_ENV_MISSING, MANIFEST_INVALID where the
+ * schema itself is not one, and SYSTEM_LIMIT where the system gives nothing to read by.
  */
 export const resolvePluginConfig = async (sources: PluginConfigSources): Promise<PluginConfig> => {
   const { name, declaration, override, from = `options.config['${name}']`, env } = sources

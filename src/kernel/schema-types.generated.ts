@@ -134,7 +134,7 @@ export interface Permission {
 
 /** The configuration a plugin takes. */
 export interface ConfigDeclaration {
-  /** JSON Schema (draft-07 or 2020-12) the configuration is validated against. */
+  /** JSON Schema (draft-06, draft-07, 2019-09 or 2020-12) the configuration is validated against. */
   schema?: Record<string, unknown> | undefined
   /** The configuration where nothing else is said. */
   defaults?: Record<string, unknown> | undefined

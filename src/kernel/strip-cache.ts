@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path'
 
 /** Of the files: what another has written is not read. */
 const FORMAT = '1'
-/** So many files are kept. */
+/** So many files are kept at most. */
 const KEPT = 2_000
 /** Characters in memory, after which it begins anew. */
 const MOST = 16_777_216
@@ -68,15 +68,28 @@ const writeEntry = async (folder: string, key: string, entry: Entry): Promise<vo
     await mkdir(folder, { recursive: true })
     await writeFile(draft, JSON.stringify(entry))
     await rename(draft, join(folder, key))
-    const names = await readdir(folder)
-    if (names.length <= KEPT) return
-    const files = await Promise.all(names.map(async (name) => ({ name, time: (await stat(join(folder, name))).mtimeMs })))
-    files.sort((a, b) => a.time - b.time)
-    await Promise.all(files.slice(0, -KEPT / 2).map(({ name }) => rm(join(folder, name), { force: true })))
   } catch {
     // What cannot be kept costs time at the next start, and nothing else.
     await rm(draft, { force: true }).catch(() => {})
   }
+}
+
+/** Undefined for what another process has renamed or removed meanwhile. */
+const datedFile = async (path: string): Promise<{ path: string; time: number } | undefined> => {
+  try {
+    return { path, time: (await stat(path)).mtimeMs }
+  } catch {
+    return undefined
+  }
+}
+
+/** Once there are more files than are kept, the newer half of those that may be there stays. */
+const prune = async (folder: string): Promise<void> => {
+  const names = await readdir(folder)
+  if (names.length <= KEPT) return
+  const dated = await Promise.all(names.map((name) => datedFile(join(folder, name))))
+  const files = dated.filter((each) => each !== undefined).sort((a, b) => a.time - b.time)
+  await Promise.all(files.slice(0, -KEPT / 2).map(({ path }) => rm(path, { force: true })))
 }
 
 export class StripCache {
@@ -84,6 +97,8 @@ export class StripCache {
   readonly #engine: string
   readonly #codes = new Map<string, string>()
   #held = 0
+  /** All that were stripped at once wait for one: each of its own would look at every file. */
+  #pruning: Promise<void> | undefined
 
   /** `engine`: what strips, with its version. Without a folder it is kept in memory alone. */
   constructor(folder: string | undefined, engine: string) {
@@ -102,8 +117,16 @@ export class StripCache {
     if (code === undefined) return undefined
     this.#hold(key, code)
     const changes = read === undefined && folder !== undefined ? changesOf(source, code) : undefined
-    if (changes !== undefined) await writeEntry(folder as string, key, { hash: hashOf(code), changes })
+    if (changes !== undefined) await this.#write(folder as string, key, { hash: hashOf(code), changes })
     return code
+  }
+
+  async #write(folder: string, key: string, entry: Entry): Promise<void> {
+    await writeEntry(folder, key, entry)
+    this.#pruning ??= prune(folder)
+      .catch(() => {})
+      .finally(() => (this.#pruning = undefined))
+    await this.#pruning
   }
 
   #hold(key: string, code: string): void {

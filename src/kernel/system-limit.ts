@@ -1,4 +1,4 @@
-/** What could not be made because the system gives the application no more: SYSTEM_LIMIT, with what is lacking, and who may have it. */
+/** What could not be made or read because the system gives the application no more: SYSTEM_LIMIT, with what is lacking, and who may have it. */
 import { PlugbayError } from '../errors.js'
 import { type Shortage, shortageOf } from '../sandbox/shortage.js'
 
@@ -15,7 +15,7 @@ const LACKS: Record<Shortage, string> = {
 
 /** `what`: of what it is the end, such as "Plugin 'mail' cannot be started". */
 export const systemLimit = (
-  plugin: string,
+  plugin: string | undefined,
   shortage: Shortage,
   cause: unknown,
   what = `Plugin '${plugin}' cannot be started`,
@@ -28,6 +28,12 @@ export const explainShortage =
     const shortage = shortageOf(error)
     throw shortage === undefined ? error : systemLimit(plugin, shortage, error, what)
   }
+
+/** SYSTEM_LIMIT of a file or folder that could not be read for want of such; undefined where that is for another reason, and its own fault. */
+export const unreadForWant = (path: string, error: unknown, plugin?: string): PlugbayError | undefined => {
+  const shortage = shortageOf(error)
+  return shortage && systemLimit(plugin, shortage, error, `${path} cannot be read`)
+}
 
 /** Of what is lacking for tasks. */
 export const noThreadForTasks = (plugin: string): string => `No thread was made for tasks of plugin '${plugin}'`

@@ -42,7 +42,7 @@ describe('the gateway', () => {
 
   test('rejects what is asked of services', async () => {
     const { guest, registry } = lineOf({ resource: 'service:fine', actions: ['provide', 'call'] })
-    const provide = (name: string) => guest.request('provide', { service: 1, name, version: '1.0.0', methods: [] })
+    const provide = (name: string) => guest.request('provide', { service: 1, name, version: '1.0.0', methods: ['x'] })
     await expect(provide('secret')).rejects.toMatchObject({ code: 'PERMISSION_DENIED', plugin: 'hostile' })
     await expect(guest.request('use', { name: 'secret', range: '*', wait: 0 })).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
     await expect(guest.request('watch', { watch: 1, name: 'secret' })).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })

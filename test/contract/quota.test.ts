@@ -140,7 +140,7 @@ describe('what a guest has in the kernel', () => {
 
   test('is refused beyond the services it may provide, use and watch, and free again when some are given back', async () => {
     const { guest, breaches } = lineOf({ requests: 10_000 })
-    const provide = (service: number) => guest.request('provide', { service, name: `s${service}`, version: '1.0.0', methods: [] })
+    const provide = (service: number) => guest.request('provide', { service, name: `s${service}`, version: '1.0.0', methods: ['x'] })
     for (let service = 1; service <= 4; service++) await provide(service)
     await expect(provide(5)).rejects.toMatchObject({
       code: 'PLUGIN_LIMIT',
@@ -168,16 +168,17 @@ describe('what a guest has in the kernel', () => {
   })
 
   test.each([
-    ['provide', { service: 1, name: 'a'.repeat(257), version: '1.0.0', methods: [] }, 'SERVICE_NAME_INVALID'],
-    ['provide', { service: 1, name: 5, version: '1.0.0', methods: [] }, 'SERVICE_NAME_INVALID'],
-    ['provide', { service: 1, name: 'a', version: `1.0.0-${'a'.repeat(257)}`, methods: [] }, 'SERVICE_VERSION_INVALID'],
+    ['provide', { service: 1, name: 'a'.repeat(257), version: '1.0.0', methods: ['x'] }, 'SERVICE_NAME_INVALID'],
+    ['provide', { service: 1, name: 5, version: '1.0.0', methods: ['x'] }, 'SERVICE_NAME_INVALID'],
+    ['provide', { service: 1, name: 'a', version: `1.0.0-${'a'.repeat(257)}`, methods: ['x'] }, 'SERVICE_VERSION_INVALID'],
+    ['provide', { service: 1, name: 'a', version: '1.0.0', methods: [] }, 'SERVICE_SHAPE'],
     ['provide', { service: 1, name: 'a', version: '1.0.0', methods: Array.from({ length: 1_001 }, (_, i) => `m${i}`) }, 'SERVICE_SHAPE'],
     ['provide', { service: 1, name: 'a', version: '1.0.0', methods: ['m'.repeat(257)] }, 'SERVICE_SHAPE'],
     ['use', { name: 'a'.repeat(257), range: '*', wait: 0 }, 'SERVICE_NAME_INVALID'],
     ['use', { name: 'a', range: '>=1.0.0 || '.repeat(1_000), wait: 0 }, 'SERVICE_VERSION_INVALID'],
     ['use', { name: 'a', range: {}, wait: 0 }, 'SERVICE_VERSION_INVALID'],
     ['watch', { watch: 1, name: 'a'.repeat(257) }, 'SERVICE_NAME_INVALID'],
-  ])('is refused for a %s with names that its own end would refuse', async (verb, asked, code) => {
+  ])('is refused for a %s that its own end would refuse', async (verb, asked, code) => {
     const { guest, gateway } = lineOf()
     await expect(guest.request(verb, asked)).rejects.toMatchObject({ code })
     expect(gateway.provides).toEqual([])
@@ -192,7 +193,7 @@ describe('what a guest has in the kernel', () => {
       message: expect.stringMatching(/'hostile' may not use the service 's'.*32 is its limit/) as string,
     }
     await expect(use(32)).rejects.toMatchObject(refused)
-    await guest.request('provide', { service: 1, name: 's', version: '1.0.0', methods: [] })
+    await guest.request('provide', { service: 1, name: 's', version: '1.0.0', methods: ['x'] })
     await Promise.all(waiting)
     await expect(use(32)).rejects.toMatchObject(refused)
     await use(0)
@@ -214,7 +215,7 @@ describe('what a guest has in the kernel', () => {
     count()
     const order: number[] = []
     const provide = async (service: number): Promise<void> => {
-      await guest.request('provide', { service, name: `s${service}`, version: '1.0.0', methods: [] })
+      await guest.request('provide', { service, name: `s${service}`, version: '1.0.0', methods: ['x'] })
       order.push(service)
     }
     await Promise.all(Array.from({ length: 400 }, (_, i) => provide(i + 1)))

@@ -212,7 +212,7 @@ describe('a start that fails is undone completely', () => {
     ['never ends', 'await new Promise(() => {})', 'PLUGIN_TIMEOUT'],
     ['exits', 'process.exit(5)', 'PLUGIN_CRASHED'],
     ['leaves a rejection', 'void Promise.reject(new Error("loose")); await new Promise(() => {})', 'PLUGIN_CRASHED'],
-    ['is refused a service', 'void ctx.services.provide("not a name", {})', 'PLUGIN_START'],
+    ['is refused a service', 'void ctx.services.provide("not a name", { x() {} })', 'PLUGIN_START'],
   ])('when it %s', async (_, end, code) => {
     const { kernel } = await kernelWith({
       p: {

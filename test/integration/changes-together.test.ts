@@ -99,10 +99,10 @@ it('where one of two that swap is broken both stay, and its mend lets both chang
 
 it('one that dies while the other comes up keeps both from taking over', async () => {
   const running = await startedWith({ a: provides('sa'), b: provides('sb') }, watch)
-  const dies = `await ctx.services.provide('sb', {}); setTimeout(() => { throw new Error('too soon') })`
+  const dies = `await ctx.services.provide('sb', { b() {} }); setTimeout(() => { throw new Error('too soon') })`
   const waits = `
     while (!(await ctx.fs.readdir('.')).some(({ name }) => name === 'go')) await new Promise((resolve) => setTimeout(resolve, 5))
-    await ctx.services.provide('sa', {})`
+    await ctx.services.provide('sa', { a() {} })`
   save(running, { 'a/index.js': pluginCode({ start: dies }), 'b/index.js': pluginCode({ start: waits }) })
   await eventually(() => expect(running.faults.map(({ error }) => error.message)).toContainEqual(expect.stringContaining('too soon')))
   writeFileSync(join(running.folder, '.data', 'b', 'go'), '')

@@ -128,7 +128,7 @@ it(
     await stopped.services.use('mine', { wait: 1e7 })
     await stopped.stop()
     console.log(idle.state, stopped.state)`,
-      { p: { manifest: { limits }, code: `export default { start: (ctx) => ctx.services.provide('mine', {}), stop() {} }` } },
+      { p: { manifest: { limits }, code: `export default { start: (ctx) => ctx.services.provide('mine', { x() {} }), stop() {} }` } },
     )
     await expect(ended).resolves.toEqual({ code: 0, said: 'running stopped' })
   },

@@ -1,9 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readableLogger } from '#src/kernel/log.js'
 import { eventually } from '../support/eventually.js'
-import { collect, emptyFolder, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+import { collect, emptyFolder, kernelWith, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 describe.each(['thread', 'inline'] as const)('a plugin (%s)', (isolation) => {
   const manifest = { isolation }
@@ -213,6 +213,19 @@ it('a plugin that a package.json makes CommonJS is told so, with the name that w
     code: 'PLUGIN_LOAD',
     message: expect.stringMatching(/'mistaken'.*index\.js is an ES module.*package\.json says "type": "commonjs"\. Name it index\.mjs/),
   })
+})
+
+it.each(['thread', 'inline', 'process'])('a plugin finds packages in a node_modules that is a link (%s)', async (isolation) => {
+  const code = `import { seven } from 'seven'\n${pluginCode({ start: "await ctx.services.provide('p', { seven: () => seven })" })}`
+  const { kernel, folder } = await kernelWith({}, { plugins: 'plugins' })
+  writePlugin(join(folder, 'plugins'), 'p', { manifest: { isolation }, code })
+  const installed = join(emptyFolder(), 'node_modules')
+  mkdirSync(join(installed, 'seven'), { recursive: true })
+  writeFileSync(join(installed, 'seven/package.json'), '{ "name": "seven", "type": "module", "exports": "./index.js" }')
+  writeFileSync(join(installed, 'seven/index.js'), 'export const seven = 7')
+  symlinkSync(installed, join(folder, 'node_modules'))
+  await kernel.start()
+  await expect((await kernel.services.use('p')).seven?.()).resolves.toBe(7)
 })
 
 it.each(['thread', 'process'])("what Node warns of in a plugin's %s is logged as a warning", async (isolation) => {

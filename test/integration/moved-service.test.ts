@@ -7,7 +7,7 @@ import { infoOf, type Running, startedWith } from '../support/plugin-folder.js'
 
 /** A plugin that provides these services. */
 const provides = (...names: string[]): string =>
-  `export default { async start(ctx) { ${names.map((name) => `await ctx.services.provide('${name}', {})`).join(';')} } }`
+  `export default { async start(ctx) { ${names.map((name) => `await ctx.services.provide('${name}', { x() {} })`).join(';')} } }`
 
 /** Puts the module there whole: it is seen once. */
 const save = ({ folder }: Running, name: string, code: string): void => {

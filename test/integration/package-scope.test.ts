@@ -61,7 +61,7 @@ it('what else a package.json says replaces nobody', async () => {
   save(join(base, 'plugins/package.json'), { type: 'module', dependencies: { other: '1.0.0' } })
   // Who imports it takes it whole.
   await eventually(() => expect(replaced.map(({ name }) => name)).toEqual(['b']))
-  save(join(base, 'plugins/a.js'), pluginCode({ start: `await ctx.services.provide('saved', {})` }))
+  save(join(base, 'plugins/a.js'), pluginCode({ start: `await ctx.services.provide('saved', { x() {} })` }))
   await eventually(() => expect(kernel.services.list()).toHaveLength(1))
   await eventually(() => expect(replaced.map(({ name }) => name)).toEqual(['b', 'a']))
   expect(infoOf(kernel, 'a').generation).toBe(2)

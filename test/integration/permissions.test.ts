@@ -159,7 +159,7 @@ describe('denials', () => {
     const running = await startedWith({
       guest: {
         manifest: { permissions: [{ resource: 'service:other', actions: ['provide'] }] },
-        code: pluginCode({ start: "await ctx.services.provide('users', {})" }),
+        code: pluginCode({ start: "await ctx.services.provide('users', { find() {} })" }),
       },
       observer: trier(),
     })

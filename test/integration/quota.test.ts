@@ -54,9 +54,12 @@ describe.each(['thread', 'process', 'inline'] as const)('a plugin in a place of 
   })
 
   it('is refused one service too many, by name', { timeout: 60_000 }, async () => {
-    const { outcome } = await started(outcomeOf("await ctx.services.provide('b', {}); await ctx.services.provide('c', {})"), {
-      services: 2,
-    })
+    const { outcome } = await started(
+      outcomeOf("await ctx.services.provide('b', { x() {} }); await ctx.services.provide('c', { x() {} })"),
+      {
+        services: 2,
+      },
+    )
     expect(await outcome()).toEqual({
       code: 'PLUGIN_LIMIT',
       message: expect.stringMatching(

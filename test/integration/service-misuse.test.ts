@@ -98,6 +98,21 @@ describe('what cannot be a service is refused where it is provided', () => {
     ['null', null as never, /is null, no object with methods\. Give an object that has a function for each method\.$/],
     ['a number', 5 as never, /is 5, no object with methods\./],
     ['a method $with', { $with() {} }, /has a method '\$with'/],
+    [
+      'an object with nothing',
+      {},
+      /has no methods: nobody could call it\. Give its object a function for each; a value or a getter is no method\.$/,
+    ],
+    ['values alone', { rate: 3, items: [], basket: byReference({ add: () => 1 }) }, /has no methods/],
+    [
+      'a class with a getter alone',
+      new (class Odd {
+        get find() {
+          return () => 1
+        }
+      })(),
+      /has no methods/,
+    ],
   ])('%s', async (_, service, message) => {
     const { kernel } = await startedWith({})
     const error = await thrown(() => kernel.services.provide('t', service))
@@ -106,13 +121,16 @@ describe('what cannot be a service is refused where it is provided', () => {
     expect(kernel.services.list()).toEqual([])
   })
 
-  it('in a plugin too', async () => {
-    const { kernel } = await startedWith({
-      odd: pluginCode({
-        start: "await ctx.services.provide('code', { of: () => ctx.services.provide('t', { then() {} }).catch(({ code }) => code) })",
-      }),
+  it.each(['thread', 'inline', 'process'] as const)('in a plugin in a place of kind %s too', async (isolation) => {
+    const code = pluginCode({
+      start: `
+      const refused = []
+      for (const service of [{ then() {} }, {}, { rate: 3 }]) await ctx.services.provide('t', service).catch(({ code, plugin }) => refused.push(code + ' ' + plugin))
+      await ctx.services.provide('refused', { all: () => refused })`,
     })
-    await expect((await kernel.services.use('code'))['of']?.()).resolves.toBe('SERVICE_SHAPE')
+    const { kernel } = await startedWith({ odd: { code, manifest: { isolation } } })
+    await expect((await kernel.services.use('refused'))['all']?.()).resolves.toEqual(Array.from({ length: 3 }, () => 'SERVICE_SHAPE odd'))
+    expect(kernel.services.list().map(({ name }) => name)).toEqual(['refused'])
   })
 })
 
@@ -125,7 +143,7 @@ const MISTAKES: readonly [expression: string, code: string, message: string, hin
     "Did you mean 'version'?",
   ],
   ['provide("s", {}, { version: 2 })', 'SERVICE_OPTIONS', "The provision of service 's' has version = 2."],
-  ['provide("s", {}, { version: "two" })', 'SERVICE_VERSION_INVALID', "version 'two'"],
+  ['provide("s", { x() {} }, { version: "two" })', 'SERVICE_VERSION_INVALID', "version 'two'"],
   ['provide(5, {})', 'SERVICE_NAME_INVALID', 'The name of a service is a text, and not 5.'],
   ['use(5)', 'SERVICE_NAME_INVALID', 'The name of a service is a text, and not 5.'],
   ['use("used", { rnage: "^9" })', 'SERVICE_OPTIONS', "The use of service 'used' has no option 'rnage'.", "Did you mean 'range'?"],
@@ -148,7 +166,7 @@ const MISTAKES: readonly [expression: string, code: string, message: string, hin
 describe('what is asked of services in a wrong way is refused', () => {
   it('by the kernel', async () => {
     const { kernel } = await startedWith({})
-    kernel.services.provide('used', {})
+    kernel.services.provide('used', { x() {} })
     for (const [expression, code, message, hint = ''] of MISTAKES) {
       const error = await thrown(() =>
         (runInThisContext(`(services) => services.${expression}`) as (services: object) => unknown)(kernel.services),

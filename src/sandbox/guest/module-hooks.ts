@@ -6,9 +6,9 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
 import { runsTypeScript, StrippedSources } from '../../strip-types.js'
 import type { CheckImport } from '../builtin-modules.js'
+import { assertRegular } from '../irregular-file.js'
 import type { LoadRequest } from '../protocol.js'
 import { loaderHooks } from './loader-hooks.js'
-import { assertRegular } from './regular-file.js'
 
 /** The URL of a module that is stripped here. */
 const TYPESCRIPT = /\.m?ts(?:[?#]|$)/

@@ -86,10 +86,10 @@ const modulesNow = (folders: readonly string[]): string[] => {
   for (const folder of folders) {
     for (const at of upFrom(folder)) {
       const modules = join(at, 'node_modules')
-      if (existsSync(modules)) found.add(real(modules))
+      if (existsSync(modules)) found.add(modules)
     }
   }
-  return [...found].flatMap((modules) => [modules, ...linkedFrom(modules)])
+  return [...found].flatMap((modules) => [modules, ...linkedFrom(real(modules))])
 }
 
 interface Listed {

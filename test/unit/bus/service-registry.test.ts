@@ -78,6 +78,7 @@ describe('providing', () => {
     [['find', 'm'.repeat(257)], 'whose name has 257 characters, more than 256'],
     [['find', 5], 'whose name is 5, and no text'],
     ['find', 'has no list of methods'],
+    [[], 'has no methods: nobody could call it'],
   ])('refuses methods that are too many, too long or none', (methods, text) => {
     expect(() => new ServiceRegistry().provide({ ...a('users'), methods } as never)).toThrow(code('SERVICE_SHAPE', text))
   })

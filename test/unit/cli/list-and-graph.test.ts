@@ -1,4 +1,5 @@
 /** `plugbay list` and `plugbay graph`: the static view of a folder. */
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { folderWith, plugbay, pluginsWith } from '../../support/command.js'
 
@@ -34,6 +35,31 @@ describe('plugbay list', () => {
       { name: 'off', wave: null, enabled: false, conflicts: { database: '*' } },
       { name: 'users', wave: 1, dependencies: { database: '^1.0.0' } },
     ])
+  })
+
+  test('tells of what cannot be read as a plugin, by its name or its place, in both', async () => {
+    const files = { ...pluginsWith({ users: {}, torn: { vers: 1 }, broken: {} }), 'plugins/broken/plugin.json': '{' }
+    const made = folderWith(files)
+    const { stdout } = await plugbay(['list'], made)
+    expect(stdout).toContain('vers: is not a known field')
+    expect(stdout).toContain('is not valid JSON')
+    const json = await plugbay(['list', '--json'], made)
+    expect(JSON.parse(json.stdout)).toEqual([
+      expect.objectContaining({ name: 'users', wave: 0 }),
+      {
+        name: 'plugins/broken',
+        path: join(made, 'plugins/broken'),
+        wave: null,
+        error: { code: 'MANIFEST_INVALID', message: expect.stringContaining('is not valid JSON') as string },
+      },
+      {
+        name: 'torn',
+        path: join(made, 'plugins/torn'),
+        wave: null,
+        error: { code: 'MANIFEST_INVALID', message: expect.stringContaining('vers: is not a known field') as string },
+      },
+    ])
+    expect(json.code).toBe(0)
   })
 
   test('of a folder without plugins says how to begin', async () => {

@@ -222,9 +222,12 @@ describe('validation', () => {
   })
 
   test.each([
+    'http://json-schema.org/draft-06/schema#',
     'http://json-schema.org/draft-07/schema#',
     'https://json-schema.org/draft-07/schema',
+    'https://json-schema.org/draft/2019-09/schema',
     'https://json-schema.org/draft/2020-12/schema',
+    'https://json-schema.org/draft/2020-12/schema#',
   ])('takes a schema of %s', async ($schema) => {
     const error = await thrown(() => resolve({ declaration: { schema: { $schema, type: 'object', required: ['a'] } } }))
     expect(problemsOf(error)).toEqual([{ path: 'a', message: 'is missing' }])
@@ -242,13 +245,43 @@ describe('validation', () => {
     )
   })
 
-  test('2020-12 is more than draft-07 by another name', async () => {
-    const tuple = {
-      $schema: 'https://json-schema.org/draft/2020-12/schema',
-      type: 'object',
-      properties: { at: { type: 'array', prefixItems: [{ type: 'number' }] } },
-    }
-    expect((await thrown(() => resolve({ declaration: { schema: tuple }, override: { at: ['x'] } }))).code).toBe('CONFIG_INVALID')
+  test.each([
+    ['http://json-schema.org/draft-06/schema#', { properties: { a: { exclusiveMinimum: 0 } } }, { a: 0 }],
+    ['http://json-schema.org/draft-07/schema#', { properties: { a: { if: { minimum: 9 }, else: { multipleOf: 2 } } } }, { a: 3 }],
+    ['https://json-schema.org/draft/2019-09/schema', { properties: { a: { items: [{ type: 'number' }] } } }, { a: ['x'] }],
+    [
+      'https://json-schema.org/draft/2019-09/schema',
+      { properties: { a: { $recursiveRef: '#' } }, unevaluatedProperties: false },
+      { a: { b: 1 } },
+    ],
+    ['https://json-schema.org/draft/2020-12/schema', { properties: { a: { prefixItems: [{ type: 'number' }] } } }, { a: ['x'] }],
+    [
+      'https://json-schema.org/draft/2020-12/schema',
+      { properties: { a: { $dynamicRef: '#' } }, unevaluatedProperties: false },
+      { a: { b: 1 } },
+    ],
+  ])('of %s holds its rules: %j', async ($schema, rules, override) => {
+    const error = await thrown(() => resolve({ declaration: { schema: { $schema, type: 'object', ...rules } }, override }))
+    expect(error.code).toBe('CONFIG_INVALID')
+  })
+
+  test.each([
+    [
+      'http://json-schema.org/draft-04/schema#',
+      'write $id for id, a list of names for required, and the bound itself for exclusiveMinimum',
+    ],
+    ['http://json-schema.org/draft-03/schema', 'Make it draft-07'],
+    ['https://json-schema.org/draft/2020-21/schema', "Did you mean 'https://json-schema.org/draft/2020-12/schema'?"],
+    ['https://example.com/2020-12/own', 'it is draft-07 where none is named.'],
+    [7, '7 is no dialect'],
+  ])('of %s is refused with the dialects that hold', async ($schema, mend) => {
+    const schema = { $schema, type: 'object', properties: { a: { type: 'number' } } }
+    const error = await thrown(() => resolve({ declaration: { schema }, manifestPath: '/p/plugin.json', override: { a: 1 } }))
+    expect(error).toMatchObject({ code: 'MANIFEST_INVALID', plugin: 'hello', details: { file: '/p/plugin.json' } })
+    expect(problemsOf(error)).toMatchObject([{ path: '$schema', value: $schema }])
+    expect(error.message).toContain('/p/plugin.json is not valid: config.schema.$schema: ')
+    expect(error.message).toContain('https://json-schema.org/draft/2019-09/schema')
+    expect(error.message).toContain(mend)
   })
 
   test('two plugins may use one $id, and one plugin may come back with it', async () => {

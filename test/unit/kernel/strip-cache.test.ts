@@ -1,5 +1,7 @@
 /** What is kept of the stripping of types. */
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import promises from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { StripCache } from '#src/kernel/strip-cache.js'
@@ -62,6 +64,61 @@ test('what cannot be stripped is not kept', async () => {
   const strip = vi.fn(() => Promise.resolve(undefined))
   expect(await new StripCache(folder, '1').get('enum A {}', strip)).toBeUndefined()
   expect(readdirSync(folder)).toEqual([])
+})
+
+/** A folder with so many files, the first of them the oldest, and a cache that keeps what it has there. */
+const filled = (count: number) => {
+  const folder = tree({})
+  for (let n = 0; n < count; n++) {
+    const file = join(folder, `old${n}`)
+    writeFileSync(file, '')
+    utimesSync(file, n, n)
+  }
+  const cache = new StripCache(folder, '1')
+  return { folder, keep: (name: string) => cache.get(`const ${name}: number = 1`, stripper()), names: () => readdirSync(folder) }
+}
+
+test('2,000 files are kept, and of more the newest 1,000', async () => {
+  const { keep, names } = filled(1_999)
+  await keep('last')
+  expect(names()).toHaveLength(2_000)
+  await keep('more')
+  expect(names().filter((name) => !name.startsWith('old'))).toHaveLength(2)
+  expect(names()).toEqual(expect.arrayContaining(Array.from({ length: 998 }, (_, n) => `old${n + 1_001}`)))
+  expect(names()).toHaveLength(1_000)
+})
+
+test('what is kept at once is all there, and looks at the other files once', async () => {
+  const { folder, keep, names } = filled(2_000)
+  const stat = vi.spyOn(promises, 'stat')
+  syncBuiltinESMExports()
+  try {
+    await Promise.all(Array.from({ length: 50 }, (_, n) => keep(`a${n}`)))
+    expect(stat.mock.calls.length).toBeLessThan(2 * 2_000)
+  } finally {
+    stat.mockRestore()
+    syncBuiltinESMExports()
+  }
+  expect(names().filter((name) => !name.startsWith('old'))).toHaveLength(50)
+  expect(names().length).toBeLessThan(1_100)
+  const strip = stripper()
+  for (let n = 0; n < 50; n++) await new StripCache(folder, '1').get(`const a${n}: number = 1`, strip)
+  expect(strip).not.toHaveBeenCalled()
+})
+
+test('a file that is not there when it is looked at keeps no other from going', async () => {
+  const { folder, keep, names } = filled(2_000)
+  symlinkSync('nowhere', join(folder, 'gone'))
+  await keep('more')
+  expect(names()).toHaveLength(1_001)
+})
+
+test('what is held in memory begins anew beyond 16 million characters', async () => {
+  const cache = new StripCache(undefined, '1')
+  const strip = vi.fn((source: string) => Promise.resolve<string | undefined>(source))
+  const [first, second] = ['a'.repeat(9_000_000), 'b'.repeat(9_000_000)]
+  for (const source of [first, first, second, second, first, first]) await cache.get(source, strip)
+  expect(strip.mock.calls.map(([source]) => source[0])).toEqual(['a', 'b', 'a'])
 })
 
 test.skipIf(runsTypeScript)('the sources of a plugin are all its TypeScript, but what cannot be stripped', async () => {
