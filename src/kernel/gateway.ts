@@ -68,6 +68,9 @@ const LINE = ['line'] as const
 /** Bytes of the bodies of answers: several of the longest, as one may come slowly. */
 const FETCHED = 4 * MAX_BODY
 
+/** Milliseconds in which a guest says that it is there. Nothing depends on those that say so later. */
+const ANSWER = 1_000
+
 /** Longer names of resources and actions are no guest's of ours. */
 const MAX_TOLD = 4_096
 
@@ -204,7 +207,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.#offers.offended(metas[0] as number, String(metas[1]), String(metas[2]))
         break
       case 'broken':
-        this.#plane.broker.broken(this, metas[0] as number, metas[1] as number, String(metas[2]))
+        this.#plane.broker.broken(this, metas[0] as number, metas[1] as number, metas[2] === null ? undefined : String(metas[2]))
         break
       case 'used':
         this.usedThere(String(metas[0]), String(metas[1]))
@@ -365,10 +368,9 @@ export class Gateway implements Party, ServiceConsumer {
     this.#options.used?.(`service:${name}`, 'provide')
     const conversation = this.#conversation as Conversation
     const provider: ServiceProvider = {
-      plugin: this.name,
+      seat: this,
       connect: (consumer, port, methods) =>
         conversation.notify('connect', [service, consumer], { port, methods } satisfies Connection, [port]),
-      offended: (error) => this.offended(error),
     }
     const bound = this.#offers.add(asked, provider, this.#aside)
     const release = this.#scope.own(`service ${name}`, () => {
@@ -425,6 +427,15 @@ export class Gateway implements Party, ServiceConsumer {
 
   offended(error: PlugbayError): void {
     this.#options.denied(error)
+  }
+
+  async answers(): Promise<boolean> {
+    try {
+      await this.#conversation?.request('sync', undefined, { timeout: ANSWER })
+      return true
+    } catch {
+      return false
+    }
   }
 
   #watch({ watch, name }: KernelVerbs['watch']['asks']): void {
