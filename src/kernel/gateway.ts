@@ -219,21 +219,25 @@ export class Gateway implements Party, ServiceConsumer {
   request(call: Call, body: unknown): unknown {
     switch (call.verb as keyof KernelVerbs) {
       case 'task':
-        return this.#quota.underWay('task', () => {
-          const { name, ...given } = body as KernelVerbs['task']['asks']
-          return this.#options.runTask(name, given, call.signal)
-        })
+        return this.#quota.underWay(
+          'task',
+          () => {
+            const { name, ...given } = body as KernelVerbs['task']['asks']
+            return this.#options.runTask(name, given, call.signal)
+          },
+          call.signal,
+        )
       case 'file': {
         // A guest that goes round its own end may have sent anything.
         const asked = body as KernelVerbs['file']['asks'] | undefined
         const run = () => this.#rooms.file.hold(call, (claim) => this.#files.run(asked as KernelVerbs['file']['asks'], claim))
-        return this.#quota.underWay('file', run, isLarge(asked?.data))
+        return this.#quota.underWay('file', run, call.signal, isLarge(asked?.data))
       }
       case 'fetch': {
         const asked = body as KernelVerbs['fetch']['asks'] | undefined
         const fetch = () =>
           this.#rooms.fetch.hold(call, (claim) => this.#net.fetch(asked as KernelVerbs['fetch']['asks'], claim, call.signal))
-        return this.#quota.underWay('fetch', fetch, isLarge(asked?.body))
+        return this.#quota.underWay('fetch', fetch, call.signal, isLarge(asked?.body))
       }
       default:
         return this.#quota.spend(REQUEST) ? this.#turns.take(() => this.#asked(call, body)) : undefined
