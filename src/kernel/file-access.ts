@@ -4,6 +4,7 @@ import { type FileHandle, lstat, mkdir, realpath, rename } from 'node:fs/promise
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { entryFor, toAllow } from '../permission-set.js'
+import { entryText } from '../sandbox/folder-listing.js'
 import type { Grants } from '../sandbox/grants.js'
 import type { FileKind, KernelVerbs } from '../sandbox/protocol.js'
 import { codeOf } from '../wire-error.js'
@@ -16,6 +17,8 @@ type Access = 'read' | 'write'
 
 /** Bytes of one file that cross at once. */
 const MAX_FILE = 64 * 1_024 * 1_024
+/** Bytes of the names in one folder that cross at once. */
+const MAX_LISTING = 8 * 1_024 * 1_024
 /** Bytes that are read at once of what does not say its size. */
 const CHUNK = 64 * 1_024
 
@@ -55,6 +58,12 @@ const entryOf = async (path: string): Promise<string | undefined> => {
   return folder === undefined ? undefined : join(folder, basename(path))
 }
 
+/** What is large is moved to the plugin, not copied. */
+const handedOver = (bytes: Uint8Array<ArrayBuffer>, claim: Claim): Uint8Array => {
+  if (bytes.length > SMALL) claim.moves(bytes.buffer)
+  return bytes
+}
+
 const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): FileKind =>
   entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : 'other'
 
@@ -79,10 +88,7 @@ export class FileAccess {
           this.#withFile(held, 'read', path, O_RDONLY, (file, size) => this.#read(file, size, path, claim)),
         )
       case 'readdir':
-        return this.#at('read', path, destinationOf, async (held) => {
-          const entries = await listHeld(held)
-          return entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) })).sort((a, b) => (a.name < b.name ? -1 : 1))
-        })
+        return this.#at('read', path, destinationOf, (held) => this.#list(held, path, claim))
       case 'stat':
         return this.#at('read', path, destinationOf, async (held) => {
           const stats = await lstat(held.path)
@@ -215,8 +221,28 @@ export class FileAccess {
       bytes = Buffer.concat([bytes, beyond], larger)
     }
     const read = length === bytes.length ? new Uint8Array(bytes.buffer) : new Uint8Array(bytes.subarray(0, length))
-    if (length > SMALL) claim.moves(read.buffer)
-    return read
+    return handedOver(read, claim)
+  }
+
+  /** The text of a listing. */
+  async #list(held: Held, path: string, claim: Claim): Promise<Uint8Array> {
+    const parts: Uint8Array[] = []
+    let length = 0
+    let room = SMALL
+    await listHeld(held, async (entries) => {
+      const part = Buffer.from(entries.map((entry) => entryText({ name: entry.name, kind: kindOf(entry) })).join(''))
+      parts.push(part)
+      length += part.length
+      if (length > MAX_LISTING) throw this.#tooMany(path)
+      if (length > room) await claim.grow((room = 2 * length))
+    })
+    const listing = new Uint8Array(length)
+    let at = 0
+    for (const part of parts) {
+      listing.set(part, at)
+      at += part.length
+    }
+    return handedOver(listing, claim)
   }
 
   #denied(action: Access, wanted: string, real: string | undefined): PlugbayError {
@@ -242,6 +268,15 @@ export class FileAccess {
       `Plugin '${plugin}' may not ${action} '${wanted}'${leads}: it may ${action} ${own}, and what its permissions name. ` +
         toAllow(entryFor(`fs:${real ?? wanted}`, action)),
       { plugin, details: { resource: `fs:${wanted}`, action } },
+    )
+  }
+
+  #tooMany(path: string): PlugbayError {
+    const { plugin } = this.#options
+    return new PlugbayError(
+      'PAYLOAD_TOO_LARGE',
+      `Plugin '${plugin}' may not list '${path}' at once: the names in it take more than ${MAX_LISTING} bytes. Keep what is in it in several folders, or grant the plugin the module 'node:fs'.`,
+      { plugin, details: { limit: MAX_LISTING } },
     )
   }
 

@@ -68,6 +68,9 @@ const LINE = ['line'] as const
 /** Bytes of the bodies of answers: several of the longest, as one may come slowly. */
 const FETCHED = 4 * MAX_BODY
 
+/** Milliseconds in which a guest says that it is there. Nothing depends on those that say so later. */
+const ANSWER = 1_000
+
 /** Longer names of resources and actions are no guest's of ours. */
 const MAX_TOLD = 4_096
 
@@ -204,7 +207,7 @@ export class Gateway implements Party, ServiceConsumer {
         this.#offers.offended(metas[0] as number, String(metas[1]), String(metas[2]))
         break
       case 'broken':
-        this.#plane.broker.broken(this, metas[0] as number, metas[1] as number, String(metas[2]))
+        this.#plane.broker.broken(this, metas[0] as number, metas[1] as number, metas[2] === null ? undefined : String(metas[2]))
         break
       case 'used':
         this.usedThere(String(metas[0]), String(metas[1]))
@@ -216,21 +219,25 @@ export class Gateway implements Party, ServiceConsumer {
   request(call: Call, body: unknown): unknown {
     switch (call.verb as keyof KernelVerbs) {
       case 'task':
-        return this.#quota.underWay('task', () => {
-          const { name, ...given } = body as KernelVerbs['task']['asks']
-          return this.#options.runTask(name, given, call.signal)
-        })
+        return this.#quota.underWay(
+          'task',
+          () => {
+            const { name, ...given } = body as KernelVerbs['task']['asks']
+            return this.#options.runTask(name, given, call.signal)
+          },
+          call.signal,
+        )
       case 'file': {
         // A guest that goes round its own end may have sent anything.
         const asked = body as KernelVerbs['file']['asks'] | undefined
         const run = () => this.#rooms.file.hold(call, (claim) => this.#files.run(asked as KernelVerbs['file']['asks'], claim))
-        return this.#quota.underWay('file', run, isLarge(asked?.data))
+        return this.#quota.underWay('file', run, call.signal, isLarge(asked?.data))
       }
       case 'fetch': {
         const asked = body as KernelVerbs['fetch']['asks'] | undefined
         const fetch = () =>
           this.#rooms.fetch.hold(call, (claim) => this.#net.fetch(asked as KernelVerbs['fetch']['asks'], claim, call.signal))
-        return this.#quota.underWay('fetch', fetch, isLarge(asked?.body))
+        return this.#quota.underWay('fetch', fetch, call.signal, isLarge(asked?.body))
       }
       default:
         return this.#quota.spend(REQUEST) ? this.#turns.take(() => this.#asked(call, body)) : undefined
@@ -365,10 +372,9 @@ export class Gateway implements Party, ServiceConsumer {
     this.#options.used?.(`service:${name}`, 'provide')
     const conversation = this.#conversation as Conversation
     const provider: ServiceProvider = {
-      plugin: this.name,
+      seat: this,
       connect: (consumer, port, methods) =>
         conversation.notify('connect', [service, consumer], { port, methods } satisfies Connection, [port]),
-      offended: (error) => this.offended(error),
     }
     const bound = this.#offers.add(asked, provider, this.#aside)
     const release = this.#scope.own(`service ${name}`, () => {
@@ -425,6 +431,15 @@ export class Gateway implements Party, ServiceConsumer {
 
   offended(error: PlugbayError): void {
     this.#options.denied(error)
+  }
+
+  async answers(): Promise<boolean> {
+    try {
+      await this.#conversation?.request('sync', undefined, { timeout: ANSWER })
+      return true
+    } catch {
+      return false
+    }
   }
 
   #watch({ watch, name }: KernelVerbs['watch']['asks']): void {

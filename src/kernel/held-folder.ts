@@ -1,6 +1,6 @@
 /** What is done in a folder is done in that one: it is held open meanwhile, and whoever may rename its parts or put a link there turns nothing elsewhere. */
-import { closeSync, existsSync, constants as flags, open as openDescriptor, readlinkSync } from 'node:fs'
-import { type FileHandle, lstat, open, readdir, realpath, rm, rmdir, unlink } from 'node:fs/promises'
+import { closeSync, type Dirent, existsSync, constants as flags, type OpenDirOptions, open as openDescriptor, readlinkSync } from 'node:fs'
+import { type FileHandle, lstat, open, opendir, realpath, rm, rmdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { codeOf } from '../wire-error.js'
@@ -13,6 +13,8 @@ const O_PATH = 0o10000000
 const { O_NOFOLLOW = 0, O_NONBLOCK = 0, O_DIRECTORY = 0 } = flags as Partial<typeof flags>
 /** Folders in each other that are removed at once: each is held open. */
 const MAX_DEPTH = 100
+/** Entries of a folder that are read at once: of all of them in one turn, those of a large one would hold this thread. */
+const CHUNK = 512
 
 let bound: boolean | undefined
 
@@ -78,10 +80,23 @@ const isStill = async (file: FileHandle, real: string): Promise<boolean> => {
   return way === real && opened?.dev === there?.dev && opened?.ino === there?.ino
 }
 
-/** The entries of a folder. */
-export const listHeld = async (held: Held) => {
-  if (!holds()) return readdir(held.path, { withFileTypes: true })
-  return inside(await openFolder(held.path, flags.O_RDONLY), held.real, (way) => readdir(way, { withFileTypes: true }))
+/** Has the entries of a folder taken, some at a time. */
+export const listHeld = async (held: Held, take: (entries: readonly Dirent[]) => Promise<void>): Promise<void> => {
+  const list = async (way: string): Promise<void> => {
+    for await (const entries of chunksOf(way, 'utf8')) await take(entries)
+  }
+  if (!holds()) return list(held.path)
+  return inside(await openFolder(held.path, flags.O_RDONLY), held.real, list)
+}
+
+async function* chunksOf(way: string, encoding: BufferEncoding | 'buffer'): AsyncGenerator<Dirent[]> {
+  let entries: Dirent[] = []
+  for await (const entry of await opendir(way, { bufferSize: CHUNK, encoding } as OpenDirOptions)) {
+    if (entries.push(entry) < CHUNK) continue
+    yield entries
+    entries = []
+  }
+  yield entries
 }
 
 const unlessGone = (error: unknown): void => {
@@ -104,7 +119,10 @@ const removeFolder = async (path: Buffer, real: string, depth: number): Promise<
   if (depth === 0)
     throw Object.assign(new Error(`ENAMETOOLONG: more than ${MAX_DEPTH} folders in each other, rm '${real}'`), { code: 'ENAMETOOLONG' })
   await inside(await openFolder(path, flags.O_RDONLY), real, async (way) => {
-    for (const entry of await readdir(way, { withFileTypes: true, encoding: 'buffer' })) {
+    // All are known before the first is removed: what a system shows of a folder that changes as it is read is its own.
+    const entries: Dirent[] = []
+    for await (const some of chunksOf(way, 'buffer')) entries.push(...some)
+    for (const entry of entries) {
       const name = entry.name as unknown as Buffer
       const entryPath = Buffer.concat([Buffer.from(way), name])
       if (entry.isDirectory()) await removeFolder(entryPath, join(real, name.toString()), depth - 1)

@@ -76,7 +76,7 @@ export class KernelServices implements ServiceConsumer {
     const provided = { name, plugin: this.name, service, methods: new Set(methods) }
     const lines = new Set<ProviderLine>()
     const handle: ServiceProvider = {
-      plugin: this.name,
+      seat: this,
       connect: (consumer, port, allowed) => {
         const ended = ({ code, cause }: PlugbayError): void => {
           lines.delete(line)
@@ -85,7 +85,6 @@ export class KernelServices implements ServiceConsumer {
         const line: ProviderLine = new ProviderLine(port, provided, consumer, allowed, ended, this.#peers.of(consumer))
         lines.add(line)
       },
-      offended: () => this.offended(),
     }
     const record = this.#registry.provide({ name, version, methods, provider: this.name, handle })
     this.#broker.provided(record)
@@ -132,6 +131,10 @@ export class KernelServices implements ServiceConsumer {
 
   /** What the application sends is its own. */
   offended(): void {}
+
+  answers(): Promise<boolean> {
+    return Promise.resolve(true)
+  }
 
   gone(use: number, hard: boolean, error: PlugbayError): void {
     this.#used.gone(use, error, hard)

@@ -1,4 +1,5 @@
 /** How much of the kernel's thread one plugin may take beside events, calls and lines of the log, and how much it may have there at a time. */
+import { type Limiter, limiter } from '../limiter.js'
 import { AT_ONCE, type AtOnce } from '../sandbox/at-once.js'
 import { overLimit } from '../sandbox/over-limit.js'
 import { TokenBucket } from '../sandbox/token-bucket.js'
@@ -38,7 +39,9 @@ export interface QuotaOptions {
 export class Quota {
   readonly #options: QuotaOptions
   readonly #bucket: TokenBucket
-  readonly #underWay = { file: 0, fetch: 0, 'large file': 0, 'large fetch': 0, task: 0 }
+  /** What takes its time, and nobody has cancelled. */
+  readonly #wanted = { file: 0, fetch: 0, 'large file': 0, 'large fetch': 0, task: 0 }
+  readonly #places = Object.fromEntries(Object.entries(AT_ONCE).map(([kind, most]) => [kind, limiter(most)])) as Record<AtOnce, Limiter>
   #warned = false
 
   constructor(options: QuotaOptions) {
@@ -85,11 +88,14 @@ export class Quota {
     if (held >= OF_ONE) throw overLimit(this.#options.plugin, what, 'of one service', OF_ONE, `${has} ${held} already`, `${mend}.`)
   }
 
-  /** Does what takes its time, unless as much is under way already: its own end waits before that, so nobody who does gets to read this. `large`: as {@link isLarge}. */
-  async underWay<T>(verb: 'file' | 'fetch' | 'task', act: () => Promise<T>, large = false): Promise<T> {
-    const running = this.#underWay
+  /**
+   * Does what takes its time, unless as much is under way already: its own end waits before that, so nobody who does gets to read this. What is cancelled, by `signal`, has its place until it has
+   * ended; its own end does not know when that is, so what comes instead waits here. `large`: as {@link isLarge}.
+   */
+  async underWay<T>(verb: 'file' | 'fetch' | 'task', act: () => Promise<T>, signal: AbortSignal, large = false): Promise<T> {
+    const wanted = this.#wanted
     const kinds: readonly AtOnce[] = large && verb !== 'task' ? [verb, `large ${verb}`] : [verb]
-    const full = kinds.find((kind) => running[kind] >= AT_ONCE[kind])
+    const full = kinds.find((kind) => wanted[kind] >= AT_ONCE[kind])
     if (full !== undefined) {
       this.spend(REQUEST)
       throw overLimit(
@@ -97,19 +103,30 @@ export class Quota {
         `ask for another ${full}`,
         `${full} at once`,
         AT_ONCE[full],
-        `has ${running[full]} under way`,
+        `has ${wanted[full]} under way`,
         'Wait for some.',
       )
     }
-    for (const kind of kinds) running[kind]++
+    for (const kind of kinds) wanted[kind]++
+    let over = false
+    const leave = (): void => {
+      if (!over) for (const kind of kinds) wanted[kind]--
+      over = true
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    const begin = async (): Promise<T> => {
+      signal.throwIfAborted()
+      return act()
+    }
     try {
-      return await act()
+      return await kinds.reduce((inner, kind) => () => this.#places[kind](inner, signal), begin)()
     } catch (error) {
       // What fails at once is never too much at a time.
       this.spend(REQUEST)
       throw error
     } finally {
-      for (const kind of kinds) running[kind]--
+      signal.removeEventListener('abort', leave)
+      leave()
     }
   }
 }

@@ -9,23 +9,27 @@ import type { UseRequest } from '../sandbox/protocol.js'
 import { unended } from '../sentence.js'
 import { fits } from '../versions.js'
 
-/** The provider's side of a service: told of every new line, and of the methods that may be called over it. */
-export interface ServiceProvider {
-  readonly plugin: string
-  connect(consumer: string, port: MessagePort, methods: readonly string[]): void
+/** Who has lines: a generation of a plugin, or the application. */
+export interface Seat {
+  readonly name: string
   /** It broke the protocol on one of its lines. */
   offended(error: PlugbayError): void
+  /** Whether it is there and says so. What it told before has been heard then. */
+  answers(): Promise<boolean>
+}
+
+/** The provider's side of a service: told of every new line, and of the methods that may be called over it. */
+export interface ServiceProvider {
+  readonly seat: Seat
+  connect(consumer: string, port: MessagePort, methods: readonly string[]): void
 }
 
 /** A user of services: told when a line changes. */
-export interface ServiceConsumer {
-  readonly name: string
+export interface ServiceConsumer extends Seat {
   mayCall(service: string, method: string): boolean
   rebind(use: number, record: ServiceRecord, port: MessagePort): void
   /** `hard`: the provider died, calls under way fail too. */
   gone(use: number, hard: boolean, error: PlugbayError): void
-  /** It broke the protocol on one of its lines. */
-  offended(error: PlugbayError): void
 }
 
 interface Use {
@@ -39,6 +43,12 @@ interface Use {
   aside: ServiceProvider | undefined
   /** How many lines it has had. */
   lines: number
+  /** Where they led, by their numbers, as long as that generation is there and the line was not said to be broken. */
+  readonly ledTo: Map<number, ServiceProvider>
+  /** Its line is: the next use has another. */
+  broken?: boolean
+  /** Whether its provider is there is being asked, as it closed the line. */
+  asked?: Promise<void> | undefined
   /** It was told, once, that its consumer broke the protocol on it. */
   offended?: true
   /** Of whom it was told last, once, that it broke the protocol on it as its provider. */
@@ -71,18 +81,22 @@ export class ServiceBroker {
   async open(consumer: ServiceConsumer, { name, range, wait }: UseRequest, signal: AbortSignal): Promise<OpenedUse> {
     const record = this.#registry.find(name, range) ?? (await this.#await(consumer.name, { name, range, wait }, signal))
     const known = this.#known(consumer, name, range, record)
+    if (known?.asked !== undefined) {
+      await known.asked
+      return this.open(consumer, { name, range, wait }, signal)
+    }
     if (known !== undefined) {
-      if (known.record === undefined) this.#bind(known, record)
+      if (known.record === undefined || known.broken) this.#bind(known, record)
       return { ...headOf(record), use: known.number, port: undefined }
     }
-    const use = this.#remember({ consumer, name, range, record, aside: undefined })
+    const use = this.#remember({ consumer, name, range, record, aside: undefined }, record.handle as ServiceProvider)
     return { ...headOf(record), use, port: this.#connect(record, consumer) }
   }
 
   /** Opens a line to a service that stands aside, and is announced when the consumer takes over. */
   openAside(consumer: ServiceConsumer, range: string, offer: StandingAside): OpenedUse {
-    const use = this.#remember({ consumer, name: offer.name, range, record: undefined, aside: offer })
-    return { ...headOf({ ...offer, provider: offer.plugin }), use, port: this.#connect({ ...offer, handle: offer }, consumer) }
+    const use = this.#remember({ consumer, name: offer.name, range, record: undefined, aside: offer }, offer)
+    return { ...headOf({ ...offer, provider: offer.seat.name }), use, port: this.#connect({ ...offer, handle: offer }, consumer) }
   }
 
   /** The consumer's line to this provider, or one of its lines that has lost its own. */
@@ -91,13 +105,13 @@ export class ServiceBroker {
     for (const use of this.#uses.values()) {
       if (use.consumer !== consumer || use.name !== name || use.range !== range || use.aside !== undefined) continue
       if (use.record === record) return use
-      if (use.record === undefined) lost ??= use
+      if (use.record === undefined || use.broken) lost ??= use
     }
     return lost
   }
 
-  #remember(use: Omit<Use, 'number' | 'lines'>): number {
-    this.#uses.set(++this.#last, { number: this.#last, lines: 1, ...use })
+  #remember(use: Omit<Use, 'number' | 'lines' | 'ledTo'>, provider: ServiceProvider): number {
+    this.#uses.set(++this.#last, { number: this.#last, lines: 1, ledTo: new Map([[1, provider]]), ...use })
     return this.#last
   }
 
@@ -145,24 +159,43 @@ export class ServiceBroker {
   }
 
   /**
-   * The provider of what `consumer` uses broke the protocol on that line of it, as the consumer says, which has closed it. That is told of, once for each use and provider; when the consumer
-   * uses the service again it has another line, and no sooner: on that the provider may do the same. What is said of a line that was not the last is late.
+   * Who provided what `consumer` uses over that line of it broke the protocol there, as the consumer says, which has closed it; or, where `how` is undefined, closed the line. That is told of,
+   * once for each use and provider; when the consumer uses the service again it has another line, and no sooner: on that the provider may do the same.
    */
-  broken(consumer: ServiceConsumer, number: number, line: number, how: string): void {
+  broken(consumer: ServiceConsumer, number: number, line: number, how: string | undefined): void {
     const use = this.#uses.get(number)
-    if (use === undefined || use.consumer !== consumer || use.lines !== line) return
-    const { record, aside } = use
-    const provider = aside ?? (record?.handle as ServiceProvider | undefined)
+    if (use === undefined || use.consumer !== consumer) return
+    const provider = use.ledTo.get(line)
     if (provider === undefined) return
-    use.record = use.aside = undefined
-    if (use.offender === provider) return
-    use.offender = provider
-    provider.offended(breach(provider.plugin, use.name, consumer.name, how))
+    const serves = line === use.lines && providerOf(use) === provider
+    // One that is not to serve the line any more closes it when it stops.
+    if (how === undefined && !serves) return
+    use.ledTo.delete(line)
+    if (serves) use.broken = true
+    if (how === undefined) use.asked = this.#closedBy(provider, use)
+    else this.#offends(provider, use, how)
   }
 
-  /** Forgets all that one consumer used. */
-  releaseAll(consumer: ServiceConsumer): void {
-    for (const use of this.#uses.values()) if (use.consumer === consumer) this.#uses.delete(use.number)
+  /** A place that ends closes its lines, too, and so does one that has let go of its service: it is told only of one that is there and still to serve the line. */
+  async #closedBy(provider: ServiceProvider, use: Use): Promise<void> {
+    const answers = await provider.seat.answers()
+    use.asked = undefined
+    if (answers && providerOf(use) === provider) this.#offends(provider, use, undefined)
+  }
+
+  #offends(provider: ServiceProvider, use: Use, how: string | undefined): void {
+    if (use.offender === provider) return
+    use.offender = provider
+    const { seat } = provider
+    seat.offended(how === undefined ? closing(seat.name, use.name, use.consumer.name) : breach(seat.name, use.name, use.consumer.name, how))
+  }
+
+  /** Forgets all that one used, and which lines led to it. */
+  releaseAll(seat: Seat): void {
+    for (const use of this.#uses.values()) {
+      if (use.consumer === seat) this.#uses.delete(use.number)
+      else for (const [line, provider] of use.ledTo) if (provider.seat === seat) use.ledTo.delete(line)
+    }
   }
 
   /** Lines that wait for a provider get the new one; those that led to it while it stood aside stay. Returns how many were bound. */
@@ -209,7 +242,8 @@ export class ServiceBroker {
 
   #bind(use: Use, record: ServiceRecord): void {
     use.record = record
-    use.lines++
+    use.broken = false
+    use.ledTo.set(++use.lines, record.handle as ServiceProvider)
     use.consumer.rebind(use.number, record, this.#connect(record, use.consumer))
   }
 
@@ -225,6 +259,9 @@ export class ServiceBroker {
     return count
   }
 }
+
+/** Who is to serve what is called over it. */
+const providerOf = ({ record, aside }: Use): ServiceProvider | undefined => aside ?? (record?.handle as ServiceProvider | undefined)
 
 /** More of how it was done says no more. */
 const MAX_TOLD = 200
@@ -251,6 +288,14 @@ const breach = (provider: string, service: string, consumer: string, how: string
     'PROTOCOL',
     `Plugin '${provider}' sent a message over a line to its service '${service}' that breaks the protocol, as its consumer '${consumer}' says, which has closed the line: ${told(how)}. ` +
       'Look for results with getters that give another value each time, and for code that reaches for the wire itself.',
+    { plugin: provider, details: { service, consumer } },
+  )
+
+const closing = (provider: string, service: string, consumer: string): PlugbayError =>
+  new PlugbayError(
+    'PROTOCOL',
+    `Plugin '${provider}' closed a line to its service '${service}', which it still provides, as its consumer '${consumer}' says. ` +
+      'Look for code that reaches for the wire itself.',
     { plugin: provider, details: { service, consumer } },
   )
 

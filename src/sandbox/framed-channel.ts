@@ -12,7 +12,8 @@ import { Stint } from './stint.js'
 /*
  * A frame: the length of what follows (uint32, little endian), the number of the line it belongs to (uint32), the value as V8 writes it. A frame
  * without a value ends its line. Line 0 carries the batches, line 1 what is told beside them; every port that is sent gets a line of its own, odd
- * numbers by one end, even ones by the other.
+ * numbers by one end, even ones by the other. Large buffers that the kernel moves go before the frame of the value they are in, each in a frame of
+ * its own on the last line, as they are: to write them down once more would hold its thread for as long as they are large.
  *
  * Node's own `ipc` is not used: bytes that are no JSON, or that look like its own commands, throw in the process that reads them.
  */
@@ -30,6 +31,9 @@ const MAX_LINES = 65_536
 
 const BATCHES = 0
 const BESIDE = 1
+const MOVED = 2 ** 32 - 1
+/** Bytes of a buffer that goes on a line of its own: smaller ones are copied in no time. */
+const LARGE = 64 * 1_024
 const LENGTH_BYTES = 4
 const HEAD_BYTES = 8
 /** As many bytes as an item of a batch may have, for how long one reads. */
@@ -124,6 +128,8 @@ export class FramedChannel implements Channel {
   )
   /** Nothing more is read in this turn. */
   #resting = false
+  /** Buffers that came, for the value that comes next. */
+  #moved: ArrayBuffer[] = []
   /** What has come and was not read yet. */
   #chunks: Buffer[] = []
   #bytes = 0
@@ -155,9 +161,10 @@ export class FramedChannel implements Channel {
 
   send(batch: Batch, transfer?: readonly Transferable[]): void {
     if (this.#over) return
-    const live = batch.some(isLive)
-    if (live) this.#assertReadable(batch)
-    this.#write(BATCHES, live ? cloned(batch, transfer) : batch)
+    if (!batch.some(isLive)) return this.#write(BATCHES, batch)
+    this.#assertReadable(batch)
+    const [own, moved] = cloned(batch, transfer)
+    this.#write(BATCHES, own, this.#side === 'kernel' ? moved.filter(isLarge) : [])
   }
 
   /** A part of a frame has come, and its rest has not. */
@@ -211,8 +218,9 @@ export class FramedChannel implements Channel {
   }
 
   /** Throws a DataCloneError, and then nothing was sent, and no port in it is open. */
-  #write(line: number, value: unknown): void {
+  #write(line: number, value: unknown, moved: readonly ArrayBuffer[] = []): void {
     const writer = new Writer(() => (this.#nextLine += 2) - 2)
+    for (const [id, buffer] of moved.entries()) writer.transferArrayBuffer(id, buffer)
     let frame: Buffer
     try {
       frame = this.#frameOf(writer, line, value)
@@ -221,6 +229,7 @@ export class FramedChannel implements Channel {
       throw error
     }
     for (const [number, port] of writer.ports) this.#relay(number, port)
+    for (const buffer of moved) this.#put(Buffer.alloc(HEAD_BYTES), MOVED, Buffer.from(buffer))
     this.#put(frame, line)
   }
 
@@ -243,11 +252,13 @@ export class FramedChannel implements Channel {
     return frame
   }
 
-  #put(frame: Buffer, line: number): void {
-    frame.writeUInt32LE(frame.length - LENGTH_BYTES, 0)
+  /** `rest`: of the frame, which is written as it is. */
+  #put(frame: Buffer, line: number, rest?: Buffer): void {
+    frame.writeUInt32LE(frame.length + (rest?.length ?? 0) - LENGTH_BYTES, 0)
     frame.writeUInt32LE(line, LENGTH_BYTES)
     this.#sent++
     this.#stream.write(frame)
+    if (rest !== undefined) this.#stream.write(rest)
   }
 
   /** From now on, what comes out of `port` goes to the other end, and what comes from there goes in. */
@@ -329,7 +340,12 @@ export class FramedChannel implements Channel {
     }
     const body = frame.subarray(HEAD_BYTES)
     if (this.#side === 'kernel') assertWeight(body, weightOf(line))
+    else if (line === MOVED) {
+      this.#moved.push(new Uint8Array(body).buffer)
+      return
+    }
     const reader = new Reader(body)
+    for (const [id, buffer] of this.#moved.splice(0).entries()) reader.transferArrayBuffer(id, buffer)
     reader.readHeader()
     const value: unknown = reader.readValue()
     for (const [number, near] of reader.ports) this.#adopt(number, near)
@@ -355,12 +371,15 @@ export class FramedChannel implements Channel {
 
 const isLive = (leaf: unknown): boolean => typeof leaf === 'object' || typeof leaf === 'function' || typeof leaf === 'symbol'
 
-/** What structured clone makes of the batch: it refuses what V8 alone would write down as an empty object, and takes away what is moved. */
-const cloned = (batch: Batch, transfer: readonly Transferable[] | undefined): Batch => {
-  for (const object of transfer ?? []) {
-    if (object instanceof ArrayBuffer || object instanceof MessagePort) continue
-    throw uncloneable(`A ${object.constructor.name} cannot move to another process.`)
+const isLarge = ({ byteLength }: ArrayBuffer): boolean => byteLength > LARGE
+
+/** What structured clone makes of the batch, and of the buffers that are moved: it refuses what V8 alone would write down as an empty object, and takes away what is moved. */
+const cloned = (batch: Batch, transfer: readonly Transferable[] = []): [Batch, ArrayBuffer[]] => {
+  const buffers: ArrayBuffer[] = []
+  for (const object of transfer) {
+    if (object instanceof ArrayBuffer) buffers.push(object)
+    else if (!(object instanceof MessagePort)) throw uncloneable(`A ${object.constructor.name} cannot move to another process.`)
   }
   // @types/node and the global disagree on what is transferable; both mean the same objects.
-  return structuredClone(batch, transfer ? { transfer: transfer as ArrayBuffer[] } : undefined)
+  return structuredClone<[Batch, ArrayBuffer[]]>([batch, buffers], { transfer: transfer as ArrayBuffer[] })
 }

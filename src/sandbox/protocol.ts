@@ -86,6 +86,8 @@ export interface GuestVerbs {
   updateConfig: { asks: { config: unknown }; answers: undefined }
   snapshot: { asks: undefined; answers: unknown }
   restore: { asks: { state: unknown }; answers: undefined }
+  /** Answered when all that was said before has been heard. */
+  sync: { asks: undefined; answers: undefined }
 }
 
 /** What a guest tells the kernel, without an answer. After the colon: the metas, then the body. */
@@ -105,8 +107,8 @@ export interface GuestNotices {
   used: [resource: string, action: string]
   /** A consumer broke the protocol on its line to a service of the plugin, which has let go of the line: `[service, consumer, how]`. */
   offended: [service: number, consumer: string, how: string]
-  /** The provider of a used service broke the protocol on that line to it, counted from 1, which has been let go of: `[use, line, how]`. */
-  broken: [use: number, line: number, how: string]
+  /** The provider of a used service broke the protocol on that line to it, counted from 1, which has been let go of: `[use, line, how]`; null: it closed the line. */
+  broken: [use: number, line: number, how: string | null]
   /** It has the answer of that number, which the kernel held for it: `[verb, number]`. */
   taken: [verb: HeldVerb, number: number]
   /** `[level, message]`, the fields. */

@@ -191,7 +191,7 @@ export class ServiceClient {
   readonly #name: string
   readonly #access: Access
   readonly #peers: Peers
-  readonly #broken: (line: number, how: string) => void
+  readonly #broken: (line: number, how: string | undefined) => void
   #methods: ReadonlySet<string> = new Set()
   #denied: ReadonlyMap<string, () => PlugbayError> = new Map()
   #line: ConsumerLine | undefined
@@ -199,13 +199,13 @@ export class ServiceClient {
   #lines = 0
   #gone: PlugbayError
 
-  /** `broken`: the provider broke the protocol on that line, counted from 1, which is let go of. */
+  /** `broken`: the provider broke the protocol on that line, counted from 1, which is let go of; how is undefined where it merely closed the line that it is to serve. */
   constructor(
     { name, ...provided }: Used,
     port: MessagePort,
     access: Access = ALL,
     peers: Peers = new Peers(),
-    broken: (line: number, how: string) => void = () => {},
+    broken: (line: number, how: string | undefined) => void = () => {},
   ) {
     this.#name = name
     this.#access = access
@@ -270,31 +270,35 @@ export class ServiceClient {
     this.#denied = this.#access.denied(methods)
     // Whoever says what it provides may not be the code above.
     this.#methods = new Set(methods.filter((method) => !this.#denied.has(method) && !TAKEN.some((taken) => taken === method)))
-    this.#lines++
-    const line: ConsumerLine = new ConsumerLine(port, this.#name, provider, this.#peers.of(provider), (reason) => {
-      if (reason.code === 'PROTOCOL' && this.#line === line) this.#letGo(provider, reason)
+    const number = ++this.#lines
+    const line: ConsumerLine = new ConsumerLine(port, this.#name, provider, this.#peers.of(provider), ({ code, cause }) => {
+      const how = code === 'PROTOCOL' ? reasonOf(cause) : undefined
+      if (this.#line === line) this.#letGo(provider, how)
+      // One that is on its way out may be closed at either end.
+      else if (how === undefined) return
+      this.#broken(number, how)
     })
     this.#line = line
   }
 
-  /** The provider broke the protocol on the line that it has. It may do so on the next one: so that one is there for whom asks for it. */
-  #letGo(provider: string, { cause }: PlugbayError): void {
-    const how = reasonOf(cause)
+  /** The provider ended the line that it has. It may do so with the next one: so that one is there for whom asks for it. */
+  #letGo(provider: string, how: string | undefined): void {
+    const what = how === undefined ? 'closed it' : `sent a message that breaks the protocol: ${how}`
     this.#line = undefined
     this.#gone = new PlugbayError(
       'SERVICE_GONE',
-      `The line to service '${this.#name}' is closed: its provider '${provider}' sent a message that breaks the protocol: ${how}. Use the service again for another line.`,
+      `The line to service '${this.#name}' is closed: its provider '${provider}' ${what}. Use the service again for another line.`,
       { plugin: provider, details: { service: this.#name } },
     )
-    this.#broken(this.#lines, how)
   }
 
   /** No provider any more. `hard`: calls under way fail too; otherwise they may still be answered. */
   gone(error: PlugbayError, hard: boolean): void {
+    const line = this.#line
     this.#gone = error
-    if (hard) this.#line?.close(error)
-    else void this.#line?.retire()
     this.#line = undefined
+    if (hard) line?.close(error)
+    else void line?.retire()
   }
 
   release(): void {
@@ -339,7 +343,7 @@ class ConsumerLine implements Party {
   lost(): PlugbayError {
     return new PlugbayError(
       'SERVICE_GONE',
-      `The line to ${this.#label} was closed at the other end: its provider stopped or crashed, and calls work again if it comes back; or a message broke the protocol, and the service has to be used again.`,
+      `The line to ${this.#label} was closed at the other end: its provider stopped or crashed, and calls work again if it comes back; or it closed this line alone, as when a message broke the protocol, and the service has to be used again.`,
     )
   }
 

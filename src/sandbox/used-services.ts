@@ -12,11 +12,11 @@ export interface Opened extends Used {
 
 export class UsedServices {
   readonly #peers: Peers
-  readonly #broken: (use: number, line: number, how: string) => void
+  readonly #broken: (use: number, line: number, how: string | undefined) => void
   readonly #clients = new Map<number, ServiceClient>()
 
-  /** `broken`: a provider broke the protocol on that line of that use, counted from 1, which is let go of. The next use of the service is to have another. */
-  constructor(peers: Peers, broken: (use: number, line: number, how: string) => void) {
+  /** `broken`: of that line of that use, as of {@link ServiceClient}'s. The next use of the service is to have another. */
+  constructor(peers: Peers, broken: (use: number, line: number, how: string | undefined) => void) {
     this.#peers = peers
     this.#broken = broken
   }
@@ -32,7 +32,7 @@ export class UsedServices {
   /** A line that the kernel opened: it opens no other to the same service. */
   keep({ use, port, ...used }: Opened, access?: Access): void {
     if (port === undefined) return
-    const broken = (line: number, how: string): void => this.#broken(use, line, how)
+    const broken = (line: number, how: string | undefined): void => this.#broken(use, line, how)
     this.#clients.set(use, new ServiceClient(used, port, access, this.#peers, broken))
   }
 

@@ -225,6 +225,28 @@ describe('what a guest has in the kernel', () => {
     expect(turns).toBeGreaterThan(10)
   })
 
+  test('may ask for a task instead of one that it cancelled: that waits until it has ended, and is none any more once it is cancelled itself', async () => {
+    const { guest, tasks, heard } = lineOf({ requests: 10_000 })
+    const run = (signal?: AbortSignal): Promise<unknown> => guest.request('task', { name: 't', input: null }, { signal })
+    const cancelled = [new AbortController(), new AbortController()]
+    const ended = cancelled.map(({ signal }) => expect(run(signal)).rejects.toMatchObject({ code: 'CALL_CANCELLED' }))
+    const all = Array.from({ length: AT_ONCE.task - 2 }, () => run())
+    await eventually(() => expect(tasks).toHaveLength(AT_ONCE.task))
+    for (const controller of cancelled) controller.abort()
+    const given = new AbortController()
+    const instead = [run(given.signal), run()]
+    const refused = expect(run()).rejects.toMatchObject({ code: 'PLUGIN_LIMIT' })
+    const givenUp = expect(instead[0]).rejects.toMatchObject({ code: 'CALL_CANCELLED' })
+    given.abort()
+    await Promise.all([refused, givenUp, ...ended])
+    await heard()
+    expect(tasks).toHaveLength(AT_ONCE.task)
+    tasks[0]?.()
+    await eventually(() => expect(tasks).toHaveLength(AT_ONCE.task + 1))
+    for (const done of tasks) done()
+    await Promise.all([...all, instead[1]])
+  })
+
   test('is refused beyond the tasks that may be under way, and free again when some are done', async () => {
     const { guest, tasks } = lineOf({ requests: 10_000 })
     const run = (): Promise<unknown> => guest.request('task', { name: 't', input: null })

@@ -39,6 +39,12 @@ describe.each(['thread', 'inline'] as const)('a plugin in a place of kind %s', (
     expect(await run('return [...await ctx.fs.readFile("a.txt")]')).toEqual({ value: [...Buffer.from('hello')] })
     expect(await run('return (await ctx.fs.stat("a.txt")).modified instanceof Date')).toEqual({ value: true })
     expect(await run('return ctx.fs.readFile("none")')).toMatchObject({ code: 'ENOENT' })
+    expect(await run('await ctx.fs.mkdir("dir"); return ctx.fs.readdir(".")')).toEqual({
+      value: [
+        { name: 'a.txt', kind: 'file' },
+        { name: 'dir', kind: 'folder' },
+      ],
+    })
   })
 
   it.each([

@@ -13,7 +13,7 @@ import {
 import { isThenable } from '../../thenable.js'
 import { fromWire, reasonOf, toWire, type WireError } from '../../wire-error.js'
 import { Peers } from '../peers.js'
-import type { Connection, KernelVerbs, ServiceChange } from '../protocol.js'
+import type { Connection, GuestNotices, KernelVerbs, ServiceChange } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 import {
   type Access,
@@ -47,7 +47,7 @@ export class GuestServices {
   readonly #provided = new Map<number, Provided>()
   readonly #lines = new Set<ProviderLine>()
   readonly #peers = new Peers()
-  readonly #used = new UsedServices(this.#peers, (use, line, how) => this.#conversation.notify('broken', [use, line, how]))
+  readonly #used = new UsedServices(this.#peers, (use, line, how) => this.#tell('broken', [use, line, how ?? null]))
   readonly #watching = new Map<number, ChangeListener>()
   /** Until the plugin has started: what it announced by then. */
   #announced: HeededPromise<unknown>[] | undefined = []
@@ -162,7 +162,7 @@ export class GuestServices {
     }
     const ended = ({ code, cause }: PlugbayError): void => {
       this.#lines.delete(line)
-      if (code === 'PROTOCOL') this.#conversation.notify('offended', [number, consumer, reasonOf(cause)])
+      if (code === 'PROTOCOL') this.#tell('offended', [number, consumer, reasonOf(cause)])
       if (this.#lines.size === 0) this.#drained?.()
     }
     const line: ProviderLine = new ProviderLine(port, provided, consumer, methods, ended, this.#peers.of(consumer))
@@ -185,6 +185,12 @@ export class GuestServices {
     } catch (error) {
       this.#listenerFailed(error)
     }
+  }
+
+  /** Tells of a line that ends, before its other end finds it closed and goes on: what waits for the kernel then, such as the end of a generation, comes after this. */
+  #tell<V extends 'broken' | 'offended'>(verb: V, metas: GuestNotices[V]): void {
+    this.#conversation.notify(verb, metas)
+    this.#conversation.flush()
   }
 
   /** It was told by the kernel, which is in the middle of something. */

@@ -3,6 +3,7 @@ import { argumentInvalid, assertNoMore, shown } from '../../arguments.js'
 import { keepFollowed } from '../../composite-signals.js'
 import { limiter } from '../../limiter.js'
 import { AT_ONCE, isLarge } from '../at-once.js'
+import { entriesOf } from '../folder-listing.js'
 import type { KernelVerbs } from '../protocol.js'
 import type { Conversation } from '../rpc.js'
 
@@ -28,7 +29,7 @@ export const mediatedFiles = (conversation: Conversation): Record<FileRequest['a
     }
     return oneLarge(() => oneFile(move))
   }
-  const read = async (path: string): Promise<Uint8Array<ArrayBuffer>> => (await ask({ act: 'readFile', path })) as Uint8Array<ArrayBuffer>
+  const bytes = async (request: FileRequest): Promise<Uint8Array<ArrayBuffer>> => (await ask(request)) as Uint8Array<ArrayBuffer>
   /** None heeds more than it has parameters. */
   const only =
     <Given extends unknown[]>(takes: string, act: FileRequest['act'], run: (...given: Given) => Promise<unknown>) =>
@@ -44,9 +45,10 @@ export const mediatedFiles = (conversation: Conversation): Record<FileRequest['a
     readFile: only("a path and 'utf8'", 'readFile', (path: string, encoding?: 'utf8') => {
       if (encoding !== undefined && encoding !== 'utf8')
         throw argumentInvalid('fs.readFile()', `was given ${shown(encoding)} for the encoding. Give 'utf8', or leave it out for the bytes.`)
-      return encoding === undefined ? read(String(path)) : read(String(path)).then(textOf)
+      const read = bytes({ act: 'readFile', path: String(path) })
+      return encoding === undefined ? read : read.then(textOf)
     }),
-    readdir: at('readdir'),
+    readdir: only('a path', 'readdir', async (path: string) => entriesOf(textOf(await bytes({ act: 'readdir', path: String(path) })))),
     stat: at('stat'),
     writeFile: writing('writeFile'),
     appendFile: writing('appendFile'),

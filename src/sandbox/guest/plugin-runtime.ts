@@ -85,6 +85,8 @@ export class PluginRuntime implements Party {
         return this.#hooks.snapshot?.(this.#context)
       case 'restore':
         return this.#hooks.restore?.(this.#context, (body as GuestVerbs['restore']['asks']).state)
+      case 'sync':
+        return
       default:
         throw new PlugbayError('VERB_UNKNOWN', `The guest of plugin '${this.plugin}' does not know the verb '${call.verb}'.`)
     }

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, truncate
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { FileAccess } from '#src/kernel/file-access.js'
+import { entriesOf } from '#src/sandbox/folder-listing.js'
 import type { KernelVerbs } from '#src/sandbox/protocol.js'
 import { emptyFolder } from '../../support/plugin-folder.js'
 
@@ -27,7 +28,12 @@ const made = (grants: { read?: string[]; write?: string[] } = {}) => {
     denied: (resource, action) => denials.push(`${action} ${resource}`),
   })
   const run = (request: KernelVerbs['file']['asks']): Promise<unknown> => access.run(request, ROOMY)
-  const files = { run, text: async (path: string) => new TextDecoder().decode((await run({ act: 'readFile', path })) as Uint8Array) }
+  const textOf = async (request: KernelVerbs['file']['asks']) => new TextDecoder().decode((await run(request)) as Uint8Array)
+  const files = {
+    run,
+    text: (path: string) => textOf({ act: 'readFile', path }),
+    list: async (path: string) => entriesOf(await textOf({ act: 'readdir', path })),
+  }
   return { files, denials, root, dataDir, outside }
 }
 
@@ -42,11 +48,11 @@ it('a plugin reads and writes in its data folder, by relative paths', async () =
   expect(readFileSync(join(dataDir, 'a/b/c.txt'), 'utf8')).toBe('one two')
   expect(await files.text('a/b/c.txt')).toBe('one two')
   expect(await files.run({ act: 'readFile', path: 'a/b/c.txt' })).toEqual(new TextEncoder().encode('one two'))
-  expect(await files.run({ act: 'readdir', path: 'a' })).toEqual([{ name: 'b', kind: 'folder' }])
+  expect(await files.list('a')).toEqual([{ name: 'b', kind: 'folder' }])
   expect(await files.run({ act: 'stat', path: 'a/b/c.txt' })).toMatchObject({ kind: 'file', size: 7, modified: expect.any(Date) as Date })
   await files.run({ act: 'rename', path: 'a/b/c.txt', to: 'd.txt' })
   await files.run({ act: 'rm', path: 'a' })
-  expect(await files.run({ act: 'readdir', path: '.' })).toEqual([{ name: 'd.txt', kind: 'file' }])
+  expect(await files.list('.')).toEqual([{ name: 'd.txt', kind: 'file' }])
 })
 
 it('it reads its own folder, and does not write there', async () => {
@@ -109,6 +115,26 @@ it('errors of the file system keep their code, and a file that is too large is r
   writeFileSync(join(dataDir, 'huge'), '')
   truncateSync(join(dataDir, 'huge'), 64 * 1_024 * 1_024 + 1)
   await expect(files.run({ act: 'readFile', path: 'huge' })).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE', plugin: 'p' })
+})
+
+it('a folder is listed, sorted, up to 8 MiB of names', { timeout: 60_000 }, async () => {
+  const { files, dataDir } = made()
+  mkdirSync(join(dataDir, 'sub/é 文'), { recursive: true })
+  symlinkSync('nowhere', join(dataDir, 'sub/link'))
+  for (const name of ['b', 'a']) writeFileSync(join(dataDir, 'sub', name), '')
+  expect(await files.list('sub')).toEqual([
+    { name: 'a', kind: 'file' },
+    { name: 'b', kind: 'file' },
+    { name: 'link', kind: 'other' },
+    { name: 'é 文', kind: 'folder' },
+  ])
+  const long = 'x'.repeat(240)
+  for (let at = 0; at < 35_000; at++) writeFileSync(join(dataDir, `${long}${at}`), '')
+  await expect(files.list('.')).rejects.toMatchObject({
+    code: 'PAYLOAD_TOO_LARGE',
+    message:
+      "Plugin 'p' may not list '.' at once: the names in it take more than 8388608 bytes. Keep what is in it in several folders, or grant the plugin the module 'node:fs'.",
+  })
 })
 
 it('a granted folder that is not there yet is made with all above it', async () => {
@@ -228,7 +254,7 @@ describe.skipIf(process.platform !== 'linux')('a plugin that swaps its folder fo
     const got = await tried(() => Array.from({ length: 4 }, () => files.text('a/secret')))
     expect(got).toContain('mine')
     expect(got).not.toContain('secret')
-    const listed = await tried(() => [files.run({ act: 'readdir', path: 'a/sub' })])
+    const listed = await tried(() => [files.list('a/sub')])
     expect(new Set(listed.map((entries) => (entries as unknown[]).length))).toEqual(new Set([0]))
   })
 

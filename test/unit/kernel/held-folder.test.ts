@@ -44,8 +44,33 @@ it('opens nothing where a link has been put on the way to it', async () => {
 
 it('lists, and removes with all in it', async () => {
   const { hold, listHeld, removeHeld } = await elsewhere()
-  expect((await hold(join(folder, 'mine'), listHeld)).map(({ name }) => name)).toEqual(['file'])
+  const list = async (path: string): Promise<string[]> => {
+    const names: string[] = []
+    await hold(path, (held) => listHeld(held, async (entries) => void names.push(...entries.map(({ name }) => name))))
+    return names
+  }
+  expect(await list(join(folder, 'mine'))).toEqual(['file'])
   await hold(join(folder, 'mine'), removeHeld)
   await hold(join(folder, 'mine'), removeHeld)
-  expect((await hold(folder, listHeld)).map(({ name }) => name)).toEqual(['outside'])
+  expect(await list(folder)).toEqual(['outside'])
+})
+
+it('lists a large folder a part at a time, and others have their turn in between', async () => {
+  const { hold, listHeld } = await import('#src/kernel/held-folder.js')
+  const names = Array.from({ length: 1_500 }, (_, at) => `file-${at}`).sort()
+  for (const name of names) writeFileSync(join(folder, 'mine', name), '')
+  let turns = 0
+  const turn = (): void => {
+    turns++
+    next = setImmediate(turn)
+  }
+  let next = setImmediate(turn)
+  onTestFinished(() => clearImmediate(next))
+  const parts: { names: string[]; turn: number }[] = []
+  await hold(join(folder, 'mine'), (held) =>
+    listHeld(held, async (entries) => void parts.push({ names: entries.map(({ name }) => name), turn: turns })),
+  )
+  expect(parts.flatMap((part) => part.names).sort()).toEqual(['file', ...names])
+  expect(Math.max(...parts.map((part) => part.names.length))).toBeLessThanOrEqual(512)
+  expect(new Set(parts.map((part) => part.turn)).size).toBe(parts.length)
 })

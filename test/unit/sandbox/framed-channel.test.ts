@@ -144,6 +144,56 @@ describe('frames', () => {
   })
 })
 
+describe('large buffers that the kernel moves', () => {
+  const LARGE = 1_024 * 1_024
+  const counted = (length: number): ArrayBuffer => Uint8Array.from({ length }, (_, at) => at % 251).buffer
+
+  it('arrive as they were, with what looks at them, in the order of what was sent', async () => {
+    const { kernel, guest } = open()
+    const batches: Batch[] = []
+    guest.listen(
+      (batch) => batches.push(batch),
+      () => {},
+    )
+    const [one, other, small] = [counted(LARGE), counted(LARGE + 1), counted(10)]
+    const views = [new Uint8Array(one, 3, 5), new Float64Array(one), { other }, new Uint8Array(small)]
+    const expected = structuredClone(views)
+    kernel.send(['before'])
+    kernel.send(views, [small, one, other])
+    kernel.send([new Uint8Array(counted(LARGE))])
+    expect([one.byteLength, other.byteLength, small.byteLength]).toEqual([0, 0, 0])
+    await eventually(() => expect(batches).toHaveLength(3))
+    expect(batches[1]?.map((each) => Buffer.from((each as Uint8Array).buffer ?? (each as { other: ArrayBuffer }).other))).toEqual(
+      expected.map((each) => Buffer.from('other' in each ? each.other : each.buffer)),
+    )
+    const [view, whole] = batches[1] as [Uint8Array, Float64Array]
+    expect(view.buffer).toBe(whole.buffer)
+    expect([...view]).toEqual([3, 4, 5, 6, 7])
+    expect((batches[2] as [Uint8Array])[0]).toHaveLength(LARGE)
+  })
+
+  it('are written as they are: no turn of its thread is spent on copying them', async () => {
+    const [here] = streamPair()
+    const written: Buffer[] = []
+    here.write = (chunk: Buffer): boolean => written.push(chunk) > 0
+    const kernel = new FramedChannel(here, 'kernel')
+    onTestFinished(() => kernel.close())
+    const buffer = counted(LARGE)
+    kernel.send([new Uint8Array(buffer)], [buffer])
+    expect(written.filter(({ length }) => length >= LARGE)).toEqual([Buffer.from(counted(LARGE))])
+  })
+
+  it('are no frames that a guest may send', async () => {
+    const { wire, batches, faults } = receiving()
+    const frame = Buffer.alloc(8 + LARGE, 9)
+    frame.writeUInt32LE(frame.length - 4)
+    frame.writeUInt32LE(2 ** 32 - 1, 4)
+    wire.write(frame)
+    await eventually(() => expect(faults).toEqual([expect.any(Error)]))
+    expect(batches).toEqual([])
+  })
+})
+
 describe('ports', () => {
   it('cross in messages of ports that crossed', async () => {
     const { kernel, guest } = open()
