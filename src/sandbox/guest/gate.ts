@@ -4,13 +4,14 @@ import nodeModule from 'node:module'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL, URL } from 'node:url'
 import workerThreads from 'node:worker_threads'
-import { type CheckImport, hasSockets, importable, importCheck } from '../builtin-modules.js'
+import { type CheckImport, hasSockets, importable, importCheck, moduleName } from '../builtin-modules.js'
 import { type Deny, denyFor } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { assertRegular } from '../irregular-file.js'
 import type { LoadRequest, LogLevel } from '../protocol.js'
 import { makeAsyncStorage } from './async-storage.js'
 import { closeBuiltins } from './builtin-doors.js'
+import { closeCloning, copyDetails } from './clone-doors.js'
 import { type CheckFile, checkUrl, closeFiles, fileCheck } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
@@ -37,7 +38,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   const deny = denyFor(plugin.name, tell)
   const own = [plugin.root, dirname(fileURLToPath(plugin.pluginModule))]
   const checkFile = fileCheck(grants, own, deny, used && recordFiles(used))
-  const check = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
+  const check = copyingDetails(importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url)))
   const checkImport = used ? recordImports(check, used) : check
   prepareModules(plugin, checkImport)
   replaceStdio(output)
@@ -50,6 +51,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   closeModules(deny, checkImport)
   closeLookups(checkFile)
   closeThreads(grants, deny)
+  closeCloning()
   // Node's loader calls these by their names, with itself: a changed one would be handed what loads all modules without a look.
   protect(Function.prototype, ['apply', 'bind', 'call'])
   // The kernel's wire is one of these: a changed method would be handed it, and so would another prototype of theirs.
@@ -63,6 +65,14 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   // Modules that were imported before show their members as they are now.
   nodeModule.syncBuiltinESMExports()
 }
+
+/** What is measured with these is closed as they are handed out. */
+const copyingDetails =
+  (check: CheckImport): CheckImport =>
+  (specifier) => {
+    check(specifier)
+    if (moduleName(specifier as string) === 'perf_hooks') copyDetails()
+  }
 
 /** Members of `node:module` that would load past the hooks, add hooks before ours, read and write files, or show what Node read of them. */
 const CLOSED_OF_MODULE = [
