@@ -1,7 +1,7 @@
 /** Objects of the platform within a value, such as a Blob: V8 alone would write most of them down as empty objects, from Node 22 on without a word. */
 import { MessagePort } from 'node:worker_threads'
 
-const { getOwnPropertySymbols, getPrototypeOf, values } = Object
+const { getOwnPropertyDescriptor, getOwnPropertySymbols, getPrototypeOf, keys, values } = Object
 const { isArray } = Array
 const { isView } = ArrayBuffer
 
@@ -13,18 +13,23 @@ const ASKED = new Set<string | undefined>(['messaging_clone_symbol', 'messaging_
 
 /** Whether it is one of those that Node itself writes down, from its class on. */
 const isAsked = (prototype: object | null): boolean =>
-  prototype !== null && (getOwnPropertySymbols(prototype).some(({ description }) => ASKED.has(description)) || isAsked(getPrototypeOf(prototype) as object | null))
+  prototype !== null &&
+  (getOwnPropertySymbols(prototype).some(({ description }) => ASKED.has(description)) ||
+    isAsked(getPrototypeOf(prototype) as object | null))
+
+/** Nobody's getter is asked. */
+const stored = (object: object): unknown[] => keys(object).map((key) => getOwnPropertyDescriptor(object, key)?.value as unknown)
 
 /** Undefined: it is an object of the platform. `cloned`: it is no instance of a class that somebody wrote. */
 const partsOf = (object: object, cloned: boolean): readonly unknown[] | undefined => {
   if (isArray(object)) return values(object)
   const prototype: unknown = getPrototypeOf(object)
-  if (prototype === Object.prototype || prototype === null) return values(object)
+  if (prototype === Object.prototype || prototype === null) return cloned ? values(object) : stored(object)
   if (object instanceof Map) return [...object.keys(), ...object.values()]
   if (object instanceof Set) return [...object]
   if (object instanceof Error && !(object instanceof DOMException)) return [object.cause]
   if (isView(object) || WHOLE.some((kind) => object instanceof kind)) return []
-  return cloned || isAsked(prototype as object) ? undefined : values(object)
+  return cloned || isAsked(prototype as object) ? undefined : stored(object)
 }
 
 /** One in a value that is a clone, or in one `as it is`, which may hold instances of classes. */

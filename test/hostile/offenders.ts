@@ -633,6 +633,26 @@ export const OFFENDERS: Offender[] = [
     end: null,
   },
 
+  {
+    does: 'says how its objects are cloned: by a module that ends Node',
+    act: `
+      const symbols = Object.getOwnPropertySymbols(Blob.prototype).filter(({ description }) => description === 'messaging_clone_symbol')
+      const evil = (module, prototype) => {
+        const blob = new Blob(['x'])
+        for (const symbol of symbols) Object.defineProperty(blob, symbol, { value: () => ({ data: {}, deserializeInfo: module + ':x' }) })
+        return Object.setPrototypeOf(blob, prototype)
+      }
+      const innocent = await ctx.services.use('innocent')
+      for (const module of ['internal/deps/v8/tools/arguments', 'internal/v8_prof_processor'])
+        for (const prototype of [Blob.prototype, Object.prototype]) {
+          const tries = [
+            (value) => ctx.bus.publish('other', value), (value) => ctx.log.info('x', { value }), (value) => innocent.echo(value),
+            (value) => structuredClone(value), (value) => performance.mark('x', { detail: value }), (value) => ctx.bus.publish('hello', new Map([[1, value]])),
+          ]
+          for (const way of tries) try { await way(evil(module, prototype)) } catch {}
+        }`,
+    end: null,
+  },
   { does: 'publishes in the name of the kernel', act: "ctx.bus.publish('kernel.plugin.fault', { name: 'observer' })", end: 'crash' },
 
   // ── with its wire in its hands ─────────────────────────────────────────────────────────────────────────────────

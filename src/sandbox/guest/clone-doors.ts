@@ -23,6 +23,10 @@ const { iterator } = Symbol
 
 /** Most threads never need it. Taken now: what a plugin does to `process` later does not matter. */
 const builtin = process.getBuiltinModule.bind(process)
+/** No part of the types of Node. */
+interface ByView {
+  _setTreatArrayBufferViewsAsHostObjects(flag: boolean): void
+}
 type Engine = Pick<typeof import('node:v8'), 'Serializer' | 'Deserializer'>
 let engine: Engine | undefined
 
@@ -77,18 +81,35 @@ const iterable = (objects: readonly object[]): Iterable<object> => {
 const copyOf = (value: unknown, moved: readonly object[]): unknown => {
   const platform = platformObjectIn(value, 'as it is')
   if (platform !== undefined) throw uncloneable(`${nameOf(platform)} could not be cloned.`)
+  const whole = through(value, moved, false)
+  // V8 alone does not read shared memory again. Views of it pass as they are: of a view, Node asks no method.
+  return whole === SHARED ? through(value, moved, true) : whole
+}
+
+const SHARED = Symbol('shared memory')
+
+/** The value written and read by V8; `views`: those of buffers are not copied. {@link SHARED} where some must not be. */
+const through = (value: unknown, moved: readonly object[], views: boolean): unknown => {
   const { Serializer, Deserializer } = (engine ??= builtin('node:v8'))
-  const shared: object[] = []
-  let ids = moved.length
+  const kept: object[] = []
+  let count = 0
+  let shared = false
+  const keep = (object: object): number => {
+    own(kept, count, object)
+    return count++
+  }
   const writer = new Serializer()
+  if (views) (writer as unknown as ByView)._setTreatArrayBufferViewsAsHostObjects(true)
   own(writer, '_getDataCloneError', uncloneable)
   own(writer, '_writeHostObject', (object: object) => {
-    for (let at = 0; at < moved.length; at++) if (moved[at] === object) return writer.writeUint32(at)
+    for (let at = 0; at < moved.length; at++) if (moved[at] === object) return writer.writeUint32(keep(object))
+    if (isView(object)) return writer.writeUint32(keep(object))
     throw uncloneable(`${nameOf(object)} could not be cloned.`)
   })
-  own(writer, '_getSharedArrayBufferId', (buffer: object) => {
-    own(shared, ids, buffer)
-    return ids++
+  own(writer, '_getSharedArrayBufferId', () => {
+    if (views) throw uncloneable('A SharedArrayBuffer could not be cloned: give a view of it.')
+    shared = true
+    return 0
   })
   for (let at = 0; at < moved.length; at++) {
     const object = moved[at]
@@ -96,13 +117,14 @@ const copyOf = (value: unknown, moved: readonly object[]): unknown => {
   }
   writer.writeHeader()
   writer.writeValue(value)
-  const reader = new Deserializer(writer.releaseBuffer())
-  own(reader, '_readHostObject', () => moved[reader.readUint32()])
+  const bytes = writer.releaseBuffer()
+  if (shared) return SHARED
+  const reader = new Deserializer(bytes)
+  own(reader, '_readHostObject', () => kept[reader.readUint32()])
   for (let at = 0; at < moved.length; at++) {
     const object = moved[at]
     if (isArrayBuffer(object)) reader.transferArrayBuffer(at, object)
   }
-  for (let at = moved.length; at < ids; at++) reader.transferArrayBuffer(at, shared[at] as unknown as ArrayBuffer)
   reader.readHeader()
   return reader.readValue()
 }

@@ -2,7 +2,6 @@
 import { Worker } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
 import { reasonOf } from '../../wire-error.js'
-import { holdMovedStreams } from '../moved-streams.js'
 
 type Handler = (message: unknown) => unknown
 
@@ -11,8 +10,6 @@ const HANDLER = Object.getOwnPropertySymbols(Worker.prototype).find(({ descripti
 
 /** Ends a worker that posts what Node itself would not; its 'error' says so. */
 export const guard = (worker: Worker): Worker => {
-  // While it boots: this thread would wait for it.
-  holdMovedStreams()
   const fail = (error: unknown): void => {
     const why = `A thread sent its host an order that Node does not take: ${reasonOf(error)}`
     worker.emit('error', new PlugbayError('PROTOCOL', why, { cause: error }))
