@@ -1,4 +1,5 @@
 /** The addresses of the process: each memory of WebAssembly reserves some 10 GB of its 128 TB, however little is in it. Who takes them from all others is told by what it makes. */
+import { takeFetchMemory } from './fetch-memory.js'
 import { processPages } from './taken-pages.js'
 
 /** A place that has WebAssembly make memories in the kernel's process. */
@@ -42,14 +43,17 @@ export class ReservedAddresses {
   /** Who has been seen to have had some made since the last look, and how often. */
   readonly #made = new Map<Share, number>()
   readonly #read: () => number | undefined
+  readonly #fewer: () => void
   /** Of what was taken before, nobody asks. */
   #plenty = true
   #reserved = 0
   /** MB that those had taken that are not looked at any more: they are given back when they end. */
   #leaving = 0
 
-  constructor(read = (): number | undefined => processPages()?.reserved) {
+  /** `fewer`: called when they are not plenty any more, and not yet scarce: who will need some takes them now. */
+  constructor(read = (): number | undefined => processPages()?.reserved, fewer = takeFetchMemory) {
     this.#read = read
+    this.#fewer = fewer
   }
 
   add(place: Reserver): void {
@@ -90,6 +94,7 @@ export class ReservedAddresses {
   #divide(grown: number): void {
     for (const place of this.#shares.keys()) this.see(place)
     if (this.#plenty) this.#forget()
+    if (this.#plenty && this.#reserved < SCARCE) this.#fewer()
     this.#plenty = false
     let all = 0
     for (const [share, since] of this.#made) {

@@ -123,3 +123,16 @@ test('who takes them by little work, and was not seen to do any, is found all th
   }
   expect(place.told).toEqual([32, 33, expect.any(Number)])
 })
+
+test('what will be needed of them is taken while there is enough, each time that they are fewer', () => {
+  let taken = 0
+  const addresses = new ReservedAddresses(
+    () => TB,
+    () => taken++,
+  )
+  const seen = [8, 20, 40, 8, 80, 40, 8, 16].map((reserved) => {
+    addresses.look(reserved * TB)
+    return taken
+  })
+  expect(seen).toEqual([0, 1, 1, 1, 1, 1, 1, 2])
+})
