@@ -89,6 +89,20 @@ describe.each(['thread', 'inline', 'process'] as const)('what a plugin in a plac
   })
 })
 
+test.each(['thread', 'inline'] as const)(
+  'variables that its manifest names for a plugin in a place of kind %s are learnt',
+  async (isolation) => {
+    const plugin = { code: pluginCode({ start: '' }), manifest: { isolation, config: { defaults: { port: '${SERVER_PORT:-80}' } } } }
+    const needed = [{ resource: 'env:SERVER_PORT', actions: ['read'] }]
+    const learning = await startedWith({ server: plugin }, { learn: true })
+    expect((await learnedOf(learning.kernel, 'server')).least).toEqual(needed)
+    await learning.kernel.stop()
+
+    const held = await startedWith({ server: { ...plugin, manifest: { ...plugin.manifest, permissions: needed } } })
+    expect(held.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+  },
+)
+
 test('globals that come with a module of Node are learnt as that, and are enough for what used them', async () => {
   const code = pluginCode({
     start: `
