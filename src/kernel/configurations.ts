@@ -2,13 +2,16 @@
 import type { PluginSource } from './manifest.js'
 import { asItIsNow, type ResolvedOptions } from './options.js'
 import { type PluginConfig, resolvePluginConfig } from './plugin-config.js'
+import type { PluginPermissions } from './plugin-permissions.js'
 
 export class Configurations {
   readonly #options: Pick<ResolvedOptions, 'config' | 'configDir' | 'env'>
+  readonly #permissions: PluginPermissions
   readonly #given: Map<string, object>
 
-  constructor(options: Pick<ResolvedOptions, 'config' | 'configDir' | 'env'>) {
+  constructor(options: Pick<ResolvedOptions, 'config' | 'configDir' | 'env'>, permissions: PluginPermissions) {
     this.#options = options
+    this.#permissions = permissions
     this.#given = new Map(Object.entries(options.config))
   }
 
@@ -27,9 +30,11 @@ export class Configurations {
   }
 
   /** What the plugin gets when it is given that. Rejects as {@link resolvePluginConfig} throws. */
-  resolve({ name, manifest, manifestPath }: PluginSource, given: object | undefined): Promise<PluginConfig> {
+  resolve(source: PluginSource, given: object | undefined): Promise<PluginConfig> {
+    const { name, manifest, manifestPath } = source
     const { configDir, env } = this.#options
+    const mayRead = (variable: string): boolean => this.#permissions.use(source, `env:${variable}`, 'read')
     const from = given === this.#inOptions(name) ? `options.config['${name}']` : 'what updateConfig was given'
-    return resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: given, from, env })
+    return resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: given, from, env, mayRead })
   }
 }

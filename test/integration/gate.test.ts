@@ -713,6 +713,11 @@ describe('globals', () => {
     'Reflect.construct(ArrayBuffer, [8, { maxByteLength: 16 }], Map)',
     'new WebAssembly.Memory({ initial: 1, maximum: 1 }).toResizableBuffer()',
     'navigator.locks.request("x", () => {})',
+    'new CompressionStream("gzip")',
+    'new DecompressionStream("gzip")',
+    'new (require("stream/web").CompressionStream)("gzip")',
+    'new (await import("node:stream/web")).DecompressionStream("gzip")',
+    'new (await import("node:stream/web")).default.CompressionStream("gzip")',
   ]
   const triedExpression = triedAll(Object.fromEntries(EXPRESSIONS.map((expression) => [expression, `await ${expression}`])))
 
@@ -803,6 +808,15 @@ describe('globals', () => {
       ],
       failing: ['TypeError', 'TypeError', 'TypeError', 'TypeError'],
     })
+  })
+
+  it('compress for a plugin that may have zlib', async () => {
+    const body = `
+      const { DecompressionStream: same } = await import('node:stream/web')
+      const packed = new Blob(['in and out']).stream().pipeThrough(new CompressionStream('gzip'))
+      return [await new Response(packed.pipeThrough(new DecompressionStream('gzip'))).text(), same === DecompressionStream]`
+    expect(await tried(body, { builtins: ['zlib'] })).toEqual(['in and out', true])
+    expect(await tried('try { new CompressionStream("gzip") } catch (error) { return error.message }')).toContain('"builtin:zlib"')
   })
 
   it('give random values, without the rest of crypto', async () => {

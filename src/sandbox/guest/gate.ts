@@ -47,7 +47,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   closeFiles(grants, checkFile)
   if (used) recordTemporary(used)
   if (grants.builtins.length > 0) closeBuiltins(grants, checkFile, deny)
-  closeGlobals(grants, deny)
+  closeGlobals(grants, deny, used)
   closeModules(deny, checkImport)
   closeLookups(checkFile)
   closeThreads(grants, deny)

@@ -180,7 +180,10 @@ describe('plugbay check', () => {
       ...pluginsWith({
         server: { config: { schema } },
         page: { dependencies: { server: '*' } },
-        mail: { config: { defaults: { key: '${PLUGBAY_TEST_UNSET}' } } },
+        mail: {
+          config: { defaults: { key: '${PLUGBAY_TEST_UNSET}' } },
+          permissions: [{ resource: 'env:PLUGBAY_TEST_UNSET', actions: ['read'] }],
+        },
       }),
       'plugbay.config.json': { plugins: './plugins', config: { server: { prot: 80 }, servr: {} } },
     })
@@ -200,6 +203,16 @@ describe('plugbay check', () => {
     expect(await plugbay(['check'], folder, { PLUGBAY_TEST_UNSET: 'x' })).toMatchObject({
       stdout: expect.stringContaining('1 problem; 1 plugin in 1 wave'),
     })
+  })
+
+  test('tells of a variable that a manifest names and its plugin may not read', async () => {
+    const config = { defaults: { key: '${PLUGBAY_TEST_KEY:-}' } }
+    const permissions = [{ resource: 'env:PLUGBAY_TEST_*', actions: ['read'] }]
+    const folder = folderWith(pluginsWith({ asks: { config, permissions }, takes: { config } }))
+    const { code, stdout } = await plugbay(['check'], folder)
+    expect(code).toBe(1)
+    expect(stdout).toContain('config.defaults.key names the environment variable PLUGBAY_TEST_KEY')
+    expect(stdout).toContain('1 problem; 1 plugin in 1 wave would start.')
   })
 
   test('shows where each plugin runs and who chose that, once one has a place of its own', async () => {

@@ -9,6 +9,7 @@ const resolve = (schema: object, defaults: object = {}, sources: Partial<PluginC
     declaration: { schema, defaults } as never,
     manifestPath: '/plugins/evil/plugin.json',
     env: {},
+    mayRead: () => true,
     ...sources,
   })
 
