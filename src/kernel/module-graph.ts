@@ -2,9 +2,10 @@
 import { realpathSync, statSync } from 'node:fs'
 import { dirname, extname, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { parse as lex } from 'es-module-lexer'
-import { isTypeScript, stripTypes } from '../strip-types.js'
+import { Pace } from '../pace.js'
+import { isTypeScript } from '../strip-types.js'
 import { readTextFile } from '../text-file.js'
+import { importsIn, lexer, MOST_IMPORTS, type Parse, requiredIn } from './module-imports.js'
 
 export interface ModuleGraph {
   /** Real paths of all files, the entry first. */
@@ -26,34 +27,25 @@ const SCANNED = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', ''])
 /** What CommonJS tries when a name has no ending; and an import of `./x.js` may mean `./x.ts` to a tool that built it. */
 const CANDIDATES = ['', '.js', '.json', '.cjs', '.ts', `${sep}index.js`, `${sep}index.cjs`]
 
-const REQUIRE = /\brequire\s*\(\s*(?:'([^'\n]+)'|"([^"\n]+)")\s*\)/g
+/** Characters of a source that are read in this thread: what is longer holds it up. */
+const AT_ONCE = 131_072
+/** Bytes of all that is read for one graph. */
+const MOST = 16_777_216
 
-type Parse = typeof lex
-
-const parser = async (): Promise<Parse> => {
-  const { init, parse } = await import('es-module-lexer')
-  await init()
-  return parse
-}
-
-/** The names a source imports. Of one that cannot be parsed only what it requires is known. */
-const importsOf = (source: string, path: string, parse: Parse): { names: string[]; parsed: boolean } => {
-  const required = source.includes('require') ? Array.from(source.matchAll(REQUIRE), ([, single, double]) => single ?? double ?? '') : []
-  const attempts = isTypeScript(path) ? [() => source, () => stripTypes(source, path)] : [() => source]
-  for (const attempt of attempts) {
-    try {
-      const names: string[] = []
-      for (const found of parse(attempt())[0]) {
-        if (found.type === 'import-meta' || found.specifier === undefined) continue
-        if (found.type === 'dynamic' ? found.glob || found.probablyTypeOnly : found.typeOnly) continue
-        names.push(found.specifier)
-      }
-      return { names: [...names, ...required], parsed: true }
-    } catch {
-      // The lexer reads most TypeScript as it is; what it cannot read gets a second try without its types.
+/** The names a source imports. Of one that cannot be parsed only what it requires is known, and of a long one nothing. */
+const importsOf = async (source: string, path: string, root: string, parse: Parse): Promise<{ names: string[]; parsed: boolean }> => {
+  const typescript = isTypeScript(path)
+  const long = source.length > AT_ONCE
+  let names = long ? undefined : importsIn(source, parse)
+  if (names === undefined && (long || typescript)) {
+    const { importsElsewhere, stripped } = await import('./source-reader.js')
+    if (long) names = await importsElsewhere(source, typescript, root)
+    else {
+      const code = await stripped(source, root)
+      names = code === undefined ? undefined : importsIn(code, parse)
     }
   }
-  return { names: required, parsed: false }
+  return { names: names ?? (long ? [] : requiredIn(source)), parsed: names !== undefined }
 }
 
 const isPath = (name: string): boolean => /^\.{0,2}\//.test(name) || name === '.' || name === '..' || name.startsWith('file:')
@@ -80,9 +72,9 @@ const find = (written: string): { written: string; real: string } | undefined =>
   return undefined
 }
 
-const read = (path: string): string | undefined => {
+const read = (path: string, most: number): string | undefined => {
   try {
-    return readTextFile(path)
+    return readTextFile(path, most)
   } catch {
     return undefined
   }
@@ -91,11 +83,11 @@ const read = (path: string): string | undefined => {
 /**
  * Follows the imports of a module. `root` is the plugin's folder: what lies in a node_modules within it, or in one
  * elsewhere, is a library and not followed. Never throws: a file with a syntax error is in `broken`, and the files of
- * `previous` stay in the graph then, so that the fix is seen wherever it is made. The files are small and in
- * the system's cache: asking for each in another thread would cost several times as much.
+ * `previous` stay in the graph then, so that the fix is seen wherever it is made. Files are mostly small and in
+ * the system's cache: asking for each in another thread would cost several times as much. What is long, or TypeScript that has to be stripped to be read, is.
  */
 export const moduleGraph = async (entry: string, root: string, previous?: ModuleGraph): Promise<ModuleGraph> => {
-  const parse = await parser()
+  const parse = await lexer()
   const files = new Set<string>()
   const links = new Set<string>()
   const bare = new Set<string>()
@@ -117,11 +109,16 @@ export const moduleGraph = async (entry: string, root: string, previous?: Module
     return found.real
   }
 
-  const waiting = [add(entry)]
-  for (const path of waiting) {
+  const pace = new Pace()
+  let room = MOST
+  const waiting = [entry]
+  for (const written of waiting) {
+    if (pace.due) await pace.rest()
+    const path = add(written)
     if (path === undefined || !SCANNED.has(extname(path))) continue
-    const source = read(path)
-    const { names, parsed } = importsOf(source ?? '', path, parse)
+    const source = read(path, room)
+    const { names, parsed } = await importsOf(source ?? '', path, root, parse)
+    room -= source?.length ?? 0
     if (!parsed || source === undefined) broken.push(path)
     for (const name of names) {
       if (!isPath(name)) {
@@ -129,7 +126,7 @@ export const moduleGraph = async (entry: string, root: string, previous?: Module
         continue
       }
       const target = pathOf(name, path)
-      if (target !== undefined) waiting.push(add(target))
+      if (target !== undefined && waiting.length < MOST_IMPORTS) waiting.push(target)
     }
   }
   if (broken.length > 0 && previous) {

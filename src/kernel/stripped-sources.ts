@@ -3,30 +3,24 @@ import { isTypeScript, runsTypeScript, type Stripped } from '../strip-types.js'
 import { readTextFile } from '../text-file.js'
 import type { PluginSource } from './manifest.js'
 import { moduleGraph } from './module-graph.js'
-import type { StripCache } from './strip-cache.js'
 
 /** Characters of all sources of a plugin that are sent to its place. */
 const MOST = 4_194_304
 
-let cache: StripCache | undefined
-
 /** Of an entry in TypeScript and what it reaches by imports. Never rejects: what is missing is stripped where it is loaded, and told there. */
 export const strippedSources = async ({ entry, root }: PluginSource): Promise<Stripped> => {
   if (runsTypeScript || !isTypeScript(entry)) return []
-  const [{ ownStripCache }, { strippedElsewhere }] = await Promise.all([import('./strip-cache.js'), import('./stripper.js')])
-  cache ??= ownStripCache()
-  const kept = cache
-  const { files } = await moduleGraph(entry, root)
+  const [{ stripped }, { files }] = await Promise.all([import('./source-reader.js'), moduleGraph(entry, root)])
   let room = MOST
-  const stripped = files.filter(isTypeScript).map(async (file): Promise<[string, string] | undefined> => {
+  const sources = files.filter(isTypeScript).map(async (file): Promise<[string, string] | undefined> => {
     try {
       const source = readTextFile(file, room)
       room -= source.length
-      const code = await kept.get(source, strippedElsewhere)
+      const code = await stripped(source, root)
       return code === undefined ? undefined : [source, code]
     } catch {
       return undefined
     }
   })
-  return (await Promise.all(stripped)).filter((each) => each !== undefined)
+  return (await Promise.all(sources)).filter((each) => each !== undefined)
 }

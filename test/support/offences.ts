@@ -45,3 +45,6 @@ export const nowAndThen = (ms: number, every: number): string =>
 /** A plugin that does the act on `go`, in a turn of its own; `first`: before it listens, `before`: ahead of the module. */
 export const onGo = (act: string, { first = '', before = '' } = {}): string =>
   pluginCode({ start: `${first}\nctx.bus.subscribe('go', () => { setImmediate(() => { ${act} }) })` }, before)
+
+/** Valid JavaScript, of which the parser that strips types takes twice as long for each further arrow: it takes days. */
+export const SLOW_TO_PARSE = `export default ${'a ? (b) : c => '.repeat(40)}d\n`

@@ -1,0 +1,16 @@
+/** The thread that reads sources: the engine that takes their types out takes long to load, and as long for a source as who wrote it likes. */
+import { stripTypes } from '../strip-types.js'
+import { workWith } from './at-work.js'
+import { importsIn, lexer } from './module-imports.js'
+
+/** What is wanted of a source: its code without types, or the names that it imports. */
+export type SourceWork = { wanted: 'code'; source: string } | { wanted: 'imports'; source: string; typescript: boolean }
+
+stripTypes('', '')
+const parse = await lexer()
+
+workWith((work: SourceWork): string | string[] | undefined => {
+  if (work.wanted === 'code') return stripTypes(work.source, '')
+  const { source, typescript } = work
+  return importsIn(source, parse) ?? (typescript ? importsIn(stripTypes(source, ''), parse) : undefined)
+})
