@@ -1,5 +1,5 @@
 /** The kernel: which plugins live, and the door to all they share. Of its parts it imports the types alone: the public entry loads this file. */
-import { assertNoMore, assertText } from '../arguments.js'
+import { asItIsNow, assertNoMore, assertText } from '../arguments.js'
 import type { Bus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import type { Standby } from '../sandbox/host/standby.js'
@@ -175,14 +175,15 @@ export class Kernel implements AsyncDisposable {
   }
 
   /**
-   * Gives the plugin a new configuration (what is left out comes from its file and its manifest). It is validated first: CONFIG_INVALID leaves
+   * Gives the plugin a new configuration, as it is now (what is left out comes from its file and its manifest). It is validated first: CONFIG_INVALID leaves
    * the old one in force. A plugin with `updateConfig` gets it live; another is replaced, also one that waits for its restart after a crash. Resolves when a generation runs with it, and rejects with why none
    * does; the old one stays in force then. Of a plugin that does not run it is kept for the next start: that comes at once, and this rejects with what it fails over, unless the plugin is disabled or waits for another.
    */
   async updateConfig(name: string, config: object, by?: Attribution): Promise<void> {
     this.#parts.lifecycle.assertRunning('configure')
     const instance = this.#find(name)
-    return this.#parts.act('updateConfig', instance, by, () => this.#parts.operations.configure(instance, config))
+    const given = asItIsNow(config)
+    return this.#parts.act('updateConfig', instance, by, () => this.#parts.operations.configure(instance, given))
   }
 
   /** Asks the plugin how it is. A plugin that does not answer within `limits.healthTimeout` is not healthy. Rejects with PLUGIN_UNKNOWN, or KERNEL_STATE before `start()`. */
