@@ -15,6 +15,15 @@ export const shown = (value: unknown): string => {
 
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** Data as it is now: what its owner does to it later changes nothing here. What cannot be cloned stays, and is refused where it is used. */
+export const asItIsNow = <T>(data: T): T => {
+  try {
+    return structuredClone(data)
+  } catch {
+    return data
+  }
+}
+
 /** OPTIONS_INVALID: `call` is what was called, `what` says what is wrong with what it was given, and the mend. */
 export const argumentInvalid = (call: string, what: string): PlugbayError =>
   new PlugbayError('OPTIONS_INVALID', `${call} ${what}`, { details: { call } })

@@ -1,7 +1,7 @@
 /** The books of a subscription: what was asked of it, what waits in its queue, what is in flight, and what became of the rest. */
+import { Readers } from '../iteration.js'
 import { BoundedQueue } from './bounded-queue.js'
 import type { Envelope, EventHead } from './event.js'
-import { Readers } from './iteration.js'
 import type { Crowd, FailureListener, OverflowPolicy, SubscriptionOptions } from './subscription-options.js'
 
 export const DEFAULT_CAPACITY = 1024

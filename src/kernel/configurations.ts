@@ -1,6 +1,6 @@
 /** The configurations that a kernel was given, by plugin, and what comes of each with the plugin's manifest and its file. */
 import type { PluginSource } from './manifest.js'
-import { asItIsNow, type ResolvedOptions } from './options.js'
+import type { ResolvedOptions } from './options.js'
 import { type PluginConfig, resolvePluginConfig } from './plugin-config.js'
 import type { PluginPermissions } from './plugin-permissions.js'
 
@@ -21,7 +21,7 @@ export class Configurations {
   }
 
   give(plugin: string, config: object): void {
-    if (config !== this.#given.get(plugin)) this.#given.set(plugin, asItIsNow(config))
+    this.#given.set(plugin, config)
   }
 
   #inOptions(plugin: string): object | undefined {

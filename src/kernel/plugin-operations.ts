@@ -8,11 +8,12 @@ import type { JointChanges, Waiting } from './joint-changes.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { leftOf, type Plane } from './plane.js'
-import type { PluginInstance } from './plugin-instance.js'
+import { PluginInstance } from './plugin-instance.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
 import { problemsError } from './schema-problems.js'
 import type { Replacement, ReplaceReason, Supervisor } from './supervisor.js'
+import type { UnreadPlugin } from './unread-plugins.js'
 import type { Whereabouts } from './whereabouts.js'
 
 /** What an unloaded plugin left behind: nothing, if all is well. */
@@ -68,7 +69,7 @@ export class PluginOperations {
 
   /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
   async dropIn(path: string): Promise<void> {
-    const { roster, whereabouts, track } = this.#options
+    const { roster, whereabouts } = this.#options
     // A save of a plugin that was unloaded on purpose does not bring it back.
     if (whereabouts.staysUnloaded(path)) return
     try {
@@ -78,17 +79,22 @@ export class PluginOperations {
         await this.reload(there, 'file change')
         return
       }
-      const instance = await this.#enter(path, whereabouts.heed)
-      await track(instance.source)
-      // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
-      if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
-      assertRuns(instance)
+      await this.#comeIn(path, whereabouts.heed)
     } catch (error) {
       const holder = whereabouts.leaveOut(path, error)
       if (holder === undefined || whereabouts.isThere(holder)) throw error
       // It was moved, most likely: that is so once it is certain that the other is gone.
       if (whereabouts.isLost(holder)) await this.vanished(holder)
     }
+  }
+
+  /** Takes in what stays known whether it comes to run or not, and rejects where it does not. */
+  async #comeIn(path: string, heed?: (source: PluginSource) => void): Promise<void> {
+    const instance = await this.#enter(path, heed)
+    await this.#options.track(instance.source)
+    // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
+    if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
+    assertRuns(instance)
   }
 
   /** Its files are gone: it runs on from where they were moved, or it is unloaded. */
@@ -159,6 +165,18 @@ export class PluginOperations {
     if (next) await this.dropIn(next.path)
     if (replacement === undefined) assertRuns(instance)
     return replacement
+  }
+
+  /** The same for one that could not be read: it comes in as soon as it can. */
+  async reread(known: PluginInstance | UnreadPlugin): Promise<Replacement | undefined> {
+    if (known instanceof PluginInstance) return this.reload(known, 'reload')
+    try {
+      await this.#comeIn(known.path)
+    } catch (error) {
+      this.#options.whereabouts.leaveOut(known.path, error)
+      throw error
+    }
+    return undefined
   }
 
   /** Its files name another plugin now: that comes in when this one has left, or runs on from there if it was moved. */

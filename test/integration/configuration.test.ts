@@ -207,11 +207,23 @@ it('options are taken as they are: what becomes of the objects that were given l
   await kernel.reload('p')
   await expect(got(kernel)).resolves.toEqual([2, { message: 'given', times: 1 }, 0])
   expect(infoOf(kernel, 'p').isolation).toBe('inline')
-  const updated = { message: 'updated' }
-  await kernel.updateConfig('p', updated)
+  const updated = { message: 'updated', times: 2 }
+  const update = kernel.updateConfig('p', updated)
+  updated.times = 0
+  await update
   updated.message = 'changed'
   await kernel.reload('p')
-  await expect(got(kernel)).resolves.toEqual([4, { message: 'updated', times: 1 }, 0])
+  await expect(got(kernel)).resolves.toEqual([4, { message: 'updated', times: 2 }, 0])
+})
+
+it('a configuration is taken as it was given, also where it is changed while the plugin takes it', async () => {
+  const code = pluginCode({ start: serve, updateConfig: 'await (await ctx.services.use("meanwhile")).come()' })
+  const { kernel } = await startedWith({ p: { code, manifest } })
+  const updated = { message: 'updated', times: 2 }
+  await kernel.services.provide('meanwhile', { come: () => void (updated.times = 0) })
+  await kernel.updateConfig('p', updated)
+  await kernel.reload('p')
+  await expect(got(kernel)).resolves.toEqual([2, { message: 'updated', times: 2 }, 0])
 })
 
 it("a saved configuration that is refused, or is nobody's, is told with what stays", async () => {

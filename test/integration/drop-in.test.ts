@@ -42,6 +42,16 @@ it('a plugin that is dropped in and lacks what it depends on is told by its name
   expect(lines.filter(({ level }) => level === 'error').map(({ fields }) => fields['plugin'])).toEqual(['needy'])
 })
 
+it('a plugin that is dropped in and cannot be read is explained', async () => {
+  const { kernel, folder, faults } = await startedWith({}, { watch: true })
+  const elsewhere = emptyFolder()
+  mkdirSync(join(elsewhere, 'odd'))
+  writeFileSync(join(elsewhere, 'odd', 'plugin.json'), '{ "name": "odd", "colour": "red" }')
+  renameSync(join(elsewhere, 'odd'), join(folder, 'odd'))
+  await eventually(() => expect(faults).toHaveLength(1))
+  expect(kernel.explain('odd')).toMatchObject({ running: false, code: 'MANIFEST_INVALID' })
+})
+
 describe('a plugin whose files come one after the other', () => {
   it('is what its manifest says when that comes after its module', async () => {
     const { kernel, folder, faults } = await startedWith({}, { watch: true })

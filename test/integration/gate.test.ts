@@ -446,6 +446,19 @@ describe('a plugin without grants', () => {
     expect(found).toEqual([hidden, hidden, ['/common.js', 'common.cjs'], 'common.cjs'])
   })
 
+  it('tells of no denial when an import leads to nothing, and finds in the working folder what it may read', async () => {
+    const body = `const failed = (name) => import(name).then(() => 'loaded', (error) => error.code)
+      const { default: Module } = await import('node:module')
+      return [await failed('./none.js'), await failed('../none/none.js'), await failed('no-such-package'), typeof Module._findPath('./package.json', ['.'])]`
+    const code = pluginCode({ health: `return { healthy: true, value: await (async () => {\n${body}\n})() }` })
+    const missing = Array.from({ length: 3 }, () => 'ERR_MODULE_NOT_FOUND')
+    const closed = await gated(code)
+    expect(await closed.attempt()).toMatchObject({ value: [...missing, 'boolean'] })
+    expect(closed.denied).toEqual([])
+    const granted = await gated(code, { fs: { read: [process.cwd()], write: [] } })
+    expect(await granted.attempt()).toMatchObject({ value: [...missing, 'string'] })
+  })
+
   it.skipIf(!('registerHooks' in nodeModule))('loads no module of Node that was never looked up', async () => {
     const hooks = new URL('../../dist/sandbox/guest/module-hooks.js', import.meta.url)
     const worker = new Worker(

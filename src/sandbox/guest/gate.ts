@@ -49,7 +49,14 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   if (grants.builtins.length > 0) closeBuiltins(grants, checkFile, deny)
   closeGlobals(grants, deny, used)
   closeModules(deny, checkImport)
-  closeLookups(checkFile)
+  closeLookups(
+    checkFile,
+    fileCheck(
+      grants,
+      own,
+      denyFor(plugin.name, () => {}),
+    ),
+  )
   closeThreads(grants, deny)
   closeCloning()
   // Node's loader calls these by their names, with itself: a changed one would be handed what loads all modules without a look.
@@ -157,12 +164,12 @@ const closeModules = (deny: Deny, check: CheckImport): void => {
 const ONE_PLACE = /^\.{0,2}(?:[\\/]|$)/
 
 /** What finds files for `node:module` tells of no other than the plugin may read: not whether it is there either. */
-const closeLookups = (check: CheckFile): void => {
+const closeLookups = (check: CheckFile, checkUntold: CheckFile): void => {
   const Module = nodeModule as unknown as Record<'_findPath' | 'findPackageJSON', Loader | undefined>
   const { _findPath: findPath, findPackageJSON } = Module
-  const readable = (path: unknown): boolean => {
+  const readable = (path: unknown, by = check): boolean => {
     try {
-      check('read', path)
+      by('read', path)
       return true
     } catch {
       return false
@@ -174,7 +181,10 @@ const closeLookups = (check: CheckFile): void => {
       const name = `${request as string}`
       const paths = texts(given)
       if (isAbsolute(name)) check('read', name)
-      else if (apply(test, ONE_PLACE, [name])) for (let at = 0; at < paths.length; at++) check('read', resolve(paths[at] as string, name))
+      else if (apply(test, ONE_PLACE, [name])) {
+        if (!inWorkingFolder(paths)) for (let at = 0; at < paths.length; at++) check('read', resolve(paths[at] as string, name))
+        else if (!readable(resolve(name), checkUntold)) return false
+      }
       const found = apply(findPath, Module, [name, paths, isMain, ...rest])
       return found === false || readable(found) ? found : false
     }
@@ -187,6 +197,12 @@ const closeLookups = (check: CheckFile): void => {
       return found === undefined || readable(found) ? found : undefined
     })
 }
+
+/**
+ * Where Node looks for what a module in no file names. It looks there by itself, for a hint, when an import leads to nothing: of that the plugin knows
+ * nothing, and it is no denial.
+ */
+const inWorkingFolder = (paths: readonly string[]): boolean => paths.length === 1 && paths[0] === '.'
 
 /** As they are now. */
 const texts = (given: unknown): string[] => {

@@ -1,15 +1,14 @@
-/** A `for await` over events, one at a time: asking for the next says that the last one is done, and leaving the loop ends it all. */
-import { Ring } from './ring.js'
+/** A `for await` over events: who asks for one more has done with one, and leaving the loop ends it all. */
 
 /** Takes the next event, or that there is none any more. */
 export type Give<E> = (result: IteratorResult<E, undefined>) => void
 
 /** Who waits for the next event: it is given to the one that waits longest. */
 export class Readers {
-  readonly #waiting = new Ring<Give<never>>()
+  readonly #waiting: Give<never>[] = []
 
   get none(): boolean {
-    return this.#waiting.size === 0
+    return this.#waiting.length === 0
   }
 
   add(give: Give<never>): void {
@@ -22,37 +21,37 @@ export class Readers {
 
   /** There is no next one. */
   end(): void {
-    for (let give = this.#waiting.shift(); give !== undefined; give = this.#waiting.shift()) give({ value: undefined, done: true })
+    for (const give of this.#waiting.splice(0)) give({ value: undefined, done: true })
   }
 }
 
 /** What is iterated. */
 export interface Iterated<E> {
   ask(give: Give<E>): void
-  /** The event that was given last is handled. */
-  done(): void
+  /** So many of the events that were given are handled. */
+  done(count: number): void
   end(): void
 }
 
 export const iterationOf = <E>(source: Iterated<E>): AsyncIterableIterator<E, undefined> => {
-  let holding = false
-  const putBack = (): void => {
-    if (holding) source.done()
-    holding = false
+  let held = 0
+  const putBack = (count: number): void => {
+    held -= count
+    if (count > 0) source.done(count)
   }
   const iterator: AsyncIterableIterator<E, undefined> = {
     next: () => {
-      putBack()
+      putBack(Math.min(held, 1))
       return new Promise((resolve) => {
         source.ask((result) => {
-          holding = result.done !== true
+          if (result.done !== true) held++
           resolve(result)
         })
       })
     },
     return: () => {
       source.end()
-      putBack()
+      putBack(held)
       return Promise.resolve({ value: undefined, done: true })
     },
     [Symbol.asyncIterator]: () => iterator,
