@@ -91,6 +91,11 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     return this.#ledger.owner
   }
 
+  /** See {@link SubscriptionOptions.refusal}. */
+  get refusal(): SubscriptionOptions['refusal'] {
+    return this.#ledger.refusal
+  }
+
   get crowd(): Crowd | undefined {
     return this.#ledger.crowd
   }

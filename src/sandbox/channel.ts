@@ -16,6 +16,8 @@ export type Batch = unknown[]
  */
 export interface Channel {
   send(batch: Batch, transfer?: readonly Transferable[]): void
+  /** Why what crosses threads cannot be sent here, as a `send` of it would throw; without this method all of it can. */
+  refusal?(leaves: readonly unknown[]): Error | undefined
   listen(received: (batch: Batch) => void, closed: (fault?: Error) => void): void
   close(): void
 }

@@ -5,7 +5,7 @@ import { MessageChannel, MessagePort, type Transferable } from 'node:worker_thre
 import { isTooDeep, tooDeep } from '../nesting.js'
 import type { Batch, Channel } from './channel.js'
 import { assertWeight } from './frame-weight.js'
-import { platformObjectIn } from './platform-object.js'
+import { platformObjectIn, staysHere } from './platform-object.js'
 import { passOn } from './relayed.js'
 import { Stint } from './stint.js'
 
@@ -80,7 +80,7 @@ class Writer extends Serializer {
   }
 
   refuse(object: object): void {
-    this.refused ??= uncloneable(`A ${object.constructor.name} cannot go to another process.`)
+    this.refused ??= staysHere(object)
   }
 }
 
@@ -175,6 +175,13 @@ export class FramedChannel implements Channel {
     this.#write(BATCHES, own, moved.filter(isLarge))
   }
 
+  refusal(leaves: readonly unknown[]): Error | undefined {
+    if (!leaves.some(isLive)) return undefined
+    const left = platformObjectIn(leaves)
+    if (left) return staysHere(left)
+    return this.#isReadable(leaves) ? undefined : uncloneable(tooDeep().message)
+  }
+
   /** A part of a frame has come, and its rest has not. */
   get unfinished(): boolean {
     return (this.#bytes > 0 || this.#coming !== undefined || this.#moved.length > 0) && !this.#resting
@@ -224,7 +231,11 @@ export class FramedChannel implements Channel {
 
   /** What its reader had no stack for would end its process. */
   #assertReadable(value: unknown): void {
-    if (this.#side === 'kernel' && isTooDeep(value, true)) throw uncloneable(tooDeep().message)
+    if (!this.#isReadable(value)) throw uncloneable(tooDeep().message)
+  }
+
+  #isReadable(value: unknown): boolean {
+    return this.#side !== 'kernel' || !isTooDeep(value, true)
   }
 
   /** Throws a DataCloneError, and then nothing was sent, and no port in it is open. */

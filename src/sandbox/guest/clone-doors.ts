@@ -5,7 +5,7 @@
 import nodeModule from 'node:module'
 import nodeUtil from 'node:util'
 import { MessagePort } from 'node:worker_threads'
-import { platformObjectIn } from '../platform-object.js'
+import { askedObjectIn } from './asked-object.js'
 import { lock } from './lock.js'
 import { standIn } from './stand-in.js'
 
@@ -79,8 +79,8 @@ const iterable = (objects: readonly object[]): Iterable<object> => {
 
 /** A value as data that nobody had in hand yet, with what is `moved` itself in it. Throws a DataCloneError. */
 const copyOf = (value: unknown, moved: readonly object[]): unknown => {
-  const platform = platformObjectIn(value, 'as it is')
-  if (platform !== undefined) throw uncloneable(`${nameOf(platform)} could not be cloned.`)
+  const asked = askedObjectIn(value)
+  if (asked !== undefined) throw uncloneable(`${nameOf(asked)} could not be cloned.`)
   const whole = through(value, moved, false)
   // V8 alone does not read shared memory again. Views of it pass as they are: of a view, Node asks no method.
   return whole === SHARED ? through(value, moved, true) : whole
