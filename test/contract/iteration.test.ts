@@ -75,7 +75,7 @@ describe.each([
             deliver(delivered)
             if (!over) delivered++
           } else if (kind === 'next') {
-            if ((held[who] as number) > 0) {
+            if ((held[who] ?? 0) > 0) {
               held[who]--
               handled++
             }
