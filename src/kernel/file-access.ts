@@ -35,6 +35,8 @@ export interface FileAccessOptions {
   denied(resource: string, action: Access): void
   /** Told of each file beyond its own folders that it reached. */
   used?: ((resource: string, action: Access) => void) | undefined
+  /** Bytes of the names in one folder that are listed at once. */
+  listing?: number
 }
 
 /** Where a path leads, all links followed; its last parts need not be there yet. Undefined for a link that leads nowhere: nobody knows what it will mean. */
@@ -233,7 +235,7 @@ export class FileAccess {
       const part = Buffer.from(entries.map((entry) => entryText({ name: entry.name, kind: kindOf(entry) })).join(''))
       parts.push(part)
       length += part.length
-      if (length > MAX_LISTING) throw this.#tooMany(path)
+      if (length > this.#listing) throw this.#tooMany(path)
       if (length > room) await claim.grow((room = 2 * length))
     })
     const listing = new Uint8Array(length)
@@ -271,12 +273,16 @@ export class FileAccess {
     )
   }
 
+  get #listing(): number {
+    return this.#options.listing ?? MAX_LISTING
+  }
+
   #tooMany(path: string): PlugbayError {
     const { plugin } = this.#options
     return new PlugbayError(
       'PAYLOAD_TOO_LARGE',
-      `Plugin '${plugin}' may not list '${path}' at once: the names in it take more than ${MAX_LISTING} bytes. Keep what is in it in several folders, or grant the plugin the module 'node:fs'.`,
-      { plugin, details: { limit: MAX_LISTING } },
+      `Plugin '${plugin}' may not list '${path}' at once: the names in it take more than ${this.#listing} bytes. Keep what is in it in several folders, or grant the plugin the module 'node:fs'.`,
+      { plugin, details: { limit: this.#listing } },
     )
   }
 
