@@ -17,6 +17,6 @@ export const guiltOf = async (
   folder: string,
 ): Promise<Guilt> => {
   const path = await keepProfile(folder, name, generation, profile)
-  const frames = hotSpots(profile, root)
+  const frames = await hotSpots(profile, root)
   return { frames, profile: path }
 }

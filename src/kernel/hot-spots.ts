@@ -3,8 +3,10 @@
 import { relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { CpuProfile, ProfileNode } from '../sandbox/cpu-profile.js'
-import { sourceMapOf } from '../source-map.js'
+import { namesMap, type Position } from '../source-map.js'
 import { within } from '../within.js'
+import type { Mapped, Place } from './map-thread.js'
+import { WorkThread } from './work-thread.js'
 
 export interface HotSpot {
   function: string
@@ -15,6 +17,12 @@ export interface HotSpot {
   /** Of the time in which the thread ran code, from 0 to 1. */
   share: number
 }
+
+/** Milliseconds: its plugin runs on meanwhile. */
+const LIMIT = 1_000
+
+/** A map is as long as who wrote it likes. Where it takes too long, places are told as they run. */
+const thread = new WorkThread<Mapped, (Position | undefined)[]>(new URL('./map-thread.js', import.meta.url), () => LIMIT)
 
 /** So many are told of. */
 const MOST = 5
@@ -34,7 +42,7 @@ interface Blamed {
  * The plugin's functions by the time that went into them, the longest first. Time in Node's own code, in a package or in a regular expression counts as
  * that of the function of the plugin that called for it.
  */
-export const hotSpots = (profile: CpuProfile, root: string): HotSpot[] => {
+export const hotSpots = async (profile: CpuProfile, root: string): Promise<HotSpot[]> => {
   const folder = pathToFileURL(root + sep).href
   const own = ({ callFrame: { url } }: ProfileNode): boolean => url.startsWith(folder) && !url.includes('/node_modules/')
   const callers = new Map<number, ProfileNode>()
@@ -58,21 +66,25 @@ export const hotSpots = (profile: CpuProfile, root: string): HotSpot[] => {
       for (const { line, ticks: at } of node.positionTicks ?? []) blame.lines.set(line, (blame.lines.get(line) ?? 0) + at)
   }
   const hottest = [...blamed.values()].sort((a, b) => b.ticks - a.ticks).slice(0, MOST)
-  return hottest.map((blame) => spotOf(blame, total, root))
+  const places = hottest.map(placeOf)
+  const mapped = places.some(({ url }) => namesMap(url, root)) ? await thread.do({ root, places }, root) : undefined
+  return hottest.map(({ node: { callFrame }, ticks }, index) => {
+    const { url, line } = mapped?.[index] ?? (places[index] as Place)
+    return {
+      function: callFrame.functionName.slice(0, LONGEST_NAME) || '(anonymous)',
+      file: fileOf(url, root),
+      line,
+      share: Math.round((ticks / total) * 100) / 100,
+    }
+  })
 }
 
-const spotOf = ({ node: { callFrame }, ticks, lines }: Blamed, total: number, root: string): HotSpot => {
+const placeOf = ({ node: { callFrame }, lines }: Blamed): Place => {
   const [hottest] = [...lines].sort(([, a], [, b]) => b - a)
   const head = callFrame.lineNumber + 1
   const line = hottest?.[0] ?? head
   // A profile counts lines of a head, and its columns, from 0.
-  const written = sourceMapOf(callFrame.url)?.(line, line === head ? callFrame.columnNumber + 1 : undefined)
-  return {
-    function: callFrame.functionName.slice(0, LONGEST_NAME) || '(anonymous)',
-    file: fileOf(written?.url ?? callFrame.url, root),
-    line: written?.line ?? line,
-    share: Math.round((ticks / total) * 100) / 100,
-  }
+  return { url: callFrame.url, line, ...(line === head && { column: callFrame.columnNumber + 1 }) }
 }
 
 const fileOf = (url: string, root: string): string => {

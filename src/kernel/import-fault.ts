@@ -1,11 +1,11 @@
 /** An import that the engine refuses, though every module parses: where it stands, and what was likely meant. */
-import { readFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Import } from 'es-module-lexer'
 import { didYouMean } from '../nearest.js'
 import { isTypeScript, stripTypes } from '../strip-types.js'
+import { readTextFile } from '../text-file.js'
 import { positionOf } from './json-text.js'
 import { PLUGIN_MODULE } from './module-access.js'
 
@@ -23,6 +23,9 @@ export interface ModuleFault {
 const NO_EXPORT = /^The requested module '([^']+)' does not provide an export named '([^']+)'/
 const NO_ATTRIBUTE = /^Module "(file:[^"]+)" needs an import attribute of /
 
+/** Bytes of a file that is looked into. */
+export const LARGEST = 1_048_576
+
 /** Names shown of those that a module exports. */
 const SHOWN = 8
 
@@ -33,7 +36,7 @@ export const isCode = (file: string): boolean => /\.[cm]?[jt]s$/.test(file)
 const read = async (file: string) => {
   const { init, parse } = await import('es-module-lexer')
   await init()
-  const text = await readFile(file, 'utf8')
+  const text = readTextFile(file, LARGEST)
   const [imports, exports] = parse(isTypeScript(file) ? stripTypes(text, file) : text)
   return { text, imports, exports: exports.flatMap((each) => ('name' in each && each.name !== undefined ? [each.name] : [])) }
 }

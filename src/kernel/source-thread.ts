@@ -6,6 +6,7 @@ import { importsIn, lexer } from './module-imports.js'
 /** What is wanted of a source: its code without types, or the names that it imports. */
 export type SourceWork = { wanted: 'code'; source: string } | { wanted: 'imports'; source: string; typescript: boolean }
 
+// It is loaded before the clock runs.
 stripTypes('', '')
 const parse = await lexer()
 

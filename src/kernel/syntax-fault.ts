@@ -1,14 +1,18 @@
 /** Where a plugin's modules are wrong, of those that the engine does not take: it says that they are, but not where. */
-import { readFile } from 'node:fs/promises'
-import { basename, dirname, extname, join, relative } from 'node:path'
+import { basename, relative } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { unended } from '../sentence.js'
-import { insteadOf, isTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { enginePosition } from './engine-position.js'
-import { importFault, isCode, type ModuleFault } from './import-fault.js'
-import { parseJson } from './json-text.js'
+import type { ModuleFault } from './import-fault.js'
 import type { PluginSource } from './manifest.js'
-import { moduleGraph } from './module-graph.js'
+import type { FaultFound, FaultQuestion, Module } from './module-fault.js'
+import { WorkThread } from './work-thread.js'
+
+/** Milliseconds: many times what it takes, on a busy machine too. */
+const LIMIT = 2_000
+
+/** Who wrote the modules decides how long it takes to find what is wrong in them. Where it takes too long, the engine's word has to do. */
+const thread = new WorkThread<FaultQuestion, FaultFound>(new URL('./fault-thread.js', import.meta.url), () => LIMIT)
 
 /** The line and the one before it, with a mark under the column. */
 const frameOf = (text: string, line: number, column: number): string => {
@@ -27,52 +31,16 @@ const pointingAt = ({ message }: Error, place: string): SyntaxError => {
   return error
 }
 
-/** What parses and is refused all the same was read as CommonJS: a package.json said so, or an ending. */
-const takenForCommonjs = async (error: PlugbayError, name: string, entry: string): Promise<PlugbayError> => {
-  if (extname(entry) === '.mjs' || extname(entry) === '.mts') return error
-  for (let folder = dirname(entry); ; folder = dirname(folder)) {
-    const file = join(folder, 'package.json')
-    const text = await readFile(file, 'utf8').catch(() => undefined)
-    if (text !== undefined) {
-      if ((JSON.parse(text) as { type?: unknown }).type !== 'commonjs') return error
-      const better = basename(entry).replace(/\.(js|ts)$/, '.m$1')
-      return new PlugbayError(
-        'PLUGIN_LOAD',
-        `Plugin '${name}' could not be loaded: ${basename(entry)} is an ES module, but ${file} says "type": "commonjs". ` +
-          `Name it ${better}, or put a package.json with "type": "module" beside it.`,
-        { plugin: name, cause: error.cause, details: { ...error.details, file: entry, packageFile: file } },
-      )
-    }
-    if (folder === dirname(folder)) return error
-  }
-}
-
-const ES_MODULE = /\.m?[jt]s$/
-
-/** What is wrong with the text of one file by itself: with JSON by its grammar, with code by that of TypeScript. */
-const faultIn = (file: string, text: string): ModuleFault | undefined => {
-  if (extname(file) === '.json') {
-    const parsed = parseJson(text)
-    return 'fault' in parsed ? { file, text, ...parsed.fault, reason: `not valid JSON: ${parsed.fault.reason}`, mend: '' } : undefined
-  }
-  if (!isCode(file)) return undefined
-  const found = /^.*?:(\d+):(\d+): ([^\n]*)/s.exec(syntaxFault(text, file)?.message.slice(file.length) ?? '')
-  if (!found) return undefined
-  const reason = unended(found[3] ?? '')
-  return { file, text, line: Number(found[1]), column: Number(found[2]), reason, mend: insteadOf(reason) }
-}
-
 const DECORATED =
   ' Decorators run in no Node, and stay when types are taken out: call what it names as a function, or have the plugin compiled.'
 
 /** What only the engine minds: a name declared twice, an export of nothing, a decorator. */
-const engineFault = async (texts: ReadonlyMap<string, string>, reason: string): Promise<ModuleFault | undefined> => {
-  const modules = [...texts].filter(([file]) => ES_MODULE.test(file))
+const engineFault = async (modules: readonly Module[], reason: string): Promise<ModuleFault | undefined> => {
   const found = await enginePosition(
-    modules.map(([file, text]) => (isTypeScript(file) ? stripTypes(text, file) : text)),
+    modules.map(({ code }) => code),
     reason,
   )
-  const [file, text] = modules[found?.index ?? -1] ?? []
+  const { file, text } = modules[found?.index ?? -1] ?? {}
   if (!found || file === undefined || text === undefined) return undefined
   const { line, column } = found
   // It is a fault of a decorator where there is an `@`: in what is plain code nothing else begins with one.
@@ -80,17 +48,15 @@ const engineFault = async (texts: ReadonlyMap<string, string>, reason: string): 
   return { file, text, line, column, reason: unended(reason), mend }
 }
 
-const faultOf = async (files: readonly string[], { message }: Error): Promise<ModuleFault | undefined> => {
-  const refused = await importFault(files, message)
-  if (refused) return refused
-  const texts = new Map<string, string>()
-  for (const file of files) {
-    const text = await readFile(file, 'utf8')
-    const fault = faultIn(file, text)
-    if (fault) return fault
-    texts.set(file, text)
-  }
-  return engineFault(texts, message)
+/** What parses and is refused all the same was read as CommonJS: a package.json said so, or an ending. */
+const takenForCommonjs = (error: PlugbayError, name: string, entry: string, packageFile: string): PlugbayError => {
+  const better = basename(entry).replace(/\.(js|ts)$/, '.m$1')
+  return new PlugbayError(
+    'PLUGIN_LOAD',
+    `Plugin '${name}' could not be loaded: ${basename(entry)} is an ES module, but ${packageFile} says "type": "commonjs". ` +
+      `Name it ${better}, or put a package.json with "type": "module" beside it.`,
+    { plugin: name, cause: error.cause, details: { ...error.details, file: entry, packageFile } },
+  )
 }
 
 /** What the engine minds before it runs a line: syntax, and an import without the attribute that JSON takes. */
@@ -101,18 +67,14 @@ const isOfModules = (cause: Error): boolean =>
 export const locateSyntaxFault = async (error: PlugbayError, { name, entry, root }: PluginSource): Promise<PlugbayError> => {
   const { cause } = error
   if (!(cause instanceof Error) || !isOfModules(cause)) return error
-  try {
-    const { files } = await moduleGraph(entry, root)
-    const fault = await faultOf(files, cause)
-    if (!fault) return await takenForCommonjs(error, name, entry)
-    const { file, text, line, column, reason, mend } = fault
-    return new PlugbayError(
-      'PLUGIN_LOAD',
-      `Plugin '${name}' could not be loaded: ${relative(root, file)}:${line}:${column}: ${reason}.${mend}\n${frameOf(text, line, column)}`,
-      { plugin: name, cause: pointingAt(cause, `${file}:${line}:${column}`), details: { ...error.details, file, line, column } },
-    )
-  } catch {
-    // A file that went meanwhile: the engine's word has to do.
-  }
-  return error
+  const found = await thread.do({ entry, root, reason: cause.message }, root)
+  if (found === undefined) return error
+  const fault = found.fault ?? (await engineFault(found.modules ?? [], cause.message))
+  if (!fault) return found.packageFile === undefined ? error : takenForCommonjs(error, name, entry, found.packageFile)
+  const { file, text, line, column, reason, mend } = fault
+  return new PlugbayError(
+    'PLUGIN_LOAD',
+    `Plugin '${name}' could not be loaded: ${relative(root, file)}:${line}:${column}: ${reason}.${mend}\n${frameOf(text, line, column)}`,
+    { plugin: name, cause: pointingAt(cause, `${file}:${line}:${column}`), details: { ...error.details, file, line, column } },
+  )
 }

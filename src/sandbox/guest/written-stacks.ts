@@ -16,12 +16,14 @@ const MAX_MAPS = 256
 
 /** What one generation has loaded. */
 class Loaded {
+  readonly #root: string
   readonly #folder: string
   /** Files tell of parts of a millisecond, too. */
   readonly #since = Date.now() + 1
   readonly #maps = new Map<string, WrittenAt | undefined>()
 
   constructor(root: string) {
+    this.#root = root
     this.#folder = pathToFileURL(root + sep).href
   }
 
@@ -33,7 +35,7 @@ class Loaded {
   mapOf(url: string): WrittenAt | undefined {
     if (!this.#maps.has(url)) {
       if (this.#maps.size >= MAX_MAPS) this.#maps.clear()
-      this.#maps.set(url, this.#isAsLoaded(url) ? sourceMapOf(url) : undefined)
+      this.#maps.set(url, this.#isAsLoaded(url) ? sourceMapOf(url, this.#root) : undefined)
     }
     return this.#maps.get(url)
   }

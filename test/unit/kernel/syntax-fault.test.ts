@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { createTestKernel } from '#src/testing.js'
 import { folderWith, pluginsWith } from '../../support/command.js'
+import { SLOW_TO_PARSE } from '../../support/offences.js'
 
 const boot = async (files: Record<string, string>, isolation: 'inline' | 'thread' = 'inline') => {
   const folder = folderWith({ ...pluginsWith({ broken: {} }), ...files })
@@ -120,4 +121,16 @@ test('imported JSON that is broken is told in the words of JSON', async () => {
 test('an error about syntax that the code itself came by keeps its words and its stack', async () => {
   const error = await boot({ 'plugins/broken/index.js': "JSON.parse('{')\nexport default { start() {} }" })
   expect(error?.message).toMatch(/^Plugin 'broken' could not be loaded: [^\n]*JSON[^\n]*$/)
+})
+
+test('what takes too long to be looked for is not told, and holds nobody up', async () => {
+  let turns = 0
+  const beat = setInterval(() => turns++, 10)
+  onTestFinished(() => clearInterval(beat))
+  const error = await boot({
+    'plugins/broken/index.js': "if (0) import('./slow.js')\nthrow new SyntaxError('own words')",
+    'plugins/broken/slow.js': SLOW_TO_PARSE,
+  })
+  expect(error?.message).toBe("Plugin 'broken' could not be loaded: own words")
+  expect(turns).toBeGreaterThan(10)
 })
