@@ -53,28 +53,44 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
   'https://json-schema.org/draft/2020-12/schema': '2020-12',
 }
 
-const loadAjv = async (dialect: Dialect): Promise<Ajv> => {
-  const [Constructor, formats] = await Promise.all([VALIDATORS[dialect](), import('ajv-formats')])
-  const ajv = new Constructor({
-    allErrors: true,
-    verbose: true,
-    useDefaults: true,
-    strictTypes: false,
-    strictRequired: false,
-    strictTuples: false,
-    allowUnionTypes: true,
-    logger: false,
-    code: { regExp: Object.assign(patternOf, { code: 'new RegExp' }) },
-  })
-  ajv.addVocabulary(['patternErrorMessage', 'markdownDescription'])
-  formats.default.default(ajv)
-  return ajv
+/** What schemas of one dialect are held to and compiled by. */
+interface Validators {
+  /** Knows whether a schema is one. It is handed none to keep: nothing that a manifest says is in it. */
+  judge: Ajv
+  /** One for a schema alone: what that calls itself and its parts is known to no other. */
+  fresh: (schema: object) => Ajv
 }
 
-const shared = new Map<Dialect, Promise<Ajv>>()
+const loadValidators = async (dialect: Dialect): Promise<Validators> => {
+  const [Constructor, formats] = await Promise.all([VALIDATORS[dialect](), import('ajv-formats')])
+  const make = (meta: boolean): Ajv => {
+    const ajv = new Constructor({
+      allErrors: true,
+      verbose: true,
+      useDefaults: true,
+      meta,
+      validateSchema: false,
+      strictTypes: false,
+      strictRequired: false,
+      strictTuples: false,
+      allowUnionTypes: true,
+      logger: false,
+      code: { regExp: Object.assign(patternOf, { code: 'new RegExp' }) },
+    })
+    ajv.addVocabulary(['patternErrorMessage', 'markdownDescription'])
+    formats.default.default(ajv)
+    // Compiles the dialect's own schema, and as such: the defaults in it say what is meant, and are not filled in.
+    if (meta) ajv.validateSchema({})
+    return ajv
+  }
+  // The dialect's own schema takes longer than all else, and few speak of it.
+  return { judge: make(true), fresh: (schema) => make(JSON.stringify(schema).includes('//json-schema.org/')) }
+}
 
-const ajvFor = (dialect: Dialect): Promise<Ajv> => {
-  const found = shared.get(dialect) ?? loadAjv(dialect)
+const shared = new Map<Dialect, Promise<Validators>>()
+
+const validatorsFor = (dialect: Dialect): Promise<Validators> => {
+  const found = shared.get(dialect) ?? loadValidators(dialect)
   shared.set(dialect, found)
   return found
 }
@@ -168,6 +184,7 @@ const compiled = new WeakMap<object, Promise<Compiled>>()
 const UNKNOWN_KEYWORD = /unknown keyword: "(.*)"$/
 const UNKNOWN_FORMAT = /^unknown format "(.*)" ignored in schema at path "#?(.*)"$/
 const NO_TARGET = /^can't resolve reference (.*) from id /
+const ID_OF_DIALECT = /^schema with key or id "(.*)" already exists$/
 
 /** Why ajv takes no schema, as its author is to hear it. */
 const refusalOf = (ajv: Ajv, reason: string): string => {
@@ -175,37 +192,37 @@ const refusalOf = (ajv: Ajv, reason: string): string => {
   if (keyword !== undefined) return `unknown keyword '${keyword}'.${didYouMean(keyword, Object.keys(ajv.RULES.all))}`
   const [, format, path] = UNKNOWN_FORMAT.exec(reason) ?? []
   if (format !== undefined) return `unknown format '${format}' at '${path}'.${didYouMean(format, Object.keys(ajv.formats))}`
+  const id = ID_OF_DIALECT.exec(reason)?.[1]
+  if (id !== undefined) return `its $id '${id}' is that of JSON Schema itself. Give it an address of your own, or none`
   const target = NO_TARGET.exec(reason)?.[1]
   return target === undefined ? reason : `the reference '${target}' leads to nothing. Write what it is to lead to, under "definitions" say`
 }
 
-const compileBy = (ajv: Ajv, schema: object, owner: SchemaOwner): ValidateFunction => {
+const compileBy = ({ judge, fresh }: Validators, schema: object, owner: SchemaOwner): ValidateFunction => {
   // The dialect is chosen already, and ajv knows each by one spelling of its address only.
   const { $schema: _, ...usable }: { $schema?: unknown } = schema
+  const ajv = fresh(usable)
   try {
-    if (ajv.validateSchema(usable) !== true) throw manifestError(owner, schemaProblems(ajv.errors, schema))
+    if (judge.validateSchema(usable) !== true) throw manifestError(owner, schemaProblems(judge.errors, schema))
     const validate = ajv.compile(usable)
     if (Reflect.get(validate, '$async') === true) throw new Error('a schema with $async is not supported')
     return validate
   } catch (error) {
     if (PlugbayError.is(error)) throw error
     throw manifestError(owner, [{ path: '', message: `cannot be used as a JSON Schema: ${refusalOf(ajv, reasonOf(error))}` }], {}, error)
-  } finally {
-    // The function is kept with the manifest's own object. ajv would keep it for ever, and refuse its $id from another plugin.
-    ajv.removeSchema(usable)
   }
 }
 
 const compile = async (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
-  const dialect = dialectOf(schema, owner)
-  const ajv = await ajvFor(dialect)
+  const validators = await validatorsFor(dialectOf(schema, owner))
   const run = runOf(declaration)
-  const late = (): Error => {
-    // It was ended half way.
-    shared.delete(dialect)
-    return lateError(owner, 'to compile the schema')
+  return {
+    validate: run(
+      () => compileBy(validators, schema, owner),
+      () => lateError(owner, 'to compile the schema'),
+    ),
+    run,
   }
-  return { validate: run(() => compileBy(ajv, schema, owner), late), run }
 }
 
 const compiledOf = (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {

@@ -79,6 +79,39 @@ test('a reference that leads to itself is told as what it is', async () => {
   expect(error.message).toContain('config.schema: cannot be used as a JSON Schema')
 })
 
+describe.each([
+  ['http://json-schema.org/draft-07/schema', 'http://json-schema.org/draft-07/schema#'],
+  ['https://json-schema.org/draft/2019-09/schema', 'https://json-schema.org/draft/2019-09/schema'],
+  ['https://json-schema.org/draft/2020-12/schema', 'https://json-schema.org/draft/2020-12/schema'],
+])('what a schema calls itself or a part, such as %s,', ($id, $schema) => {
+  const innocent = () => resolve({ $schema, properties: { port: { type: 'integer' } } }, { port: 1 }, { name: 'innocent' })
+
+  test('changes nothing for the schemas of others', async () => {
+    const error = await thrown(() => resolve({ $schema, $id }))
+    expect(error).toMatchObject({
+      code: 'MANIFEST_INVALID',
+      plugin: 'evil',
+      message: expect.stringContaining(`its $id '${$id}' is that of JSON Schema itself`) as string,
+    })
+    await thrown(() => resolve({ $schema, definitions: { x: { $id, not: {} } } }))
+    await thrown(() => resolve({ $schema, allOf: [{ $id: `${$id}#/definitions/nonNegativeInteger`, not: {} }] }))
+    expect(await innocent()).toEqual({ port: 1 })
+    expect(await thrown(() => resolve({ $schema, minLength: -1 }))).toMatchObject({ code: 'MANIFEST_INVALID', plugin: 'evil' })
+  })
+
+  test('is what a schema for schemas refers to', async () => {
+    const schema = { $schema, properties: { own: { $ref: $schema } } }
+    expect(await resolve(schema, { own: { type: 'string' } })).toEqual({ own: { type: 'string' } })
+    expect(await thrown(() => resolve(schema, { own: { minLength: 'x' } }))).toMatchObject({ code: 'CONFIG_INVALID' })
+  })
+})
+
+test('a part that one schema names is not what another refers to by that name', async () => {
+  await resolve({ definitions: { port: { $id: 'http://evil/port', type: 'string' } } })
+  const error = await thrown(() => resolve({ properties: { port: { $ref: 'http://evil/port' } } }))
+  expect(error.message).toContain("the reference 'http://evil/port' leads to nothing")
+})
+
 test('of problems without number so many are told', async () => {
   const error = await thrown(() =>
     resolve({ properties: { x: { items: { type: 'string' } } } }, { x: Array.from({ length: 5_000 }, (_, i) => i) }),
