@@ -1,4 +1,5 @@
 /** A `for await` over events: who asks for one more has done with one, and leaving the loop ends it all. */
+import { PlugbayError } from './errors.js'
 
 /** Takes the next event, or that there is none any more. */
 export type Give<E> = (result: IteratorResult<E, undefined>) => void
@@ -31,6 +32,16 @@ export interface Iterated<E> {
   /** So many of the events that were given are handled. */
   done(count: number): void
   end(): void
+}
+
+/** Throws SUBSCRIPTION_OPTIONS where somebody else reads them: `readers` is undefined. */
+export function assertReadable(readers: Readers | undefined, pattern: string): asserts readers is Readers {
+  if (readers !== undefined) return
+  throw new PlugbayError(
+    'SUBSCRIPTION_OPTIONS',
+    `The subscription to '${pattern}' has a handler and cannot be iterated. Subscribe without a handler to iterate.`,
+    { details: { pattern } },
+  )
 }
 
 export const iterationOf = <E>(source: Iterated<E>): AsyncIterableIterator<E, undefined> => {

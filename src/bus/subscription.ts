@@ -1,7 +1,6 @@
 /** One subscription: when an event may go to its consumer, and who follows it when it ends. Its ledger has what waits. */
 import { keepFollowed } from '../composite-signals.js'
-import { PlugbayError } from '../errors.js'
-import { type Give, iterationOf } from '../iteration.js'
+import { assertReadable, type Give, iterationOf } from '../iteration.js'
 import { assertSubscribeOptions } from '../subscribe-options.js'
 import { isThenable } from '../thenable.js'
 import { assertPattern } from '../topic.js'
@@ -313,15 +312,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
 
   /** Reads events one at a time: asking for one more says that one is done. Leaving the loop unsubscribes. */
   [Symbol.asyncIterator](): AsyncIterableIterator<E, undefined> {
-    if (!this.#ledger.iterated) {
-      throw new PlugbayError(
-        'SUBSCRIPTION_OPTIONS',
-        `The subscription to '${this.pattern}' has a handler and cannot be iterated. Subscribe without a handler to iterate.`,
-        {
-          details: { pattern: this.pattern },
-        },
-      )
-    }
+    assertReadable(this.#ledger.readers, this.pattern)
     return iterationOf<E>({
       ask: (give) => this.#ask(give),
       done: (count) => void this.settle(count),

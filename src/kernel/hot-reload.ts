@@ -102,7 +102,12 @@ export class HotReload {
     }
     const scope = now()
     this.#scopes.set(name, { scope: { ...scope, says: says ?? scope.says }, now })
-    await this.#watcher.track(name, [...own, ...scope.files])
+    await this.#watcher.track(name, [...own, ...scope.files], source.readAt)
+  }
+
+  /** Its code was read since it was tracked: what was saved meanwhile is a change, though it be back to what it was. */
+  loaded(name: string): void {
+    void this.#watcher.taken(name)
   }
 
   /** Most changes of a package.json are of no concern to the modules in it. */

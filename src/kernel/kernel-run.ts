@@ -220,6 +220,9 @@ export class KernelRun {
       },
     })
     reconciler.onRound = () => this.#hotReload?.reconsider()
+    announcer.on('plugin:state', ({ name, to }) => {
+      if (to === 'starting') this.#hotReload?.loaded(name)
+    })
     await this.#hotReload.open()
   }
 }

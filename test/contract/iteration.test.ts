@@ -14,6 +14,7 @@ interface Iterated {
   open(): number
 }
 interface Options {
+  handler?: () => void
   once?: boolean
   filter?: (event: { data: unknown }) => unknown
 }
@@ -27,7 +28,7 @@ const ofApplication = (options: Options = {}): Iterated => {
   }
 }
 
-const ofPlugin = (options: Options = {}): Iterated => {
+const ofPlugin = ({ handler, ...options }: Options = {}): Iterated => {
   let open = 0
   let ended = false
   const notify = (verb: string, [, handled]: [number, number]): void => {
@@ -37,7 +38,7 @@ const ofPlugin = (options: Options = {}): Iterated => {
   const route = new GuestRoute(conversation, 1, () => {
     ended = true
   })
-  const subscription = new GuestSubscription(conversation, route, 'a', undefined, options, () => {})
+  const subscription = new GuestSubscription(conversation, route, 'a', handler, options, () => {})
   route.add(subscription)
   return {
     subscription,
@@ -66,28 +67,28 @@ describe.each([
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
         const { subscription, deliver, open } = make()
-        const iterators = [0, 1, 2].map(() => subscription[Symbol.asyncIterator]())
-        const held = [0, 0, 0]
+        const readers = [0, 1, 2].map(() => ({ iterator: subscription[Symbol.asyncIterator](), held: 0 }))
         const seen: unknown[] = []
         let [delivered, handled, waiting, over] = [0, 0, 0, false]
         for (const { kind, who } of acts) {
+          const reader = readers.at(who) ?? expect.fail()
           if (kind === 'deliver') {
             deliver(delivered)
             if (!over) delivered++
           } else if (kind === 'next') {
-            if ((held[who] ?? 0) > 0) {
-              held[who]--
+            if (reader.held > 0) {
+              reader.held--
               handled++
             }
             waiting++
-            void iterators[who]?.next().then(({ value, done }) => {
+            void reader.iterator.next().then(({ value, done }) => {
               waiting--
               if (done) return
-              held[who]++
+              reader.held++
               seen.push(value.data)
             })
           } else {
-            if (kind === 'leave') await iterators[who]?.return?.()
+            if (kind === 'leave') await reader.iterator.return?.()
             else subscription.unsubscribe()
             over = true
           }
@@ -115,6 +116,13 @@ describe.each([
       await settled()
       expect(open()).toBe(0)
     }
+  })
+
+  it('are refused where it has a handler', () => {
+    const { subscription } = make({ handler: () => {} })
+    expect(() => subscription[Symbol.asyncIterator]()).toThrow(
+      expect.objectContaining({ code: 'SUBSCRIPTION_OPTIONS', message: expect.stringContaining("'a' has a handler") as string }),
+    )
   })
 
   it('get nothing more when its filter unsubscribes', async () => {

@@ -2,7 +2,7 @@
 import { assertNoMore } from '../../arguments.js'
 import { keepFollowed } from '../../composite-signals.js'
 import { PlugbayError } from '../../errors.js'
-import { type Give, iterationOf, Readers } from '../../iteration.js'
+import { assertReadable, type Give, iterationOf, Readers } from '../../iteration.js'
 import { readSubscriber } from '../../subscribe-options.js'
 import { assertPattern, assertPluginTopic } from '../../topic.js'
 import { toWire } from '../../wire-error.js'
@@ -408,8 +408,7 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<GuestEvent, undefined> {
-    if (this.#readers === undefined)
-      throw new PlugbayError('SUBSCRIPTION_OPTIONS', `The subscription to '${this.pattern}' has a handler: it cannot be iterated too.`)
+    assertReadable(this.#readers, this.pattern)
     return iterationOf<GuestEvent>({
       ask: (give) => this.#ask(give),
       done: (count) => this.#finished(count),
