@@ -14,8 +14,11 @@ import type { PluginInstance } from './plugin-instance.js'
 import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
 
-/** It was stopped while its change came about: that is no fault of the change. */
-const isStopped = (error: unknown): boolean => codeOf(error) === 'PLUGIN_STOPPED'
+/** It was stopped while its change came about, or all was: that is no fault of the change. */
+const isStopped = (error: unknown): boolean => {
+  const code = codeOf(error)
+  return code === 'PLUGIN_STOPPED' || code === 'KERNEL_STATE'
+}
 
 export interface HotReloadOptions {
   /** Milliseconds a file written in place must stay the same. */
