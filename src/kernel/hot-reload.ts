@@ -128,9 +128,15 @@ export class HotReload {
     this.#note(name)
   }
 
-  /** Does what a newer save of the plugins that take part in it ends: they are noted then. */
-  async #attempt(act: (attempt: Attempt) => Promise<unknown>): Promise<void> {
-    const attempt = new Attempt()
+  /** Does what a newer save of the plugins that take part in it ends, or of that one: they are noted then. */
+  async #attempt(act: (attempt: Attempt) => Promise<unknown>, plugin?: string): Promise<void> {
+    const attempt: Attempt = new Attempt(async () => {
+      const names = new Set([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])])
+      const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name)))
+      if (!stir.includes(true)) return false
+      for (const name of names) this.#note(name)
+      return true
+    })
     this.#attempts.add(attempt)
     try {
       await act(attempt)
@@ -166,7 +172,7 @@ export class HotReload {
         this.#changed.clear()
         const waiting = new Set(names)
         for (const plugin of names)
-          if (waiting.has(plugin) && !this.#closed) await this.#attempt((attempt) => this.#renew(plugin, waiting, attempt))
+          if (waiting.has(plugin) && !this.#closed) await this.#attempt((attempt) => this.#renew(plugin, waiting, attempt), plugin)
       }
       this.#working = undefined
     })
@@ -192,6 +198,7 @@ export class HotReload {
       await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done }, attempt)
       waiting.delete(name)
     } catch (error) {
+      await attempt.judge()
       if (attempt.outdated) {
         // What was saved together is judged together, anew.
         for (const each of waiting) this.#changed.add(each)

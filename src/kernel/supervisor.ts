@@ -99,6 +99,7 @@ export class Supervisor {
       await next.start(signal)
       this.#started(instance, {}, began)
     } catch (error) {
+      await attempt.judge()
       instance.leave()
       instance.startMs = performance.now() - began
       instance.error = error as Error
@@ -178,6 +179,7 @@ export class Supervisor {
         generation.gateway.assertMayTakeOver(leaving)
       }
     } catch (error) {
+      await attempt.judge()
       const { heir, generation } = active
       await undo(heirs, reasonOf(error), signal.aborted ? undefined : generation)
       // Another is tried by itself, too: that tells its fault.

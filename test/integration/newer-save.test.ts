@@ -1,4 +1,6 @@
 /** A save while what the one before it brought is still coming up: that ends, and the newer one is tried at once. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { emptyFolder, infoOf, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
@@ -115,4 +117,46 @@ it('ends no start that somebody else waits for as well', async () => {
   await expect(load).resolves.toMatchObject({ name: 'needy', state: 'running' })
   await eventually(async () => expect(await answer(running, 'p')).toBe('2'))
   expect(running.faults).toEqual([])
+})
+
+describe('a file that is being written while what was saved before fails', () => {
+  /** So long the watcher waits for the writer: what fails meanwhile is not what was saved last. */
+  const slowly = { ...options, watch: { settle: 500 } }
+  const unlucky = says('never', "await (await ctx.services.use('gate')).opened()\nthrow new Error('no luck')")
+
+  it.each<[string, Record<string, string>, string]>([
+    ['replaces', { 'p/index.js': says(1), 'p/plugin.json': '{ "name": "p" }' }, 'p/index.js'],
+    ['was dropped in', {}, 'p.js'],
+  ])('is no fault of the plugin (what %s)', async (_what, before, file) => {
+    const running = await startedWith({}, slowly)
+    const { kernel, folder, faults } = running
+    let free: (() => void) | undefined
+    await kernel.services.provide('gate', { opened: () => new Promise<void>((resolve) => (free = resolve)) })
+    if (Object.keys(before).length > 0) {
+      save(running, before)
+      await eventually(() => expect(stateOf(kernel, 'p')).toBe('running'))
+    }
+    save(running, { [file]: unlucky })
+    await eventually(() => expect(free).toBeDefined())
+    writeFileSync(join(folder, file), '')
+    free?.()
+    await eventually(() => expect(came(running, 'p', 'stopping').length + came(running, 'p', 'failed').length).toBeGreaterThan(0))
+    writeFileSync(join(folder, file), says(3))
+    await eventually(async () => expect(await answer(running, 'p')).toBe('3'))
+    expect(faults).toEqual([])
+    expect(running.lines.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
+  })
+
+  it('is what it is tried with in the end: what still fails then is told once', async () => {
+    const running = await startedWith({ p: says(1) }, slowly)
+    const { kernel, folder, faults } = running
+    let free: (() => void) | undefined
+    await kernel.services.provide('gate', { opened: () => new Promise<void>((resolve) => (free = resolve)) })
+    save(running, { 'p/index.js': unlucky })
+    await eventually(() => expect(free).toBeDefined())
+    writeFileSync(join(folder, 'p/index.js'), 'export default {')
+    free?.()
+    await eventually(() => expect(faults.map(({ error }) => error)).toEqual([expect.objectContaining({ code: 'PLUGIN_LOAD' })]))
+    expect(await answer(running, 'p')).toBe('1')
+  })
 })
