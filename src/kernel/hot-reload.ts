@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import type { ServiceRegistry } from '../bus/service-registry.js'
 import { didYouMean } from '../nearest.js'
 import { codeOf, reasonOf } from '../wire-error.js'
+import { Attempt } from './attempt.js'
 import type { Waiting } from './joint-changes.js'
 import type { PluginSource } from './manifest.js'
 import { type ModuleGraph, moduleGraph } from './module-graph.js'
@@ -13,8 +14,11 @@ import type { PluginInstance } from './plugin-instance.js'
 import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
 
-/** It was stopped while its change came about: that is no fault of the change. */
-const isStopped = (error: unknown): boolean => codeOf(error) === 'PLUGIN_STOPPED'
+/** It was stopped while its change came about, or all was: that is no fault of the change. */
+const isStopped = (error: unknown): boolean => {
+  const code = codeOf(error)
+  return code === 'PLUGIN_STOPPED' || code === 'KERNEL_STATE'
+}
 
 export interface HotReloadOptions {
   /** Milliseconds a file written in place must stay the same. */
@@ -32,11 +36,11 @@ export interface HotReloadOptions {
   inOrder(names: readonly string[]): readonly string[]
   /** Whether the others allow what its files say, also as `waiting` ones would be. */
   isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean
-  changed(instance: PluginInstance, waiting: Waiting): Promise<unknown>
+  changed(instance: PluginInstance, waiting: Waiting, attempt: Attempt): Promise<unknown>
   configured(instance: PluginInstance): Promise<unknown>
   /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
   formerPlaces(path: string): readonly string[]
-  appeared(path: string): Promise<unknown>
+  appeared(path: string, attempt: Attempt): Promise<unknown>
   vanished(name: string): Promise<unknown>
   fault(name: string, error: Error): void
 }
@@ -49,6 +53,8 @@ export class HotReload {
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => PackageScope }>()
   readonly #changed = new Set<string>()
+  /** What is under way for a save: a newer one ends it. */
+  readonly #attempts = new Set<Attempt>()
   /** Plugins that are being unloaded as their files are gone, by where they lay. */
   readonly #leaving = new Map<string, Promise<void>>()
   #working: Promise<void> | undefined
@@ -119,7 +125,35 @@ export class HotReload {
       if (source) void this.#run(name, () => this.track(source))
       return
     }
+    for (const attempt of this.#attempts) {
+      if (!attempt.open || !this.#options.instances.get(name)?.takesPart(attempt)) continue
+      for (const other of this.#partOf(attempt)) this.#note(other)
+      attempt.outdate()
+    }
     this.#note(name)
+  }
+
+  /** Does what a newer save of the plugins that take part in it ends, or of that one: they are noted then. */
+  async #attempt(act: (attempt: Attempt) => Promise<unknown>, plugin?: string): Promise<void> {
+    const attempt: Attempt = new Attempt(async () => {
+      const names = new Set([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])])
+      const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name)))
+      if (!stir.includes(true)) return false
+      for (const name of names) this.#note(name)
+      return true
+    })
+    this.#attempts.add(attempt)
+    try {
+      await act(attempt)
+    } catch (error) {
+      if (!attempt.outdated) throw error
+    } finally {
+      this.#attempts.delete(attempt)
+    }
+  }
+
+  #partOf(attempt: Attempt): string[] {
+    return [...this.#options.instances.values()].flatMap((instance) => (instance.takesPart(attempt) ? instance.name : []))
   }
 
   untrack(name: string): void {
@@ -142,14 +176,15 @@ export class HotReload {
         const names = this.#options.inOrder([...this.#changed])
         this.#changed.clear()
         const waiting = new Set(names)
-        for (const plugin of names) if (waiting.has(plugin) && !this.#closed) await this.#renew(plugin, waiting)
+        for (const plugin of names)
+          if (waiting.has(plugin) && !this.#closed) await this.#attempt((attempt) => this.#renew(plugin, waiting, attempt), plugin)
       }
       this.#working = undefined
     })
   }
 
   /** `waiting`: those that changed together and have not been carried out; it is one of them. */
-  async #renew(name: string, waiting: Set<string>): Promise<void> {
+  async #renew(name: string, waiting: Set<string>, attempt: Attempt): Promise<void> {
     const { instances, changed, log, fault } = this.#options
     const instance = instances.get(name)
     if (instance === undefined) return
@@ -165,9 +200,15 @@ export class HotReload {
     this.#refused.forget(name)
     try {
       const others = [...waiting].filter((plugin) => plugin !== name)
-      await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done })
+      await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done }, attempt)
       waiting.delete(name)
     } catch (error) {
+      await attempt.judge()
+      if (attempt.outdated) {
+        // What was saved together is judged together, anew.
+        for (const each of waiting) this.#changed.add(each)
+        return waiting.clear()
+      }
       if (isStopped(error)) return void waiting.delete(name)
       const stays = generation !== undefined && instance.generation?.number === generation
       const then = stays ? this.#refused.add(name, error) : undefined
@@ -218,7 +259,7 @@ export class HotReload {
   async #came(path: string): Promise<void> {
     const { formerPlaces, appeared } = this.#options
     await this.#judged(formerPlaces(path))
-    if (!this.#closed) await appeared(path)
+    if (!this.#closed) await this.#attempt((attempt) => appeared(path, attempt))
   }
 
   /** Resolves when it is certain whether the plugins of these places are gone, and those that are have been unloaded, or run on from elsewhere. */

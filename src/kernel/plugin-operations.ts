@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../errors.js'
+import type { Attempt } from './attempt.js'
 import type { Audit } from './audit.js'
 import type { Configurations } from './configurations.js'
 import type { JointChanges, Waiting } from './joint-changes.js'
@@ -68,7 +69,7 @@ export class PluginOperations {
   }
 
   /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
-  async dropIn(path: string): Promise<void> {
+  async dropIn(path: string, attempt?: Attempt): Promise<void> {
     const { roster, whereabouts } = this.#options
     // A save of a plugin that was unloaded on purpose does not bring it back.
     if (whereabouts.staysUnloaded(path)) return
@@ -76,10 +77,10 @@ export class PluginOperations {
       const there = roster.all.find(({ source }) => source.path === path)
       // It changed before it was watched, as it waited for its turn.
       if (there !== undefined) {
-        await this.reload(there, 'file change')
+        await this.reload(there, 'file change', undefined, attempt)
         return
       }
-      await this.#comeIn(path, whereabouts.heed)
+      await this.#comeIn(path, whereabouts.heed, attempt)
     } catch (error) {
       const holder = whereabouts.leaveOut(path, error)
       if (holder === undefined || whereabouts.isThere(holder)) throw error
@@ -89,9 +90,11 @@ export class PluginOperations {
   }
 
   /** Takes in what stays known whether it comes to run or not, and rejects where it does not. */
-  async #comeIn(path: string, heed?: (source: PluginSource) => void): Promise<void> {
-    const instance = await this.#enter(path, heed)
+  async #comeIn(path: string, heed?: (source: PluginSource) => void, attempt?: Attempt): Promise<void> {
+    const instance = await this.#enter(path, heed, attempt)
     await this.#options.track(instance.source)
+    // Its next save has it in hand.
+    if (attempt?.outdated) return
     // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
     if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
     assertRuns(instance)
@@ -117,7 +120,7 @@ export class PluginOperations {
   }
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */
-  async #enter(path: string, heed?: (source: PluginSource) => void): Promise<PluginInstance> {
+  async #enter(path: string, heed?: (source: PluginSource) => void, attempt?: Attempt): Promise<PluginInstance> {
     const { lifecycle, roster, whereabouts, reconciler } = this.#options
     lifecycle.assertRunning('load')
     const source = readPlugin(path)
@@ -127,13 +130,13 @@ export class PluginOperations {
     const added = roster.byName.has(source.name) ? undefined : roster.add(source)
     return reconciler.inTurn(async (round) => {
       const instance = added ?? roster.add(source)
-      await round(`'${source.name}' was loaded`).catch((error: unknown) => {
+      await round(`'${source.name}' was loaded`, 'all', attempt && { instance, attempt }).catch((error: unknown) => {
         roster.forget(instance)
         throw error
       })
       whereabouts.settled(source.path)
       return instance
-    })
+    }, attempt)
   }
 
   /** Its files do not bring it back. */
@@ -151,16 +154,16 @@ export class PluginOperations {
   }
 
   /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it cannot be without them. */
-  async reload(instance: PluginInstance, reason: ReplaceReason, waiting?: Waiting): Promise<Replacement | undefined> {
+  async reload(instance: PluginInstance, reason: ReplaceReason, waiting?: Waiting, attempt?: Attempt): Promise<Replacement | undefined> {
     const { whereabouts, jointChanges, reconciler, supervisor } = this.#options
     const source = reason === 'file change' ? whereabouts.changed(instance) : whereabouts.read(instance)
     const { path } = instance.source
     if (source.name !== instance.name) return this.#rename(instance, source, reason)
     if (!instance.enabledAs(source)) return this.#rest(instance, source, reason)
-    const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting))
+    const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting), attempt)
     whereabouts.settled(source.path)
     // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
-    await reconciler.reconcile(reason, instance)
+    await reconciler.reconcile(reason, instance, attempt)
     const next = path === source.path ? undefined : whereabouts.leftAt(path)
     if (next) await this.dropIn(next.path)
     if (replacement === undefined) assertRuns(instance)

@@ -243,6 +243,13 @@ export class Watcher {
     })
   }
 
+  /** Whether the plugin's files may not be what was reported last. Then they are looked at. */
+  async stirs(name: string): Promise<boolean> {
+    const files = [...(this.#plugins.get(name)?.files ?? [])]
+    const news = await Promise.all(files.map((file) => file.busy || file.glance()))
+    return news.includes(true)
+  }
+
   /** Resolves when it is certain of these plugins of watched places whether they are gone, and this has been reported. */
   async judged(paths: readonly string[]): Promise<void> {
     await Promise.all(paths.flatMap((path) => this.#places.get(dirname(path))?.judged(path) ?? []))

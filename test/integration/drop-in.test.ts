@@ -21,7 +21,7 @@ describe('a plugin that is dropped in and is no good', () => {
       renameSync(join(elsewhere, 'saved'), join(folder, 'unlucky.js'))
     }
     save(broken)
-    await eventually(() => expect(stateOf(kernel, 'unlucky')).toBe('failed'))
+    await eventually(() => expect([stateOf(kernel, 'unlucky'), faults.length]).toEqual(['failed', 1]))
     save(SOUND)
     await eventually(() => expect(stateOf(kernel, 'unlucky')).toBe('running'))
     expect(faults).toHaveLength(1)
