@@ -1,10 +1,9 @@
 /** What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration. */
 import { isDeepStrictEqual } from 'node:util'
 import { cut } from '../cut.js'
-import { PlugbayError } from '../errors.js'
 import type { Permission } from '../permission-set.js'
 import type { Tier } from '../sandbox/plugin-host.js'
-import { codeOf, reasonOf } from '../wire-error.js'
+import { codeOf, isOwn, reasonOf } from '../wire-error.js'
 import type { Attribution } from './attribution.js'
 import type { AuditLog } from './audit/audit-log.js'
 import type { Placement } from './isolation.js'
@@ -30,7 +29,7 @@ const short = (text: string): string => cut(text, MAX_TEXT)
 
 /** What an error says, without the value where it is about a configuration. */
 const saidBy = (error: unknown): string => {
-  if (!PlugbayError.is(error) || error.code !== 'CONFIG_INVALID') return short(reasonOf(error))
+  if (!isOwn(error) || error.code !== 'CONFIG_INVALID') return short(reasonOf(error))
   const problems = error.details?.['problems']
   const paths = Array.isArray(problems) ? problems.map(({ path }: { path?: unknown }) => String(path)) : []
   return `Its configuration is not valid${paths.length > 0 ? `: ${short(paths.join(', '))}` : ''}.`
@@ -109,14 +108,14 @@ export class Audit {
   }
 
   #fault({ name, generation, error, lost, restartIn }: KernelEvents['plugin:fault']): void {
-    const code = codeOf(error)
+    const denied = isOwn(error) && error.code === 'PERMISSION_DENIED'
     this.#options.log.append({
-      kind: code === 'PERMISSION_DENIED' ? 'plugin.denied' : 'plugin.fault',
+      kind: denied ? 'plugin.denied' : 'plugin.fault',
       plugin: name,
       generation,
-      actor: code === 'PERMISSION_DENIED' ? name : KERNEL,
+      actor: denied ? name : KERNEL,
       reason: saidBy(error),
-      details: { code, lost, restartIn: restartIn && Math.round(restartIn) },
+      details: { code: codeOf(error), lost, restartIn: restartIn && Math.round(restartIn) },
     })
   }
 

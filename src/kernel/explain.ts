@@ -1,5 +1,5 @@
 /** Why a plugin is not running. */
-import { PlugbayError } from '../errors.js'
+import { isOwn } from '../wire-error.js'
 import type { Plan } from './dependency-graph.js'
 import type { FaultRecord, PluginInstance } from './plugin-instance.js'
 import type { UnreadPlugin } from './unread-plugins.js'
@@ -39,10 +39,10 @@ export const explain = (instance: PluginInstance, instances: ReadonlyMap<string,
   // It is told of before its supervisor knows.
   const error = instance.error ?? instance.generation?.fault
   const holdsBack = [...instances.values()].filter((other) => {
-    const { details } = PlugbayError.is(other.error) ? other.error : {}
+    const { details } = isOwn(other.error) ? other.error : {}
     return other !== instance && (details?.['root'] === name || (!running && needs(other, name)))
   })
-  const code = PlugbayError.is(error) ? error.code : undefined
+  const code = isOwn(error) ? error.code : undefined
   return {
     name,
     state,

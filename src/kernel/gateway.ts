@@ -34,6 +34,7 @@ import { costOfLines, type Excess, Quota, REQUEST } from './quota.js'
 import { Room } from './room.js'
 import type { OpenedUse, ServiceConsumer, ServiceProvider } from './service-broker.js'
 import type { Succession } from './succession.js'
+import type { TakenService } from './taken-service.js'
 import { TurnShare } from './turn-share.js'
 
 /** How a gateway reaches the rest of its generation. */
@@ -482,6 +483,11 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────
+
+  /** Which service that it was refused, as another has it, a failure of its guest's is over. */
+  refusalIn(failure: unknown): Partial<TakenService> | undefined {
+    return this.#offers.refusalIn(failure)
+  }
 
   /** Throws SERVICE_DUPLICATE where {@link takeOver} would fail, as one that is not `leaving` has a service by now that this is to provide. */
   assertMayTakeOver(leaving: readonly Gateway[]): void {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { ServiceRegistry } from '../bus/service-registry.js'
 import { didYouMean } from '../nearest.js'
-import { codeOf, reasonOf } from '../wire-error.js'
+import { isOwn, reasonOf } from '../wire-error.js'
 import { Attempt } from './attempt.js'
 import type { Waiting } from './joint-changes.js'
 import type { PluginSource } from './manifest.js'
@@ -15,10 +15,7 @@ import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
 
 /** It was stopped while its change came about, or all was: that is no fault of the change. */
-const isStopped = (error: unknown): boolean => {
-  const code = codeOf(error)
-  return code === 'PLUGIN_STOPPED' || code === 'KERNEL_STATE'
-}
+const isStopped = (error: unknown): boolean => isOwn(error) && (error.code === 'PLUGIN_STOPPED' || error.code === 'KERNEL_STATE')
 
 export interface HotReloadOptions {
   /** Milliseconds a file written in place must stay the same. */

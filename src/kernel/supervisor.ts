@@ -3,7 +3,7 @@ import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import type { Leftover } from '../scope.js'
 import { counted } from '../sentence.js'
-import { codeOf, reasonOf } from '../wire-error.js'
+import { codeOf, isOwn, reasonOf } from '../wire-error.js'
 import type { Attempt } from './attempt.js'
 import type { Gateway } from './gateway.js'
 import type { Generation } from './generation.js'
@@ -359,7 +359,7 @@ export class Supervisor {
       await this.#shelve(instance, generation)
       instance.error = error
       // A crash that is not answered by a restart has been told as such.
-      if (PlugbayError.is(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
+      if (isOwn(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
       this.#options.givenUp(instance)
     })
   }

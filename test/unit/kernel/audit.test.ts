@@ -4,6 +4,7 @@ import { PlugbayError } from '#src/errors.js'
 import { AuditLog } from '#src/kernel/audit/audit-log.js'
 import { lastEntries } from '#src/kernel/audit/verify.js'
 import { Audit } from '#src/kernel/audit.js'
+import { fromWire, toWire } from '#src/wire-error.js'
 import { emptyFolder, keptLog } from '../../support/plugin-folder.js'
 
 const entryFor = async (error: Error) => {
@@ -16,7 +17,7 @@ const entryFor = async (error: Error) => {
 }
 
 test('a denial is one, and its actor is the plugin that tried', async () => {
-  const error = Object.assign(new Error("Plugin 'p' may not read /etc/passwd."), { code: 'PERMISSION_DENIED' })
+  const error = new PlugbayError('PERMISSION_DENIED', "Plugin 'p' may not read /etc/passwd.")
   expect(await entryFor(error)).toMatchObject({
     kind: 'plugin.denied',
     plugin: 'p',
@@ -25,6 +26,11 @@ test('a denial is one, and its actor is the plugin that tried', async () => {
     reason: error.message,
     details: { code: 'PERMISSION_DENIED' },
   })
+})
+
+test('what a plugin says to be a denial is a fault of its own', async () => {
+  const said = fromWire(toWire(new PlugbayError('PERMISSION_DENIED', 'no')))
+  expect(await entryFor(said)).toMatchObject({ kind: 'plugin.fault', actor: 'kernel', details: { code: 'PERMISSION_DENIED' } })
 })
 
 test('a text without end is cut', async () => {
