@@ -30,6 +30,7 @@ import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
 import type { Plane } from './plane.js'
 import type { Excess } from './quota.js'
+import type { Readable } from './readable.js'
 import type { Succession } from './succession.js'
 import { explainShortage } from './system-limit.js'
 import type { TaskOwner } from './task-pool.js'
@@ -312,7 +313,7 @@ export class Generation {
       }
       case 'PLUGIN_LOAD':
         // Loaded when it is needed: most plugins load.
-        return (await import('./load-fault.js')).explainLoadFault(error, this.source)
+        return (await import('./load-fault.js')).explainLoadFault(error, this.source, this.#readable)
       case 'PLUGIN_SHAPE':
         return (await import('./load-fault.js')).explainShape(error, this.source)
       case 'PLUGIN_STOPPED':
@@ -320,6 +321,11 @@ export class Generation {
       default:
         return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${quoted(error.message)}`, options)
     }
+  }
+
+  /** Inline it may read whatever the application may. */
+  get #readable(): Readable {
+    return this.host.kind === 'inline' ? undefined : this.#options.permissions.names('fs', 'read')
   }
 
   /** How its place ended, which may take a while to be told; undefined where it is to stop, or comes to be meanwhile. */
