@@ -1,5 +1,6 @@
 /** Makes generations: gathers what the next run of a plugin is to have (its place, limits, permissions, configuration), as the kernel decides it now. */
 import { join } from 'node:path'
+import type { Grants } from '../sandbox/grants.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import type { PluginHost } from '../sandbox/plugin-host.js'
 import type { Stripped } from '../strip-types.js'
@@ -73,7 +74,7 @@ export class GenerationFactory {
     const reach = { root: source.root, places: options.plugins }
     const needs = { reach, dataDir, limits, grants, inspected: inspection !== undefined }
     const host = await placeFor(source, placement, this.#parts.standby, needs)
-    const [config, needsHooks, stripped] = await this.#readFor(source, placement, change.config, host)
+    const [config, needsHooks, stripped] = await this.#readFor(source, placement, change.config, host, grants)
     const number = ++instance.newest
     audit?.granted(source, number, { ...placement, tier: host.tier }, permissions.granted.permissions, reason)
     audit?.configured(name, number, instance.generation?.config, config, reason)
@@ -115,12 +116,13 @@ export class GenerationFactory {
     { isolation }: Placement,
     given: object | undefined,
     host: PluginHost,
+    grants: Grants,
   ): Promise<[object, boolean, Stripped, void]> {
     const { configurations, track } = this.#parts
     return Promise.all([
       configurations.resolve(source, given ?? configurations.given(source.name)),
       isolation !== 'thread' && needsModuleHooks(source),
-      strippedSources(source),
+      strippedSources(source, isolation === 'inline' ? undefined : grants.fs.read),
       // What it is now is known before its code is read: a save made meanwhile is seen.
       track(source),
     ]).catch(async (error: unknown) => {

@@ -30,6 +30,7 @@ import type { PluginSource } from './manifest.js'
 import type { EffectiveLimits } from './options.js'
 import type { Plane } from './plane.js'
 import type { Excess } from './quota.js'
+import type { Readable } from './readable.js'
 import type { Succession } from './succession.js'
 import { explainShortage } from './system-limit.js'
 import type { TaskOwner } from './task-pool.js'
@@ -325,7 +326,7 @@ export class Generation {
       const fault = new PlugbayError(code, said.message, { plugin, cause: said.cause, details })
       // Loaded when it is needed: most plugins load.
       const { explainLoadFault, explainShape } = await import('./load-fault.js')
-      return code === 'PLUGIN_LOAD' ? explainLoadFault(fault, this.source) : explainShape(fault, this.source)
+      return code === 'PLUGIN_LOAD' ? explainLoadFault(fault, this.source, this.#readable) : explainShape(fault, this.source)
     }
     const taken = this.gateway.refusalIn(said)
     return new PlugbayError(PHASES[phase].code, `Plugin '${plugin}' failed in ${phase}: ${quoted(reasonOf(said))}`, {
@@ -333,6 +334,11 @@ export class Generation {
       cause: said,
       details: taken === undefined ? details : { ...details, taken },
     })
+  }
+
+  /** Inline it may read whatever the application may. */
+  get #readable(): Readable {
+    return this.host.kind === 'inline' ? undefined : this.#options.permissions.names('fs', 'read')
   }
 
   /** How its place ended, which may take a while to be told, and is not of one that native code holds; undefined where it is to stop, or comes to be meanwhile. */

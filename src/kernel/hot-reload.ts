@@ -87,7 +87,7 @@ export class HotReload {
     const { name } = source
     const graphs = await Promise.all(
       [source.entry, ...Object.values(source.tasks).map(({ file }) => file)].map((file) =>
-        moduleGraph(file, source.root, this.#graphs.get(file)),
+        moduleGraph(file, source.root, { previous: this.#graphs.get(file) }),
       ),
     )
     const files = graphs.flatMap((graph) => {

@@ -20,6 +20,9 @@ export interface ModuleFault {
   mend: string
 }
 
+/** Whether a file may be looked into. */
+type Reads = (path: string) => boolean
+
 const NO_EXPORT = /^The requested module '([^']+)' does not provide an export named '([^']+)'/
 const NO_ATTRIBUTE = /^Module "(file:[^"]+)" needs an import attribute of /
 
@@ -45,11 +48,11 @@ const pathOf = (specifier: string, from: string): string | undefined =>
   specifier.startsWith('.') ? resolve(dirname(from), specifier.replace(/[?#].*$/, '')) : undefined
 
 /** What can be imported there; undefined where that is not known. */
-const exportsOf = async (specifier: string, from: string): Promise<{ names: string[]; text: string } | undefined> => {
+const exportsOf = async (specifier: string, from: string, reads: Reads): Promise<{ names: string[]; text: string } | undefined> => {
   if (specifier === 'plugbay/plugin') return { names: Object.keys((await import(PLUGIN_MODULE)) as object), text: '' }
   if (isBuiltin(specifier)) return { names: Object.keys((await import(specifier)) as object), text: '' }
   const path = pathOf(specifier, from)
-  if (path === undefined || !isCode(path)) return undefined
+  if (path === undefined || !isCode(path) || !reads(path)) return undefined
   const { text, exports } = await read(path)
   return { names: exports, text }
 }
@@ -76,13 +79,19 @@ const offsetIn = (text: string, statement: Import, name: string): number => {
   return statement.importStart + Math.max(0, found)
 }
 
-const missingExport = async (file: string, specifier: string, name: string, reason: string): Promise<ModuleFault | undefined> => {
+const missingExport = async (
+  file: string,
+  specifier: string,
+  name: string,
+  reason: string,
+  reads: Reads,
+): Promise<ModuleFault | undefined> => {
   const { text, imports } = await read(file)
   const asked = imports.filter((each) => each.type === 'static' && each.specifier === specifier)
   const statement =
     asked.find((each) => text.slice(each.importStart, each.start).includes(name)) ?? (name === 'default' ? asked[0] : undefined)
   if (statement === undefined) return undefined
-  const there = await exportsOf(specifier, file).catch(() => undefined)
+  const there = await exportsOf(specifier, file, reads).catch(() => undefined)
   if (there?.names.includes(name)) return undefined // Another file of that name, imported from elsewhere.
   const mend = there ? meant(name, specifier, there) : ''
   return { file, text, ...positionOf(text, offsetIn(text, statement, name)), reason, mend }
@@ -103,12 +112,12 @@ const missingAttribute = async (file: string, url: string): Promise<ModuleFault 
 }
 
 /** Which of the files has the import that the engine refuses with these words; undefined if they are not of an import, or none has it. */
-export const importFault = async (files: readonly string[], reason: string): Promise<ModuleFault | undefined> => {
+export const importFault = async (files: readonly string[], reason: string, reads: Reads): Promise<ModuleFault | undefined> => {
   const [, specifier, name] = NO_EXPORT.exec(reason) ?? []
   const url = NO_ATTRIBUTE.exec(reason)?.[1]
   if (name === undefined && url === undefined) return undefined
   for (const file of files.filter(isCode)) {
-    const found = url === undefined ? missingExport(file, specifier ?? '', name ?? '', reason) : missingAttribute(file, url)
+    const found = url === undefined ? missingExport(file, specifier ?? '', name ?? '', reason, reads) : missingAttribute(file, url)
     const fault = await found.catch(() => undefined) // A file that went meanwhile.
     if (fault) return fault
   }

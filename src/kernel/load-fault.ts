@@ -4,21 +4,19 @@ import { PlugbayError } from '../errors.js'
 import { IRREGULAR, isIrregular } from '../sandbox/irregular-file.js'
 import { unended } from '../sentence.js'
 import type { PluginSource } from './manifest.js'
-import { mendOfPath } from './missing-path.js'
 import { moduleGraph } from './module-graph.js'
-import { locateSyntaxFault } from './syntax-fault.js'
+import type { Readable } from './readable.js'
+import { locateSyntaxFault, mendOfMissing } from './syntax-fault.js'
 
 const NO_MODULE = /^Cannot find module '([^'?]+)[^']*' imported from /
 const NO_PACKAGE = /^Cannot find package '((?:@[\w.-]+\/)?[\w.-]+)' imported from /
 const NO_SUBPATH = /^Package subpath '[^']+' is not defined by "exports" in /
 const NOT_A_MODULE = /^(?:module|exports|require) is not defined in ES module scope/
 
-const isModule = (name: string): boolean => /\.[cm]?[jt]s$/.test(name)
-
 /** A sentence for the end of the engine's own, or nothing. */
-const mendOf = (reason: string): string => {
+const mendOf = async (reason: string, source: PluginSource, readable: Readable): Promise<string> => {
   const module = NO_MODULE.exec(reason)?.[1]
-  if (module !== undefined) return isAbsolute(module) ? mendOfPath(module, 'Modules', isModule) : ''
+  if (module !== undefined) return isAbsolute(module) ? mendOfMissing(module, source, readable) : ''
   const name = NO_PACKAGE.exec(reason)?.[1]
   if (name === 'plugbay') return " What a plugin imports of plugbay is 'plugbay/plugin'."
   if (name !== undefined) return ` Install it where the plugin finds it: npm install ${name}.`
@@ -48,10 +46,10 @@ export const awaitedImport = async ({ entry, root }: PluginSource): Promise<stri
 }
 
 /** The error with the place of the fault where the code does not parse, and else with the likely mend, where there is one. */
-export const explainLoadFault = async (error: PlugbayError, source: PluginSource): Promise<PlugbayError> => {
-  const located = await locateSyntaxFault(error, source)
+export const explainLoadFault = async (error: PlugbayError, source: PluginSource, readable: Readable): Promise<PlugbayError> => {
+  const located = await locateSyntaxFault(error, source, readable)
   if (located !== error || !(error.cause instanceof Error)) return located
-  const mend = mendOf(error.cause.message)
+  const mend = await mendOf(error.cause.message, source, readable)
   if (mend === '') return error
   const { plugin, cause, details } = error
   if (cause instanceof Error && cause.stack !== undefined) cause.stack = withoutAdvice(cause.stack)

@@ -1,5 +1,6 @@
 /** What is wrong with a plugin's modules, as far as their text says: what the engine alone minds is left to it. */
-import { dirname, extname, join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, extname, join, resolve } from 'node:path'
 import { unended } from '../sentence.js'
 import { insteadOf, isTypeScript, stripTypes, syntaxFault } from '../strip-types.js'
 import { readTextFile } from '../text-file.js'
@@ -7,11 +8,16 @@ import { upwardsFrom } from '../within.js'
 import { importFault, isCode, LARGEST, type ModuleFault } from './import-fault.js'
 import { parseJson } from './json-text.js'
 import type { PluginSource } from './manifest.js'
+import { mendOfPath } from './missing-path.js'
 import { moduleGraph } from './module-graph.js'
+import { type Readable, readsFor } from './readable.js'
 
 export interface FaultQuestion extends Pick<PluginSource, 'entry' | 'root'> {
+  readable: Readable
   /** In the engine's words. */
   reason: string
+  /** What the engine looked for and did not find: then only that is asked about. */
+  missing?: string | undefined
 }
 
 /** One that parses: as it is written, and as it runs. */
@@ -27,6 +33,8 @@ export interface FaultFound {
   modules?: Module[]
   /** What says that the entry is CommonJS. */
   packageFile?: string
+  /** A sentence about what is missing, with a space before it; or nothing. */
+  mend?: string
 }
 
 /** Characters of modules that the engine is asked about. */
@@ -66,9 +74,21 @@ const packageOf = (entry: string): string | undefined => {
   return undefined
 }
 
-export const faultFound = async ({ entry, root, reason }: FaultQuestion): Promise<FaultFound> => {
-  const { files } = await moduleGraph(entry, root)
-  const refused = await importFault(files, reason)
+const isModule = (name: string): boolean => /\.[cm]?[jt]s$/.test(name)
+
+/** What is there instead, where it may be looked. */
+const mendOf = (missing: string, reads: (path: string) => boolean): string => {
+  const path = resolve(missing)
+  const there = upwardsFrom(dirname(path)).find((folder) => existsSync(folder))
+  return there !== undefined && reads(there) ? mendOfPath(path, 'Modules', isModule) : ''
+}
+
+/** What a module names is looked into where the plugin may do so itself: what is found is told to all who hear of faults. */
+export const faultFound = async ({ entry, root, readable, reason, missing }: FaultQuestion): Promise<FaultFound> => {
+  const reads = readsFor(root, readable)
+  if (missing !== undefined) return { mend: mendOf(missing, reads) }
+  const { files } = await moduleGraph(entry, root, { reads })
+  const refused = await importFault(files, reason, reads)
   if (refused) return { fault: refused }
   const modules: Module[] = []
   let room = MOST

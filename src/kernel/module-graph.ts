@@ -22,6 +22,13 @@ export interface ModuleGraph {
   broken: string[]
 }
 
+interface GraphOptions {
+  /** What it was before. */
+  previous?: ModuleGraph | undefined
+  /** Whether a file is looked into: if it is not, it is as if nobody imported it. */
+  reads?: (path: string) => boolean
+}
+
 const SCANNED = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', ''])
 
 /** What CommonJS tries when a name has no ending; and an import of `./x.js` may mean `./x.ts` to a tool that built it. */
@@ -86,7 +93,11 @@ const read = (path: string, most: number): string | undefined => {
  * `previous` stay in the graph then, so that the fix is seen wherever it is made. Files are mostly small and in
  * the system's cache: asking for each in another thread would cost several times as much. What is long, or TypeScript that has to be stripped to be read, is.
  */
-export const moduleGraph = async (entry: string, root: string, previous?: ModuleGraph): Promise<ModuleGraph> => {
+export const moduleGraph = async (
+  entry: string,
+  root: string,
+  { previous, reads = () => true }: GraphOptions = {},
+): Promise<ModuleGraph> => {
   const parse = await lexer()
   const files = new Set<string>()
   const links = new Set<string>()
@@ -102,7 +113,7 @@ export const moduleGraph = async (entry: string, root: string, previous?: Module
       unresolved.add(path)
       return undefined
     }
-    if (isLibrary(found.real)) return undefined
+    if (isLibrary(found.real) || !reads(found.real)) return undefined
     if (found.written !== found.real) links.add(found.written)
     if (files.has(found.real)) return undefined
     files.add(found.real)

@@ -3,14 +3,18 @@ import { isTypeScript, runsTypeScript, type Stripped } from '../strip-types.js'
 import { readTextFile } from '../text-file.js'
 import type { PluginSource } from './manifest.js'
 import { moduleGraph } from './module-graph.js'
+import { type Readable, readsFor } from './readable.js'
 
 /** Characters of all sources of a plugin that are sent to its place. */
 const MOST = 4_194_304
 
 /** Of an entry in TypeScript and what it reaches by imports. Never rejects: what is missing is stripped where it is loaded, and told there. */
-export const strippedSources = async ({ entry, root }: PluginSource): Promise<Stripped> => {
+export const strippedSources = async ({ entry, root }: PluginSource, readable: Readable): Promise<Stripped> => {
   if (runsTypeScript || !isTypeScript(entry)) return []
-  const [{ stripped }, { files }] = await Promise.all([import('./source-reader.js'), moduleGraph(entry, root)])
+  const [{ stripped }, { files }] = await Promise.all([
+    import('./source-reader.js'),
+    moduleGraph(entry, root, { reads: readsFor(root, readable) }),
+  ])
   let room = MOST
   const sources = files.filter(isTypeScript).map(async (file): Promise<[string, string] | undefined> => {
     try {

@@ -6,6 +6,7 @@ import { enginePosition } from './engine-position.js'
 import type { ModuleFault } from './import-fault.js'
 import type { PluginSource } from './manifest.js'
 import type { FaultFound, FaultQuestion, Module } from './module-fault.js'
+import type { Readable } from './readable.js'
 import { WorkThread } from './work-thread.js'
 
 /** Milliseconds: many times what it takes, on a busy machine too. */
@@ -13,6 +14,10 @@ const LIMIT = 2_000
 
 /** Who wrote the modules decides how long it takes to find what is wrong in them. Where it takes too long, the engine's word has to do. */
 const thread = new WorkThread<FaultQuestion, FaultFound>(new URL('./fault-thread.js', import.meta.url), () => LIMIT)
+
+/** What to do about a module that is missing, as a sentence with a space before it; or nothing. */
+export const mendOfMissing = async (missing: string, { entry, root }: PluginSource, readable: Readable): Promise<string> =>
+  (await thread.do({ entry, root, readable, reason: '', missing }, root))?.mend ?? ''
 
 /** The line and the one before it, with a mark under the column. */
 const frameOf = (text: string, line: number, column: number): string => {
@@ -64,10 +69,14 @@ const isOfModules = (cause: Error): boolean =>
   cause.name === 'SyntaxError' || /^Module "[^"]+" needs an import attribute /.test(cause.message)
 
 /** The error with file, line and column, and the line itself, if it is about syntax and one of the plugin's files is at fault; else as it was. */
-export const locateSyntaxFault = async (error: PlugbayError, { name, entry, root }: PluginSource): Promise<PlugbayError> => {
+export const locateSyntaxFault = async (
+  error: PlugbayError,
+  { name, entry, root }: PluginSource,
+  readable: Readable,
+): Promise<PlugbayError> => {
   const { cause } = error
   if (!(cause instanceof Error) || !isOfModules(cause)) return error
-  const found = await thread.do({ entry, root, reason: cause.message }, root)
+  const found = await thread.do({ entry, root, readable, reason: cause.message }, root)
   if (found === undefined) return error
   const fault = found.fault ?? (await engineFault(found.modules ?? [], cause.message))
   if (!fault) return found.packageFile === undefined ? error : takenForCommonjs(error, name, entry, found.packageFile)

@@ -131,7 +131,7 @@ describe('a file with a syntax error', () => {
     const root = tree({ 'index.js': "import './a.js'", 'a.js': "import './b.js'", 'b.js': '' })
     const before = await moduleGraph(join(root, 'index.js'), root)
     writeFileSync(join(root, 'a.js'), "import './b.js'\nexport {")
-    const after = await moduleGraph(join(root, 'index.js'), root, before)
+    const after = await moduleGraph(join(root, 'index.js'), root, { previous: before })
     expect(after.files.sort()).toEqual(before.files.sort())
     expect(after.broken).toEqual([join(root, 'a.js')])
   })

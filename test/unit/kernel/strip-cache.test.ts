@@ -124,7 +124,7 @@ test('what is held in memory begins anew beyond 16 million characters', async ()
 test.skipIf(runsTypeScript)('the sources of a plugin are all its TypeScript, but what cannot be stripped', async () => {
   const entry = "import { a } from './a.ts'\nimport './b.ts'\nimport './c.js'\nexport default a as number\n"
   const root = tree({ 'index.ts': entry, 'a.ts': 'export const a: number = 1', 'b.ts': 'enum B {}', 'c.js': '' })
-  const stripped = await strippedSources({ entry: join(root, 'index.ts'), root } as never)
+  const stripped = await strippedSources({ entry: join(root, 'index.ts'), root } as never, undefined)
   const sources = [entry, 'export const a: number = 1']
   expect(stripped).toEqual(sources.map((source) => [source, stripTypes(source, 'x.ts')]))
 })

@@ -1,10 +1,11 @@
 /** A plugin that does not parse: where. */
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { symlinkSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { createTestKernel } from '#src/testing.js'
 import { folderWith, pluginsWith } from '../../support/command.js'
 import { SLOW_TO_PARSE } from '../../support/offences.js'
+import { tree } from '../../support/tree.js'
 
 const boot = async (files: Record<string, string>, isolation: 'inline' | 'thread' = 'inline') => {
   const folder = folderWith({ ...pluginsWith({ broken: {} }), ...files })
@@ -136,3 +137,42 @@ test('what takes too long to be looked for is not told, and holds nobody up', as
   expect(error?.message).toBe("Plugin 'broken' could not be loaded: own words")
   expect(turns).toBeGreaterThan(10)
 })
+
+/** What a plugin names outside of its folder, and what would be told of it. */
+const OUTSIDE: [name: string, says: string][] = [
+  ['settings.json', '2:3: not valid JSON: JSON has no comments'],
+  ['link.json', '2:3: not valid JSON: JSON has no comments'],
+  ['broken.js', 'broken.js:1:'],
+  ['value.js', "Did you mean 'secret'?"],
+  ['missing.js', 'Modules there: broken.js, value.js.'],
+]
+
+/** A plugin that fails as if the engine had found something wrong there. */
+const failingAt = (name: string, path: string): string => {
+  if (name === 'missing.js') return `throw new Error("Cannot find module '${path}' imported from somewhere")`
+  if (name === 'value.js') return `throw new SyntaxError("The requested module '${path}' does not provide an export named 'sekret'")`
+  return `throw new SyntaxError('own words')`
+}
+
+test.each(OUTSIDE)(
+  'of a file that a plugin names is told what it holds where the plugin may read it, and not elsewhere: %s',
+  async (name, says) => {
+    const outside = tree({ 'settings.json': '{\n  // secret\n}', 'broken.js': 'secret (', 'value.js': 'export const secret = 1' })
+    const message = async (isolation: 'inline' | 'thread', permissions: object[]) => {
+      const manifest = JSON.stringify({ name: 'broken', version: '1.0.0', permissions })
+      const folder = folderWith({ ...pluginsWith({ broken: {} }), 'plugins/broken/plugin.json': manifest })
+      const root = join(folder, 'plugins/broken')
+      symlinkSync(join(outside, 'settings.json'), join(root, 'link.json'))
+      const path = name === 'link.json' ? './link.json' : relative(root, join(outside, name))
+      const named = name === 'missing.js' ? join(outside, name) : path
+      writeFileSync(join(root, 'index.js'), `if (0) import('./beside.js')\n${failingAt(name, named)}`)
+      writeFileSync(join(root, 'beside.js'), `import { sekret } from '${path}'`)
+      const kernel = await createTestKernel({ plugins: join(folder, 'plugins'), isolation, mayFail: true })
+      onTestFinished(() => kernel.stop())
+      return kernel.report.plugins[0]?.error?.message ?? ''
+    }
+    expect(await message('thread', [])).not.toMatch(/secret|comments|Modules there/)
+    expect(await message('thread', [{ resource: `fs:${outside}`, actions: ['read'] }])).toContain(says)
+    expect(await message('inline', [])).toContain(says)
+  },
+)
