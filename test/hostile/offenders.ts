@@ -578,7 +578,11 @@ export const OFFENDERS: Offender[] = [
     act: "Array.prototype.push = () => { throw new Error('poison') }; Array.prototype.map = null",
     end: null,
   },
-  { does: 'poisons Promise.prototype', act: 'Promise.prototype.then = () => { for (;;); }; void (async () => { await 1 })()', end: null },
+  {
+    does: 'poisons Promise.prototype',
+    act: 'try { Promise.prototype.then = () => { for (;;); } } catch {}; void (async () => { await 1 })()',
+    end: null,
+  },
   {
     does: 'poisons Object.prototype',
     act: "Object.prototype.get = 1; Object.prototype.code = 'PROTOCOL'; Object.prototype.plugin = 'observer'",
@@ -629,7 +633,7 @@ export const OFFENDERS: Offender[] = [
   { does: 'writes to its console without an end in a task', heavy: true, task: "for (;;) console.log('x'.repeat(1e3))", end: null },
   {
     does: 'poisons what all tasks use in a task',
-    task: 'Object.prototype.taskId = -1; Promise.prototype.then = () => { for (;;); }; Array.prototype.concat = null; Map.prototype.get = null',
+    task: 'Object.prototype.taskId = -1; try { Promise.prototype.then = () => { for (;;); } } catch {}; Array.prototype.concat = null; Map.prototype.get = null',
     end: null,
   },
 

@@ -355,6 +355,46 @@ describe('a plugin without grants', () => {
     expect(found).toBe('own')
   })
 
+  it('gets the module it asks for, and sees nothing of how it is read, though all objects answer a promise or say what Node asks of them', async () => {
+    const found = await tried(
+      `const seen = []
+      const lies = { url: 'node:fs', responseURL: 'node:fs', format: 'builtin' }
+      const { ownKeys, getPrototypeOf } = Reflect
+      // Not of what the plugin itself waits for: promises and functions.
+      const answers = (object) => typeof object === 'object' && object !== null && !(object instanceof Promise)
+      const then = {
+        configurable: true,
+        get() {
+          if (!answers(this)) return undefined
+          seen.push(ownKeys(this).join())
+          return (resolve) => { delete Object.prototype.then; resolve({ __proto__: null, ...lies }); Object.defineProperty(Object.prototype, 'then', then) }
+        },
+      }
+      const imported = []
+      for (const [specifier, options] of [['./own.mjs'], ['./own.cjs'], ['./data.json', { with: { type: 'json' } }], ['plugbay/plugin'], ['./typed.ts']]) {
+        Object.defineProperty(Object.prototype, 'then', then)
+        for (const [key, value] of Object.entries(lies)) Object.defineProperty(Object.prototype, key, { value, writable: true, configurable: true })
+        try {
+          const { default: exported, definePlugin } = await import(specifier, options)
+          imported.push(exported ?? typeof definePlugin)
+        } catch (error) {
+          imported.push(error.message)
+        } finally {
+          for (const key of ['then', ...Object.keys(lies)]) delete Object.prototype[key]
+        }
+      }
+      return [imported, seen]`,
+      {},
+      {
+        'own.mjs': "export default 'module'",
+        'own.cjs': "module.exports = 'common'",
+        'data.json': '"data"',
+        'typed.ts': "export default 'typed' as string",
+      },
+    )
+    expect(found).toEqual([['module', 'common', 'data', 'function', 'typed'], []])
+  })
+
   it('finds no other way into modules: what loads them is locked', async () => {
     const found = await tried(`
       const Module = require('module')
@@ -465,6 +505,36 @@ it('a plugin gets at nothing of what loads its modules by the functions that Nod
     inherits.bind = 'its own'
     return [[...taken], inherits.bind]`)
   expect(found).toEqual([[], 'its own'])
+})
+
+it('a plugin gets at nothing of what its modules are made of by what is asked of every promise', async () => {
+  const found = await tried(
+    `class Own extends Promise { then(...handlers) { return super.then(...handlers) } }
+    const odd = Object.assign(Object.create(Promise.prototype), { then: (resolve) => resolve('its own'), constructor: Object })
+    const taken = new Set()
+    const { apply, defineProperty } = Reflect
+    const { then } = Promise.prototype
+    let own = false
+    const look = (promise) => {
+      own = true
+      apply(then, promise, [(value) => { if (Object.hasOwn(value ?? {}, 'module') || value?.link) taken.add(value) }, () => {}])
+      own = false
+    }
+    const changed = function (...handlers) { look(this); return apply(then, this, handlers) }
+    class Taker extends Promise {
+      constructor(run) { super((resolve, reject) => run((value) => { if (value instanceof Promise) look(value); resolve(value) }, reject)) }
+    }
+    const refused = [
+      () => defineProperty(Promise.prototype, 'constructor', { get: () => (own ? Promise : undefined) }),
+      () => defineProperty(Promise.prototype, 'then', { value: changed }),
+      () => defineProperty(Promise, Symbol.species, { get: () => (own ? Promise : Taker) }),
+    ].map((change) => !change())
+    await import('./outer.mjs')
+    return [taken.size, refused, await Own.resolve(1).then((one) => one + 1), await odd]`,
+    {},
+    { 'outer.mjs': "import './inner.mjs'\nimport 'node:util'", 'inner.mjs': 'export default 1' },
+  )
+  expect(found).toEqual([0, [true, true, true], 2, 'its own'])
 })
 
 it('a plugin gets at no wire of its thread by the prototypes that Node dispatches by', async () => {

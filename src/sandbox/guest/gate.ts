@@ -52,6 +52,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   closeThreads(grants, deny)
   // Node's loader calls these by their names, with itself: a changed one would be handed what loads all modules without a look.
   protect(Function.prototype, ['apply', 'bind', 'call'])
+  closePromises()
   // The kernel's wire is one of these: a changed method would be handed it, and so would another prototype of theirs.
   protect(EventTarget.prototype)
   Object.preventExtensions(EventTarget.prototype)
@@ -62,6 +63,12 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   }
   // Modules that were imported before show their members as they are now.
   nodeModule.syncBuiltinESMExports()
+}
+
+/** What waits for a promise asks these of it, Node's loader too: a changed one would be handed what Node makes modules of, of which a wrong call ends the process. */
+const closePromises = (): void => {
+  protect(Promise.prototype, ['constructor', 'then'])
+  Object.defineProperty(Promise, Symbol.species, { configurable: false })
 }
 
 /** Members of `node:module` that would load past the hooks, add hooks before ours, read and write files, or show what Node read of them. */
