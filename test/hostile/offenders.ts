@@ -659,6 +659,24 @@ export const OFFENDERS: Offender[] = [
     ...withItsWire("[5, 12345, '', '0', { name: 'Error', message: 'x' }]"),
     end: 'PROTOCOL',
   },
+  {
+    does: 'tells of its memory without an end',
+    // Who is late is asked for a sign of life, and is called by that wire.
+    act: `const { createHook, executionAsyncResource } = process.getBuiltinModule('node:async_hooks')
+      const wires = new Set(), told = new Map(Array.from({ length: 400 }, (_, i) => ['k' + i, { ['x' + i]: i }]))
+      const before = () => {
+        const wire = executionAsyncResource()
+        if (!(wire instanceof MessagePort) || wires.has(wire)) return
+        wires.add(wire)
+        wire.on('message', (ask) => { if (ask === 'collect') for (;;) wire.postMessage(told) })
+      }
+      createHook({ before }).enable()
+      const late = setInterval(() => { for (const end = performance.now() + 100; performance.now() < end; ); }, 20)
+      setTimeout(() => { clearInterval(late); globalThis.kept = []; setInterval(() => kept.push(new Uint8Array(1e6).fill(1)), 8) }, 500)`,
+    manifest: { limits: FEW_REQUESTS.limits, permissions: [{ resource: 'builtin:async_hooks', actions: ['import'] }] },
+    heavy: true,
+    end: 'memory or PROTOCOL',
+  },
   { does: 'asks for files by what is no request', heavy: true, ...withItsWire("[1, at, 'file', '0', null]"), end: 'requests' },
   { does: 'asks for tasks by what is no request', heavy: true, ...withItsWire("[1, at, 'task', '0', null]"), end: 'requests' },
   {

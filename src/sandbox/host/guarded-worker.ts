@@ -1,7 +1,7 @@
 /** A worker whose code cannot throw in this thread by what it posts on Node's own port: a plugin can reach that port through `process.stdout`. */
 import { Worker } from 'node:worker_threads'
-import { PlugbayError } from '../../errors.js'
 import { reasonOf } from '../../wire-error.js'
+import { endForged } from '../forged.js'
 import { holdMovedStreams } from '../moved-streams.js'
 
 /** Bytes of an uncaught error that are taken: this thread does nothing else until all of it is built. The thread makes its errors smaller itself, as far as its plugin lets it. */
@@ -28,11 +28,8 @@ const insteadOf = (message: unknown): Error | undefined => {
 export const guard = (worker: Worker): Worker => {
   // While it boots: this thread would wait for it.
   holdMovedStreams()
-  const fail = (error: unknown): void => {
-    const why = `A thread sent its host an order that Node does not take: ${reasonOf(error)}`
-    worker.emit('error', new PlugbayError('PROTOCOL', why, { cause: error }))
-    void worker.terminate()
-  }
+  const fail = (error: unknown): void =>
+    endForged(worker, `A thread sent its host an order that Node does not take: ${reasonOf(error)}`, error)
   for (const stream of [worker.stdout, worker.stderr]) stream.on('error', fail)
   if (HANDLER === undefined) return worker
   const handle = Reflect.get(worker, HANDLER) as Handler
