@@ -30,6 +30,12 @@ export function assertText(value: unknown, call: string, of: string): asserts va
     throw argumentInvalid(call, `was given ${value === '' ? 'an empty text' : shown(value)} for ${of}. Give it as a text.`)
 }
 
+/** Throws OPTIONS_INVALID for what is neither text nor bytes: Node would write whatever can be gone through, each part by itself. */
+export function assertWritable(value: unknown, call: string): asserts value is string | Uint8Array {
+  if (typeof value !== 'string' && !ArrayBuffer.isView(value))
+    throw argumentInvalid(call, `was given ${shown(value)} to write. Give a text, or bytes as a Uint8Array.`)
+}
+
 /** Throws OPTIONS_INVALID for arguments beyond those that `call` heeds; `takes` says which these are. Undefined is the same as not given. */
 export const assertNoMore = (call: string, takes: string, more: readonly unknown[]): void => {
   const beyond = more.find((each) => each !== undefined)

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, realpath, rename } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
+import { assertWritable } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { entryFor, toAllow } from '../permission-set.js'
 import { entryText } from '../sandbox/folder-listing.js'
@@ -81,7 +82,9 @@ export class FileAccess {
   }
 
   /** Does what is asked; `claim` is of the room for its answer. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, FILE_KIND, or as the file system does (`code` ENOENT, EEXIST, …). */
-  async run({ act, path, to, data }: FileRequest, claim: Claim): Promise<unknown> {
+  async run({ act, path, to, data: given }: FileRequest, claim: Claim): Promise<unknown> {
+    const data = given ?? ''
+    assertWritable(data, `fs.${act}()`)
     switch (act) {
       case 'readFile':
         return this.#at('read', path, destinationOf, (held) =>
@@ -98,12 +101,12 @@ export class FileAccess {
         return this.#at('write', path, destinationOf, (held) =>
           this.#withFile(held, 'write', path, O_WRONLY | O_CREAT, async (file, size) => {
             if (size > 0) await file.truncate()
-            await file.writeFile(data ?? '')
+            await file.writeFile(data)
           }),
         )
       case 'appendFile':
         return this.#at('write', path, destinationOf, (held) =>
-          this.#withFile(held, 'write', path, O_WRONLY | O_CREAT | O_APPEND, (file) => file.appendFile(data ?? '')),
+          this.#withFile(held, 'write', path, O_WRONLY | O_CREAT | O_APPEND, (file) => file.appendFile(data)),
         )
       case 'mkdir':
         return this.#makeFolder(path)

@@ -55,6 +55,21 @@ it('a plugin reads and writes in its data folder, by relative paths', async () =
   expect(await files.list('.')).toEqual([{ name: 'd.txt', kind: 'file' }])
 })
 
+it.each(['writeFile', 'appendFile'] as const)('%s takes text and bytes, and nothing of which it would write each part', async (act) => {
+  const { files, dataDir } = made()
+  await files.run({ act, path: 'a', data: new DataView(new Uint8Array([65, 66]).buffer) as unknown as Uint8Array })
+  expect(await files.text('a')).toBe('AB')
+  for (const data of [['x'], new Set(['x']), { 0: 'x' }, 5, new Uint8Array(1).buffer]) {
+    await expect(files.run({ act, path: 'b', data: data as unknown as string })).rejects.toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringMatching(
+        /^fs\.(write|append)File\(\) was given .+ to write\. Give a text, or bytes as a Uint8Array\.$/,
+      ) as string,
+    })
+  }
+  expect(readdirSync(dataDir)).toEqual(['a'])
+})
+
 it('it reads its own folder, and does not write there', async () => {
   const { files, root, denials } = made()
   const file = join(root, 'index.js')
