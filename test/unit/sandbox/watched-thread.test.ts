@@ -21,7 +21,7 @@ const collected = (tells: number) => {
   const thread = new WatchedThread(subject, { memory: 64, cpu: 1, hang: 1_000 }, breached, 0)
   const look = (at: number): void => thread.look(at, () => undefined, undefined, false)
   const holds = (counted: number, mb: number): void => {
-    cells[counted] = (cells[counted] ?? 0) + 1
+    Atomics.add(cells, counted, 1)
     cells[CELL.used] = mb * 1_024
   }
   cells[CELL.beats] = 1
