@@ -6,6 +6,8 @@ import type { Tier } from '../sandbox/plugin-host.js'
 import { codeOf, isOwn, reasonOf } from '../wire-error.js'
 import type { Attribution } from './attribution.js'
 import type { AuditLog } from './audit/audit-log.js'
+import type { AuditEntry } from './audit/chain.js'
+import { DeniedEntries } from './audit/denied-entries.js'
 import type { Placement } from './isolation.js'
 import type { KernelEvents } from './kernel-events.js'
 import type { PluginSource } from './manifest.js'
@@ -49,6 +51,8 @@ export interface AuditOptions {
 
 export class Audit {
   readonly #options: AuditOptions
+
+  readonly #denied = new DeniedEntries()
 
   constructor(options: AuditOptions) {
     this.#options = options
@@ -102,21 +106,30 @@ export class Audit {
   }
 
   #moved({ name, generation, from, to, reason }: KernelEvents['plugin:state']): void {
+    this.#tellDenied([name])
     const error = this.#options.errorOf(name)
     const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : short(reason)
     this.#options.log.append({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
   }
 
   #fault({ name, generation, error, lost, restartIn }: KernelEvents['plugin:fault']): void {
-    const denied = isOwn(error) && error.code === 'PERMISSION_DENIED'
-    this.#options.log.append({
-      kind: denied ? 'plugin.denied' : 'plugin.fault',
-      plugin: name,
-      generation,
-      actor: denied ? name : KERNEL,
-      reason: saidBy(error),
-      details: { code: codeOf(error), lost, restartIn: restartIn && Math.round(restartIn) },
-    })
+    const code = codeOf(error)
+    const entry = { plugin: name, generation, reason: saidBy(error) }
+    if (isOwn(error) && code === 'PERMISSION_DENIED')
+      return this.#deniedTo(name, { kind: 'plugin.denied', ...entry, actor: name, details: { code } }, error)
+    const details = { code, lost, restartIn: restartIn && Math.round(restartIn) }
+    this.#options.log.append({ kind: 'plugin.fault', ...entry, actor: KERNEL, details })
+  }
+
+  #deniedTo(plugin: string, entry: AuditEntry, error: unknown): void {
+    // The error tells of those before it that were not told on their own.
+    const unsaid = isOwn(error) ? error.details?.['unsaid'] : undefined
+    const told = this.#denied.take(plugin, entry, 1 + (typeof unsaid === 'number' ? unsaid : 0))
+    if (told !== undefined) this.#options.log.append(told)
+  }
+
+  #tellDenied(plugins?: string[]): void {
+    for (const entry of this.#denied.rest(plugins)) this.#options.log.append(entry)
   }
 
   #replaced({ name, from, to, reason, moved, left }: KernelEvents['plugin:replaced']): void {
@@ -145,6 +158,7 @@ export class Audit {
 
   /** Writes what waits, and ends the log. */
   close(): Promise<void> {
+    this.#tellDenied()
     return this.#options.log.close()
   }
 }
