@@ -240,7 +240,7 @@ export class Watcher {
   /** Whether the plugin's files may not be what was reported last. Then they are looked at. */
   async stirs(name: string): Promise<boolean> {
     const files = [...(this.#plugins.get(name)?.files ?? [])]
-    const news = await Promise.all(files.map((file) => file.busy || file.glance()))
+    const news = await Promise.all(files.map(async (file) => file.busy || (await file.glance())))
     return news.includes(true)
   }
 
