@@ -8,10 +8,10 @@ export type SourceWork = { wanted: 'code'; source: string } | { wanted: 'imports
 
 // It is loaded before the clock runs.
 stripTypes('', '')
-const parse = await lexer()
 
-workWith((work: SourceWork): string | string[] | undefined => {
+workWith(async (work: SourceWork): Promise<string | string[] | undefined> => {
   if (work.wanted === 'code') return stripTypes(work.source, '')
   const { source, typescript } = work
+  const parse = await lexer()
   return importsIn(source, parse) ?? (typescript ? importsIn(stripTypes(source, ''), parse) : undefined)
 })

@@ -3,7 +3,7 @@ import { isTypeScript, runsTypeScript, type Stripped } from '../strip-types.js'
 import { readTextFile } from '../text-file.js'
 import type { PluginSource } from './manifest.js'
 import { moduleGraph } from './module-graph.js'
-import { type Readable, readsFor } from './readable.js'
+import type { Readable } from './readable.js'
 
 /** Characters of all sources of a plugin that are sent to its place. */
 const MOST = 4_194_304
@@ -11,10 +11,8 @@ const MOST = 4_194_304
 /** Of an entry in TypeScript and what it reaches by imports. Never rejects: what is missing is stripped where it is loaded, and told there. */
 export const strippedSources = async ({ entry, root }: PluginSource, readable: Readable): Promise<Stripped> => {
   if (runsTypeScript || !isTypeScript(entry)) return []
-  const [{ stripped }, { files }] = await Promise.all([
-    import('./source-reader.js'),
-    moduleGraph(entry, root, { reads: readsFor(root, readable) }),
-  ])
+  const [{ stripped }, { readsFor }] = await Promise.all([import('./source-reader.js'), import('./readable.js')])
+  const { files } = await moduleGraph(entry, root, { reads: readsFor(root, readable) })
   let room = MOST
   const sources = files.filter(isTypeScript).map(async (file): Promise<[string, string] | undefined> => {
     try {
