@@ -5,6 +5,7 @@ import { PlugbayError } from '../errors.js'
 import type { Attempt } from './attempt.js'
 import type { Audit } from './audit.js'
 import type { Configurations } from './configurations.js'
+import { looksLikePlugin } from './discovery.js'
 import type { JointChanges, Waiting } from './joint-changes.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import { type PluginSource, readPlugin } from './manifest.js'
@@ -82,6 +83,8 @@ export class PluginOperations {
       }
       await this.#comeIn(path, whereabouts.heed, attempt)
     } catch (error) {
+      // It was removed before it could be read. One that was taken in by then is told to have vanished.
+      if (!looksLikePlugin(path)) return
       const holder = whereabouts.leaveOut(path, error)
       if (holder === undefined || whereabouts.isThere(holder)) throw error
       // It was moved, most likely: that is so once it is certain that the other is gone.

@@ -52,6 +52,21 @@ it('a plugin that is dropped in and cannot be read is explained', async () => {
   expect(kernel.explain('odd')).toMatchObject({ running: false, code: 'MANIFEST_INVALID' })
 })
 
+it('a plugin that is dropped in and removed while another that waited for it starts is no fault', async () => {
+  const needy = {
+    code: "export default { async start(ctx) { await (await ctx.services.use('gate')).opened() } }",
+    manifest: { dependencies: { late: '*' } },
+  }
+  const { kernel, folder, faults } = await startedWith({ needy }, { watch: true })
+  let started = false
+  await kernel.services.provide('gate', { opened: () => new Promise<void>(() => (started = true)) })
+  writeFileSync(join(folder, 'late.mjs'), SOUND)
+  await eventually(() => expect(started).toBe(true))
+  rmSync(join(folder, 'late.mjs'))
+  await eventually(() => expect(kernel.plugins().map(({ name, state }) => [name, state])).toEqual([['needy', 'failed']]))
+  expect(faults).toEqual([])
+})
+
 describe('a plugin whose files come one after the other', () => {
   it('is what its manifest says when that comes after its module', async () => {
     const { kernel, folder, faults } = await startedWith({}, { watch: true })
