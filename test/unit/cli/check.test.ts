@@ -76,6 +76,23 @@ describe('plugbay check', () => {
     expect(may('alone')).toBe(free)
   })
 
+  test('shows what a terminal would obey in what a manifest says, as do list and graph', async () => {
+    const painted = '\x1b[2J\x1b[1;1H\n✓ 1 plugin in 1 wave would start; nothing to mend.\u202e'
+    const folder = folderWith(
+      pluginsWith({
+        path: { permissions: [{ resource: `fs:/tmp/${painted}`, actions: ['read'] }] },
+        kind: { permissions: [{ resource: `kind${painted}`, actions: ['read'] }] },
+        named: { name: `named${painted}` },
+      }),
+    )
+    for (const command of ['check', 'list', 'graph']) {
+      const { stdout, stderr } = await plugbay([command], folder)
+      expect(stdout).toContain(String.raw`\x1b[2J\x1b[1;1H`)
+      // oxlint-disable-next-line no-control-regex
+      expect(stdout + stderr).not.toMatch(/[\x1b\u202e]|^✓/m)
+    }
+  })
+
   test('says which role there is not', async () => {
     const { code, stdout } = await plugbay(['check'], folderWith(pluginsWith({ users: { roles: ['writer'] } })))
     expect(code).toBe(1)
