@@ -213,7 +213,10 @@ const dispatcherFor = (handler: Before8 | Since8): Dispatcher => {
 
 const isSince8 = (handler: Before8 | Since8): handler is Since8 => 'onResponseData' in handler
 
-/** As the global `fetch`: all answers to one of these together take their share of a turn. `refusal`: what a request fails with, as its cause, whose answer comes in too many small pieces. */
+/**
+ * As the global `fetch`: all answers to one of these together take their share of a turn. `refusal`: what a request fails with, as its cause, whose answer comes
+ * in too many small pieces.
+ */
 export const pacedFetch = (refusal: () => Error): typeof fetch => {
   const reading = new Reading(refusal)
   const dispatcher: Dispatcher = {

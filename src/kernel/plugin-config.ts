@@ -243,11 +243,13 @@ const deniedError = ({ name, manifestPath }: PluginConfigSources, denied: Substi
 
 /**
  * The configuration of a plugin: its manifest's defaults, then `<configDir>/<name>.{yaml,yml,json}`, then `override`, merged
- * key by key; then `${VAR}`, `${VAR:-default}` and `$${` in strings, of the manifest's own those that the plugin may read; then the manifest's schema with its defaults. A value
- * that is one placeholder and nothing else becomes a number or a boolean where the schema asks for one. Inputs stay as they are.
+ * key by key; then `${VAR}`, `${VAR:-default}` and `$${` in strings, of the manifest's own those that the plugin may read; then
+ * the manifest's schema with its defaults. A value that is one placeholder and nothing else becomes a number or a boolean where
+ * the schema asks for one. Inputs stay as they are.
  *
- * Throws CONFIG_INVALID with every problem in `details.problems`, CONFIG_ENV_MISSING, PERMISSION_DENIED for a variable
- * that the manifest names and the plugin may not read, MANIFEST_INVALID where the schema itself is not one, and SYSTEM_LIMIT where the system gives nothing to read by.
+ * Throws CONFIG_INVALID with every problem in `details.problems`, CONFIG_ENV_MISSING, PERMISSION_DENIED for a variable that the
+ * manifest names and the plugin may not read, MANIFEST_INVALID where the schema itself is not one, and SYSTEM_LIMIT where the
+ * system gives nothing to read by.
  */
 export const resolvePluginConfig = async (sources: PluginConfigSources): Promise<PluginConfig> => {
   const { name, declaration, override, from = `options.config['${name}']`, env, mayRead } = sources
