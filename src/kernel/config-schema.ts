@@ -5,7 +5,7 @@ import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { reasonOf } from '../wire-error.js'
 import type { ConfigDeclaration } from './manifest.js'
-import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+import { fieldPath, MAX_ERRORS, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import { explainShortage } from './system-limit.js'
 import { TIME_LIMIT, withTimeLimit } from './time-limit.js'
 
@@ -36,6 +36,13 @@ const patternOf = (source: string, flags: string): RegExp => {
   if (source.length > MAX_PATTERN) throw new Error(`the pattern ${shown(source)} has ${source.length} characters, more than ${MAX_PATTERN}`)
   return new Pattern(source, flags)
 }
+
+/** A text in the code that ajv makes, or one of the two places where it keeps an error. */
+const KEPT_ERRORS = /"(?:[^"\\]|\\.)*"|vErrors\.push\(\w+\)|vErrors\.concat\([\w.]+\)/g
+
+/** ajv keeps every error, and there may be one for each part of the schema and of the configuration. Those beyond what is read are only counted. */
+const keepingFew = (code: string): string =>
+  code.replaceAll(KEPT_ERRORS, (found) => (found.startsWith('"') ? found : `(vErrors.length < ${MAX_ERRORS} ? ${found} : vErrors)`))
 
 const VALIDATORS = {
   'draft-07': async () => (await import('ajv')).Ajv,
@@ -75,7 +82,7 @@ const loadValidators = async (dialect: Dialect): Promise<Validators> => {
       strictTuples: false,
       allowUnionTypes: true,
       logger: false,
-      code: { regExp: Object.assign(patternOf, { code: 'new RegExp' }) },
+      code: { regExp: Object.assign(patternOf, { code: 'new RegExp' }), process: keepingFew },
     })
     ajv.addVocabulary(['patternErrorMessage', 'markdownDescription'])
     formats.default.default(ajv)
@@ -95,19 +102,55 @@ const validatorsFor = (dialect: Dialect): Promise<Validators> => {
   return found
 }
 
-/** What a manifest says of the configuration is not small when it is longer as JSON. */
-const SMALL = 16_384
-/** What can take longer than schema and configuration are long. */
-const DEMANDING = /"(?:pattern|patternProperties|propertyNames|format|\$ref|\$dynamicRef|\$recursiveRef|uniqueItems|unevaluated\w+)":/
+/** What can take longer than schema and configuration are large. */
+const DEMANDING = new Set([
+  'pattern',
+  'patternProperties',
+  'propertyNames',
+  'format',
+  '$ref',
+  '$dynamicRef',
+  '$recursiveRef',
+  'uniqueItems',
+  'unevaluatedProperties',
+  'unevaluatedItems',
+])
+/** What is beneath these is held to any number of values. */
+const OF_EACH = new Set(['items', 'prefixItems', 'additionalItems', 'contains', 'additionalProperties'])
+
+/** Values in a schema by values in the configuration: so often at most is one held to the other, and each time it does not fit takes a microsecond. */
+const SMALL_WORK = 50_000
+
+/** How many values are in one, with one more for each hundred characters of a text; Infinity for more than `most`. */
+const sizeOf = (value: unknown, most: number): number => {
+  if (typeof value === 'string') return 1 + value.length / 100
+  if (typeof value !== 'object' || value === null) return 1
+  let size = 1
+  for (const item of Object.values(value)) {
+    size += sizeOf(item, most - size)
+    if (size > most) return Infinity
+  }
+  return size
+}
+
+/** Whether it has a keyword that is demanding, or defaults that are filled in once for each of many values and may be many values themselves. */
+const isDemanding = (schema: unknown, ofEach = false): boolean =>
+  typeof schema === 'object' &&
+  schema !== null &&
+  Object.entries(schema).some(
+    ([key, item]) => DEMANDING.has(key) || (ofEach && key === 'default') || isDemanding(item, ofEach || OF_EACH.has(key)),
+  )
 
 type Run = <T>(work: () => T, late: () => Error) => T
 
 const atOnce: Run = (work) => work()
 
 /** Most schemas name types and bounds of a few fields: what they cost can be told beforehand, and they go without a clock. */
-const runOf = (declaration: ConfigDeclaration): Run => {
-  const text = JSON.stringify(declaration)
-  return text.length > SMALL || DEMANDING.test(text) ? withTimeLimit : atOnce
+const runOf = (schema: object, config: object): Run => {
+  const size = sizeOf(schema, SMALL_WORK)
+  // Each default may be filled in.
+  const isSmall = size * (size + sizeOf(config, SMALL_WORK)) <= SMALL_WORK
+  return isSmall && !isDemanding(schema) ? atOnce : withTimeLimit
 }
 
 const subjectOf = ({ name, manifestPath }: SchemaOwner): string => manifestPath ?? `The manifest of plugin '${name}'`
@@ -163,7 +206,7 @@ const lateError = (owner: SchemaOwner, what: string, config?: object): PlugbayEr
   matched = undefined
   const limit = `${TIME_LIMIT} ms, its limit`
   if (at === undefined) {
-    const mend = 'Look for references that double at each step, or make it shorter'
+    const mend = 'Look for references or defaults that double at each step, or make it shorter'
     return manifestError(owner, [{ path: '', message: `${what} of plugin '${owner.name}' took more than ${limit}. ${mend}` }], {
       limit: TIME_LIMIT,
     })
@@ -174,12 +217,7 @@ const lateError = (owner: SchemaOwner, what: string, config?: object): PlugbayEr
   return manifestError(owner, [{ path: '', message }], { limit: TIME_LIMIT, pattern, ...(field === undefined ? {} : { field }) })
 }
 
-interface Compiled {
-  validate: ValidateFunction
-  run: Run
-}
-
-const compiled = new WeakMap<object, Promise<Compiled>>()
+const compiled = new WeakMap<object, Promise<ValidateFunction>>()
 
 const UNKNOWN_KEYWORD = /unknown keyword: "(.*)"$/
 const UNKNOWN_FORMAT = /^unknown format "(.*)" ignored in schema at path "#?(.*)"$/
@@ -213,20 +251,16 @@ const compileBy = ({ judge, fresh }: Validators, schema: object, owner: SchemaOw
   }
 }
 
-const compile = async (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
+const compile = async (schema: object, owner: SchemaOwner): Promise<ValidateFunction> => {
   const validators = await validatorsFor(dialectOf(schema, owner))
-  const run = runOf(declaration)
-  return {
-    validate: run(
-      () => compileBy(validators, schema, owner),
-      () => lateError(owner, 'to compile the schema'),
-    ),
-    run,
-  }
+  return runOf(schema, {})(
+    () => compileBy(validators, schema, owner),
+    () => lateError(owner, 'to compile the schema'),
+  )
 }
 
-const compiledOf = (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
-  const found = compiled.get(schema) ?? compile(schema, declaration, owner)
+const compiledOf = (schema: object, owner: SchemaOwner): Promise<ValidateFunction> => {
+  const found = compiled.get(schema) ?? compile(schema, owner)
   compiled.set(schema, found)
   // What is no fault of the schema may be over by the next time.
   found.catch((error: unknown) => PlugbayError.is(error) || compiled.delete(schema))
@@ -281,12 +315,14 @@ export const schemaFaults = async (
   const { schema } = declaration
   if (schema === undefined) return []
   try {
-    const { validate, run } = await compiledOf(schema, declaration, owner)
-    const faults = (): readonly Problem[] =>
-      isValid(validate, config, owner) || (convert(validate.errors ?? [], config, whole) && isValid(validate, config, owner))
-        ? []
-        : schemaProblems(validate.errors, config)
-    return run(faults, () => lateError(owner, 'to check the configuration', config))
+    const validate = await compiledOf(schema, owner)
+    const faults = (): readonly Problem[] => {
+      while (!isValid(validate, config, owner)) {
+        if (!convert(validate.errors ?? [], config, whole)) return schemaProblems(validate.errors, config)
+      }
+      return []
+    }
+    return runOf(schema, config)(faults, () => lateError(owner, 'to check the configuration', config))
   } catch (error) {
     return explainShortage(owner.name, `The configuration of plugin '${owner.name}' cannot be checked`)(error)
   }

@@ -144,15 +144,16 @@ const uncloneable = (value: unknown, path: Path): Problem | undefined => {
 const MAX_DEPTH = 100
 
 /** What in a value cannot be in a configuration: what refers back to something it is in, is nested too deeply, or cannot be cloned. */
-const unusableIn = (value: unknown, path: Path = [], ancestors: ReadonlySet<unknown> = new Set()): Problem | undefined => {
+const unusableIn = (value: unknown, path: Path = [], ancestors = new Set<unknown>()): Problem | undefined => {
   if (!Array.isArray(value) && !isPlain(value)) return uncloneable(value, path)
   if (ancestors.has(value)) return { path: fieldPath(path), message: 'refers back to itself' }
   if (path.length > MAX_DEPTH) return { path: fieldPath(path.slice(0, 3)), message: `is nested more than ${MAX_DEPTH} levels deep` }
-  const inner = new Set(ancestors).add(value)
+  ancestors.add(value)
   for (const [key, item] of Object.entries(value)) {
-    const found = unusableIn(item, [...path, Array.isArray(value) ? Number(key) : key], inner)
+    const found = unusableIn(item, [...path, Array.isArray(value) ? Number(key) : key], ancestors)
     if (found) return found
   }
+  ancestors.delete(value)
   return undefined
 }
 
