@@ -89,6 +89,9 @@ const PHASES: Record<Phase, { code: ErrorCode; limit: keyof EffectiveLimits }> =
   restore: { code: 'PLUGIN_START', limit: 'startTimeout' },
 }
 
+/** Where to look for what does not end in a phase, where that is no function of the plugin's of that name. */
+const PLACES: Partial<Record<Phase, string>> = { load: 'its modules, such as a top-level await,', drain: 'its handlers of events' }
+
 /** Events that may be under way to one subscription of a plugin; the rest waits in the kernel. */
 const IN_FLIGHT = 1_024
 
@@ -295,7 +298,7 @@ export class Generation {
     switch (error.code) {
       case 'CALL_TIMEOUT': {
         const awaited = phase === 'load' ? await (await import('./load-fault.js')).awaitedImport(this.source) : undefined
-        const where = phase === 'load' ? 'its modules, such as a top-level await,' : `its ${phase}`
+        const where = PLACES[phase] ?? `its ${phase}`
         const mend = awaited ?? `Look for something in ${where} that never ends, or raise the limit.`
         return new PlugbayError(
           'PLUGIN_TIMEOUT',
