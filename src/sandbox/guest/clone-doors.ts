@@ -2,7 +2,7 @@
  * The doors of structured clone. Of an object that is more than data, such as a Blob or a key, Node asks a method how to write it down, whichever it finds there, and where it is read
  * loads the one of its own modules that this method names: some of them end the process. So what a plugin hands over is copied as data first, by V8 alone, and Node gets the copy.
  */
-import nodeModule from 'node:module'
+import type PerfHooks from 'node:perf_hooks'
 import nodeUtil from 'node:util'
 import { MessagePort } from 'node:worker_threads'
 import { askedObjectIn } from './asked-object.js'
@@ -165,36 +165,44 @@ export const closeCloning = (): void => {
 
 // ── details of measurements ────────────────────────────────────────────────────────────────────────────────────────
 
-/** Node clones the detail of a mark by itself. Its classes are loaded when they are first asked for, which many a plugin never does. */
+/** Node clones the detail of a mark by itself. On some versions its classes are loaded when they are first asked for, which many a plugin never does. */
 const closePerformance = (): void => {
-  for (const name of ownKeys(globalThis)) {
-    if (typeof name !== 'string' || !/^performance/i.test(name)) continue
-    const found = getOwnPropertyDescriptor(globalThis, name) as PropertyDescriptor
-    const { get } = found
-    if (get === undefined) return copyDetails()
+  const names = ownKeys(globalThis).filter((name) => typeof name === 'string' && /^performance/i.test(name))
+  const found = new Map(names.map((name) => [name, getOwnPropertyDescriptor(globalThis, name) as PropertyDescriptor]))
+  const [performance, mark] = [found.get('performance'), found.get('PerformanceMark')]
+  if (performance?.get === undefined || mark?.get === undefined) {
+    standIn(globalThis, 'PerformanceMark', copyDetails(globalThis.performance, globalThis.PerformanceMark as unknown as Class))
+    return
+  }
+  const [getPerformance, getMark] = [performance.get, mark.get]
+  const copied = (): object => {
+    if (Mark !== undefined) return Mark
+    const Whole = apply(getMark, globalThis, []) as Class
+    const held = copyDetails(apply(getPerformance, globalThis, []) as object, Whole)
+    // As Node does with what it has loaded.
+    own(globalThis, 'PerformanceMark', Whole)
+    standIn(globalThis, 'PerformanceMark', held)
+    return held
+  }
+  for (const [name, { get, ...rest }] of found)
     defineProperty(globalThis, name, {
-      ...found,
+      ...rest,
       get(): unknown {
-        copyDetails()
-        return name === 'PerformanceMark' ? Mark : (apply(get, globalThis, []) as unknown)
+        const held = copied()
+        return name === 'PerformanceMark' ? held : (apply(get as () => unknown, globalThis, []) as unknown)
       },
     })
-  }
 }
 
+/** In the place of the class of marks, once its methods are closed. */
 let Mark: object | undefined
 
-/** To be called before `node:perf_hooks` is handed to a plugin. */
-export const copyDetails = (): void => {
-  if (Mark !== undefined) return
-  const hooks = builtin('node:perf_hooks')
-  const Whole = hooks.PerformanceMark as unknown as Class
+const copyDetails = (performance: object, Whole: Class): object => {
+  if (Mark !== undefined) return Mark
   const Held = (Mark = function (name: unknown, options: unknown): unknown {
     return construct(Whole, [name, withData(options)], new.target === undefined || new.target === Held ? Whole : new.target)
   })
-  standIn(hooks, 'PerformanceMark', Held)
-  if (getOwnPropertyDescriptor(globalThis, 'PerformanceMark')?.get === undefined) standIn(globalThis, 'PerformanceMark', Held)
-  const { prototype } = hooks.performance.constructor as { prototype: Record<'mark' | 'measure', Mark & Measure> }
+  const { prototype } = performance.constructor as unknown as { prototype: Record<'mark' | 'measure', Mark & Measure> }
   const { mark, measure } = prototype
   const copied = {
     mark(this: unknown, name: unknown, options: unknown): unknown {
@@ -206,7 +214,13 @@ export const copyDetails = (): void => {
   }
   standIn(prototype, 'mark', copied.mark)
   standIn(prototype, 'measure', copied.measure)
-  nodeModule.syncBuiltinESMExports()
+  return Held
+}
+
+/** What `node:perf_hooks` has of it, before a plugin gets that. */
+export const closePerfHooks = (hooks: typeof PerfHooks): void => {
+  if (hooks.PerformanceMark !== Mark)
+    standIn(hooks, 'PerformanceMark', copyDetails(hooks.performance, hooks.PerformanceMark as unknown as Class))
 }
 
 /** The options of a mark or a measure, as they are now. */

@@ -10,10 +10,11 @@ import type { Grants } from '../grants.js'
 import { assertRegular } from '../irregular-file.js'
 import type { LoadRequest, LogLevel } from '../protocol.js'
 import { makeAsyncStorage } from './async-storage.js'
+import { bare } from './bare.js'
 import { closeBuiltins } from './builtin-doors.js'
-import { closeCloning, copyDetails } from './clone-doors.js'
+import { closeCloning, closePerfHooks } from './clone-doors.js'
 import { type CheckFile, checkUrl, closeFiles, fileCheck } from './file-doors.js'
-import { closeGlobals } from './global-doors.js'
+import { closeGlobals, withholdCompressionStreams } from './global-doors.js'
 import { lock, protect } from './lock.js'
 import { prepareModules } from './module-hooks.js'
 import { closeNet } from './net-doors.js'
@@ -38,7 +39,11 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   const deny = denyFor(plugin.name, tell)
   const own = [plugin.root, dirname(fileURLToPath(plugin.pluginModule))]
   const checkFile = fileCheck(grants, own, deny, used && recordFiles(used))
-  const check = copyingDetails(importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url)))
+  const check = closingWhenAsked(
+    importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url)),
+    grants,
+    deny,
+  )
   const checkImport = used ? recordImports(check, used) : check
   prepareModules(plugin, checkImport)
   replaceStdio(output)
@@ -74,13 +79,22 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   nodeModule.syncBuiltinESMExports()
 }
 
-/** What is measured with these is closed as they are handed out. */
-const copyingDetails =
-  (check: CheckImport): CheckImport =>
-  (specifier) => {
+/** What is closed in one of Node's modules when that is asked for: to load it before would take each thread longer than most that the gate does. */
+const closingWhenAsked = (check: CheckImport, grants: Grants, deny: Deny): CheckImport => {
+  const closings: Record<string, ((module: never) => void) | undefined> = bare({
+    perf_hooks: closePerfHooks,
+    'stream/web': grants.builtins.includes('zlib') ? undefined : (streams: object) => withholdCompressionStreams(streams, deny),
+  })
+  return (specifier) => {
     check(specifier)
-    if (moduleName(specifier as string) === 'perf_hooks') copyDetails()
+    const name = moduleName(specifier as string)
+    const close = name === undefined ? undefined : closings[name]
+    if (close === undefined) return
+    closings[name as string] = undefined
+    close(getBuiltinModule(`node:${name}`) as never)
+    syncBuiltinESMExports()
   }
+}
 
 /** What waits for a promise asks these of it, Node's loader too: a changed one would be handed what Node makes modules of, of which a wrong call ends the process. */
 const closePromises = (): void => {
@@ -106,6 +120,7 @@ const { apply } = Reflect
 const { test } = RegExp.prototype
 // Not the one that asks: what the gate itself loads, the plugin has not used.
 const getBuiltinModule = process.getBuiltinModule.bind(process)
+const { syncBuiltinESMExports } = nodeModule
 
 type Loader = (request: unknown, ...rest: unknown[]) => unknown
 type Extension = (module: unknown, file: unknown) => unknown

@@ -119,12 +119,15 @@ const withholdResizing = (deny: Deny): void => {
 
 /** What one of them is written at once, one job takes, and that cannot be taken back: a plugin that is ended would hold up the files of all others for as long. */
 const withholdCompression = (deny: Deny): void => {
-  const streams = process.getBuiltinModule('node:stream/web')
-  for (const name of COMPRESSION) {
-    const refused = refusing(() => deny(`use ${name}`, 'builtin:zlib', 'import'))
-    replace(name, refused)
-    lock(streams, name, refused)
-  }
+  for (const name of COMPRESSION) replace(name, uncompressing(name, deny))
+}
+
+const uncompressing = (name: string, deny: Deny): ((target?: unknown) => never) =>
+  refusing(() => deny(`use ${name}`, 'builtin:zlib', 'import'))
+
+/** The same in `node:stream/web`, where that is asked for. */
+export const withholdCompressionStreams = (streams: object, deny: Deny): void => {
+  for (const name of COMPRESSION) lock(streams, name, uncompressing(name, deny))
 }
 
 /** Random values take no time; `subtle` keeps the threads busy that the whole process shares. */
