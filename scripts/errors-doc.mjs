@@ -17,6 +17,9 @@ What plugins throw survives it as well: name, message, stack, \`code\` and \`cau
 (\`error.status = 404\`) as far as they are plain data: texts, numbers, booleans, null, and lists and plain objects of these. Getters, functions and objects with a class are left behind, and so is what is
 beyond the bounds: 8 errors deep, 16 members of aggregates, 16 KB of properties with 256 parts in all. Its class is lost, but for \`PlugbayError\` and \`AggregateError\`: tell errors apart by \`name\` or \`code\`.
 
+A plugin may throw what says that it is any of these. The kernel shows that, as the \`cause\` of an error of its own, and never acts on it: a \`start\` that throws \`CHANNEL_CLOSED\` has failed with
+\`PLUGIN_START\`. Of what a service throws, its code is the provider's word to its caller in the same way.
+
 \`\`\`ts
 import { PlugbayError } from 'plugbay'
 

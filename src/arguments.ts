@@ -15,6 +15,15 @@ export const shown = (value: unknown): string => {
 
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** Data as it is now: what its owner does to it later changes nothing here. What cannot be cloned stays, and is refused where it is used. */
+export const asItIsNow = <T>(data: T): T => {
+  try {
+    return structuredClone(data)
+  } catch {
+    return data
+  }
+}
+
 /** OPTIONS_INVALID: `call` is what was called, `what` says what is wrong with what it was given, and the mend. */
 export const argumentInvalid = (call: string, what: string): PlugbayError =>
   new PlugbayError('OPTIONS_INVALID', `${call} ${what}`, { details: { call } })
@@ -28,6 +37,12 @@ export function assertFunction(value: unknown, call: string, of: string): assert
 export function assertText(value: unknown, call: string, of: string): asserts value is string {
   if (typeof value !== 'string' || value === '')
     throw argumentInvalid(call, `was given ${value === '' ? 'an empty text' : shown(value)} for ${of}. Give it as a text.`)
+}
+
+/** Throws OPTIONS_INVALID for what is neither text nor bytes: Node would write whatever can be gone through, each part by itself. */
+export function assertWritable(value: unknown, call: string): asserts value is string | Uint8Array {
+  if (typeof value !== 'string' && !ArrayBuffer.isView(value))
+    throw argumentInvalid(call, `was given ${shown(value)} to write. Give a text, or bytes as a Uint8Array.`)
 }
 
 /** Throws OPTIONS_INVALID for arguments beyond those that `call` heeds; `takes` says which these are. Undefined is the same as not given. */

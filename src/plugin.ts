@@ -112,7 +112,7 @@ export interface PluginContext<Config = any> {
   readonly services: PluginServices
   /** Files, through the kernel. Each call rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, or as the file system does. */
   readonly fs: PluginFiles
-  /** HTTP requests, through the kernel, to hosts that the permissions name. Bodies are held whole: at most 16 MiB. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, CALL_CANCELLED, or as `fetch` does. */
+  /** HTTP requests, through the kernel, to hosts that the permissions name. Bodies are held whole: at most 16 MiB. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, PLUGIN_LIMIT, CALL_CANCELLED, or as `fetch` does. */
   readonly fetch: typeof fetch
   readonly permissions: {
     /**

@@ -211,6 +211,15 @@ const wired = (thrown: unknown, plugin: string | undefined, depth: number, bagga
   return wire
 }
 
+/** Errors that were built from what another end said. */
+const told = new WeakSet<Error>()
+
+/**
+ * Whether a PlugbayError was made at this end. One that came over a wire says of itself what it likes, its code too: it is shown, and never acted on. So whoever decides by a code
+ * asks this, and whoever only tells it {@link PlugbayError.is} or {@link codeOf}.
+ */
+export const isOwn = (error: unknown): error is PlugbayError => error instanceof PlugbayError && !told.has(error)
+
 /**
  * The error again: a PlugbayError where it was one, an AggregateError where it has members, else an Error; with the same name, message, code, cause, stack and
  * properties. All is bounded like in {@link toWire}, because what arrives may not have been made by it.
@@ -254,11 +263,19 @@ const unwired = (wire: WireError, depth: number, baggage: Baggage): Error => {
     for (const [key, value] of Object.entries(properties)) if (!Object.hasOwn(error, key)) define(error, key, value, true)
   }
   if (stack !== undefined) define(error, 'stack', stack, false)
+  told.add(error)
   return error
 }
 
+/** The error once more, from data of its own that leave something out: of this end where it was that. */
+export const again = (error: Error, wire: WireError): Error => {
+  const copy = fromWire(wire)
+  if (isOwn(error)) told.delete(copy)
+  return copy
+}
+
 /** The error with its stacks as {@link readStacksBy} has them. */
-export const asWritten = (error: Error): Error => (written === undefined ? error : fromWire(toWire(error)))
+export const asWritten = (error: Error): Error => (written === undefined ? error : again(error, toWire(error)))
 
 /** The code of anything thrown, where it has one: a key of {@link ERROR_CODES}, or one of Node's such as `ENOENT`. */
 export const codeOf = (thrown: unknown): string | undefined => {

@@ -36,7 +36,7 @@ export interface PublishOptions {
 export interface EventBusStats {
   /** Events taken in, heard by somebody or not. */
   published: number
-  /** Publishes refused because a subscriber's queue overran. */
+  /** Publishes refused: a subscriber's queue overran, or the event cannot go to one. */
   refused: number
   subscriptions: number
   queued: number
@@ -80,8 +80,9 @@ export class EventBus {
   readonly #subscriptions = new Set<Subscription>()
   readonly #home: SubscriptionHome<Subscription>
   readonly #seal: ((event: Event) => void) | undefined
-  /** How many attached subscriptions take events closed. */
+  /** How many attached subscriptions take events closed, and how many of them not every one. */
   #sealed = 0
+  #refusing = 0
   #published = 0
   #refused = 0
   /** Attached subscriptions that are overrun; `#anyOverrun` saves looking, on each publish. */
@@ -110,7 +111,7 @@ export class EventBus {
 
   /**
    * Publishes an event. Resolves when every subscriber has it in its hands or within its queue's capacity: wait for it before
-   * publishing more. Never throws; rejects with `TOPIC_INVALID`, `OPTIONS_INVALID`, with `KERNEL_STATE` once the kernel has stopped, with what `seal` throws, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
+   * publishing more. Never throws; rejects with `TOPIC_INVALID`, `OPTIONS_INVALID`, with `KERNEL_STATE` once the kernel has stopped, with what `seal` throws, with the `refusal` of a subscriber, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
    * waiting that no more can be taken, in which case nobody got the event.
    *
    * Handlers of the application get the data itself, not a copy, plugins a copy. Nothing is moved with an event: of `transfer(value, objects)`, and of `byReference(value)`, handlers
@@ -183,7 +184,7 @@ export class EventBus {
   attach(subscription: Subscription): void {
     if (subscription.closed || this.#trie.has(subscription)) return
     this.#trie.add(subscription.pattern, subscription)
-    if (!this.#subscriptions.has(subscription) && subscription.sealed) this.#sealed++
+    if (!this.#subscriptions.has(subscription)) this.#count(subscription, 1)
     this.#subscriptions.add(subscription)
     subscription.join(this.#home)
     if (subscription.overrun) this.#overran(subscription, true)
@@ -197,7 +198,12 @@ export class EventBus {
   }
 
   #forget(subscription: Subscription): void {
-    if (this.#subscriptions.delete(subscription) && subscription.sealed) this.#sealed--
+    if (this.#subscriptions.delete(subscription)) this.#count(subscription, -1)
+  }
+
+  #count({ sealed, refusal }: Subscription, change: 1 | -1): void {
+    if (sealed) this.#sealed += change
+    if (refusal !== undefined) this.#refusing += change
   }
 
   /** From now on `publish` rejects and `subscribe` throws with what this gives. What is queued is still handled; then each subscription ends. */
@@ -243,7 +249,11 @@ export class EventBus {
     if (subscriptions.length > CROWDED && !this.#judged.has(subscriptions)) this.#judge(subscriptions, envelope.type)
     if (this.#anyOverrun) {
       const overrun = subscriptions.find((subscription) => subscription.overrun)
-      if (overrun !== undefined) return this.#refuse(overrun, envelope)
+      if (overrun !== undefined) return this.#refuse(overrunBy(overrun, envelope))
+    }
+    if (this.#refusing > 0) {
+      const refusal = refusalOf(subscriptions, envelope)
+      if (refusal !== undefined) return this.#refuse(refusal)
     }
     let waits: Promise<void>[] | undefined
     // An index is a quarter faster here than an iterator.
@@ -276,19 +286,9 @@ export class EventBus {
     this.#anyOverrun = this.#overrun.size > 0
   }
 
-  #refuse(subscription: Subscription, envelope: Envelope): Promise<void> {
+  #refuse(refusal: PlugbayError): Promise<void> {
     this.#refused++
-    const { pattern, owner } = subscription
-    return Promise.reject(
-      new PlugbayError(
-        'PUBLISH_OVERRUN',
-        `An event on '${envelope.type}' from '${envelope.source}' was refused: the subscription of '${owner}' to '${pattern}' already has ${MAX_WAITING} events waiting beyond its queue of ${subscription.capacity}. Await each publish before the next.`,
-        {
-          plugin: envelope.source,
-          details: { topic: envelope.type, pattern, subscriber: owner, capacity: subscription.capacity, waiting: MAX_WAITING },
-        },
-      ),
-    )
+    return Promise.reject(refusal)
   }
 
   #failed(subscription: Subscription, event: EventHead, error: unknown): void {
@@ -320,6 +320,22 @@ const PUBLISH_OPTIONS: OptionChecks = {
 const assertPublishOptions = (options: unknown, topic: unknown): void => {
   const fault = optionsFault(options, PUBLISH_OPTIONS)
   if (fault !== undefined) throw argumentInvalid(`publish(${shown(topic)})`, fault)
+}
+
+const overrunBy = ({ pattern, owner, capacity }: Subscription, { type, source }: EventHead): PlugbayError =>
+  new PlugbayError(
+    'PUBLISH_OVERRUN',
+    `An event on '${type}' from '${source}' was refused: the subscription of '${owner}' to '${pattern}' already has ${MAX_WAITING} events waiting beyond its queue of ${capacity}. Await each publish before the next.`,
+    { plugin: source, details: { topic: type, pattern, subscriber: owner, capacity, waiting: MAX_WAITING } },
+  )
+
+/** Why one of them cannot take the event. */
+const refusalOf = (subscriptions: readonly Subscription[], envelope: Envelope): PlugbayError | undefined => {
+  for (const { refusal, aside } of subscriptions) {
+    const why = aside ? undefined : refusal?.(envelope)
+    if (why !== undefined) return why
+  }
+  return undefined
 }
 
 /** How many are of each crowd. */

@@ -1,7 +1,7 @@
 /** The books of a subscription: what was asked of it, what waits in its queue, what is in flight, and what became of the rest. */
+import { Readers } from '../iteration.js'
 import { BoundedQueue } from './bounded-queue.js'
 import type { Envelope, EventHead } from './event.js'
-import { Readers } from './iteration.js'
 import type { Crowd, FailureListener, OverflowPolicy, SubscriptionOptions } from './subscription-options.js'
 
 export const DEFAULT_CAPACITY = 1024
@@ -44,6 +44,7 @@ export class Ledger<Owner> {
   readonly policy: OverflowPolicy
   readonly once: boolean
   readonly filter: ((event: never) => unknown) | undefined
+  readonly refusal: SubscriptionOptions['refusal']
   readonly keep: ((envelope: Envelope) => Envelope) | undefined
   readonly onFailure: FailureListener | undefined
   readonly crowd: Crowd | undefined
@@ -89,6 +90,7 @@ export class Ledger<Owner> {
     // An iterated subscription is held back by its readers: each has one event at a time.
     this.concurrency = this.iterated ? Number.POSITIVE_INFINITY : (options.concurrency ?? 1)
     this.filter = options.filter
+    this.refusal = options.refusal
     this.keep = options.keep
     this.onFailure = options.onFailure
     this.crowd = options.crowd

@@ -1,4 +1,5 @@
 /** What a subscription is made with: what its subscriber may ask for, and what the kernel adds. */
+import type { PlugbayError } from '../errors.js'
 import type { Envelope, Event, EventHead } from './event.js'
 
 /**
@@ -43,6 +44,8 @@ export interface SubscriptionOptions<E extends Event = Event> extends SubscribeO
   crowd?: Crowd | undefined
   /** Takes the envelope as it came, closed. */
   consume?: ((envelope: Envelope) => unknown) | undefined
+  /** Why an event cannot be consumed here: its publish is refused as a whole. */
+  refusal?: ((envelope: Envelope) => PlugbayError | undefined) | undefined
   /** What to queue of an envelope that cannot be consumed at once: one that holds what it was when it came. Throwing is a failure. Default: itself. */
   keep?: ((envelope: Envelope) => Envelope) | undefined
   /** Takes the event: the envelope is opened first. With neither `consume` nor `handler` the subscription is iterated. */

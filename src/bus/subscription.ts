@@ -1,11 +1,10 @@
 /** One subscription: when an event may go to its consumer, and who follows it when it ends. Its ledger has what waits. */
 import { keepFollowed } from '../composite-signals.js'
-import { PlugbayError } from '../errors.js'
+import { assertReadable, type Give, iterationOf } from '../iteration.js'
 import { assertSubscribeOptions } from '../subscribe-options.js'
 import { isThenable } from '../thenable.js'
 import { assertPattern } from '../topic.js'
 import type { Envelope, Event, EventHead } from './event.js'
-import { type Give, iterationOf } from './iteration.js'
 import { Ledger, type SubscriptionHome, type SubscriptionStats } from './ledger.js'
 import type { Crowd, OverflowPolicy, SubscriptionOptions } from './subscription-options.js'
 
@@ -89,6 +88,11 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   /** The plugin that subscribed. */
   get owner(): string {
     return this.#ledger.owner
+  }
+
+  /** See {@link SubscriptionOptions.refusal}. */
+  get refusal(): SubscriptionOptions['refusal'] {
+    return this.#ledger.refusal
   }
 
   get crowd(): Crowd | undefined {
@@ -235,7 +239,10 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     this.#rest()
   }
 
-  /** Takes no further event, discards the queue, and lets every waiting publisher go. What is in flight ends by itself. Idempotent. */
+  /**
+   * Takes no further event, discards the queue, and lets every waiting publisher go. What a handler has in flight ends by itself; for
+   * what an iterator has given nobody waits any more: whoever got it need not ask for the next. Idempotent.
+   */
   unsubscribe(): void {
     if ((this.#flags & CLOSED) !== 0) return
     this.#flags |= CLOSED
@@ -243,6 +250,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     this.#ledger.cut(0)
     this.#measure()
     this.#endReaders()
+    if (this.#ledger.iterated) this.settle(this.#ledger.inFlight)
     this.#rest()
   }
 
@@ -302,20 +310,12 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     this.#rest()
   }
 
-  /** Reads events one at a time. Asking for the next says that the last one is done. Leaving the loop unsubscribes. */
+  /** Reads events one at a time: asking for one more says that one is done. Leaving the loop unsubscribes. */
   [Symbol.asyncIterator](): AsyncIterableIterator<E, undefined> {
-    if (!this.#ledger.iterated) {
-      throw new PlugbayError(
-        'SUBSCRIPTION_OPTIONS',
-        `The subscription to '${this.pattern}' has a handler and cannot be iterated. Subscribe without a handler to iterate.`,
-        {
-          details: { pattern: this.pattern },
-        },
-      )
-    }
+    assertReadable(this.#ledger.readers, this.pattern)
     return iterationOf<E>({
       ask: (give) => this.#ask(give),
-      done: () => void this.settle(1),
+      done: (count) => void this.settle(count),
       end: () => this.unsubscribe(),
     })
   }

@@ -6,6 +6,7 @@ import { type AuditEntry, HEAD, type Link, logFiles } from '../kernel/audit/chai
 import { lastEntries, verifyAudit } from '../kernel/audit/verify.js'
 import { resolveOptions } from '../kernel/options.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { visible, visibleLine } from '../kernel/visible-text.js'
 import { type PlaceOptions, readOptions } from './project.js'
 import { EXIT } from './usage.js'
 
@@ -38,7 +39,7 @@ const screenLine = (
   const who = plugin === undefined ? '' : ` ${style.bold(generation === undefined ? plugin : `${plugin}#${generation}`)}`
   const facts = Object.entries(details ?? {}).map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
   const rest = [`by ${actor}`, ...facts].join(' ')
-  return `${style.dim(time)} ${style.cyan(kind.padEnd(15))}${who} ${rest}${reason === undefined ? '' : `: ${reason.replaceAll(/\s+/g, ' ')}`}`
+  return `${style.dim(time)} ${style.cyan(kind.padEnd(15))}${who} ${visibleLine(rest)}${reason === undefined ? '' : `: ${visible(reason.replaceAll(/\s+/g, ' '))}`}`
 }
 
 export const showLast = async (folder: string, { last, json, ...place }: LastOptions): Promise<void> => {

@@ -1,6 +1,7 @@
 /** `plugbay check`: everything that is wrong with configuration, manifests and dependencies, at once. */
 import { PlugbayError } from '../errors.js'
 import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { visibleLine } from '../kernel/visible-text.js'
 import { counted } from '../sentence.js'
 import { permissionScreen } from './permission-screen.js'
 import { problemScreen } from './problem-screen.js'
@@ -45,7 +46,7 @@ export const check = async (folder: string, options: CheckOptions): Promise<void
   }
   const permissions = permissionScreen(plugins, style)
   if (permissions !== '') process.stdout.write(`${permissions}\n\n`)
-  for (const remark of remarks) process.stdout.write(`${style.yellow('!')} ${remark}\n`)
+  for (const remark of remarks) process.stdout.write(`${style.yellow('!')} ${visibleLine(remark)}\n`)
   if (problems.length === 0 && plugins.length === 0) {
     process.stdout.write(`${style.yellow('!')} There are no plugins: \`plugbay new plugin <name>\` makes a first one.\n`)
   } else if (problems.length === 0) {

@@ -1,6 +1,7 @@
 /** `plugbay graph`: who waits for whom, as text, Mermaid or DOT. */
 import type { PlugbayError } from '../errors.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { visible, visibleLine } from '../kernel/visible-text.js'
 import { type PlaceOptions, type Project, type ProjectPlugin, readProject } from './project.js'
 
 /** How it is drawn. */
@@ -54,11 +55,11 @@ const asText = (project: Project, style: TerminalStyle): string => {
     ...entries.map((entry, index) => `${style.dim(index === entries.length - 1 ? '└─' : '├─')} ${entry}`),
   ]
   const named = (name: string, version: string | undefined): string =>
-    `${style.bold(name)}${version === undefined ? '' : ` ${style.dim(version)}`}`
+    `${style.bold(visibleLine(name))}${version === undefined ? '' : ` ${style.dim(version)}`}`
   const out = leftOut(project)
   const why = ({ error }: LeftOut): string =>
     error
-      ? ` ${style.red(error.code)} ${error.message
+      ? ` ${style.red(error.code)} ${visible(error.message)
           .split('\n')
           .map((line) => line.trim())
           .join(' ')}`

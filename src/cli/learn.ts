@@ -4,6 +4,7 @@ import type { Kernel } from '../kernel/kernel.js'
 import type { Learned } from '../kernel/least-permissions.js'
 import { actionsIn, MAX_ACTIONS } from '../kernel/permission-grammar.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { visible } from '../kernel/visible-text.js'
 import type { Permission } from '../permission-set.js'
 import { permissionLine, withPermissions } from './manifest-edit.js'
 import { shortPath } from './project.js'
@@ -26,11 +27,11 @@ const sectionOf = (learned: Learned, style: TerminalStyle): string => {
   const [before, after] = [textsOf(asked), textsOf(least)]
   const kept = after.filter((line) => before.includes(line))
   const lines = [
-    ...before.filter((line) => !after.includes(line)).map((line) => style.red(`  - ${line}`)),
-    ...after.filter((line) => !before.includes(line)).map((line) => style.green(`  + ${line}`)),
-    ...kept.map((line) => style.dim(`    ${line}`)),
+    ...before.filter((line) => !after.includes(line)).map((line) => style.red(`  - ${visible(line)}`)),
+    ...after.filter((line) => !before.includes(line)).map((line) => style.green(`  + ${visible(line)}`)),
+    ...kept.map((line) => style.dim(`    ${visible(line)}`)),
   ]
-  const remarks = notes.map((note) => `  ${style.yellow('!')} ${note}`)
+  const remarks = notes.map((note) => `  ${style.yellow('!')} ${visible(note)}`)
   const where = style.dim(manifestPath === undefined ? 'it has no plugin.json to hold permissions' : shortPath(manifestPath))
   return [
     `${style.bold(plugin)}  ${where}`,

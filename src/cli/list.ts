@@ -1,6 +1,7 @@
 /** `plugbay list`: the plugins, where each would run, in which wave, and what it needs. */
 import type { PlugbayError } from '../errors.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { visibleLine } from '../kernel/visible-text.js'
 import { chosenBy } from './placement-text.js'
 import { problemScreen } from './problem-screen.js'
 import { type PlaceOptions, type ProjectPlugin, readProject, shortPath, type Unread } from './project.js'
@@ -27,7 +28,7 @@ const table = (plugins: readonly ProjectPlugin[], style: TerminalStyle): string 
     plugin.tier ?? plugin.placement.isolation,
     chosenBy(plugin),
     fateOf(plugin),
-    needsOf(plugin),
+    visibleLine(needsOf(plugin)),
   ])
   const head = ['name', 'version', 'runs', 'chosen by', 'starts', 'needs']
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))

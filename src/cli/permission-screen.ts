@@ -1,6 +1,7 @@
 /** What each plugin may do and where it runs, as people read it: one line for each plugin. */
 import { relative } from 'node:path'
 import type { TerminalStyle } from '../kernel/terminal-style.js'
+import { visibleLine } from '../kernel/visible-text.js'
 import { type Granted, type Permission, PermissionSet } from '../permission-set.js'
 import { chosenBy } from './placement-text.js'
 import type { ProjectPlugin } from './project.js'
@@ -68,7 +69,7 @@ export const permissionScreen = (plugins: readonly ProjectPlugin[], style: Termi
   const rows = plugins.map((plugin) => ({
     name: plugin.source.name,
     place: `${plugin.tier ?? plugin.placement.isolation} (${chosenBy(plugin)})`,
-    may: lineOf(plugin),
+    may: visibleLine(lineOf(plugin)),
   }))
   if (plugins.every(isPlain) && rows.every(({ may }) => may === FREE)) return ''
   const widest = (key: 'name' | 'place'): number => Math.max(...rows.map((row) => row[key].length))

@@ -11,6 +11,7 @@ import type { PluginSource } from '../kernel/manifest.js'
 import { needsModuleHooks } from '../kernel/module-access.js'
 import { type EffectiveRestart, effectiveRestart, type KernelOptions, type ResolvedOptions, resolveOptions } from '../kernel/options.js'
 import { assertRoles, permissionsOf } from '../kernel/permissions.js'
+import { PluginPermissions } from '../kernel/plugin-permissions.js'
 import { strangersIn } from '../kernel/strangers.js'
 import type { Granted } from '../permission-set.js'
 import { processTier } from '../sandbox/host/confinement.js'
@@ -131,7 +132,7 @@ const tierFor = async (source: PluginSource, options: ResolvedOptions): Promise<
 
 /** Why each plugin that its dependencies would let start cannot start all the same, by name: where it runs, its configuration. */
 const faultsOf = async (sources: readonly PluginSource[], options: ResolvedOptions): Promise<Map<string, PlugbayError>> => {
-  const configurations = new Configurations(options)
+  const configurations = new Configurations(options, new PluginPermissions(options))
   const faults = await Promise.all(
     sources.map(async (source): Promise<[string, PlugbayError] | undefined> => {
       const { name } = source

@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander'
 import { PlugbayError } from '../errors.js'
 import type { TerminalStyle } from '../kernel/terminal-style.js'
+import { visible } from '../kernel/visible-text.js'
 
 /** Exit codes of the command. A second Ctrl-C ends with 128 and the signal's number, as shells do. */
 export const EXIT = {
@@ -37,10 +38,10 @@ export const reportFailure = (error: unknown, write: (text: string) => void, sty
     return EXIT.usage
   }
   if (PlugbayError.is(error)) {
-    write(`${style.red(error.code)} ${error.message}\n`)
+    write(`${style.red(error.code)} ${visible(error.message)}\n`)
     return error.code === 'USAGE' ? EXIT.usage : EXIT.failed
   }
   // Nothing that was foreseen: the stack is what a report needs.
-  write(`${style.red('unexpected')} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  write(`${style.red('unexpected')} ${visible(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`)
   return EXIT.failed
 }

@@ -1,7 +1,6 @@
 /** Tells what happens to the kernel and its plugins: to the log, the audit log, the embedder's listeners, and whoever listens on the bus. */
 import type { EventBus } from '../bus/event-bus.js'
-import { PlugbayError } from '../errors.js'
-import { toWire } from '../wire-error.js'
+import { isOwn, toWire } from '../wire-error.js'
 import type { Audit } from './audit.js'
 import { brief, briefError } from './brief-error.js'
 import { KernelEmitter, type KernelEvents } from './kernel-events.js'
@@ -96,7 +95,7 @@ export class Announcer {
   }
 
   #fault({ name, generation, error }: KernelEvents['plugin:fault']): void {
-    if (PlugbayError.is(error) && error.code === 'PERMISSION_DENIED' && this.#denials.keep(startOf(name, generation), error)) return
+    if (isOwn(error) && error.code === 'PERMISSION_DENIED' && this.#denials.keep(startOf(name, generation), error)) return
     this.#writeDenials(name, generation, error)
     this.#writeFault(name, generation, error)
   }

@@ -1,12 +1,13 @@
 /** What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration. */
 import { isDeepStrictEqual } from 'node:util'
 import { cut } from '../cut.js'
-import { PlugbayError } from '../errors.js'
 import type { Permission } from '../permission-set.js'
 import type { Tier } from '../sandbox/plugin-host.js'
-import { codeOf, reasonOf } from '../wire-error.js'
+import { codeOf, isOwn, reasonOf } from '../wire-error.js'
 import type { Attribution } from './attribution.js'
 import type { AuditLog } from './audit/audit-log.js'
+import type { AuditEntry } from './audit/chain.js'
+import { DeniedEntries } from './audit/denied-entries.js'
 import type { Placement } from './isolation.js'
 import type { KernelEvents } from './kernel-events.js'
 import type { PluginSource } from './manifest.js'
@@ -30,7 +31,7 @@ const short = (text: string): string => cut(text, MAX_TEXT)
 
 /** What an error says, without the value where it is about a configuration. */
 const saidBy = (error: unknown): string => {
-  if (!PlugbayError.is(error) || error.code !== 'CONFIG_INVALID') return short(reasonOf(error))
+  if (!isOwn(error) || error.code !== 'CONFIG_INVALID') return short(reasonOf(error))
   const problems = error.details?.['problems']
   const paths = Array.isArray(problems) ? problems.map(({ path }: { path?: unknown }) => String(path)) : []
   return `Its configuration is not valid${paths.length > 0 ? `: ${short(paths.join(', '))}` : ''}.`
@@ -50,6 +51,8 @@ export interface AuditOptions {
 
 export class Audit {
   readonly #options: AuditOptions
+
+  readonly #denied = new DeniedEntries()
 
   constructor(options: AuditOptions) {
     this.#options = options
@@ -103,6 +106,7 @@ export class Audit {
   }
 
   #moved({ name, generation, from, to, reason }: KernelEvents['plugin:state']): void {
+    this.#tellDenied([name])
     const error = this.#options.errorOf(name)
     const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : short(reason)
     this.#options.log.append({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
@@ -110,14 +114,22 @@ export class Audit {
 
   #fault({ name, generation, error, lost, restartIn }: KernelEvents['plugin:fault']): void {
     const code = codeOf(error)
-    this.#options.log.append({
-      kind: code === 'PERMISSION_DENIED' ? 'plugin.denied' : 'plugin.fault',
-      plugin: name,
-      generation,
-      actor: code === 'PERMISSION_DENIED' ? name : KERNEL,
-      reason: saidBy(error),
-      details: { code, lost, restartIn: restartIn && Math.round(restartIn) },
-    })
+    const entry = { plugin: name, generation, reason: saidBy(error) }
+    if (isOwn(error) && code === 'PERMISSION_DENIED')
+      return this.#deniedTo(name, { kind: 'plugin.denied', ...entry, actor: name, details: { code } }, error)
+    const details = { code, lost, restartIn: restartIn && Math.round(restartIn) }
+    this.#options.log.append({ kind: 'plugin.fault', ...entry, actor: KERNEL, details })
+  }
+
+  #deniedTo(plugin: string, entry: AuditEntry, error: unknown): void {
+    // The error tells of those before it that were not told on their own.
+    const unsaid = isOwn(error) ? error.details?.['unsaid'] : undefined
+    const told = this.#denied.take(plugin, entry, 1 + (typeof unsaid === 'number' ? unsaid : 0))
+    if (told !== undefined) this.#options.log.append(told)
+  }
+
+  #tellDenied(plugins?: string[]): void {
+    for (const entry of this.#denied.rest(plugins)) this.#options.log.append(entry)
   }
 
   #replaced({ name, from, to, reason, moved, left }: KernelEvents['plugin:replaced']): void {
@@ -146,6 +158,7 @@ export class Audit {
 
   /** Writes what waits, and ends the log. */
   close(): Promise<void> {
+    this.#tellDenied()
     return this.#options.log.close()
   }
 }

@@ -1,6 +1,7 @@
 /** What a boot came to, and how it looks as a tree. */
 import { counted } from '../sentence.js'
 import { type TerminalStyle, terminalStyle } from './terminal-style.js'
+import { visible } from './visible-text.js'
 
 /** One plugin in a {@link BootReport}. Times are milliseconds. */
 export interface BootedPlugin {
@@ -88,9 +89,9 @@ const headline = (plugin: BootedPlugin, columns: Columns, style: TerminalStyle):
 
 const detailsOf = (plugin: BootedPlugin, width: number, style: TerminalStyle): string[] => {
   const details: string[] = []
-  if (plugin.error) details.push(`${style.red(plugin.error.code)} ${plugin.error.message.split('\n', 1)[0]}`)
+  if (plugin.error) details.push(`${style.red(plugin.error.code)} ${visible(plugin.error.message.split('\n', 1)[0] as string)}`)
   for (const kind of ['provides', 'publishes', 'subscribes'] as const) {
-    if (plugin[kind].length > 0) details.push(`${style.dim(kind.padEnd(10))} ${listed(plugin[kind], width)}`)
+    if (plugin[kind].length > 0) details.push(`${style.dim(kind.padEnd(10))} ${visible(listed(plugin[kind], width))}`)
   }
   return details
 }

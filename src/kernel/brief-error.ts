@@ -1,6 +1,6 @@
 /** A fault as it is told: in the log, in the audit log, to listeners and on the bus. A plugin says what its errors say, and is not to fill these with it. */
 import { cut } from '../cut.js'
-import { fromWire, toWire, type WireError } from '../wire-error.js'
+import { again, toWire, type WireError } from '../wire-error.js'
 
 /** Characters of one text; of a longer one the rest is left out. */
 const TEXT = 4_096
@@ -35,5 +35,5 @@ const briefWire = (wire: WireError, depth = 0): WireError => {
 /** The error itself, or of one that is very long another with the beginnings of its texts. */
 export const briefError = (error: Error): Error => {
   const wire = toWire(error)
-  return sizeOf(wire) <= WHOLE ? error : fromWire(briefWire(wire))
+  return sizeOf(wire) <= WHOLE ? error : again(error, briefWire(wire))
 }

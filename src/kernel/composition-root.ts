@@ -55,7 +55,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
   const announcer = new Announcer(log, audit, plane.bus, (name) => roster.byName.get(name)?.lastExit?.reason)
   const lifecycle = new KernelLifecycle((transition) => announcer.tell('kernel:state', transition))
   const permissions = new PluginPermissions(options, learning)
-  const configurations = new Configurations(options)
+  const configurations = new Configurations(options, permissions)
   const standby = new Standby(options.standby)
   const stuckThreads = new StuckThreads()
   const inspections = new Map<string, Inspection>()

@@ -5,7 +5,7 @@ import { PlugbayError } from '../errors.js'
 import { didYouMean } from '../nearest.js'
 import { reasonOf } from '../wire-error.js'
 import type { ConfigDeclaration } from './manifest.js'
-import { fieldPath, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
+import { fieldPath, MAX_ERRORS, type Problem, problemsError, schemaProblems, show } from './schema-problems.js'
 import { explainShortage } from './system-limit.js'
 import { TIME_LIMIT, withTimeLimit } from './time-limit.js'
 
@@ -37,6 +37,13 @@ const patternOf = (source: string, flags: string): RegExp => {
   return new Pattern(source, flags)
 }
 
+/** A text in the code that ajv makes, or one of the two places where it keeps an error. */
+const KEPT_ERRORS = /"(?:[^"\\]|\\.)*"|vErrors\.push\(\w+\)|vErrors\.concat\([\w.]+\)/g
+
+/** ajv keeps every error, and there may be one for each part of the schema and of the configuration. Those beyond what is read are only counted. */
+const keepingFew = (code: string): string =>
+  code.replaceAll(KEPT_ERRORS, (found) => (found.startsWith('"') ? found : `(vErrors.length < ${MAX_ERRORS} ? ${found} : vErrors)`))
+
 const VALIDATORS = {
   'draft-07': async () => (await import('ajv')).Ajv,
   '2019-09': async () => (await import('ajv/dist/2019.js')).Ajv2019,
@@ -53,45 +60,97 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
   'https://json-schema.org/draft/2020-12/schema': '2020-12',
 }
 
-const loadAjv = async (dialect: Dialect): Promise<Ajv> => {
-  const [Constructor, formats] = await Promise.all([VALIDATORS[dialect](), import('ajv-formats')])
-  const ajv = new Constructor({
-    allErrors: true,
-    verbose: true,
-    useDefaults: true,
-    strictTypes: false,
-    strictRequired: false,
-    strictTuples: false,
-    allowUnionTypes: true,
-    logger: false,
-    code: { regExp: Object.assign(patternOf, { code: 'new RegExp' }) },
-  })
-  ajv.addVocabulary(['patternErrorMessage', 'markdownDescription'])
-  formats.default.default(ajv)
-  return ajv
+/** What schemas of one dialect are held to and compiled by. */
+interface Validators {
+  /** Knows whether a schema is one. It is handed none to keep: nothing that a manifest says is in it. */
+  judge: Ajv
+  /** One for a schema alone: what that calls itself and its parts is known to no other. */
+  fresh: (schema: object) => Ajv
 }
 
-const shared = new Map<Dialect, Promise<Ajv>>()
+const loadValidators = async (dialect: Dialect): Promise<Validators> => {
+  const [Constructor, formats] = await Promise.all([VALIDATORS[dialect](), import('ajv-formats')])
+  const make = (meta: boolean): Ajv => {
+    const ajv = new Constructor({
+      allErrors: true,
+      verbose: true,
+      useDefaults: true,
+      meta,
+      validateSchema: false,
+      strictTypes: false,
+      strictRequired: false,
+      strictTuples: false,
+      allowUnionTypes: true,
+      logger: false,
+      code: { regExp: Object.assign(patternOf, { code: 'new RegExp' }), process: keepingFew },
+    })
+    ajv.addVocabulary(['patternErrorMessage', 'markdownDescription'])
+    formats.default.default(ajv)
+    // Compiles the dialect's own schema, and as such: the defaults in it say what is meant, and are not filled in.
+    if (meta) void ajv.validateSchema({})
+    return ajv
+  }
+  // The dialect's own schema takes longer than all else, and few speak of it.
+  return { judge: make(true), fresh: (schema) => make(JSON.stringify(schema).includes('//json-schema.org/')) }
+}
 
-const ajvFor = (dialect: Dialect): Promise<Ajv> => {
-  const found = shared.get(dialect) ?? loadAjv(dialect)
+const shared = new Map<Dialect, Promise<Validators>>()
+
+const validatorsFor = (dialect: Dialect): Promise<Validators> => {
+  const found = shared.get(dialect) ?? loadValidators(dialect)
   shared.set(dialect, found)
   return found
 }
 
-/** What a manifest says of the configuration is not small when it is longer as JSON. */
-const SMALL = 16_384
-/** What can take longer than schema and configuration are long. */
-const DEMANDING = /"(?:pattern|patternProperties|propertyNames|format|\$ref|\$dynamicRef|\$recursiveRef|uniqueItems|unevaluated\w+)":/
+/** What can take longer than schema and configuration are large. */
+const DEMANDING = new Set([
+  'pattern',
+  'patternProperties',
+  'propertyNames',
+  'format',
+  '$ref',
+  '$dynamicRef',
+  '$recursiveRef',
+  'uniqueItems',
+  'unevaluatedProperties',
+  'unevaluatedItems',
+])
+/** What is beneath these is held to any number of values. */
+const OF_EACH = new Set(['items', 'prefixItems', 'additionalItems', 'contains', 'additionalProperties'])
+
+/** Values in a schema by values in the configuration: so often at most is one held to the other, and each time it does not fit takes a microsecond. */
+const SMALL_WORK = 50_000
+
+/** How many values are in one, with one more for each hundred characters of a text; Infinity for more than `most`. */
+const sizeOf = (value: unknown, most: number): number => {
+  if (typeof value === 'string') return 1 + value.length / 100
+  if (typeof value !== 'object' || value === null) return 1
+  let size = 1
+  for (const item of Object.values(value)) {
+    size += sizeOf(item, most - size)
+    if (size > most) return Infinity
+  }
+  return size
+}
+
+/** Whether it has a keyword that is demanding, or defaults that are filled in once for each of many values and may be many values themselves. */
+const isDemanding = (schema: unknown, ofEach = false): boolean =>
+  typeof schema === 'object' &&
+  schema !== null &&
+  Object.entries(schema).some(
+    ([key, item]) => DEMANDING.has(key) || (ofEach && key === 'default') || isDemanding(item, ofEach || OF_EACH.has(key)),
+  )
 
 type Run = <T>(work: () => T, late: () => Error) => T
 
 const atOnce: Run = (work) => work()
 
 /** Most schemas name types and bounds of a few fields: what they cost can be told beforehand, and they go without a clock. */
-const runOf = (declaration: ConfigDeclaration): Run => {
-  const text = JSON.stringify(declaration)
-  return text.length > SMALL || DEMANDING.test(text) ? withTimeLimit : atOnce
+const runOf = (schema: object, config: object): Run => {
+  const size = sizeOf(schema, SMALL_WORK)
+  // Each default may be filled in.
+  const isSmall = size * (size + sizeOf(config, SMALL_WORK)) <= SMALL_WORK
+  return isSmall && !isDemanding(schema) ? atOnce : withTimeLimit
 }
 
 const subjectOf = ({ name, manifestPath }: SchemaOwner): string => manifestPath ?? `The manifest of plugin '${name}'`
@@ -147,7 +206,7 @@ const lateError = (owner: SchemaOwner, what: string, config?: object): PlugbayEr
   matched = undefined
   const limit = `${TIME_LIMIT} ms, its limit`
   if (at === undefined) {
-    const mend = 'Look for references that double at each step, or make it shorter'
+    const mend = 'Look for references or defaults that double at each step, or make it shorter'
     return manifestError(owner, [{ path: '', message: `${what} of plugin '${owner.name}' took more than ${limit}. ${mend}` }], {
       limit: TIME_LIMIT,
     })
@@ -158,16 +217,12 @@ const lateError = (owner: SchemaOwner, what: string, config?: object): PlugbayEr
   return manifestError(owner, [{ path: '', message }], { limit: TIME_LIMIT, pattern, ...(field === undefined ? {} : { field }) })
 }
 
-interface Compiled {
-  validate: ValidateFunction
-  run: Run
-}
-
-const compiled = new WeakMap<object, Promise<Compiled>>()
+const compiled = new WeakMap<object, Promise<ValidateFunction>>()
 
 const UNKNOWN_KEYWORD = /unknown keyword: "(.*)"$/
 const UNKNOWN_FORMAT = /^unknown format "(.*)" ignored in schema at path "#?(.*)"$/
 const NO_TARGET = /^can't resolve reference (.*) from id /
+const ID_OF_DIALECT = /^schema with key or id "(.*)" already exists$/
 
 /** Why ajv takes no schema, as its author is to hear it. */
 const refusalOf = (ajv: Ajv, reason: string): string => {
@@ -175,41 +230,37 @@ const refusalOf = (ajv: Ajv, reason: string): string => {
   if (keyword !== undefined) return `unknown keyword '${keyword}'.${didYouMean(keyword, Object.keys(ajv.RULES.all))}`
   const [, format, path] = UNKNOWN_FORMAT.exec(reason) ?? []
   if (format !== undefined) return `unknown format '${format}' at '${path}'.${didYouMean(format, Object.keys(ajv.formats))}`
+  const id = ID_OF_DIALECT.exec(reason)?.[1]
+  if (id !== undefined) return `its $id '${id}' is that of JSON Schema itself. Give it an address of your own, or none`
   const target = NO_TARGET.exec(reason)?.[1]
   return target === undefined ? reason : `the reference '${target}' leads to nothing. Write what it is to lead to, under "definitions" say`
 }
 
-const compileBy = (ajv: Ajv, schema: object, owner: SchemaOwner): ValidateFunction => {
+const compileBy = ({ judge, fresh }: Validators, schema: object, owner: SchemaOwner): ValidateFunction => {
   // The dialect is chosen already, and ajv knows each by one spelling of its address only.
   const { $schema: _, ...usable }: { $schema?: unknown } = schema
+  const ajv = fresh(usable)
   try {
-    if (ajv.validateSchema(usable) !== true) throw manifestError(owner, schemaProblems(ajv.errors, schema))
+    if (judge.validateSchema(usable) !== true) throw manifestError(owner, schemaProblems(judge.errors, schema))
     const validate = ajv.compile(usable)
     if (Reflect.get(validate, '$async') === true) throw new Error('a schema with $async is not supported')
     return validate
   } catch (error) {
     if (PlugbayError.is(error)) throw error
     throw manifestError(owner, [{ path: '', message: `cannot be used as a JSON Schema: ${refusalOf(ajv, reasonOf(error))}` }], {}, error)
-  } finally {
-    // The function is kept with the manifest's own object. ajv would keep it for ever, and refuse its $id from another plugin.
-    ajv.removeSchema(usable)
   }
 }
 
-const compile = async (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
-  const dialect = dialectOf(schema, owner)
-  const ajv = await ajvFor(dialect)
-  const run = runOf(declaration)
-  const late = (): Error => {
-    // It was ended half way.
-    shared.delete(dialect)
-    return lateError(owner, 'to compile the schema')
-  }
-  return { validate: run(() => compileBy(ajv, schema, owner), late), run }
+const compile = async (schema: object, owner: SchemaOwner): Promise<ValidateFunction> => {
+  const validators = await validatorsFor(dialectOf(schema, owner))
+  return runOf(schema, {})(
+    () => compileBy(validators, schema, owner),
+    () => lateError(owner, 'to compile the schema'),
+  )
 }
 
-const compiledOf = (schema: object, declaration: ConfigDeclaration, owner: SchemaOwner): Promise<Compiled> => {
-  const found = compiled.get(schema) ?? compile(schema, declaration, owner)
+const compiledOf = (schema: object, owner: SchemaOwner): Promise<ValidateFunction> => {
+  const found = compiled.get(schema) ?? compile(schema, owner)
   compiled.set(schema, found)
   // What is no fault of the schema may be over by the next time.
   found.catch((error: unknown) => PlugbayError.is(error) || compiled.delete(schema))
@@ -264,12 +315,14 @@ export const schemaFaults = async (
   const { schema } = declaration
   if (schema === undefined) return []
   try {
-    const { validate, run } = await compiledOf(schema, declaration, owner)
-    const faults = (): readonly Problem[] =>
-      isValid(validate, config, owner) || (convert(validate.errors ?? [], config, whole) && isValid(validate, config, owner))
-        ? []
-        : schemaProblems(validate.errors, config)
-    return run(faults, () => lateError(owner, 'to check the configuration', config))
+    const validate = await compiledOf(schema, owner)
+    const faults = (): readonly Problem[] => {
+      while (!isValid(validate, config, owner)) {
+        if (!convert(validate.errors ?? [], config, whole)) return schemaProblems(validate.errors, config)
+      }
+      return []
+    }
+    return runOf(schema, config)(faults, () => lateError(owner, 'to check the configuration', config))
   } catch (error) {
     return explainShortage(owner.name, `The configuration of plugin '${owner.name}' cannot be checked`)(error)
   }

@@ -1,14 +1,17 @@
 /** The configurations that a kernel was given, by plugin, and what comes of each with the plugin's manifest and its file. */
 import type { PluginSource } from './manifest.js'
-import { asItIsNow, type ResolvedOptions } from './options.js'
+import type { ResolvedOptions } from './options.js'
 import { type PluginConfig, resolvePluginConfig } from './plugin-config.js'
+import type { PluginPermissions } from './plugin-permissions.js'
 
 export class Configurations {
   readonly #options: Pick<ResolvedOptions, 'config' | 'configDir' | 'env'>
+  readonly #permissions: PluginPermissions
   readonly #given: Map<string, object>
 
-  constructor(options: Pick<ResolvedOptions, 'config' | 'configDir' | 'env'>) {
+  constructor(options: Pick<ResolvedOptions, 'config' | 'configDir' | 'env'>, permissions: PluginPermissions) {
     this.#options = options
+    this.#permissions = permissions
     this.#given = new Map(Object.entries(options.config))
   }
 
@@ -18,7 +21,7 @@ export class Configurations {
   }
 
   give(plugin: string, config: object): void {
-    if (config !== this.#given.get(plugin)) this.#given.set(plugin, asItIsNow(config))
+    this.#given.set(plugin, config)
   }
 
   #inOptions(plugin: string): object | undefined {
@@ -27,9 +30,11 @@ export class Configurations {
   }
 
   /** What the plugin gets when it is given that. Rejects as {@link resolvePluginConfig} throws. */
-  resolve({ name, manifest, manifestPath }: PluginSource, given: object | undefined): Promise<PluginConfig> {
+  resolve(source: PluginSource, given: object | undefined): Promise<PluginConfig> {
+    const { name, manifest, manifestPath } = source
     const { configDir, env } = this.#options
+    const mayRead = (variable: string): boolean => this.#permissions.use(source, `env:${variable}`, 'read')
     const from = given === this.#inOptions(name) ? `options.config['${name}']` : 'what updateConfig was given'
-    return resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: given, from, env })
+    return resolvePluginConfig({ name, declaration: manifest.config, manifestPath, configDir, override: given, from, env, mayRead })
   }
 }

@@ -9,8 +9,8 @@ import { systemLimit } from './system-limit.js'
 const toldOf = (error: unknown): string => unended(quoted(reasonOf(error)))
 
 /** How it ended, and where to look. */
-const waysOf = ({ error, heard, signal, code, reason }: Exit): [how: string, mend: string] => {
-  if ((error as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY')
+const waysOf = ({ error, exhausted, heard, signal, code, reason }: Exit): [how: string, mend: string] => {
+  if (exhausted)
     return ['V8 ended its thread, which had no memory left', 'Look for what keeps growing in it, or takes much at once (limits.memory).']
   if (error !== undefined)
     return [`an uncaught error ended it: ${toldOf(error)}`, 'Catch the error where it happens; see its stack in the cause.']

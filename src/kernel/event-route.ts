@@ -1,11 +1,16 @@
 /** The way of one pattern's events to a plugin: each leaves over the guest's line once, for all of its subscriptions there, and is in flight until all have handled it. */
+import type { Envelope } from '../bus/event.js'
 import { PENDING, Subscription } from '../bus/subscription.js'
 import type { Crowd } from '../bus/subscription-options.js'
+import type { PlugbayError } from '../errors.js'
 import type { EventIds } from '../event-ids.js'
 import type { Body } from '../sandbox/frames.js'
+import { isPlatformObject } from '../sandbox/platform-object.js'
 import type { KernelNotices } from '../sandbox/protocol.js'
 import type { Conversation } from '../sandbox/rpc.js'
 import { Sizes } from '../sandbox/sizes.js'
+import { uncloneablePart } from '../sandbox/uncloneable-part.js'
+import { bound } from '../sandbox/unsendable.js'
 import { fromWire, type WireError } from '../wire-error.js'
 import { packedEvent } from './packed-event.js'
 
@@ -26,6 +31,8 @@ export interface EventRouteOptions {
   ids: EventIds
   /** A handler or filter threw. */
   failed(topic: string, error: unknown): void
+  /** An event was taken that cannot go there, as it was not there that the plugin ran then. */
+  lost(topic: string, error: unknown): void
 }
 
 /** What goes through one subscription of a plugin's. */
@@ -58,10 +65,18 @@ export class EventRoute {
   release: () => unknown = () => {}
 
   /** Throws PATTERN_INVALID or SUBSCRIPTION_OPTIONS. */
-  constructor({ plugin, number, pattern, capacity, crowd, inFlight, conversation, ids, failed }: EventRouteOptions) {
+  constructor({ plugin, number, pattern, capacity, crowd, inFlight, conversation, ids, failed, lost }: EventRouteOptions) {
     this.number = number
     const sizes = this.#sizes
     let metas: KernelNotices['event'] = [number, ids.prefix, '', '', '']
+    const refusal = (envelope: Envelope): PlugbayError | undefined => {
+      const { type, source, packed } = packedEvent(envelope, ids)
+      const why = conversation.refusal(packed)
+      if (why === undefined) return undefined
+      const path = uncloneablePart(packed.open(), 'data', isPlatformObject)
+      const about = { plugin: source, details: { topic: type, pattern, subscriber: plugin }, path }
+      return bound(`The data of '${type}' from '${source}' to plugin '${plugin}'`, why, about)
+    }
     const subscription: Subscription = new Subscription({
       id: `${plugin}/${number}`,
       pattern,
@@ -73,12 +88,19 @@ export class EventRoute {
         const { serial, type, source, time, packed } = packedEvent(envelope, ids)
         // As long as nothing changes the writer knows it by this being the same array.
         if (time !== metas[4] || type !== metas[2] || source !== metas[3]) metas = [number, ids.prefix, type, source, time]
+        try {
+          conversation.forward('event', metas, packed, serial)
+        } catch (error) {
+          for (const follower of this.#followers.values()) follower.failed++
+          lost(type, refusal(envelope) ?? error)
+          return undefined
+        }
         this.#mayFail += this.#followers.size
-        conversation.forward('event', metas, packed, serial)
         sizes.add(packed.size)
         if (sizes.sum >= IN_FLIGHT_BYTES) subscription.throttle(true)
         return PENDING
       },
+      refusal: conversation.refuses ? refusal : undefined,
       keep: (envelope) => packedEvent(envelope, ids),
       onFailure: (_, { type }, error) => failed(type, error),
     })

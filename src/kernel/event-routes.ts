@@ -7,6 +7,7 @@ import type { Body } from '../sandbox/frames.js'
 import type { LogLevel } from '../sandbox/protocol.js'
 import type { Conversation } from '../sandbox/rpc.js'
 import type { Scope } from '../scope.js'
+import { reasonOf, toWire } from '../wire-error.js'
 import { EventRoute, type SubscriptionTraffic } from './event-route.js'
 import { handlerFailed } from './handler-failed.js'
 import type { Plane } from './plane.js'
@@ -100,6 +101,8 @@ export class EventRoutes {
         const [fields, message] = handlerFailed(`plugin '${plugin}'`, topic, pattern, error)
         log('error', message, fields)
       },
+      lost: (topic, error) =>
+        log('error', `Event '${topic}' did not reach plugin '${plugin}': ${reasonOf(error)}`, { error: toWire(error) }),
     })
     this.#routes.set(number, route)
     this.#newest.set(kind, route)

@@ -1,7 +1,8 @@
 /** Why a plugin is not running. */
-import { PlugbayError } from '../errors.js'
+import { isOwn } from '../wire-error.js'
 import type { Plan } from './dependency-graph.js'
 import type { FaultRecord, PluginInstance } from './plugin-instance.js'
+import type { UnreadPlugin } from './unread-plugins.js'
 
 export interface Explanation {
   name: string
@@ -17,22 +18,38 @@ export interface Explanation {
   history: FaultRecord[]
 }
 
+/** It waits for that one, which does not run. */
+const needs = ({ source, running }: PluginInstance, name: string): boolean => name in source.manifest.dependencies && !running
+
+const sorted = (instances: readonly PluginInstance[]): string[] => instances.map(({ name }) => name).sort()
+
+/** Of one that is no plugin as long as it cannot be read. */
+export const explainUnread = ({ name, error }: UnreadPlugin, instances: readonly PluginInstance[]): Explanation => ({
+  name,
+  state: 'failed',
+  running: false,
+  code: error.code,
+  because: error.message,
+  holdsBack: sorted(instances.filter((other) => needs(other, name))),
+  history: [],
+})
+
 export const explain = (instance: PluginInstance, instances: ReadonlyMap<string, PluginInstance>, plan: Plan): Explanation => {
   const { name, state, running, enabled, retry, shelved, lastExit } = instance
   // It is told of before its supervisor knows.
   const error = instance.error ?? instance.generation?.fault
   const holdsBack = [...instances.values()].filter((other) => {
-    const { details } = PlugbayError.is(other.error) ? other.error : {}
-    return other !== instance && (details?.['root'] === name || (!running && name in other.source.manifest.dependencies && !other.running))
+    const { details } = isOwn(other.error) ? other.error : {}
+    return other !== instance && (details?.['root'] === name || (!running && needs(other, name)))
   })
-  const code = PlugbayError.is(error) ? error.code : undefined
+  const code = isOwn(error) ? error.code : undefined
   return {
     name,
     state,
     running,
     code,
     because: because(),
-    holdsBack: holdsBack.map((other) => other.name).sort(),
+    holdsBack: sorted(holdsBack),
     history: [...instance.history],
   }
 

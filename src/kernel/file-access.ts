@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, realpath, rename } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
+import { assertWritable } from '../arguments.js'
 import { PlugbayError } from '../errors.js'
 import { entryFor, toAllow } from '../permission-set.js'
 import { entryText } from '../sandbox/folder-listing.js'
@@ -35,6 +36,8 @@ export interface FileAccessOptions {
   denied(resource: string, action: Access): void
   /** Told of each file beyond its own folders that it reached. */
   used?: ((resource: string, action: Access) => void) | undefined
+  /** Bytes of the names in one folder that are listed at once. */
+  listing?: number
 }
 
 /** Where a path leads, all links followed; its last parts need not be there yet. Undefined for a link that leads nowhere: nobody knows what it will mean. */
@@ -81,7 +84,9 @@ export class FileAccess {
   }
 
   /** Does what is asked; `claim` is of the room for its answer. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, FILE_KIND, or as the file system does (`code` ENOENT, EEXIST, …). */
-  async run({ act, path, to, data }: FileRequest, claim: Claim): Promise<unknown> {
+  async run({ act, path, to, data: given }: FileRequest, claim: Claim): Promise<unknown> {
+    const data = given ?? ''
+    assertWritable(data, `fs.${act}()`)
     switch (act) {
       case 'readFile':
         return this.#at('read', path, destinationOf, (held) =>
@@ -98,12 +103,12 @@ export class FileAccess {
         return this.#at('write', path, destinationOf, (held) =>
           this.#withFile(held, 'write', path, O_WRONLY | O_CREAT, async (file, size) => {
             if (size > 0) await file.truncate()
-            await file.writeFile(data ?? '')
+            await file.writeFile(data)
           }),
         )
       case 'appendFile':
         return this.#at('write', path, destinationOf, (held) =>
-          this.#withFile(held, 'write', path, O_WRONLY | O_CREAT | O_APPEND, (file) => file.appendFile(data ?? '')),
+          this.#withFile(held, 'write', path, O_WRONLY | O_CREAT | O_APPEND, (file) => file.appendFile(data)),
         )
       case 'mkdir':
         return this.#makeFolder(path)
@@ -233,7 +238,7 @@ export class FileAccess {
       const part = Buffer.from(entries.map((entry) => entryText({ name: entry.name, kind: kindOf(entry) })).join(''))
       parts.push(part)
       length += part.length
-      if (length > MAX_LISTING) throw this.#tooMany(path)
+      if (length > this.#listing) throw this.#tooMany(path)
       if (length > room) await claim.grow((room = 2 * length))
     })
     const listing = new Uint8Array(length)
@@ -271,12 +276,16 @@ export class FileAccess {
     )
   }
 
+  get #listing(): number {
+    return this.#options.listing ?? MAX_LISTING
+  }
+
   #tooMany(path: string): PlugbayError {
     const { plugin } = this.#options
     return new PlugbayError(
       'PAYLOAD_TOO_LARGE',
-      `Plugin '${plugin}' may not list '${path}' at once: the names in it take more than ${MAX_LISTING} bytes. Keep what is in it in several folders, or grant the plugin the module 'node:fs'.`,
-      { plugin, details: { limit: MAX_LISTING } },
+      `Plugin '${plugin}' may not list '${path}' at once: the names in it take more than ${this.#listing} bytes. Keep what is in it in several folders, or grant the plugin the module 'node:fs'.`,
+      { plugin, details: { limit: this.#listing } },
     )
   }
 

@@ -32,8 +32,10 @@ import { grantsOf } from './permissions.js'
 import type { Plane } from './plane.js'
 import { costOfLines, type Excess, Quota, REQUEST } from './quota.js'
 import { Room } from './room.js'
+import { SelfDeadlock } from './self-deadlock.js'
 import type { OpenedUse, ServiceConsumer, ServiceProvider } from './service-broker.js'
 import type { Succession } from './succession.js'
+import type { TakenService } from './taken-service.js'
 import { TurnShare } from './turn-share.js'
 
 /** How a gateway reaches the rest of its generation. */
@@ -87,6 +89,7 @@ export class Gateway implements Party, ServiceConsumer {
   readonly #rooms: Record<HeldVerb, Room>
   readonly #quota: Quota
   readonly #routes: EventRoutes
+  readonly #selfDeadlock: SelfDeadlock
   readonly #offers: Offers
   /** What withdraws each service, and has the scope forget it. */
   readonly #releases = new Map<number, () => unknown>()
@@ -132,6 +135,13 @@ export class Gateway implements Party, ServiceConsumer {
       aside: this.#aside,
       log: options.log,
     })
+    this.#selfDeadlock = new SelfDeadlock({
+      plugin: this.name,
+      subscriptions: () => this.#routes.subscriptions,
+      waits: () => this.#untold > 0,
+      warn: (message, fields) => options.log('warn', message, fields),
+    })
+    this.#scope.own('look for a deadlock', () => this.#selfDeadlock.close())
     for (const [verb, room] of Object.entries(this.#rooms)) this.#scope.own(`room of ${verb}`, () => room.close())
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
@@ -309,8 +319,9 @@ export class Gateway implements Party, ServiceConsumer {
       this.#refused(topic, error)
       return
     }
-    if (room === undefined) this.#accept()
-    else room.then(this.#accept, (error: unknown) => this.#refused(topic, error))
+    if (room === undefined) return this.#accept()
+    this.#selfDeadlock.waiting(topic)
+    room.then(this.#accept, (error: unknown) => this.#refused(topic, error))
   }
 
   #refused(topic: string, error: unknown): void {
@@ -482,6 +493,11 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────
+
+  /** Which service that it was refused, as another has it, a failure of its guest's is over. */
+  refusalIn(failure: unknown): Partial<TakenService> | undefined {
+    return this.#offers.refusalIn(failure)
+  }
 
   /** Throws SERVICE_DUPLICATE where {@link takeOver} would fail, as one that is not `leaving` has a service by now that this is to provide. */
   assertMayTakeOver(leaving: readonly Gateway[]): void {

@@ -7,7 +7,7 @@ import { type ErrorCode, PlugbayError } from '../errors.js'
 import type { PermissionSet } from '../permission-set.js'
 import type { CpuProfile } from '../sandbox/cpu-profile.js'
 import { type Grants, hasNet } from '../sandbox/grants.js'
-import { outlasts } from '../sandbox/host/patience.js'
+import { outlasts, PATIENCE } from '../sandbox/host/patience.js'
 import { LogBudget } from '../sandbox/log-budget.js'
 import { lineOf } from '../sandbox/log-line.js'
 import { outputLevel } from '../sandbox/output-level.js'
@@ -16,7 +16,7 @@ import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../sandbox/protoc
 import { Conversation, type RequestOptions } from '../sandbox/rpc.js'
 import { type Leftover, Scope } from '../scope.js'
 import type { Stripped } from '../strip-types.js'
-import { reasonOf } from '../wire-error.js'
+import { codeOf, isOwn, reasonOf } from '../wire-error.js'
 import { quoted } from './brief-error.js'
 import { crashError, ownEnd } from './crash-error.js'
 import { Gateway } from './gateway.js'
@@ -88,6 +88,9 @@ const PHASES: Record<Phase, { code: ErrorCode; limit: keyof EffectiveLimits }> =
   snapshot: { code: 'PLUGIN_STOP', limit: 'stopTimeout' },
   restore: { code: 'PLUGIN_START', limit: 'startTimeout' },
 }
+
+/** Where to look for what does not end in a phase, where that is no function of the plugin's of that name. */
+const PLACES: Partial<Record<Phase, string>> = { load: 'its modules, such as a top-level await,', drain: 'its handlers of events' }
 
 /** Events that may be under way to one subscription of a plugin; the rest waits in the kernel. */
 const IN_FLIGHT = 1_024
@@ -286,16 +289,16 @@ export class Generation {
 
   async #phaseError(phase: Phase, elapsed: number, error: unknown, signal: AbortSignal | undefined): Promise<PlugbayError> {
     const { code, limit } = PHASES[phase]
-    const options = { plugin: this.name, cause: error, details: { phase, generation: this.number, elapsed: Math.round(elapsed) } }
+    const details = { phase, generation: this.number, elapsed: Math.round(elapsed) }
+    const options = { plugin: this.name, cause: error, details }
     // It is dead: that is why the phase failed, whatever the phase says.
     if (this.#dead) return this.#dead
     if (signal?.aborted) return interrupted(this.name, `during ${phase}`, signal)
-    if (!PlugbayError.is(error))
-      return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${quoted(reasonOf(error))}`, options)
+    if (!isOwn(error)) return this.#failure(phase, error, details)
     switch (error.code) {
       case 'CALL_TIMEOUT': {
         const awaited = phase === 'load' ? await (await import('./load-fault.js')).awaitedImport(this.source) : undefined
-        const where = phase === 'load' ? 'its modules, such as a top-level await,' : `its ${phase}`
+        const where = PLACES[phase] ?? `its ${phase}`
         const mend = awaited ?? `Look for something in ${where} that never ends, or raise the limit.`
         return new PlugbayError(
           'PLUGIN_TIMEOUT',
@@ -311,11 +314,6 @@ export class Generation {
         if (exit === undefined) return new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' was stopped during ${phase}.`, options)
         return crashError(this.name, exit, `during ${phase}`)
       }
-      case 'PLUGIN_LOAD':
-        // Loaded when it is needed: most plugins load.
-        return (await import('./load-fault.js')).explainLoadFault(error, this.source, this.#readable)
-      case 'PLUGIN_SHAPE':
-        return (await import('./load-fault.js')).explainShape(error, this.source)
       case 'PLUGIN_STOPPED':
         return error
       default:
@@ -323,16 +321,37 @@ export class Generation {
     }
   }
 
+  /** What the guest says that the phase failed over. Whatever that is, it decides nothing here but what is told. */
+  async #failure(phase: Phase, said: unknown, details: Record<string, unknown>): Promise<PlugbayError> {
+    const plugin = this.name
+    const code = codeOf(said)
+    if (phase === 'load' && said instanceof Error && (code === 'PLUGIN_LOAD' || code === 'PLUGIN_SHAPE')) {
+      const fault = new PlugbayError(code, said.message, { plugin, cause: said.cause, details })
+      // Loaded when it is needed: most plugins load.
+      const { explainLoadFault, explainShape } = await import('./load-fault.js')
+      return code === 'PLUGIN_LOAD' ? explainLoadFault(fault, this.source, this.#readable) : explainShape(fault, this.source)
+    }
+    const taken = this.gateway.refusalIn(said)
+    return new PlugbayError(PHASES[phase].code, `Plugin '${plugin}' failed in ${phase}: ${quoted(reasonOf(said))}`, {
+      plugin,
+      cause: said,
+      details: taken === undefined ? details : { ...details, taken },
+    })
+  }
+
   /** Inline it may read whatever the application may. */
   get #readable(): Readable {
     return this.host.kind === 'inline' ? undefined : this.#options.permissions.names('fs', 'read')
   }
 
-  /** How its place ended, which may take a while to be told; undefined where it is to stop, or comes to be meanwhile. */
+  /** How its place ended, which may take a while to be told, and is not of one that native code holds; undefined where it is to stop, or comes to be meanwhile. */
   async #ownEnd(signal: AbortSignal | undefined): Promise<Exit | undefined> {
     if (this.#ending) return undefined
-    const stopped = new Promise<undefined>((resolve) => signal?.addEventListener('abort', () => resolve(undefined), { once: true }))
-    const exit = await Promise.race([this.host.exited, stopped])
+    const { lag = 0, exited } = this.host
+    const stopped = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve(), { once: true }))
+    let exit: Exit = { expected: false }
+    const told = exited.then((how) => (exit = how))
+    await outlasts(Promise.race([told, stopped]), lag + PATIENCE)
     return this.#ending ? undefined : exit
   }
 

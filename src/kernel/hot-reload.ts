@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { ServiceRegistry } from '../bus/service-registry.js'
 import { didYouMean } from '../nearest.js'
-import { codeOf, reasonOf } from '../wire-error.js'
+import { isOwn, reasonOf } from '../wire-error.js'
+import { Attempt } from './attempt.js'
 import type { Waiting } from './joint-changes.js'
 import type { PluginSource } from './manifest.js'
 import { type ModuleGraph, moduleGraph } from './module-graph.js'
@@ -13,8 +14,8 @@ import type { PluginInstance } from './plugin-instance.js'
 import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
 
-/** It was stopped while its change came about: that is no fault of the change. */
-const isStopped = (error: unknown): boolean => codeOf(error) === 'PLUGIN_STOPPED'
+/** It was stopped while its change came about, or all was: that is no fault of the change. */
+const isStopped = (error: unknown): boolean => isOwn(error) && (error.code === 'PLUGIN_STOPPED' || error.code === 'KERNEL_STATE')
 
 export interface HotReloadOptions {
   /** Milliseconds a file written in place must stay the same. */
@@ -32,11 +33,11 @@ export interface HotReloadOptions {
   inOrder(names: readonly string[]): readonly string[]
   /** Whether the others allow what its files say, also as `waiting` ones would be. */
   isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean
-  changed(instance: PluginInstance, waiting: Waiting): Promise<unknown>
+  changed(instance: PluginInstance, waiting: Waiting, attempt: Attempt): Promise<unknown>
   configured(instance: PluginInstance): Promise<unknown>
   /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
   formerPlaces(path: string): readonly string[]
-  appeared(path: string): Promise<unknown>
+  appeared(path: string, attempt: Attempt): Promise<unknown>
   vanished(name: string): Promise<unknown>
   fault(name: string, error: Error): void
 }
@@ -49,6 +50,8 @@ export class HotReload {
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => PackageScope }>()
   readonly #changed = new Set<string>()
+  /** What is under way for a save: a newer one ends it. */
+  readonly #attempts = new Set<Attempt>()
   /** Plugins that are being unloaded as their files are gone, by where they lay. */
   readonly #leaving = new Map<string, Promise<void>>()
   #working: Promise<void> | undefined
@@ -102,7 +105,12 @@ export class HotReload {
     }
     const scope = now()
     this.#scopes.set(name, { scope: { ...scope, says: says ?? scope.says }, now })
-    await this.#watcher.track(name, [...own, ...scope.files])
+    await this.#watcher.track(name, [...own, ...scope.files], source.readAt)
+  }
+
+  /** Its code was read since it was tracked: what was saved meanwhile is a change, though it be back to what it was. */
+  loaded(name: string): void {
+    void this.#watcher.taken(name)
   }
 
   /** Most changes of a package.json are of no concern to the modules in it. */
@@ -114,7 +122,35 @@ export class HotReload {
       if (source) void this.#run(name, () => this.track(source))
       return
     }
+    for (const attempt of this.#attempts) {
+      if (!attempt.open || !this.#options.instances.get(name)?.takesPart(attempt)) continue
+      for (const other of this.#partOf(attempt)) this.#note(other)
+      attempt.outdate()
+    }
     this.#note(name)
+  }
+
+  /** Does what a newer save of the plugins that take part in it ends, or of that one: they are noted then. */
+  async #attempt(act: (attempt: Attempt) => Promise<unknown>, plugin?: string): Promise<void> {
+    const attempt: Attempt = new Attempt(async () => {
+      const names = new Set([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])])
+      const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name)))
+      if (!stir.includes(true)) return false
+      for (const name of names) this.#note(name)
+      return true
+    })
+    this.#attempts.add(attempt)
+    try {
+      await act(attempt)
+    } catch (error) {
+      if (!attempt.outdated) throw error
+    } finally {
+      this.#attempts.delete(attempt)
+    }
+  }
+
+  #partOf(attempt: Attempt): string[] {
+    return [...this.#options.instances.values()].flatMap((instance) => (instance.takesPart(attempt) ? instance.name : []))
   }
 
   untrack(name: string): void {
@@ -137,14 +173,15 @@ export class HotReload {
         const names = this.#options.inOrder([...this.#changed])
         this.#changed.clear()
         const waiting = new Set(names)
-        for (const plugin of names) if (waiting.has(plugin) && !this.#closed) await this.#renew(plugin, waiting)
+        for (const plugin of names)
+          if (waiting.has(plugin) && !this.#closed) await this.#attempt((attempt) => this.#renew(plugin, waiting, attempt), plugin)
       }
       this.#working = undefined
     })
   }
 
   /** `waiting`: those that changed together and have not been carried out; it is one of them. */
-  async #renew(name: string, waiting: Set<string>): Promise<void> {
+  async #renew(name: string, waiting: Set<string>, attempt: Attempt): Promise<void> {
     const { instances, changed, log, fault } = this.#options
     const instance = instances.get(name)
     if (instance === undefined) return
@@ -160,9 +197,15 @@ export class HotReload {
     this.#refused.forget(name)
     try {
       const others = [...waiting].filter((plugin) => plugin !== name)
-      await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done })
+      await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done }, attempt)
       waiting.delete(name)
     } catch (error) {
+      await attempt.judge()
+      if (attempt.outdated) {
+        // What was saved together is judged together, anew.
+        for (const each of waiting) this.#changed.add(each)
+        return waiting.clear()
+      }
       if (isStopped(error)) return void waiting.delete(name)
       const stays = generation !== undefined && instance.generation?.number === generation
       const then = stays ? this.#refused.add(name, error) : undefined
@@ -213,7 +256,7 @@ export class HotReload {
   async #came(path: string): Promise<void> {
     const { formerPlaces, appeared } = this.#options
     await this.#judged(formerPlaces(path))
-    if (!this.#closed) await appeared(path)
+    if (!this.#closed) await this.#attempt((attempt) => appeared(path, attempt))
   }
 
   /** Resolves when it is certain whether the plugins of these places are gone, and those that are have been unloaded, or run on from elsewhere. */

@@ -57,8 +57,11 @@ const exportsOf = async (specifier: string, from: string, reads: Reads): Promise
   return { names: exports, text }
 }
 
+/** As a pattern for itself: what is imported may have any text for a name, and a plugin's text is not to be run. */
+const literally = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`)
+
 const meant = (name: string, specifier: string, { names, text }: { names: string[]; text: string }): string => {
-  if (new RegExp(`\\bexport\\s+(?:declare\\s+)?(?:type|interface)\\s+${name}\\b`).test(text))
+  if (new RegExp(`\\bexport\\s+(?:declare\\s+)?(?:type|interface)\\s+${literally(name)}\\b`).test(text))
     return ` It is a type there: write import { type ${name} }.`
   const likely = didYouMean(name, names)
   if (likely !== '') return likely
@@ -72,7 +75,7 @@ const meant = (name: string, specifier: string, { names, text }: { names: string
 const offsetIn = (text: string, statement: Import, name: string): number => {
   const written = text.slice(statement.importStart, statement.start)
   const at = name === 'default' ? /(?<=import\s+)[\w$]/.exec(written) : undefined
-  const found = at?.index ?? written.search(new RegExp(`(?<![\\w$])${name.replaceAll('$', String.raw`\$`)}(?![\\w$])`))
+  const found = at?.index ?? written.search(new RegExp(`(?<![\\w$])${literally(name)}(?![\\w$])`))
   return statement.importStart + Math.max(0, found)
 }
 

@@ -5,15 +5,16 @@ import type { Tier } from '../sandbox/plugin-host.js'
 import { codeOf } from '../wire-error.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
 import type { SubscriptionTraffic } from './event-route.js'
-import { type Explanation, explain } from './explain.js'
+import { type Explanation, explain, explainUnread } from './explain.js'
 import type { Inspection } from './inspection.js'
 import { type IsolationSource, inspectedPlacement, type Placement, placementOf } from './isolation.js'
 import type { Isolation } from './manifest.js'
 import type { ResolvedOptions } from './options.js'
-import type { FaultRecord, PluginInstance } from './plugin-instance.js'
+import { type FaultRecord, PluginInstance } from './plugin-instance.js'
 import type { PluginPermissions } from './plugin-permissions.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
+import type { UnreadPlugin } from './unread-plugins.js'
 
 /** A plugin as `kernel.plugins()` tells it. */
 export interface PluginInfo {
@@ -95,9 +96,9 @@ export class Inventory {
   }
 
   /** Why the plugin does not run, or that it does. */
-  explain(instance: PluginInstance): Explanation {
+  explain(known: PluginInstance | UnreadPlugin): Explanation {
     const { roster, reconciler } = this.#options
-    return explain(instance, roster.byName, reconciler.plan)
+    return known instanceof PluginInstance ? explain(known, roster.byName, reconciler.plan) : explainUnread(known, roster.all)
   }
 
   /** `faults`: paths that were to be plugins and are none. */

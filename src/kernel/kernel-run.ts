@@ -204,11 +204,12 @@ export class KernelRun {
       log,
       inOrder: (names) => jointChanges.orderOf(names),
       isAllowed: (instance, waiting) => jointChanges.isAllowed(instance, waiting),
-      changed: (instance, waiting) => act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change', waiting)),
+      changed: (instance, waiting, attempt) =>
+        act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change', waiting, attempt)),
       configured: (instance) =>
         act('updateConfig', instance, BY_WATCHER, () => operations.configure(instance, configurations.given(instance.name) ?? {})),
       formerPlaces: (path) => whereabouts.formerPlaces(path),
-      appeared: (path) => act('load', undefined, { actor: 'watcher', reason: path }, () => operations.dropIn(path)),
+      appeared: (path, attempt) => act('load', undefined, { actor: 'watcher', reason: path }, () => operations.dropIn(path, attempt)),
       vanished: async (name) => {
         const instance = roster.find(name)
         return act('unload', instance, BY_WATCHER, () => operations.vanished(instance))
@@ -220,6 +221,9 @@ export class KernelRun {
       },
     })
     reconciler.onRound = () => this.#hotReload?.reconsider()
+    announcer.on('plugin:state', ({ name, to }) => {
+      if (to === 'starting') this.#hotReload?.loaded(name)
+    })
     await this.#hotReload.open()
   }
 }

@@ -1,5 +1,5 @@
 /** The kernel: which plugins live, and the door to all they share. Of its parts it imports the types alone: the public entry loads this file. */
-import { assertNoMore, assertText } from '../arguments.js'
+import { asItIsNow, assertNoMore, assertText } from '../arguments.js'
 import type { Bus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import type { Standby } from '../sandbox/host/standby.js'
@@ -23,6 +23,7 @@ import type { PluginOperations, UnloadReport } from './plugin-operations.js'
 import type { Roster } from './roster.js'
 import type { StuckThreads } from './stuck-threads.js'
 import type { Replacement } from './supervisor.js'
+import type { UnreadPlugin } from './unread-plugins.js'
 
 export interface KernelMetrics {
   state: KernelState
@@ -152,11 +153,11 @@ export class Kernel implements AsyncDisposable {
     return this.#parts.act('unload', instance, by, () => this.#parts.operations.unload(instance))
   }
 
-  /** Reads the plugin's files again and replaces it, or starts it if it does not run; it is stopped if its manifest now disables it. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STOPPED when the plugin is stopped meanwhile, and with PLUGIN_STATE for a plugin that is disabled, and stays so. */
+  /** Reads the plugin's files again and replaces it, or starts it if it does not run, or could not be read until now; it is stopped if its manifest now disables it. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STOPPED when the plugin is stopped meanwhile, and with PLUGIN_STATE for a plugin that is disabled, and stays so. */
   async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
     this.#parts.lifecycle.assertRunning('reload')
-    const instance = this.#find(name)
-    return this.#parts.act('reload', instance, by, () => this.#parts.operations.reload(instance, 'reload'))
+    const known = this.#known(name)
+    return this.#parts.act('reload', known, by, () => this.#parts.operations.reread(known))
   }
 
   /** Lets a disabled plugin run. Rejects with what keeps it from running. */
@@ -174,14 +175,15 @@ export class Kernel implements AsyncDisposable {
   }
 
   /**
-   * Gives the plugin a new configuration (what is left out comes from its file and its manifest). It is validated first: CONFIG_INVALID leaves
+   * Gives the plugin a new configuration, as it is now (what is left out comes from its file and its manifest). It is validated first: CONFIG_INVALID leaves
    * the old one in force. A plugin with `updateConfig` gets it live; another is replaced, also one that waits for its restart after a crash. Resolves when a generation runs with it, and rejects with why none
    * does; the old one stays in force then. Of a plugin that does not run it is kept for the next start: that comes at once, and this rejects with what it fails over, unless the plugin is disabled or waits for another.
    */
   async updateConfig(name: string, config: object, by?: Attribution): Promise<void> {
     this.#parts.lifecycle.assertRunning('configure')
     const instance = this.#find(name)
-    return this.#parts.act('updateConfig', instance, by, () => this.#parts.operations.configure(instance, config))
+    const given = asItIsNow(config)
+    return this.#parts.act('updateConfig', instance, by, () => this.#parts.operations.configure(instance, given))
   }
 
   /** Asks the plugin how it is. A plugin that does not answer within `limits.healthTimeout` is not healthy. Rejects with PLUGIN_UNKNOWN, or KERNEL_STATE before `start()`. */
@@ -195,9 +197,9 @@ export class Kernel implements AsyncDisposable {
     }
   }
 
-  /** Why the plugin does not run, or that it does. Throws PLUGIN_UNKNOWN, or KERNEL_STATE before `start()`. */
+  /** Why the plugin does not run, or that it does; also of what could not be read as one, by its name or by its path. Throws PLUGIN_UNKNOWN, or KERNEL_STATE before `start()`. */
   explain(name: string): Explanation {
-    return this.#parts.inventory.explain(this.#find(name))
+    return this.#parts.inventory.explain(this.#known(name))
   }
 
   /**
@@ -210,10 +212,19 @@ export class Kernel implements AsyncDisposable {
 
   /** Throws PLUGIN_UNKNOWN, OPTIONS_INVALID for what is no name, or KERNEL_STATE before there is any plugin. */
   #find(name: string): PluginInstance {
+    return this.#rosterFor(name).find(name)
+  }
+
+  /** The same, also of what lies among the plugins and could not be read: by its name, or by the path that it is told of by. */
+  #known(name: string): PluginInstance | UnreadPlugin {
+    return this.#rosterFor(name).known(name)
+  }
+
+  #rosterFor(name: string): Roster {
     const { lifecycle, roster } = this.#parts
     assertText(name, 'The kernel', 'the name of a plugin')
     lifecycle.assertStarted()
-    return roster.find(name)
+    return roster
   }
 
   metrics(): KernelMetrics {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { inspect, styleText } from 'node:util'
 import { PlugbayError } from '../errors.js'
 import type { OptionsFile } from './schema-types.generated.js'
+import { visible, visibleLine } from './visible-text.js'
 
 export type LogLevel = NonNullable<OptionsFile['logLevel']>
 
@@ -20,23 +21,8 @@ export interface Logger {
 const RANK: Record<LogLevel, number> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: 99 }
 const COLOR = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red' } as const
 
-/**
- * Characters that a terminal obeys, or that turn the order of what is read: C0 and C1, line separators, marks of direction. Tabs are let be, and
- * line breaks, which are for the caller to deal with.
- */
-// oxlint-disable-next-line no-control-regex
-const OBEYED = /\r(?!\n)|[\0-\x08\v\f\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g
-
-const escaped = (character: string): string => {
-  const code = character.charCodeAt(0)
-  return code > 0xff ? `\\u${code.toString(16)}` : `\\x${code.toString(16).padStart(2, '0')}`
-}
-
-/** Text of a plugin as it may be written: control characters shown, and further lines indented, so that none passes for a line of the log. */
-const harmless = (text: string): string => text.replace(OBEYED, escaped).replaceAll('\n', '\n    ')
-
-/** The same on one line. */
-const onOneLine = (text: string): string => text.replace(OBEYED, escaped).replace(/\r?\n/g, String.raw`\n`)
+/** Further lines are indented, so that none passes for a line of the log. */
+const indented = (text: string): string => visible(text).replaceAll('\n', '\n    ')
 
 interface StackHolder {
   stack: string
@@ -73,7 +59,7 @@ const renderStack = (error: StackHolder, depth = 0): string => {
     const members = Array.isArray(errors) ? errors.filter(hasStack) : []
     if (members.length > 0) return members.map((each) => renderStack(each, depth + 1)).join('')
   }
-  return PlugbayError.is(error) ? '' : `\n    ${harmless(upToPlugbay(error.stack))}`
+  return PlugbayError.is(error) ? '' : `\n    ${indented(upToPlugbay(error.stack))}`
 }
 
 /** Fields as `key=value`; the stack of an error on lines of its own. */
@@ -88,7 +74,7 @@ const renderFields = (fields: Record<string, unknown>): string => {
       if (value.code !== undefined) line += ` code=${String(value.code)}`
     }
   }
-  return onOneLine(line) + stack
+  return visibleLine(line) + stack
 }
 
 /** JSON as far as there is any: a bigint and a circle have none. */
@@ -113,7 +99,7 @@ export const readableLogger = (level: LogLevel, write: (line: string) => void = 
       const who = fields['plugin'] === undefined ? 'kernel' : `${String(fields['plugin'])}#${String(fields['generation'] ?? '-')}`
       const time = new Date().toISOString().slice(11, 23)
       write(
-        `${paint('gray', time)} ${paint(COLOR[at], at.toUpperCase().padEnd(5))} ${paint('cyan', who)} ${harmless(message)}${paint('gray', renderFields(fields))}\n`,
+        `${paint('gray', time)} ${paint(COLOR[at], at.toUpperCase().padEnd(5))} ${paint('cyan', who)} ${indented(message)}${paint('gray', renderFields(fields))}\n`,
       )
     }
   return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') }

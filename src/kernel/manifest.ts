@@ -61,6 +61,8 @@ export interface PluginSource {
   singleFile: boolean
   /** What to watch besides the module graph: manifest (which may come later) and entry, as real paths and, where links lead there, as they were found. */
   tracked: string[]
+  /** When it was begun to read, of `performance.now()`. */
+  readAt: number
 }
 
 const ENTRY_NAMES = ['index', 'plugin', 'main']
@@ -248,6 +250,7 @@ const impliedManifest = (name: string, path: string): Manifest => {
 }
 
 const readFolder = (path: string): PluginSource => {
+  const readAt = performance.now()
   const root = realPath(path)
   const names = readdirSync(root)
   const hasManifest = names.includes('plugin.json')
@@ -291,6 +294,7 @@ const readFolder = (path: string): PluginSource => {
     tasks: taskSources(root, manifest, written),
     singleFile: false,
     tracked: [...new Set(tracked)],
+    readAt,
   }
 }
 
@@ -360,5 +364,6 @@ const readAt = (path: string): PluginSource => {
     tasks: {},
     singleFile: true,
     tracked: [...new Set([entry, path])],
+    readAt: performance.now(),
   }
 }

@@ -13,7 +13,7 @@ export const namesIn = (folder: string): string[] => {
 }
 
 /** Where the link at a path leads to; undefined for what is no link. */
-const targetOf = (path: string): string | undefined => {
+export const targetOf = (path: string): string | undefined => {
   try {
     return readlinkSync(path)
   } catch {

@@ -3,6 +3,7 @@ import { PlugbayError } from '../errors.js'
 import { reaches } from '../hosts.js'
 import { entryFor, toAllow } from '../permission-set.js'
 import type { KernelVerbs } from '../sandbox/protocol.js'
+import { pacedFetch, SMALL_PIECE, SMALL_PIECES } from './paced-fetch.js'
 import { type Claim, SMALL } from './room.js'
 
 type FetchRequest = KernelVerbs['fetch']['asks']
@@ -28,19 +29,30 @@ export interface NetAccessOptions {
 
 export class NetAccess {
   readonly #options: NetAccessOptions
+  readonly #fetch = pacedFetch(() => this.#tooSmall())
 
   constructor(options: NetAccessOptions) {
     this.#options = options
   }
 
-  /** Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, or as `fetch` does. */
+  /** Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, PLUGIN_LIMIT, or as `fetch` does. */
   async fetch(request: FetchRequest, claim: Claim, signal: AbortSignal): Promise<FetchAnswer> {
+    try {
+      return await this.#follow(request, claim, signal)
+    } catch (error) {
+      // Of what ends an answer that has begun, `fetch` tells as the cause.
+      const { cause } = error as { cause?: unknown }
+      throw PlugbayError.is(cause) ? cause : error
+    }
+  }
+
+  async #follow(request: FetchRequest, claim: Claim, signal: AbortSignal): Promise<FetchAnswer> {
     let { url, method, headers, body } = request
     if (body !== null) this.#assertSize(body.byteLength, 'send')
     for (let hop = 0; ; hop++) {
       const target = new URL(url)
       this.#assertAllowed(target)
-      const response = await fetch(target, { method, headers, body, redirect: 'manual', signal })
+      const response = await this.#fetch(target, { method, headers, body, redirect: 'manual', signal })
       const location = REDIRECTS.has(response.status) && request.redirect !== 'manual' ? response.headers.get('location') : null
       if (location === null) return this.#answer(response, target.href, hop > 0, claim)
       await response.body?.cancel()
@@ -91,6 +103,16 @@ export class NetAccess {
         ? `Plugin '${plugin}' may not fetch '${href}': ctx.fetch speaks http: and https: only.`
         : `Plugin '${plugin}' may not connect to '${host}': its permissions do not name it. ${toAllow(entryFor(`net:${host}`, 'connect'))}`,
       { plugin, details: { resource: `net:${host}`, action: 'connect' } },
+    )
+  }
+
+  #tooSmall(): PlugbayError {
+    const { plugin } = this.#options
+    return new PlugbayError(
+      'PLUGIN_LIMIT',
+      `Plugin '${plugin}' was sent more than ${SMALL_PIECES} pieces of less than ${SMALL_PIECE} bytes a second, in all answers through ctx.fetch together: each costs the kernel's thread as much as a large one. ` +
+        "Have the server write larger pieces, ask for less at once, or run the plugin where it may use 'node:https' itself.",
+      { plugin, details: { limit: SMALL_PIECES, bytes: SMALL_PIECE } },
     )
   }
 

@@ -3,9 +3,11 @@ import type { ServiceDeclaration, ServiceRecord } from '../bus/service-registry.
 import { PlugbayError } from '../errors.js'
 import type { KernelVerbs } from '../sandbox/protocol.js'
 import { descending, fits } from '../versions.js'
+import { codeOf } from '../wire-error.js'
 import type { Plane } from './plane.js'
 import type { ServiceProvider, StandingAside } from './service-broker.js'
 import type { Brought, Succession } from './succession.js'
+import type { TakenService } from './taken-service.js'
 
 interface Offer extends StandingAside {
   /** Undefined while it stands aside, and once it was withdrawn or taken over. */
@@ -17,6 +19,8 @@ export class Offers implements Brought {
   readonly #plane: Plane
   readonly #succession: Succession | undefined
   readonly #offers = new Map<number, Offer>()
+  /** What it was refused, as another had it, by name@version: there are no more of these than services. */
+  readonly #refused = new Map<string, Partial<TakenService>>()
 
   /** `succession`: what its generation takes over with, unless it has no predecessor. */
   constructor(plugin: string, plane: Plane, succession: Succession | undefined) {
@@ -39,10 +43,25 @@ export class Offers implements Brought {
   add({ service, name, version, methods }: KernelVerbs['provide']['asks'], provider: ServiceProvider, aside: boolean): number {
     const offer: Offer = { name, version, methods, record: undefined, ...provider }
     let bound = 0
-    if (aside) this.#assertFree(offer)
-    else bound = this.#announce(offer)
+    try {
+      if (aside) this.#assertFree(offer)
+      else bound = this.#announce(offer)
+    } catch (error) {
+      if (codeOf(error) === 'SERVICE_DUPLICATE') this.#refused.set(`${name}@${version}`, (error as PlugbayError).details ?? {})
+      throw error
+    }
     this.#offers.set(service, offer)
     return bound
+  }
+
+  /** Which of what it was refused its guest's failure is over, as that says; undefined for what was never refused. */
+  refusalIn(failure: unknown): Partial<TakenService> | undefined {
+    for (let each = failure; each instanceof Error; each = each.cause) {
+      if (codeOf(each) !== 'SERVICE_DUPLICATE') continue
+      const { name, version } = (each as PlugbayError).details ?? {}
+      return typeof name === 'string' && typeof version === 'string' ? this.#refused.get(`${name}@${version}`) : undefined
+    }
+    return undefined
   }
 
   /**

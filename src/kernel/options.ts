@@ -1,6 +1,7 @@
 /** The kernel's options: checked and completed. */
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
+import { asItIsNow } from '../arguments.js'
 import { didYouMean } from '../nearest.js'
 import { guardedLogger } from './guarded-logger.js'
 import type { Logger, LogLevel } from './log.js'
@@ -185,15 +186,6 @@ const permissionFaults = ({ roles, grants }: KernelOptions): Problem[] => [
     ]
   }),
 ]
-
-/** Data as it is now: what its owner does to it later changes nothing here. What cannot be cloned stays, and is refused where it is used. */
-export const asItIsNow = <T>(data: T): T => {
-  try {
-    return structuredClone(data)
-  } catch {
-    return data
-  }
-}
 
 /**
  * Checks options and fills in what they leave open. Throws OPTIONS_INVALID, with every problem in `details.problems`.

@@ -2,6 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PlugbayError } from '../errors.js'
+import { entryFor, toAllow } from '../permission-set.js'
 import { uncloneablePart } from '../sandbox/uncloneable-part.js'
 import { reasonOf } from '../wire-error.js'
 import { schemaFaults } from './config-schema.js'
@@ -30,6 +31,8 @@ export interface PluginConfigSources {
   from?: string | undefined
   /** The variables for `${VAR}`. */
   env: Record<string, string | undefined>
+  /** Whether the plugin may read that one: asked of those that its own manifest names. What the application writes is its own decision. */
+  mayRead: (variable: string) => boolean
 }
 
 /** Of a file with the configuration of a plugin. */
@@ -64,8 +67,19 @@ const merge = (under: unknown, over: unknown): unknown => {
 /** `$${`, a placeholder, or what begins like one and is none. */
 const PLACEHOLDER = /\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}|\$\{[^}]*\}?/g
 
+/** A text of the manifest's own, that the merge takes as it is: whoever wrote what stands in the end decides which variables it may name. */
+class OwnText {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
 interface Substitution {
   env: Record<string, string | undefined>
+  mayRead: (variable: string) => boolean
+  /** Variables that the manifest names and the plugin may not read. */
+  denied: { path: string; variable: string }[]
   /** Variables that are not set, with the place that needs them. */
   missing: { path: string; variable: string }[]
   /** What begins like a placeholder and is none. */
@@ -79,14 +93,28 @@ const pointerOf = (path: Path): string => path.map((part) => `/${String(part).re
 const malformed = (text: string): string =>
   `has ${show(text)}, which is no placeholder: that is \${VAR} or \${VAR:-default}, with a name of letters, digits and _, and no placeholder in the default. Write $\${ for the text \${ itself`
 
-/** A copy with the placeholders in every string replaced. Only lists and plain objects are gone into; other values stay themselves. */
-const substitute = (value: unknown, path: Path, state: Substitution): unknown => {
-  if (typeof value === 'string') {
-    if (!value.includes('${')) return value
-    const text = value.replaceAll(PLACEHOLDER, (found, variable: string | undefined, fallback: string | undefined) => {
+/** A copy in which every string, and every other value that is neither a list nor a plain object, is what `change` makes of it. */
+const mapped = (value: unknown, change: (leaf: unknown, path: Path) => unknown, path: Path = []): unknown => {
+  if (Array.isArray(value)) return value.map((item, index) => mapped(item, change, [...path, index]))
+  if (!isPlain(value)) return change(value, path)
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapped(item, change, [...path, key])]))
+}
+
+/** The placeholders in a string replaced; other values stay themselves. */
+const substituted =
+  (state: Substitution) =>
+  (value: unknown, path: Path): unknown => {
+    const own = value instanceof OwnText
+    const written = own ? value.text : value
+    if (typeof written !== 'string' || !written.includes('${')) return written
+    const text = written.replaceAll(PLACEHOLDER, (found, variable: string | undefined, fallback: string | undefined) => {
       if (found === '$${') return '${'
       if (variable === undefined || fallback?.includes('${')) {
-        state.malformed.push({ path: fieldPath(path), value, message: malformed(found) })
+        state.malformed.push({ path: fieldPath(path), value: written, message: malformed(found) })
+        return found
+      }
+      if (own && !state.mayRead(variable)) {
+        state.denied.push({ path: fieldPath(['config', 'defaults', ...path]), variable })
         return found
       }
       const set = state.env[variable]
@@ -94,13 +122,9 @@ const substitute = (value: unknown, path: Path, state: Substitution): unknown =>
       if (fallback === undefined) state.missing.push({ path: fieldPath(path), variable })
       return fallback ?? found
     })
-    if (/^\$\{[^}]*\}$/.test(value)) state.whole.add(pointerOf(path))
+    if (/^\$\{[^}]*\}$/.test(written)) state.whole.add(pointerOf(path))
     return text
   }
-  if (Array.isArray(value)) return value.map((item, index) => substitute(item, [...path, index], state))
-  if (!isPlain(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, substitute(item, [...path, key], state)]))
-}
 
 /** Why a value that is no list and no plain object cannot be in a configuration, if it cannot. */
 const uncloneable = (value: unknown, path: Path): Problem | undefined => {
@@ -120,15 +144,16 @@ const uncloneable = (value: unknown, path: Path): Problem | undefined => {
 const MAX_DEPTH = 100
 
 /** What in a value cannot be in a configuration: what refers back to something it is in, is nested too deeply, or cannot be cloned. */
-const unusableIn = (value: unknown, path: Path = [], ancestors: ReadonlySet<unknown> = new Set()): Problem | undefined => {
+const unusableIn = (value: unknown, path: Path = [], ancestors = new Set<unknown>()): Problem | undefined => {
   if (!Array.isArray(value) && !isPlain(value)) return uncloneable(value, path)
   if (ancestors.has(value)) return { path: fieldPath(path), message: 'refers back to itself' }
   if (path.length > MAX_DEPTH) return { path: fieldPath(path.slice(0, 3)), message: `is nested more than ${MAX_DEPTH} levels deep` }
-  const inner = new Set(ancestors).add(value)
+  ancestors.add(value)
   for (const [key, item] of Object.entries(value)) {
-    const found = unusableIn(item, [...path, Array.isArray(value) ? Number(key) : key], inner)
+    const found = unusableIn(item, [...path, Array.isArray(value) ? Number(key) : key], ancestors)
     if (found) return found
   }
+  ancestors.delete(value)
   return undefined
 }
 
@@ -201,29 +226,48 @@ const environmentError = (name: string, file: string | undefined, missing: Subst
   )
 }
 
+const deniedError = ({ name, manifestPath }: PluginConfigSources, denied: Substitution['denied']): PlugbayError => {
+  const file = manifestPath ?? `The manifest of plugin '${name}'`
+  const reads = denied.map(({ path, variable }) => `${path} names the environment variable ${variable}`)
+  const resources = [...new Set(denied.map(({ variable }) => `env:${variable}`))]
+  const entries = resources.map((resource) => entryFor(resource, 'read')).join(' and ')
+  return new PlugbayError(
+    'PERMISSION_DENIED',
+    `${file}: ${reads.join('; ')}, which plugin '${name}' has no permission to read. ${toAllow(entries)} ` +
+      `Or give the value in options.config['${name}'], where the application may name any variable.`,
+    {
+      plugin: name,
+      details: { resource: resources[0], action: 'read', denied, ...(manifestPath === undefined ? {} : { file: manifestPath }) },
+    },
+  )
+}
+
 /**
  * The configuration of a plugin: its manifest's defaults, then `<configDir>/<name>.{yaml,yml,json}`, then `override`, merged
- * key by key; then `${VAR}`, `${VAR:-default}` and `$${` in strings; then the manifest's schema with its defaults. A value
- * that is one placeholder and nothing else becomes a number or a boolean where the schema asks for one. Inputs stay as they are.
+ * key by key; then `${VAR}`, `${VAR:-default}` and `$${` in strings, of the manifest's own those that the plugin may read; then
+ * the manifest's schema with its defaults. A value that is one placeholder and nothing else becomes a number or a boolean where
+ * the schema asks for one. Inputs stay as they are.
  *
- * Throws CONFIG_INVALID with every problem in `details.problems`, CONFIG_ENV_MISSING, MANIFEST_INVALID where the
- * schema itself is not one, and SYSTEM_LIMIT where the system gives nothing to read by.
+ * Throws CONFIG_INVALID with every problem in `details.problems`, CONFIG_ENV_MISSING, PERMISSION_DENIED for a variable that the
+ * manifest names and the plugin may not read, MANIFEST_INVALID where the schema itself is not one, and SYSTEM_LIMIT where the
+ * system gives nothing to read by.
  */
 export const resolvePluginConfig = async (sources: PluginConfigSources): Promise<PluginConfig> => {
-  const { name, declaration, override, from = `options.config['${name}']`, env } = sources
+  const { name, declaration, override, from = `options.config['${name}']`, env, mayRead } = sources
   const file = await fileOf(sources)
   const fromFile = file === undefined ? undefined : objectIn(await readConfigFile(file, name), file, name)
   const given = objectIn(override, describeSources(name, from), name)
   // Nothing that is wrong comes from where nothing is said.
   const places = [...(file === undefined ? [] : [file]), ...(given && Object.keys(given).length > 0 ? [from] : [])]
   const subject = describeSources(name, ...(places.length > 0 ? places : [nowhere(sources)]))
-  const layers = [declaration?.defaults, fromFile, given]
-  for (const layer of layers) {
+  for (const layer of [declaration?.defaults, fromFile, given]) {
     const unusable = unusableIn(layer)
     if (unusable) throw problemsError('CONFIG_INVALID', subject, [unusable], { plugin: name })
   }
-  const state: Substitution = { env, missing: [], malformed: [], whole: new Set() }
-  const config = substitute(layers.reduce(merge, {}), [], state) as PluginConfig // oxlint-disable-line typescript/no-unsafe-type-assertion
+  const own = mapped(declaration?.defaults, (value) => (typeof value === 'string' ? new OwnText(value) : value))
+  const state: Substitution = { env, mayRead, denied: [], missing: [], malformed: [], whole: new Set() }
+  const config = mapped([own, fromFile, given].reduce(merge, {}), substituted(state)) as PluginConfig // oxlint-disable-line typescript/no-unsafe-type-assertion
+  if (state.denied.length > 0) throw deniedError(sources, state.denied)
   if (state.malformed.length > 0) throw problemsError('CONFIG_INVALID', subject, state.malformed, { plugin: name })
   if (state.missing.length > 0) throw environmentError(name, file, state.missing)
   if (declaration?.schema === undefined) return config

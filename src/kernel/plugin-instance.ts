@@ -1,4 +1,5 @@
 /** A plugin as the kernel knows it, across its generations. */
+import { Attempt } from './attempt.js'
 import { brief } from './brief-error.js'
 import { Demotion } from './demotion.js'
 import type { Generation } from './generation.js'
@@ -54,7 +55,7 @@ export class PluginInstance {
   #error: Error | undefined
   #idle: Lifecycle
   /** What brings something of it up, or changes it, or waits to. */
-  readonly #attempts = new Set<AbortController>()
+  readonly #attempts = new Set<Attempt>()
   readonly #moved: (transition: Transition) => void
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -142,9 +143,8 @@ export class PluginInstance {
     })
   }
 
-  /** Does what a stop of the plugin is not to wait for: its signal is aborted then, with the reason. */
-  async attempt<T>(act: (attempt: AbortController) => Promise<T>): Promise<T> {
-    const attempt = new AbortController()
+  /** Does what a stop of the plugin is not to wait for: the attempt is ended then, with the reason. */
+  async attempt<T>(act: (attempt: Attempt) => Promise<T>, attempt = new Attempt()): Promise<T> {
     const leave = this.takePart(attempt)
     try {
       return await act(attempt)
@@ -154,13 +154,17 @@ export class PluginInstance {
   }
 
   /** The attempt of another concerns this plugin, too. Returns the undo. */
-  takePart(attempt: AbortController): () => void {
+  takePart(attempt: Attempt): () => void {
     this.#attempts.add(attempt)
     return () => void this.#attempts.delete(attempt)
   }
 
+  takesPart(attempt: Attempt): boolean {
+    return this.#attempts.has(attempt)
+  }
+
   /** It is to stop: all that was attempted until now ends. */
   interrupt(reason: string): void {
-    for (const attempt of this.#attempts) attempt.abort(reason)
+    for (const attempt of this.#attempts) attempt.end(reason)
   }
 }

@@ -2,17 +2,20 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../errors.js'
+import type { Attempt } from './attempt.js'
 import type { Audit } from './audit.js'
 import type { Configurations } from './configurations.js'
+import { looksLikePlugin } from './discovery.js'
 import type { JointChanges, Waiting } from './joint-changes.js'
 import type { KernelLifecycle } from './kernel-lifecycle.js'
 import { type PluginSource, readPlugin } from './manifest.js'
 import { leftOf, type Plane } from './plane.js'
-import type { PluginInstance } from './plugin-instance.js'
+import { PluginInstance } from './plugin-instance.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
 import { problemsError } from './schema-problems.js'
 import type { Replacement, ReplaceReason, Supervisor } from './supervisor.js'
+import type { UnreadPlugin } from './unread-plugins.js'
 import type { Whereabouts } from './whereabouts.js'
 
 /** What an unloaded plugin left behind: nothing, if all is well. */
@@ -67,28 +70,37 @@ export class PluginOperations {
   }
 
   /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
-  async dropIn(path: string): Promise<void> {
-    const { roster, whereabouts, track } = this.#options
+  async dropIn(path: string, attempt?: Attempt): Promise<void> {
+    const { roster, whereabouts } = this.#options
     // A save of a plugin that was unloaded on purpose does not bring it back.
     if (whereabouts.staysUnloaded(path)) return
     try {
       const there = roster.all.find(({ source }) => source.path === path)
       // It changed before it was watched, as it waited for its turn.
       if (there !== undefined) {
-        await this.reload(there, 'file change')
+        await this.reload(there, 'file change', undefined, attempt)
         return
       }
-      const instance = await this.#enter(path, whereabouts.heed)
-      await track(instance.source)
-      // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
-      if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
-      assertRuns(instance)
+      await this.#comeIn(path, whereabouts.heed, attempt)
     } catch (error) {
+      // It was removed before it could be read. One that was taken in by then is told to have vanished.
+      if (!looksLikePlugin(path)) return
       const holder = whereabouts.leaveOut(path, error)
       if (holder === undefined || whereabouts.isThere(holder)) throw error
       // It was moved, most likely: that is so once it is certain that the other is gone.
       if (whereabouts.isLost(holder)) await this.vanished(holder)
     }
+  }
+
+  /** Takes in what stays known whether it comes to run or not, and rejects where it does not. */
+  async #comeIn(path: string, heed?: (source: PluginSource) => void, attempt?: Attempt): Promise<void> {
+    const instance = await this.#enter(path, heed, attempt)
+    await this.#options.track(instance.source)
+    // Its next save has it in hand.
+    if (attempt?.outdated) return
+    // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
+    if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
+    assertRuns(instance)
   }
 
   /** Its files are gone: it runs on from where they were moved, or it is unloaded. */
@@ -111,7 +123,7 @@ export class PluginOperations {
   }
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */
-  async #enter(path: string, heed?: (source: PluginSource) => void): Promise<PluginInstance> {
+  async #enter(path: string, heed?: (source: PluginSource) => void, attempt?: Attempt): Promise<PluginInstance> {
     const { lifecycle, roster, whereabouts, reconciler } = this.#options
     lifecycle.assertRunning('load')
     const source = readPlugin(path)
@@ -121,13 +133,13 @@ export class PluginOperations {
     const added = roster.byName.has(source.name) ? undefined : roster.add(source)
     return reconciler.inTurn(async (round) => {
       const instance = added ?? roster.add(source)
-      await round(`'${source.name}' was loaded`).catch((error: unknown) => {
+      await round(`'${source.name}' was loaded`, 'all', attempt && { instance, attempt }).catch((error: unknown) => {
         roster.forget(instance)
         throw error
       })
       whereabouts.settled(source.path)
       return instance
-    })
+    }, attempt)
   }
 
   /** Its files do not bring it back. */
@@ -145,20 +157,32 @@ export class PluginOperations {
   }
 
   /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it cannot be without them. */
-  async reload(instance: PluginInstance, reason: ReplaceReason, waiting?: Waiting): Promise<Replacement | undefined> {
+  async reload(instance: PluginInstance, reason: ReplaceReason, waiting?: Waiting, attempt?: Attempt): Promise<Replacement | undefined> {
     const { whereabouts, jointChanges, reconciler, supervisor } = this.#options
     const source = reason === 'file change' ? whereabouts.changed(instance) : whereabouts.read(instance)
     const { path } = instance.source
     if (source.name !== instance.name) return this.#rename(instance, source, reason)
     if (!instance.enabledAs(source)) return this.#rest(instance, source, reason)
-    const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting))
+    const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting), attempt)
     whereabouts.settled(source.path)
     // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
-    await reconciler.reconcile(reason, instance)
+    await reconciler.reconcile(reason, instance, attempt)
     const next = path === source.path ? undefined : whereabouts.leftAt(path)
     if (next) await this.dropIn(next.path)
     if (replacement === undefined) assertRuns(instance)
     return replacement
+  }
+
+  /** The same for one that could not be read: it comes in as soon as it can. */
+  async reread(known: PluginInstance | UnreadPlugin): Promise<Replacement | undefined> {
+    if (known instanceof PluginInstance) return this.reload(known, 'reload')
+    try {
+      await this.#comeIn(known.path)
+    } catch (error) {
+      this.#options.whereabouts.leaveOut(known.path, error)
+      throw error
+    }
+    return undefined
   }
 
   /** Its files name another plugin now: that comes in when this one has left, or runs on from there if it was moved. */

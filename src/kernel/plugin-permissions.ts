@@ -10,7 +10,7 @@ export class PluginPermissions {
   readonly #learning: Learning | undefined
   readonly #decided = new WeakMap<PluginSource, PermissionSet>()
 
-  constructor(options: ResolvedOptions, learning: Learning | undefined) {
+  constructor(options: ResolvedOptions, learning?: Learning) {
     this.#options = options
     this.#learning = learning
   }
@@ -22,5 +22,12 @@ export class PluginPermissions {
     const decided = this.#learning?.permissionsOf(source) ?? permissionsOf(source, this.#options)
     this.#decided.set(source, decided)
     return decided
+  }
+
+  /** Whether the plugin may have that, which the kernel reads for it before it runs. Where permissions are learnt, it has used it. */
+  use(source: PluginSource, resource: string, action: string): boolean {
+    if (!this.of(source).has(resource, action)) return false
+    this.#learning?.recorderFor(source.name)?.(resource, action)
+    return true
   }
 }

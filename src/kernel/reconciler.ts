@@ -2,6 +2,7 @@
 import { PlugbayError } from '../errors.js'
 import { type Limiter, limiter } from '../limiter.js'
 import { reasonOf } from '../wire-error.js'
+import type { Attempt } from './attempt.js'
 import { dependencyFailed, type GraphNode, type Plan, plan } from './dependency-graph.js'
 import type { PluginSource } from './manifest.js'
 import type { PluginInstance } from './plugin-instance.js'
@@ -18,8 +19,14 @@ const nodeOf = (instance: PluginInstance, source = instance.source): GraphNode =
 
 const NOTHING: ReadonlyMap<string, PluginSource> = new Map()
 
-/** One round. `begun`: it waits for the starts that it begins itself, and not for those of the rounds before, which may go on still. */
-export type Round = (reason: string, wait?: 'all' | 'begun') => Promise<void>
+/** One round. `begun`: it waits for the starts that it begins itself, and not for those of the rounds before, which may go on still. Nor does it wait any more where `own` has ended. */
+export type Round = (reason: string, wait?: 'all' | 'begun', own?: OwnStart) => Promise<void>
+
+/** The start of that plugin is what the attempt comes to. */
+export interface OwnStart {
+  instance: PluginInstance
+  attempt: Attempt
+}
 
 /** What somebody has done here, alone until its starts are all that it waits for. */
 interface Turn {
@@ -27,13 +34,14 @@ interface Turn {
   number: number
   /** Lets the next one begin. */
   pass(): void
+  own?: OwnStart | undefined
 }
 
 /** A plugin that a round starts, or that waits for what it needs. */
 interface Start {
   done: Promise<void>
-  /** Aborted when it is to be stopped: it will not run by this. */
-  signal: AbortSignal
+  /** Where that has ended, it will not run by this. */
+  attempt: Attempt
 }
 
 export class Reconciler {
@@ -47,6 +55,8 @@ export class Reconciler {
   /** How often somebody had something done here, and up to which of these nobody keeps the others waiting for starts. */
   #asked = 0
   #hurried = 0
+  /** The newest of these that is no attempt of its own: it may need what starts before it. */
+  #needy = 0
   /** Those that wait for nothing but starts. */
   readonly #waiting = new Set<Turn>()
   /** What is being started, in whichever round. */
@@ -82,24 +92,28 @@ export class Reconciler {
    * One round, after those already asked for; in it `again` is tried though it failed before, be it in the round that is under way. Rejects with
    * KERNEL_STATE once everything was stopped.
    */
-  reconcile(reason: string, again?: PluginInstance): Promise<void> {
+  reconcile(reason: string, again?: PluginInstance, attempt?: Attempt): Promise<void> {
     return this.inTurn((round) => {
       if (again) again.shelved = false
-      return round(reason)
-    })
+      return round(reason, 'all', again && attempt && { instance: again, attempt })
+    }, attempt)
   }
 
   /**
    * Does something after all that was asked for before, and alone: what it finds holds until it is done, but for the rounds it asks for
    * itself. Otherwise one starts again what the other has just stopped. Where something is to be stopped, that comes while a round waits for its starts. A round rejects
-   * with KERNEL_STATE once everything was stopped.
+   * with KERNEL_STATE once everything was stopped. `attempt`: what it is part of.
    */
-  inTurn<T>(act: (round: Round) => Promise<T>): Promise<T> {
+  inTurn<T>(act: (round: Round) => Promise<T>, attempt?: Attempt): Promise<T> {
     const number = ++this.#asked
+    if (attempt === undefined) {
+      this.#needy = number
+      for (const { own } of this.#waiting) own?.attempt.keep()
+    }
     const before = this.#round
     let done: Promise<T> | undefined
     this.#round = new Promise((pass) => {
-      done = before.then(() => act((reason, wait) => this.#run(reason, { number, pass: () => pass(undefined) }, wait)))
+      done = before.then(() => act((reason, wait, own) => this.#run(reason, { number, pass: () => pass(undefined), own }, wait)))
       done.then(pass, pass)
     })
     return done as Promise<T>
@@ -122,7 +136,7 @@ export class Reconciler {
       instance.rest('failed', error.message)
     }
     this.#unshelve()
-    const starts = this.#startAll(next, turn.number)
+    const starts = this.#startAll(next, turn)
     await this.#passing(turn, Promise.all(starts[wait]))
     this.onRound?.()
   }
@@ -131,7 +145,8 @@ export class Reconciler {
   async #passing(turn: Turn, starts: Promise<unknown>): Promise<void> {
     this.#waiting.add(turn)
     this.#hurry()
-    await starts
+    if (turn.own && turn.number < this.#needy) turn.own.attempt.keep()
+    await (turn.own ? Promise.race([starts, endOf(turn.own.attempt)]) : starts)
     this.#waiting.delete(turn)
   }
 
@@ -168,7 +183,7 @@ export class Reconciler {
   }
 
   /** Begins all starts that are to be. Returns those, and with them those that were under way. */
-  #startAll({ order, dependenciesOf }: Plan, turn: number): { all: Promise<void>[]; begun: Promise<void>[] } {
+  #startAll({ order, dependenciesOf }: Plan, turn: Turn): { all: Promise<void>[]; begun: Promise<void>[] } {
     const starts = new Map<string, Promise<void>>()
     const begun: Promise<void>[] = []
     // In start order: what a plugin depends on has its promise before the plugin asks for it.
@@ -176,7 +191,7 @@ export class Reconciler {
       const instance = this.#instances.get(name)
       if (instance === undefined) continue
       const underWay = this.#starts.get(instance)
-      if (underWay?.signal.aborted === false) {
+      if (underWay?.attempt.signal.aborted === false) {
         starts.set(name, underWay.done)
         continue
       }
@@ -189,18 +204,20 @@ export class Reconciler {
     return { all: [...starts.values()], begun }
   }
 
-  #begin(instance: PluginInstance, needed: readonly Promise<void>[], turn: number): Promise<void> {
-    return instance.attempt(async ({ signal }) => {
-      const done = Promise.all(needed).then(() => this.#startOne(instance, turn, signal))
-      const start: Start = { done, signal }
+  #begin(instance: PluginInstance, needed: readonly Promise<void>[], { number, own }: Turn): Promise<void> {
+    const act = async (attempt: Attempt): Promise<void> => {
+      const done = Promise.all(needed).then(() => this.#startOne(instance, number, attempt))
+      const start: Start = { done, attempt }
       this.#starts.set(instance, start)
       await done
       if (this.#starts.get(instance) === start) this.#starts.delete(instance)
-    })
+    }
+    return instance.attempt(act, own?.instance === instance ? own.attempt : undefined)
   }
 
-  async #startOne(instance: PluginInstance, turn: number, signal: AbortSignal): Promise<void> {
+  async #startOne(instance: PluginInstance, turn: number, attempt: Attempt): Promise<void> {
     const { name } = instance
+    const { signal } = attempt
     if (signal.aborted || (this.#interrupted.get(instance) ?? 0) >= turn) return
     const required = Object.keys(instance.source.manifest.dependencies)
     const failed = required.map((dependency) => this.#instances.get(dependency)).find((dependency) => !dependency?.running)
@@ -211,7 +228,7 @@ export class Reconciler {
       return
     }
     try {
-      await this.#limit(() => this.#supervisor.start(instance, signal), signal)
+      await this.#limit(() => this.#supervisor.start(instance, attempt), signal)
     } catch {
       // The instance keeps the error; explain and the boot report tell it. One that was to stop is for the round that comes with its stop.
       instance.shelved = !signal.aborted
@@ -300,6 +317,12 @@ export class Reconciler {
     return left
   }
 }
+
+const endOf = ({ signal }: Attempt): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve())
+  })
 
 /** The plugin whose own failure is behind the failure of this one. */
 const rootOf = (instance: PluginInstance): { name: string; cause: unknown } => {

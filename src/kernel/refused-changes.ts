@@ -1,6 +1,6 @@
 /** Changes of files that were refused because of other plugins: each is tried again when those have changed. */
 import type { ServiceRegistry } from '../bus/service-registry.js'
-import { PlugbayError } from '../errors.js'
+import { isOwn } from '../wire-error.js'
 import type { PluginInstance } from './plugin-instance.js'
 import { takenService } from './taken-service.js'
 
@@ -55,7 +55,7 @@ export class RefusedChanges {
   }
 
   #waitForOthers(plugin: string, error: unknown): string | undefined {
-    if (!PlugbayError.is(error)) return undefined
+    if (!isOwn(error)) return undefined
     const { instances, isAllowed } = this.#options
     const unwatch = (): void => {}
     if (error.code === 'DEPENDENCY_FAILED' && error.details?.['together'] === true) {

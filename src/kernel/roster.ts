@@ -7,6 +7,7 @@ import type { Transition } from './lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import { effectiveRestart, type ResolvedOptions } from './options.js'
 import { PluginInstance } from './plugin-instance.js'
+import { type UnreadPlugin, UnreadPlugins } from './unread-plugins.js'
 
 /** So many names can be read where one was meant. */
 const LISTED = 12
@@ -17,6 +18,8 @@ export class Roster {
   readonly #options: Pick<ResolvedOptions, 'name' | 'defaults'>
   readonly #moved: Moved
   readonly #instances = new Map<string, PluginInstance>()
+  /** Those that are none yet. */
+  readonly unread = new UnreadPlugins()
 
   constructor(options: Pick<ResolvedOptions, 'name' | 'defaults'>, moved: Moved) {
     this.#options = options
@@ -36,9 +39,22 @@ export class Roster {
     const instance = this.#instances.get(name)
     if (instance) return instance
     assertText(name, 'The kernel', 'the name of a plugin')
+    const unread = this.unread.find(name)
+    if (unread) {
+      throw new PlugbayError(
+        'PLUGIN_UNKNOWN',
+        `There is no plugin '${name}' yet: what lies at ${unread.path} could not be read as one. ${unread.error.message} Mend it, and have it read again with kernel.reload('${name}').`,
+        { plugin: name, cause: unread.error },
+      )
+    }
     const names = [...this.#instances.keys()]
     const there = names.length > 0 && names.length <= LISTED ? ` There are: ${names.join(', ')}.` : ''
     throw new PlugbayError('PLUGIN_UNKNOWN', `There is no plugin '${name}'.${didYouMean(name, names) || there}`, { plugin: name })
+  }
+
+  /** The same, also where it could not be read. */
+  known(name: string): PluginInstance | UnreadPlugin {
+    return this.#instances.get(name) ?? this.unread.find(name) ?? this.find(name)
   }
 
   /** Throws PLUGIN_DUPLICATE. */
@@ -66,12 +82,14 @@ export class Roster {
     const instance = new PluginInstance(source, restart, (generation, transition) => this.#moved(name, generation, transition))
     if (!instance.enabled) instance.rest('disabled', 'its manifest says so')
     this.#instances.set(name, instance)
+    this.unread.forget(source.path)
     return instance
   }
 
   /** From now on the plugin is what it was read as last. */
   adopt(instance: PluginInstance, source: PluginSource): void {
     instance.become(source)
+    this.unread.forget(source.path)
     instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
     instance.demotion.lift()
   }

@@ -14,6 +14,9 @@ export interface Problem {
 /** So many are told of, and the rest counted: nobody mends more at a time, and whoever wrote what is wrong may have written much of it. */
 export const MAX_PROBLEMS = 100
 
+/** So many of a validator's errors are read: several may become one problem. */
+export const MAX_ERRORS = 5 * MAX_PROBLEMS
+
 /** `limits.memory`, `permissions[0].resource`, `dependencies["a b"]`. */
 export const fieldPath = (segments: readonly (string | number)[]): string =>
   segments.reduce<string>((path, segment) => {
@@ -186,8 +189,7 @@ const isOtherBranch = ({ keyword, instancePath }: ErrorObject, found: readonly E
 
 /** All problems a validator found in `data`. The validator must run with `allErrors` and `verbose`. */
 export const schemaProblems = (errors: readonly ErrorObject[] | null | undefined, data: unknown): Problem[] => {
-  // Each may become one with others.
-  const found = (errors ?? []).slice(0, 5 * MAX_PROBLEMS).filter((error, _, all) => !isOtherBranch(error, all))
+  const found = (errors ?? []).slice(0, MAX_ERRORS).filter((error, _, all) => !isOtherBranch(error, all))
   const telling = found.filter(
     (error) =>
       !SUMMARIES.has(error.keyword) ||

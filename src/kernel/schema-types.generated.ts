@@ -136,7 +136,7 @@ export interface Permission {
 export interface ConfigDeclaration {
   /** JSON Schema (draft-06, draft-07, 2019-09 or 2020-12) the configuration is validated against. */
   schema?: Record<string, unknown> | undefined
-  /** The configuration where nothing else is said. */
+  /** The configuration where nothing else is said. Strings may hold ${VAR} and ${VAR:-default} of variables that the plugin's permissions cover (env:<NAME>); $${ stands for ${. */
   defaults?: Record<string, unknown> | undefined
 }
 
@@ -182,7 +182,7 @@ export interface OptionsFile {
   defaults?: PluginDefaults | undefined
   /** The most that any plugin may take, whatever its manifest or the defaults say. */
   ceiling?: Limits | undefined
-  /** How many plugins of a wave start at once. Left out: the number of cores, at least 2. */
+  /** How many plugins start at once, and how many threads a pool of tasks has that does not say. Left out: one more than the number of cores for plugins, the number of cores for tasks, at least 2. */
   maxConcurrency?: number | undefined
   /** Worker threads kept booted and waiting, so that a start costs the plugin's own import alone. Default: 1. */
   standby?: number | undefined

@@ -3,7 +3,8 @@ import { PlugbayError } from '../errors.js'
 import type { Exit } from '../sandbox/plugin-host.js'
 import type { Leftover } from '../scope.js'
 import { counted } from '../sentence.js'
-import { codeOf, reasonOf } from '../wire-error.js'
+import { codeOf, isOwn, reasonOf } from '../wire-error.js'
+import type { Attempt } from './attempt.js'
 import type { Gateway } from './gateway.js'
 import type { Generation } from './generation.js'
 import { interrupted } from './interrupted.js'
@@ -79,14 +80,15 @@ export class Supervisor {
     this.#options = options
   }
 
-  /** Starts a plugin that does not run. Rejects with what kept it from starting, or with PLUGIN_STOPPED once `signal` is aborted; nothing of it is left then. */
-  start(instance: PluginInstance, signal: AbortSignal): Promise<void> {
+  /** Starts a plugin that does not run. Rejects with what kept it from starting, or with PLUGIN_STOPPED once the attempt has ended; nothing of it is left then. */
+  start(instance: PluginInstance, attempt: Attempt): Promise<void> {
     return instance.inTurn(async () => {
-      if (!instance.running) await this.#start(instance, signal)
+      if (!instance.running) await this.#start(instance, attempt)
     })
   }
 
-  async #start(instance: PluginInstance, signal: AbortSignal): Promise<void> {
+  async #start(instance: PluginInstance, attempt: Attempt): Promise<void> {
+    const { signal } = attempt
     this.#forgetRetry(instance)
     const began = performance.now()
     try {
@@ -97,6 +99,7 @@ export class Supervisor {
       await next.start(signal)
       this.#started(instance, {}, began)
     } catch (error) {
+      await attempt.judge()
       instance.leave()
       instance.startMs = performance.now() - began
       instance.error = error as Error
@@ -127,8 +130,14 @@ export class Supervisor {
    * stops. If it does not come up, the old one was never touched, and this rejects. What it goes together with is replaced in the same turn, or not at all. A plugin
    * that was stopped meanwhile stays so: the change holds for its next start.
    */
-  replace(instance: PluginInstance, reason: ReplaceReason, change: Change = {}, partners?: Partners): Promise<Replacement | undefined> {
-    return instance.attempt((attempt) =>
+  replace(
+    instance: PluginInstance,
+    reason: ReplaceReason,
+    change: Change = {},
+    partners?: Partners,
+    attempt?: Attempt,
+  ): Promise<Replacement | undefined> {
+    const act = (attempt: Attempt): Promise<Replacement | undefined> =>
       instance.inTurn(async () => {
         const old = instance.generation
         if (old === undefined) {
@@ -136,11 +145,11 @@ export class Supervisor {
           return undefined
         }
         return this.#replace(heirOf(instance, old, change), reason, attempt, partners)
-      }),
-    )
+      })
+    return instance.attempt(act, attempt)
   }
 
-  async #replace(first: Heir, reason: ReplaceReason, attempt: AbortController, partners?: Partners): Promise<Replacement> {
+  async #replace(first: Heir, reason: ReplaceReason, attempt: Attempt, partners?: Partners): Promise<Replacement> {
     const { signal } = attempt
     const began = performance.now()
     const succession = new Succession(partners?.others)
@@ -170,6 +179,7 @@ export class Supervisor {
         generation.gateway.assertMayTakeOver(leaving)
       }
     } catch (error) {
+      await attempt.judge()
       const { heir, generation } = active
       await undo(heirs, reasonOf(error), signal.aborted ? undefined : generation)
       // Another is tried by itself, too: that tells its fault.
@@ -179,6 +189,7 @@ export class Supervisor {
         this.#fault(first.instance, (heir === first && generation?.number) || first.instance.newest, fault)
       throw fault
     }
+    attempt.keep()
     const replacement = await this.#takeOver(heirs, first, reason, began)
     for (const { instance } of heirs) if (instance !== first.instance) partners?.joined(instance.name)
     return replacement
@@ -324,7 +335,7 @@ export class Supervisor {
     }
   }
 
-  async #restartNow(instance: PluginInstance, attempt: AbortController): Promise<boolean> {
+  async #restartNow(instance: PluginInstance, attempt: Attempt): Promise<boolean> {
     this.#forgetRetry(instance)
     const dead = instance.generation
     // Stopped or replaced meanwhile: there is nothing to restart.
@@ -348,7 +359,7 @@ export class Supervisor {
       await this.#shelve(instance, generation)
       instance.error = error
       // A crash that is not answered by a restart has been told as such.
-      if (PlugbayError.is(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
+      if (isOwn(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
       this.#options.givenUp(instance)
     })
   }
@@ -376,7 +387,7 @@ const heirOf = (instance: PluginInstance, old: Generation, change: Change, relea
 })
 
 /** One whose change waits, with the plugin held for it; undefined for one that does not run: it has nothing that anybody could take. */
-const partnerOf = async (partners: Partners | undefined, name: string, attempt: AbortController): Promise<Heir | undefined> => {
+const partnerOf = async (partners: Partners | undefined, name: string, attempt: Attempt): Promise<Heir | undefined> => {
   const partner = partners?.others.get(name)
   if (partner === undefined) return undefined
   const { instance, change } = partner

@@ -1,5 +1,5 @@
 /** A start that failed because another provides the service already: it may succeed once that other is gone. */
-import { PlugbayError } from '../errors.js'
+import { isOwn } from '../wire-error.js'
 
 /** What could not be provided, and who provides it. */
 export interface TakenService {
@@ -8,11 +8,15 @@ export interface TakenService {
   provider: string
 }
 
-/** The service that a plugin's start failed over, be it the cause of the error or the error itself; undefined where it failed over something else, or over itself. */
+/**
+ * The service that a plugin's start failed over, be it the cause of the error or the error itself; undefined where it failed over something else, or over itself. What the plugin alone
+ * says of it is nothing: it would be started again and again.
+ */
 export const takenService = (error: unknown, plugin: string): TakenService | undefined => {
-  for (let each = error; each instanceof Error; each = each.cause) {
-    if (!PlugbayError.is(each) || each.code !== 'SERVICE_DUPLICATE') continue
-    const { name, version, provider } = each.details ?? {}
+  for (let each = error; isOwn(each); each = each.cause) {
+    const taken = each.code === 'SERVICE_DUPLICATE' ? each.details : each.details?.['taken']
+    if (taken === undefined) continue
+    const { name, version, provider } = taken as Partial<TakenService>
     if (typeof name !== 'string' || typeof version !== 'string' || typeof provider !== 'string') return undefined
     return provider === plugin ? undefined : { name, version, provider }
   }

@@ -51,6 +51,8 @@ export class TaskPool {
   readonly #turns: Map<string, Limiter>
   /** Who waits for the answers of the runs under way, should they come sealed. */
   readonly #answers = new Map<number, (answer: Sealed) => void>()
+  /** What ended threads that had come up. */
+  readonly #thrown = new WeakSet<Error>()
   #last = 0
   /** Why there is no thread: none came up when one was last needed. */
   #unmade: PlugbayError | undefined
@@ -123,6 +125,7 @@ export class TaskPool {
     this.#unmade = undefined
     this.#threads.set(threadId, new TaskThread(worker, greeting, this.#owner.memory, this.#listener))
     worker.once('exit', () => this.#threads.delete(threadId))
+    worker.prependOnceListener('error', (error: unknown) => error instanceof Error && this.#thrown.add(error))
   }
 
   /** Returns what it tells. `task`: that the thread ran, if it did. */
@@ -145,10 +148,10 @@ export class TaskPool {
     if (this.#piscina.threads.length === 0) void this.#piscina.destroy()
   }
 
-  /** Where it was not made for want of something. What a task throws is no error here, whatever it says. */
+  /** Where it was not made for want of something. What a task throws is no error here, and what it lets escape is of a thread that was made, whatever it says. */
   #noThread(error: unknown): PlugbayError | undefined {
     const plugin = this.#owner.source.name
-    const shortage = error instanceof Error ? shortageOf(error) : undefined
+    const shortage = error instanceof Error && !this.#thrown.has(error) ? shortageOf(error) : undefined
     return shortage && systemLimit(plugin, shortage, error, noThreadForTasks(plugin))
   }
 

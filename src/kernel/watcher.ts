@@ -160,13 +160,19 @@ export class Watcher {
   /**
    * Sets the files a plugin is made of; those of an earlier call that are not among them are let go. Files may lie
    * anywhere and need not be there. Resolves once changes are seen. The content of this moment is what later ones are
-   * compared with, so track a plugin before its code is loaded rather than after.
+   * compared with, so track a plugin before its code is loaded rather than after. Files that are watched already have been read by others
+   * from `since` on: of one that was saved meanwhile the next content is news, whatever it is.
    */
-  async track(name: string, files: Iterable<string>): Promise<void> {
+  async track(name: string, files: Iterable<string>, since = performance.now()): Promise<void> {
     if (this.#closing) return
     const owner = this.#plugins.get(name) ?? new Owner((paths) => this.#options.onChange(name, paths))
     this.#plugins.set(name, owner)
-    await this.#own(owner, new Set(Array.from(files, (file) => resolve(file))))
+    await this.#own(owner, new Set(Array.from(files, (file) => resolve(file))), since)
+  }
+
+  /** The files of a plugin have been read by others since they were tracked last. */
+  async taken(name: string): Promise<void> {
+    await Promise.all(Array.from(this.#plugins.get(name)?.files ?? [], (file) => file.taken(0)))
   }
 
   /** Stops watching for a plugin. */
@@ -237,6 +243,13 @@ export class Watcher {
     })
   }
 
+  /** Whether the plugin's files may not be what was reported last. Then they are looked at. */
+  async stirs(name: string): Promise<boolean> {
+    const files = [...(this.#plugins.get(name)?.files ?? [])]
+    const news = await Promise.all(files.map(async (file) => file.busy || (await file.glance())))
+    return news.includes(true)
+  }
+
   /** Resolves when it is certain of these plugins of watched places whether they are gone, and this has been reported. */
   async judged(paths: readonly string[]): Promise<void> {
     await Promise.all(paths.flatMap((path) => this.#places.get(dirname(path))?.judged(path) ?? []))
@@ -281,7 +294,7 @@ export class Watcher {
     return (this.#options.ignore ?? []).some((folder) => within(resolve(folder), path))
   }
 
-  async #own(owner: Owner, paths: ReadonlySet<string>): Promise<void> {
+  async #own(owner: Owner, paths: ReadonlySet<string>, since: number): Promise<void> {
     for (const file of owner.files) if (!paths.has(file.path)) this.#disown(owner, file)
     const entries = Array.from(paths, (path) => {
       const entry = this.#entries.get(path) ?? this.#enter(path)
@@ -289,7 +302,7 @@ export class Watcher {
       owner.files.add(entry.file)
       return entry
     })
-    await this.#opened(Promise.all(entries.map((entry) => Promise.all([entry.file.ready, this.#placeInFolders(entry)]))))
+    await this.#opened(Promise.all(entries.map((entry) => Promise.all([entry.file.taken(since), this.#placeInFolders(entry)]))))
   }
 
   #enter(path: string, fromNothing = false): Entry {

@@ -44,9 +44,13 @@ export class Whereabouts {
     this.#unloaded.delete(path)
   }
 
-  /** Remembers the plugin at `path` if another has its name: it is the next when that is gone. Returns the other. */
+  /** Remembers the plugin at `path`, and why it is not of the roster. If another has its name it is the next when that is gone: returns the other. */
   leaveOut(path: string, error: unknown): PluginInstance | undefined {
-    if (!PlugbayError.is(error) || error.code !== 'PLUGIN_DUPLICATE') return undefined
+    if (!PlugbayError.is(error)) return undefined
+    if (error.code !== 'PLUGIN_DUPLICATE') {
+      if (!this.#roster.all.some(({ source }) => source.path === path)) this.#roster.unread.add(path, error)
+      return undefined
+    }
     const holder = this.#roster.byName.get(error.plugin ?? '')
     if (holder?.source.path === path) return undefined
     this.standsBack(path)

@@ -31,6 +31,9 @@ export const CLOSED = words(`
   cluster crypto domain ffi inspector inspector/promises os repl sea sqlite test test/reporters trace_events tty v8 vm wasi zlib
 `)
 
+/** They are `zlib` by other names: among the globals, and in `stream/web`. */
+export const COMPRESSION = ['CompressionStream', 'DecompressionStream'] as const
+
 /** Whether a module that it may import leads to sockets, by whichever grant. */
 export const hasSockets = (grants: Grants): boolean =>
   hasNet(grants) || grants.builtins.some((name) => BY_GRANT.net.includes(name) || name === 'tty' || name === 'cluster')

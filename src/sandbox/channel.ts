@@ -1,7 +1,9 @@
 /** The wire between a host and its guest, or between two guests: it carries batches and knows nothing of what they say. */
-import { type MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads'
+import { MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads'
 import { now } from './clock.js'
 import { LONGEST, MADE, Stint, UNWATCHED } from './stint.js'
+
+const { isView } = ArrayBuffer
 
 /** Frames laid one after the other; `frames.ts` says how. */
 export type Batch = unknown[]
@@ -14,6 +16,8 @@ export type Batch = unknown[]
  */
 export interface Channel {
   send(batch: Batch, transfer?: readonly Transferable[]): void
+  /** Why what crosses threads cannot be sent here, as a `send` of it would throw; without this method all of it can. */
+  refusal?(leaves: readonly unknown[]): Error | undefined
   listen(received: (batch: Batch) => void, closed: (fault?: Error) => void): void
   close(): void
 }
@@ -21,16 +25,24 @@ export interface Channel {
 /** What came is data, but the platform cannot make it here: nested too deep, most likely. */
 export const unreadable = (error: Error): Error => new RangeError(`it cannot be read: ${error.message}`, { cause: error })
 
+/** As the platform has it: a plugin's gate puts one in its place that copies what it is given, and where there is nothing to be copied that is lost time. */
+const { postMessage } = MessagePort.prototype
+
+/** What is no primitive comes last in a batch. */
+const isPlain = (last: unknown): boolean => typeof last !== 'object' || last === null || isView(last)
+
 /** A channel over a MessagePort: between threads, or within one. */
 export const portChannel = (port: MessagePort): PortChannel => new PortChannel(port)
 
 export class PortChannel implements Channel {
   readonly #port: MessagePort
   readonly #stint: Stint
+  readonly #post: (batch: Batch) => void
   #received: ((batch: Batch) => void) | undefined
 
   constructor(port: MessagePort) {
     this.#port = port
+    this.#post = postMessage.bind(port)
     // Without a listener Node takes nothing more out of the port.
     this.#stint = new Stint(
       () => port.off('message', this.#take),
@@ -39,7 +51,8 @@ export class PortChannel implements Channel {
   }
 
   send(batch: Batch, transfer?: readonly Transferable[]): void {
-    this.#port.postMessage(batch, transfer)
+    if (transfer === undefined && isPlain(batch[batch.length - 1])) this.#post(batch)
+    else this.#port.postMessage(batch, transfer)
   }
 
   listen(received: (batch: Batch) => void, closed: (fault?: Error) => void): void {

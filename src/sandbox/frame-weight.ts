@@ -72,8 +72,9 @@ const OF_TAG: Readonly<Record<string, Rule>> = {
   ':': rule(1, { numbers: 1, closes: true }),
   "'": rule(OBJECT, { opens: true }),
   ',': rule(1, { numbers: 1, closes: true }),
-  // Buffers and views of them, ports, errors.
+  // Buffers, in place and moved, and views of them, ports, errors.
   B: rule(OBJECT, { counted: true }),
+  t: rule(OBJECT, { numbers: 1 }),
   V: rule(OBJECT, { bytes: 1, numbers: 3 }),
   '\\': rule(PORT, { numbers: 1 }),
   r: rule(OBJECT, { opens: true }),

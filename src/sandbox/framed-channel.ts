@@ -5,20 +5,21 @@ import { MessageChannel, MessagePort, type Transferable } from 'node:worker_thre
 import { isTooDeep, tooDeep } from '../nesting.js'
 import type { Batch, Channel } from './channel.js'
 import { assertWeight } from './frame-weight.js'
-import { platformObjectIn } from './platform-object.js'
+import { platformObjectIn, staysHere } from './platform-object.js'
 import { passOn } from './relayed.js'
 import { Stint } from './stint.js'
 
 /*
  * A frame: the length of what follows (uint32, little endian), the number of the line it belongs to (uint32), the value as V8 writes it. A frame
  * without a value ends its line. Line 0 carries the batches, line 1 what is told beside them; every port that is sent gets a line of its own, odd
- * numbers by one end, even ones by the other. Large buffers that the kernel moves go before the frame of the value they are in, each in a frame of
- * its own on the last line, as they are: to write them down once more would hold its thread for as long as they are large.
+ * numbers by one end, even ones by the other. Large buffers that are moved go before the frame of the value they are in, each in a frame of its own
+ * on the last line, as they are, and are put together as they come: to write or read them in one go would hold the kernel's thread for as long as
+ * they are large.
  *
  * Node's own `ipc` is not used: bytes that are no JSON, or that look like its own commands, throw in the process that reads them.
  */
 
-/** Bytes of one frame that the kernel takes from a guest, and a guest sends: looked at before anything of it is kept. */
+/** Bytes of one frame that the kernel takes from a guest, and a guest sends, with those that are moved with it: looked at before anything of it is kept. */
 export const FRAME_LIMIT = 64 * 1_024 * 1_024
 /**
  * What the parts of a value may weigh that comes from a guest, each number 1 and each text and object 4: of one for the kernel, whose events, files and
@@ -32,7 +33,7 @@ const MAX_LINES = 65_536
 const BATCHES = 0
 const BESIDE = 1
 const MOVED = 2 ** 32 - 1
-/** Bytes of a buffer that goes on a line of its own: smaller ones are copied in no time. */
+/** A buffer of more bytes goes on that line: smaller ones are copied in no time. */
 const LARGE = 64 * 1_024
 const LENGTH_BYTES = 4
 const HEAD_BYTES = 8
@@ -79,7 +80,7 @@ class Writer extends Serializer {
   }
 
   refuse(object: object): void {
-    this.refused ??= uncloneable(`A ${object.constructor.name} cannot go to another process.`)
+    this.refused ??= staysHere(object)
   }
 }
 
@@ -97,6 +98,12 @@ class Reader extends Deserializer {
     this.moved.push(port2)
     return port2
   }
+}
+
+/** A buffer of which so many bytes have come. */
+interface Coming {
+  bytes: Uint8Array<ArrayBuffer>
+  length: number
 }
 
 export class FramedChannel implements Channel {
@@ -130,6 +137,7 @@ export class FramedChannel implements Channel {
   #resting = false
   /** Buffers that came, for the value that comes next. */
   #moved: ArrayBuffer[] = []
+  #coming: Coming | undefined
   /** What has come and was not read yet. */
   #chunks: Buffer[] = []
   #bytes = 0
@@ -164,12 +172,19 @@ export class FramedChannel implements Channel {
     if (!batch.some(isLive)) return this.#write(BATCHES, batch)
     this.#assertReadable(batch)
     const [own, moved] = cloned(batch, transfer)
-    this.#write(BATCHES, own, this.#side === 'kernel' ? moved.filter(isLarge) : [])
+    this.#write(BATCHES, own, moved.filter(isLarge))
+  }
+
+  refusal(leaves: readonly unknown[]): Error | undefined {
+    if (!leaves.some(isLive)) return undefined
+    const left = platformObjectIn(leaves)
+    if (left) return staysHere(left)
+    return this.#isReadable(leaves) ? undefined : uncloneable(tooDeep().message)
   }
 
   /** A part of a frame has come, and its rest has not. */
   get unfinished(): boolean {
-    return this.#bytes > 0 && !this.#resting
+    return (this.#bytes > 0 || this.#coming !== undefined || this.#moved.length > 0) && !this.#resting
   }
 
   /** How many frames were sent. */
@@ -206,6 +221,8 @@ export class FramedChannel implements Channel {
   #end(): void {
     this.#over = true
     this.#chunks = []
+    this.#moved = []
+    this.#coming = undefined
     for (const port of this.#lines.values()) port.close()
     this.#lines.clear()
   }
@@ -214,7 +231,11 @@ export class FramedChannel implements Channel {
 
   /** What its reader had no stack for would end its process. */
   #assertReadable(value: unknown): void {
-    if (this.#side === 'kernel' && isTooDeep(value, true)) throw uncloneable(tooDeep().message)
+    if (!this.#isReadable(value)) throw uncloneable(tooDeep().message)
+  }
+
+  #isReadable(value: unknown): boolean {
+    return this.#side !== 'kernel' || !isTooDeep(value, true)
   }
 
   /** Throws a DataCloneError, and then nothing was sent, and no port in it is open. */
@@ -223,7 +244,7 @@ export class FramedChannel implements Channel {
     for (const [id, buffer] of moved.entries()) writer.transferArrayBuffer(id, buffer)
     let frame: Buffer
     try {
-      frame = this.#frameOf(writer, line, value)
+      frame = this.#frameOf(writer, line, value, bytesIn(moved))
     } catch (error) {
       for (const [, port] of writer.ports) port.close()
       throw error
@@ -233,7 +254,7 @@ export class FramedChannel implements Channel {
     this.#put(frame, line)
   }
 
-  #frameOf(writer: Writer, line: number, value: unknown): Buffer {
+  #frameOf(writer: Writer, line: number, value: unknown, moved: number): Buffer {
     writer.writeRawBytes(HEAD)
     writer.writeHeader()
     writer.writeValue(value)
@@ -242,9 +263,8 @@ export class FramedChannel implements Channel {
     if (writer.refused) throw writer.refused
     const frame = writer.releaseBuffer()
     if (this.#side === 'kernel') return frame
-    const length = frame.length - LENGTH_BYTES
     try {
-      if (length > FRAME_LIMIT) throw new RangeError(`${length} bytes are more than ${FRAME_LIMIT}`)
+      assertFits(frame.length - LENGTH_BYTES + moved)
       assertWeight(frame.subarray(HEAD_BYTES), weightOf(line))
     } catch (error) {
       throw uncloneable(`From a plugin's process to the kernel no more goes at once: ${(error as Error).message}.`)
@@ -298,9 +318,14 @@ export class FramedChannel implements Channel {
 
   #frames(): void {
     while (!this.#over && !this.#resting) {
+      if (this.#coming !== undefined && !this.#fill(this.#coming)) return
       if (this.#wanted === undefined) {
-        if (this.#bytes < LENGTH_BYTES) return
+        if (this.#bytes < HEAD_BYTES) return
         this.#wanted = this.#length()
+        if (this.#whole().readUInt32LE(LENGTH_BYTES) === MOVED) {
+          this.#expect(this.#wanted + LENGTH_BYTES - HEAD_BYTES)
+          continue
+        }
       }
       if (this.#bytes < LENGTH_BYTES + this.#wanted) return
       const frame = this.#take(LENGTH_BYTES + this.#wanted)
@@ -309,6 +334,35 @@ export class FramedChannel implements Channel {
       this.#frame(frame)
       this.#stint.end()
     }
+  }
+
+  /** A buffer of so many bytes comes. */
+  #expect(size: number): void {
+    if (this.#side === 'kernel') {
+      if (size <= LARGE) throw new RangeError(`a buffer of ${size} bytes goes in its value`)
+      assertFits(bytesIn(this.#moved) + size)
+    }
+    this.#take(HEAD_BYTES)
+    this.#wanted = undefined
+    this.#coming = { bytes: new Uint8Array(size), length: 0 }
+  }
+
+  /** Whether all of it has come. */
+  #fill(coming: Coming): boolean {
+    const { bytes } = coming
+    while (this.#chunks[0] !== undefined && coming.length < bytes.length) {
+      const part = this.#chunks[0].subarray(0, bytes.length - coming.length)
+      const rest = this.#chunks[0].subarray(part.length)
+      bytes.set(part, coming.length)
+      coming.length += part.length
+      this.#bytes -= part.length
+      if (rest.length === 0) this.#chunks.shift()
+      else this.#chunks[0] = rest
+    }
+    if (coming.length < bytes.length) return false
+    this.#moved.push(bytes.buffer)
+    this.#coming = undefined
+    return true
   }
 
   #length(): number {
@@ -340,10 +394,6 @@ export class FramedChannel implements Channel {
     }
     const body = frame.subarray(HEAD_BYTES)
     if (this.#side === 'kernel') assertWeight(body, weightOf(line))
-    else if (line === MOVED) {
-      this.#moved.push(new Uint8Array(body).buffer)
-      return
-    }
     const reader = new Reader(body)
     for (const [id, buffer] of this.#moved.splice(0).entries()) reader.transferArrayBuffer(id, buffer)
     reader.readHeader()
@@ -372,6 +422,12 @@ export class FramedChannel implements Channel {
 const isLive = (leaf: unknown): boolean => typeof leaf === 'object' || typeof leaf === 'function' || typeof leaf === 'symbol'
 
 const isLarge = ({ byteLength }: ArrayBuffer): boolean => byteLength > LARGE
+
+const bytesIn = (buffers: readonly ArrayBuffer[]): number => buffers.reduce((sum, { byteLength }) => sum + byteLength, 0)
+
+const assertFits = (length: number): void => {
+  if (length > FRAME_LIMIT) throw new RangeError(`${length} bytes are more than ${FRAME_LIMIT}`)
+}
 
 /** What structured clone makes of the batch, and of the buffers that are moved: it refuses what V8 alone would write down as an empty object, and takes away what is moved. */
 const cloned = (batch: Batch, transfer: readonly Transferable[] = []): [Batch, ArrayBuffer[]] => {

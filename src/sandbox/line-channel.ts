@@ -4,7 +4,6 @@ import { CALL_LIMIT } from './call-window.js'
 import { type Batch, type Channel, portChannel } from './channel.js'
 import { cloneSize, OF_WHAT_CAME } from './clone-size.js'
 import { LEAF_BYTES } from './codec.js'
-import { holdMovedStreams } from './moved-streams.js'
 
 /** What a message may have beside one body: a batch of small ones, and what is said of each. */
 const BESIDE = 2 * 1_024 * 1_024
@@ -26,10 +25,7 @@ const isTooLargeBatch = (batch: Batch): boolean => {
 }
 
 /** A channel over a port to a place that is not believed: a batch that is too large ends it, as one that is none does. */
-export const lineChannel = (port: MessagePort): Channel => {
-  holdMovedStreams()
-  return new LineChannel(portChannel(port))
-}
+export const lineChannel = (port: MessagePort): Channel => new LineChannel(portChannel(port))
 
 class LineChannel implements Channel {
   readonly #channel: Channel

@@ -19,6 +19,8 @@ export interface Exit {
   signal?: string
   /** What ended it, when it was an error. */
   error?: unknown
+  /** That was not thrown there: V8 ended the thread, as it had no memory left. */
+  exhausted?: boolean
   /** What its own listener for such errors was told of, when that threw another, of which nothing is known. */
   heard?: unknown
   /** The reason given to `kill`. */

@@ -1,4 +1,5 @@
 /** The addresses of the process: each memory of WebAssembly reserves some 10 GB of its 128 TB, however little is in it. Who takes them from all others is told by what it makes. */
+import { takeFetchMemory } from './fetch-memory.js'
 import { processPages } from './taken-pages.js'
 
 /** A place that has WebAssembly make memories in the kernel's process. */
@@ -12,7 +13,7 @@ export interface Reserver {
 }
 
 interface Share {
-  /** How often it had memories made, at the last look. */
+  /** How often it had memories made, when it was seen last. */
   memories: number
   /** How often since the addresses were plenty … */
   made: number
@@ -39,13 +40,20 @@ const freedBy = ({ memories, keptMemories }: Reserver): number => memories - kep
 
 export class ReservedAddresses {
   readonly #shares = new Map<Reserver, Share>()
+  /** Who has been seen to have had some made since the last look, and how often. */
+  readonly #made = new Map<Share, number>()
   readonly #read: () => number | undefined
+  readonly #fewer: () => void
+  /** Of what was taken before, nobody asks. */
+  #plenty = true
   #reserved = 0
   /** MB that those had taken that are not looked at any more: they are given back when they end. */
   #leaving = 0
 
-  constructor(read = (): number | undefined => processPages()?.reserved) {
+  /** `fewer`: called when they are not plenty any more, and not yet scarce: who will need some takes them now. */
+  constructor(read = (): number | undefined => processPages()?.reserved, fewer = takeFetchMemory) {
     this.#read = read
+    this.#fewer = fewer
   }
 
   add(place: Reserver): void {
@@ -55,31 +63,46 @@ export class ReservedAddresses {
   }
 
   delete(place: Reserver): void {
-    this.#leaving += this.#shares.get(place)?.taken ?? 0
+    const share = this.#shares.get(place)
+    if (share === undefined) return
+    this.#leaving += share.taken
     this.#shares.delete(place)
+    this.#made.delete(share)
   }
 
-  /** `told`: what is reserved, in MB, where that is known by now. While nobody makes any memory it is not asked for. */
+  /** For each place that does something, before a {@link look}. */
+  see(place: Reserver): void {
+    const share = this.#shares.get(place)
+    if (share === undefined || share.memories === place.memories) return
+    this.#made.set(share, (this.#made.get(share) ?? 0) + place.memories - share.memories)
+    share.memories = place.memories
+  }
+
+  /** `told`: what is reserved, in MB, where that is known by now. While nobody makes any memory it is not asked for; while they are plenty, no place is looked at. */
   look(told?: number): void {
-    const made = new Map<Share, number>()
-    let all = 0
-    for (const [place, share] of this.#shares) {
-      const { memories } = place
-      const since = memories - share.memories
-      if (since === 0) continue
-      share.memories = memories
-      share.made += since
-      made.set(share, since)
-      all += since
-    }
-    const reserved = told ?? (all > 0 ? this.#read() : undefined)
+    const reserved = told ?? (this.#made.size > 0 ? this.#read() : undefined)
     if (reserved === undefined) return
     const grown = reserved - this.#reserved
     this.#reserved = reserved
-    if (reserved < PLENTY) this.#forget()
-    else if (grown > 0) for (const [share, since] of made) share.taken += (grown * since) / all
-    else this.#giveBack(-grown)
+    if (reserved < PLENTY) this.#plenty = true
+    else this.#divide(grown)
+    this.#made.clear()
     if (reserved > MOST_RESERVED) this.#blame(reserved)
+  }
+
+  /** Among all, also those that do little. */
+  #divide(grown: number): void {
+    for (const place of this.#shares.keys()) this.see(place)
+    if (this.#plenty) this.#forget()
+    if (this.#plenty && this.#reserved < SCARCE) this.#fewer()
+    this.#plenty = false
+    let all = 0
+    for (const [share, since] of this.#made) {
+      share.made += since
+      all += since
+    }
+    if (grown > 0) for (const [share, since] of this.#made) share.taken += (grown * since) / all
+    else this.#giveBack(-grown)
   }
 
   #forget(): void {

@@ -232,6 +232,16 @@ export class Conversation {
     if (this.#over === undefined) this.#out.writePacked(number === undefined ? NOTICE : NUMBERED, number ?? 0, verb, metas, packed)
   }
 
+  /** Whether there is what crosses threads and cannot be forwarded to this other end. */
+  get refuses(): boolean {
+    return this.#channel.refusal !== undefined
+  }
+
+  /** Why that is such. */
+  refusal(packed: Packed): Error | undefined {
+    return this.#channel.refusal?.(packed.leaves)
+  }
+
   /** Sends what is waiting to leave. */
   flush(): void {
     this.#out.flush()

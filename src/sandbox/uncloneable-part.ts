@@ -52,11 +52,11 @@ function* partsOf(whole: object): Generator<[step: string, part: unknown]> {
 /** Of a path to what an author marked, the mark. */
 export const MARKED = / \((transfer|byReference)\(\)\)$/
 
-/** The path to the first part that cannot cross, from `root` on, such as `data.user.list[1].cb`; undefined where it is not found. */
-export const uncloneablePart = (value: unknown, root: string): string | undefined => {
+/** The path to the first part that cannot cross, from `root` on, such as `data.user.list[1].cb`; undefined where it is not found. `stays`: whether that is one. */
+export const uncloneablePart = (value: unknown, root: string, stays = isUncloneable): string | undefined => {
   const seen = new Set<object>()
   const find = (part: unknown, path: string, depth: number): string | undefined => {
-    if (isUncloneable(part)) return path
+    if (stays(part)) return path
     if (typeof part !== 'object' || part === null || depth > MAX_DEPTH || seen.has(part) || seen.size >= MAX_PARTS || isWhole(part))
       return undefined
     seen.add(part)

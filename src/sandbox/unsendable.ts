@@ -48,6 +48,14 @@ export const notCloneable = (
   )
 }
 
+/** The same of what threads of one process may send each other: `what` goes on "… cannot cross", `reason` says why. */
+export const bound = (what: string, reason: unknown, { path, ...about }: About & { path?: string | undefined } = {}): PlugbayError =>
+  new PlugbayError(
+    'PAYLOAD_NOT_CLONEABLE',
+    `${what} cannot cross: ${unended(reasonOf(reason))}${path === undefined ? '' : `, at ${path}`}. Send plain data in its place, such as the bytes of a Blob.`,
+    { ...about, details: { ...about.details, ...(path === undefined ? {} : { path }) } },
+  )
+
 /** `what` as above; sizes in bytes. */
 export const tooLarge = (what: string, size: number, limit: number, about: About = {}): PlugbayError =>
   new PlugbayError(

@@ -112,19 +112,20 @@ class Watchdog {
     const still = slow && computedByNow() - this.#computed < STILL
     const reads = this.#round % PAGES_EVERY === 0
     const pages = reads ? this.#changedPages() : undefined
-    this.#addresses.look(reads ? this.#pages?.reserved : undefined)
     let turn = 0
     let resting = true
     for (const place of this.#places) {
       const rounds = still ? Math.max(1, Math.floor(place.patience / this.#pause)) : slow ? 1 : REST
       const due = !place.resting || (this.#round + turn++) % rounds === 0
       try {
+        if (due) this.#addresses.see(place)
         if (due || pages !== undefined) place.look(this.#clock, this.#process, pages, still)
       } catch (error) {
         this.#fail(place, error)
       }
       resting &&= place.resting
     }
+    this.#addresses.look(reads ? this.#pages?.reserved : undefined)
     this.#pause = resting ? REST * PERIOD : PERIOD
     if (resting) this.#computed = computedByNow()
     if (this.#places.size > 0) this.#plan()

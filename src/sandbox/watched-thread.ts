@@ -1,6 +1,7 @@
 /** One thread, looked at from outside: whether it gets on, what memory it holds, and how much of a processor it takes. */
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
 import { CpuShare } from './cpu-share.js'
+import { endForged } from './forged.js'
 import { type HeapReport, reportOf, reportOfTold, type SeenHeap, type ToldHeap } from './heap-report.js'
 import type { Breach, PlaceLimits } from './plugin-host.js'
 import { lowerPriority } from './priority.js'
@@ -69,6 +70,8 @@ export class WatchedThread implements Watched {
   #samples = 0
   #sampledActive = 0
   #askedSampleAt: number | undefined
+  /** How often it was asked to collect and was not yet heard of what is left. */
+  #untold = 0
   /** The newest sample from outside. */
   #seen: SeenHeap | undefined
   /** The process when the thread stopped moving. */
@@ -206,6 +209,7 @@ export class WatchedThread implements Watched {
   }
 
   #ask(ask: Ask): void {
+    if (ask === 'collect') this.#untold++
     this.#subject.asks.postMessage(ask)
   }
 
@@ -310,11 +314,18 @@ export class WatchedThread implements Watched {
     if (held > most) this.#tooLarge(held, heap, held - (heap === undefined ? this.used : heap.heap + heap.external))
   }
 
-  /** What it said after its newest collection. */
+  /** What it said after its newest collection. Of each it tells once: where a plugin has got hold of its end, it could tell for as long as it is heard. */
   #toldHeap(): HeapReport | undefined {
+    const { worker, asks } = this.#subject
     let told: ToldHeap | undefined
     try {
-      for (let next; (next = receiveMessageOnPort(this.#subject.asks)); ) told = next.message as ToldHeap
+      for (let next; (next = receiveMessageOnPort(asks)); this.#untold--) {
+        if (this.#untold === 0) {
+          endForged(worker, 'A thread told its host of its memory more often than it was asked')
+          return undefined
+        }
+        told = next.message as ToldHeap
+      }
       return told && reportOfTold(told)
     } catch {
       return undefined // its guest says nothing that cannot be read, or that is no report

@@ -40,6 +40,7 @@ const HOSTS: Record<string, HostKind> = {
   process: {
     make: (folder) =>
       ProcessHost.make({
+        plugin: 'p',
         root: folder,
         dataDir: join(folder, 'data'),
         grants: NO_GRANTS,

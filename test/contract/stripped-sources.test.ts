@@ -21,7 +21,15 @@ const HOSTS: Record<string, (root: string) => PluginHost | Promise<PluginHost>> 
   inline: () => new InlineHost(),
   thread: () => new ThreadHost(new Standby(0)),
   process: (root) =>
-    ProcessHost.make({ root, dataDir: join(root, 'data'), grants: NO_GRANTS, memory: 256, needsHooks: true, inspected: false }),
+    ProcessHost.make({
+      plugin: 'p',
+      root,
+      dataDir: join(root, 'data'),
+      grants: NO_GRANTS,
+      memory: 256,
+      needsHooks: true,
+      inspected: false,
+    }),
 }
 
 const loaded = async (make: (typeof HOSTS)[string], code: string): Promise<unknown> => {

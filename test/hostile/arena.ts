@@ -18,6 +18,7 @@ export type End =
   | 'memory'
   | 'hang'
   | 'memory or hang'
+  | 'memory or PROTOCOL'
   | 'requests'
   | 'overlap'
   | 'requests or memory or hang'

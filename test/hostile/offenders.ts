@@ -578,7 +578,11 @@ export const OFFENDERS: Offender[] = [
     act: "Array.prototype.push = () => { throw new Error('poison') }; Array.prototype.map = null",
     end: null,
   },
-  { does: 'poisons Promise.prototype', act: 'Promise.prototype.then = () => { for (;;); }; void (async () => { await 1 })()', end: null },
+  {
+    does: 'poisons Promise.prototype',
+    act: 'try { Promise.prototype.then = () => { for (;;); } } catch {}; void (async () => { await 1 })()',
+    end: null,
+  },
   {
     does: 'poisons Object.prototype',
     act: "Object.prototype.get = 1; Object.prototype.code = 'PROTOCOL'; Object.prototype.plugin = 'observer'",
@@ -629,10 +633,33 @@ export const OFFENDERS: Offender[] = [
   { does: 'writes to its console without an end in a task', heavy: true, task: "for (;;) console.log('x'.repeat(1e3))", end: null },
   {
     does: 'poisons what all tasks use in a task',
-    task: 'Object.prototype.taskId = -1; Promise.prototype.then = () => { for (;;); }; Array.prototype.concat = null; Map.prototype.get = null',
+    task: 'Object.prototype.taskId = -1; try { Promise.prototype.then = () => { for (;;); } } catch {}; Array.prototype.concat = null; Map.prototype.get = null',
     end: null,
   },
 
+  {
+    does: 'says how its objects are cloned: by a module that ends Node',
+    act: `
+      const symbols = Object.getOwnPropertySymbols(Blob.prototype).filter(({ description }) => description === 'messaging_clone_symbol')
+      const evil = (module, prototype) => {
+        const blob = new Blob(['x'])
+        for (const symbol of symbols) Object.defineProperty(blob, symbol, { value: () => ({ data: {}, deserializeInfo: module + ':x' }) })
+        return Object.setPrototypeOf(blob, prototype)
+      }
+      const all = async () => {
+        const innocent = await ctx.services.use('innocent')
+        for (const module of ['internal/deps/v8/tools/arguments', 'internal/v8_prof_processor'])
+          for (const prototype of [Blob.prototype, Object.prototype]) {
+            const tries = [
+              (value) => ctx.bus.publish('other', value), (value) => ctx.log.info('x', { value }), (value) => innocent.echo(value),
+              (value) => structuredClone(value), (value) => performance.mark('x', { detail: value }), (value) => ctx.bus.publish('hello', new Map([[1, value]])),
+            ]
+            for (const way of tries) try { await way(evil(module, prototype)) } catch {}
+          }
+      }
+      void all()`,
+    end: null,
+  },
   { does: 'publishes in the name of the kernel', act: "ctx.bus.publish('kernel.plugin.fault', { name: 'observer' })", end: 'crash' },
 
   // ── with its wire in its hands ─────────────────────────────────────────────────────────────────────────────────
@@ -654,6 +681,24 @@ export const OFFENDERS: Offender[] = [
     heavy: true,
     ...withItsWire("[5, 12345, '', '0', { name: 'Error', message: 'x' }]"),
     end: 'PROTOCOL',
+  },
+  {
+    does: 'tells of its memory without an end',
+    // Who is late is asked for a sign of life, and is called by that wire.
+    act: `const { createHook, executionAsyncResource } = process.getBuiltinModule('node:async_hooks')
+      const wires = new Set(), told = new Map(Array.from({ length: 400 }, (_, i) => ['k' + i, { ['x' + i]: i }]))
+      const before = () => {
+        const wire = executionAsyncResource()
+        if (!(wire instanceof MessagePort) || wires.has(wire)) return
+        wires.add(wire)
+        wire.on('message', (ask) => { if (ask === 'collect') for (;;) wire.postMessage(told) })
+      }
+      createHook({ before }).enable()
+      const late = setInterval(() => { for (const end = performance.now() + 100; performance.now() < end; ); }, 20)
+      setTimeout(() => { clearInterval(late); globalThis.kept = []; setInterval(() => kept.push(new Uint8Array(1e6).fill(1)), 8) }, 500)`,
+    manifest: { limits: FEW_REQUESTS.limits, permissions: [{ resource: 'builtin:async_hooks', actions: ['import'] }] },
+    heavy: true,
+    end: 'memory or PROTOCOL',
   },
   { does: 'asks for files by what is no request', heavy: true, ...withItsWire("[1, at, 'file', '0', null]"), end: 'requests' },
   { does: 'asks for tasks by what is no request', heavy: true, ...withItsWire("[1, at, 'task', '0', null]"), end: 'requests' },

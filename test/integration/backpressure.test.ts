@@ -109,6 +109,31 @@ it('an embedder that is slow holds back a plugin that publishes to it', async ()
   expect(seen).toEqual(Array.from({ length: TOTAL }, (_, n) => n))
 })
 
+it('a plugin whose handler awaits publishes to its own full queue is told of, and one that waits for another is not', async () => {
+  const multiplying = (from: string, to: string): string =>
+    pluginCode({
+      start: `ctx.bus.subscribe('${from}', async ({ data }) => {
+        for (let n = 0; n < 2; n++) await ctx.bus.publish('${to}', data)
+      }, { capacity: 4 })`,
+    })
+  const { kernel, lines } = await startedWith({
+    self: { code: multiplying('own.*', 'own.more'), manifest: { limits: { window: 8, stopTimeout: 50 } } },
+    other: { code: multiplying('begin', 'far'), manifest: { limits: { window: 1, stopTimeout: 50 } } },
+  })
+  kernel.bus.subscribe('far', () => new Promise(() => {}), { capacity: 1 })
+  for (let n = 0; n < 4; n++) await kernel.bus.publish('begin')
+  await kernel.bus.publish('own.first')
+  const warnings = () => lines.filter(({ level }) => level === 'warn')
+  await eventually(() => expect(warnings()).not.toEqual([]))
+  expect(warnings()).toHaveLength(1)
+  expect(warnings()[0]).toMatchObject({ fields: { plugin: 'self', topic: 'own.more', pattern: 'own.*', capacity: 4, inFlight: IN_FLIGHT } })
+  expect(warnings()[0]?.message).toMatch(/^Plugin 'self' seems to wait for itself: .* 'own\.more' .* 'own\.\*'.*Do not await it there/)
+  await kernel.stop()
+  expect(warnings().map(({ message }) => message)).toContainEqual(
+    expect.stringMatching(/self#1\/drain: .*Look for something in its handlers of events that never ends/),
+  )
+})
+
 it('a plugin that does not wait for its publishes is told when it is far too many, and loses none that were taken', async () => {
   const { kernel } = await startedWith({
     slow: slow('{ capacity: 1 }'),

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
@@ -150,6 +150,36 @@ describe('a boot', () => {
     expect(lines.filter(({ message }) => message.includes('mail')).map(({ level, message }) => [level, message])).toEqual([
       ['warn', expect.stringMatching(/mail is no plugin: .*index, plugin, main.* It has mail\.js/)],
     ])
+  })
+
+  it('explains a plugin that cannot be read, and starts it at a reload once it can', async () => {
+    const { kernel, folder } = await kernelWith({ a: ok, typo: ok, torn: ok, gone: ok, needs: depends('typo') })
+    writeFileSync(join(folder, 'typo', 'plugin.json'), '{ "name": "typo", "vresion": "1.0.0" }')
+    writeFileSync(join(folder, 'torn', 'plugin.json'), '{ "name": "to')
+    writeFileSync(join(folder, 'gone', 'plugin.json'), '{ "name": "gone", "main": "none.js" }')
+    await kernel.start()
+    const notRead = { state: 'failed', running: false, history: [] }
+    const because = expect.stringMatching(/vresion: .*'version'/) as string
+    expect(kernel.explain('typo')).toEqual({ ...notRead, name: 'typo', code: 'MANIFEST_INVALID', because, holdsBack: ['needs'] })
+    expect(kernel.explain('gone')).toMatchObject({ ...notRead, code: 'PLUGIN_LOAD' })
+    // Nobody knows its name: it is told of by its path, and lies in a folder of its name.
+    const torn = join(folder, 'torn')
+    for (const name of ['torn', torn]) expect(kernel.explain(name)).toMatchObject({ ...notRead, name: torn, code: 'MANIFEST_INVALID' })
+    await expect(kernel.reload('typo')).rejects.toMatchObject({ code: 'MANIFEST_INVALID' })
+    await expect(kernel.unload('typo')).rejects.toMatchObject({
+      code: 'PLUGIN_UNKNOWN',
+      message: expect.stringMatching(/could not be read.*vresion.*kernel\.reload\('typo'\)/) as string,
+    })
+    writeFileSync(join(folder, 'typo', 'plugin.json'), '{ "name": "typo", "version": "1.0.0" }')
+    await kernel.reload('typo')
+    expect([stateOf(kernel, 'typo'), stateOf(kernel, 'needs'), kernel.explain('typo').running]).toEqual(['running', 'running', true])
+    // One that can be read and does not run stays known, as at the boot.
+    writeFileSync(join(torn, 'plugin.json'), '{ "name": "torn" }')
+    writeFileSync(join(torn, 'index.js'), pluginCode({ start: 'throw new Error("no luck")' }))
+    await expect(kernel.reload('torn')).rejects.toMatchObject({ code: 'PLUGIN_START' })
+    expect(stateOf(kernel, 'torn')).toBe('failed')
+    rmSync(join(folder, 'gone'), { recursive: true })
+    expect(() => kernel.explain('gone')).toThrow(/There is no plugin 'gone'\. There are/)
   })
 
   it('draws a circle', async () => {

@@ -1,10 +1,11 @@
 /** Changes of several plugins that only go together, as a checkout of another branch brings them. */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { codeOf } from '#src/wire-error.js'
 import { eventually } from '../support/eventually.js'
 import { infoOf, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+import { save } from '../support/save.js'
 
 /** A plugin that provides these services, each as `name` or `name@version`; a call says who answers. */
 const provides = (...services: string[]): string =>
@@ -14,19 +15,6 @@ const provides = (...services: string[]): string =>
       .map(([name, version = '1.0.0']) => `await ctx.services.provide('${name}', { who: () => ctx.name }, { version: '${version}' })`)
       .join('\n'),
   })
-
-/** Puts these files there whole, one right after the other. */
-const save = ({ folder }: Running, files: Record<string, string | object>): void => {
-  const aside = join(folder, '.saved')
-  mkdirSync(aside, { recursive: true })
-  const entries = Object.entries(files)
-  for (const [index, [, content]] of entries.entries())
-    writeFileSync(join(aside, String(index)), typeof content === 'string' ? content : JSON.stringify(content))
-  for (const [index, [path]] of entries.entries()) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true })
-    renameSync(join(aside, String(index)), join(folder, path))
-  }
-}
 
 const providers = ({ kernel }: Running): Record<string, string> =>
   Object.fromEntries(kernel.services.list().map(({ name, version, provider }) => [`${name}@${version}`, provider]))

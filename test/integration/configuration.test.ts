@@ -91,6 +91,27 @@ it('one that cannot cross to the plugin keeps it from running, before there is a
   expect(infoOf(kernel, 'p')).toMatchObject({ state: 'failed', generation: 0 })
 })
 
+it('a variable that a plugin names in its own manifest is for the operator to grant, or to name for it', async () => {
+  const permissions = [{ resource: 'env:SECRET', actions: ['read'] }]
+  const asking = (asked: object) => ({ code: fixed, manifest: { config: { defaults: { message: '${SECRET:-}' } }, ...asked } })
+  const env = { SECRET: 'hunter2' }
+  const { kernel } = await kernelWith(
+    { p: asking({ permissions }) },
+    { env, grants: { p: { permissions: [{ resource: 'service:*', actions: ['*'] }] } } },
+  )
+  await kernel.start()
+  expect(infoOf(kernel, 'p')).toMatchObject({ state: 'failed', generation: 0 })
+  expect(kernel.explain('p')).toMatchObject({
+    code: 'PERMISSION_DENIED',
+    because: expect.stringMatching(/p\/plugin\.json: config\.defaults\.message names the environment variable SECRET/) as string,
+  })
+  await kernel.updateConfig('p', { message: 'not ${SECRET}' })
+  await expect(got(kernel)).resolves.toEqual([1, { message: 'not hunter2' }, 0])
+
+  const granted = await startedWith({ p: asking({ permissions }) }, { env })
+  await expect(got(granted.kernel)).resolves.toEqual([1, { message: 'hunter2' }, 0])
+})
+
 it('one that the hook refuses changes nothing', async () => {
   const { kernel } = await startedWith({ p: { code: live, manifest } })
   await expect(kernel.updateConfig('p', { message: 'refuse' })).rejects.toMatchObject({
@@ -186,11 +207,23 @@ it('options are taken as they are: what becomes of the objects that were given l
   await kernel.reload('p')
   await expect(got(kernel)).resolves.toEqual([2, { message: 'given', times: 1 }, 0])
   expect(infoOf(kernel, 'p').isolation).toBe('inline')
-  const updated = { message: 'updated' }
-  await kernel.updateConfig('p', updated)
+  const updated = { message: 'updated', times: 2 }
+  const update = kernel.updateConfig('p', updated)
+  updated.times = 0
+  await update
   updated.message = 'changed'
   await kernel.reload('p')
-  await expect(got(kernel)).resolves.toEqual([4, { message: 'updated', times: 1 }, 0])
+  await expect(got(kernel)).resolves.toEqual([4, { message: 'updated', times: 2 }, 0])
+})
+
+it('a configuration is taken as it was given, also where it is changed while the plugin takes it', async () => {
+  const code = pluginCode({ start: serve, updateConfig: 'await (await ctx.services.use("meanwhile")).come()' })
+  const { kernel } = await startedWith({ p: { code, manifest } })
+  const updated = { message: 'updated', times: 2 }
+  await kernel.services.provide('meanwhile', { come: () => void (updated.times = 0) })
+  await kernel.updateConfig('p', updated)
+  await kernel.reload('p')
+  await expect(got(kernel)).resolves.toEqual([2, { message: 'updated', times: 2 }, 0])
 })
 
 it("a saved configuration that is refused, or is nobody's, is told with what stays", async () => {

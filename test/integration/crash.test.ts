@@ -40,6 +40,33 @@ it.each([
   await expect(alive?.()).resolves.toBe(true)
 })
 
+it.each([
+  ['where no clone takes it', "Object.defineProperty(error, 'hidden', { value: big() })"],
+  [
+    'the second time it is asked',
+    "let asked = false; Object.defineProperty(error, 'odd', { enumerable: true, get: () => asked ? big() : (asked = true) })",
+  ],
+  ['and hears of it alone', "process.removeAllListeners('uncaughtExceptionMonitor'); error.shown = big()"],
+])('of an uncaught error that is large %s, nothing is built in the kernel', async (_how, enlarge) => {
+  const code = pluginCode(
+    {
+      start: `ctx.bus.subscribe('throw', () => {
+        const error = new RangeError('uncaught')
+        ${enlarge}
+        setImmediate(() => { throw error })
+      })`,
+    },
+    'const big = () => Array.from({ length: 1e5 }, () => ({}))',
+  )
+  const { kernel, faults } = await startedWith({ p: { code, manifest: { restart: { policy: 'temporary' } } } })
+  await kernel.bus.publish('throw')
+  await eventually(() => expect(faults).toHaveLength(1))
+  const text =
+    /^Plugin 'p' crashed .*an uncaught error ended it: it takes \d+ KiB with all it holds, and no more than 256 are taken of one\. /
+  expect(faults[0]?.error).toMatchObject({ code: 'PLUGIN_CRASHED', message: expect.stringMatching(text) })
+  expect(Reflect.ownKeys(faults[0]?.error.cause as object)).not.toEqual(expect.arrayContaining([expect.stringMatching(/hidden|odd|shown/)]))
+})
+
 it('what a plugin published before its end arrives', async () => {
   const code = pluginCode({
     start: `

@@ -21,7 +21,7 @@ describe('a plugin that is dropped in and is no good', () => {
       renameSync(join(elsewhere, 'saved'), join(folder, 'unlucky.js'))
     }
     save(broken)
-    await eventually(() => expect(stateOf(kernel, 'unlucky')).toBe('failed'))
+    await eventually(() => expect([stateOf(kernel, 'unlucky'), faults.length]).toEqual(['failed', 1]))
     save(SOUND)
     await eventually(() => expect(stateOf(kernel, 'unlucky')).toBe('running'))
     expect(faults).toHaveLength(1)
@@ -40,6 +40,31 @@ it('a plugin that is dropped in and lacks what it depends on is told by its name
   await eventually(() => expect(faults.map(({ name, error }) => [name, error.code])).toEqual([['needy', 'DEPENDENCY_MISSING']]))
   expect(stateOf(kernel, 'needy')).toBe('failed')
   expect(lines.filter(({ level }) => level === 'error').map(({ fields }) => fields['plugin'])).toEqual(['needy'])
+})
+
+it('a plugin that is dropped in and cannot be read is explained', async () => {
+  const { kernel, folder, faults } = await startedWith({}, { watch: true })
+  const elsewhere = emptyFolder()
+  mkdirSync(join(elsewhere, 'odd'))
+  writeFileSync(join(elsewhere, 'odd', 'plugin.json'), '{ "name": "odd", "colour": "red" }')
+  renameSync(join(elsewhere, 'odd'), join(folder, 'odd'))
+  await eventually(() => expect(faults).toHaveLength(1))
+  expect(kernel.explain('odd')).toMatchObject({ running: false, code: 'MANIFEST_INVALID' })
+})
+
+it('a plugin that is dropped in and removed while another that waited for it starts is no fault', async () => {
+  const needy = {
+    code: "export default { async start(ctx) { await (await ctx.services.use('gate')).opened() } }",
+    manifest: { dependencies: { late: '*' } },
+  }
+  const { kernel, folder, faults } = await startedWith({ needy }, { watch: true })
+  let started = false
+  await kernel.services.provide('gate', { opened: () => new Promise<void>(() => (started = true)) })
+  writeFileSync(join(folder, 'late.mjs'), SOUND)
+  await eventually(() => expect(started).toBe(true))
+  rmSync(join(folder, 'late.mjs'))
+  await eventually(() => expect(kernel.plugins().map(({ name, state }) => [name, state])).toEqual([['needy', 'failed']]))
+  expect(faults).toEqual([])
 })
 
 describe('a plugin whose files come one after the other', () => {

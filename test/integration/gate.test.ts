@@ -355,6 +355,46 @@ describe('a plugin without grants', () => {
     expect(found).toBe('own')
   })
 
+  it('gets the module it asks for, and sees nothing of how it is read, though all objects answer a promise or say what Node asks of them', async () => {
+    const found = await tried(
+      `const seen = []
+      const lies = { url: 'node:fs', responseURL: 'node:fs', format: 'builtin' }
+      const { ownKeys, getPrototypeOf } = Reflect
+      // Not of what the plugin itself waits for: promises and functions.
+      const answers = (object) => typeof object === 'object' && object !== null && !(object instanceof Promise)
+      const then = {
+        configurable: true,
+        get() {
+          if (!answers(this)) return undefined
+          seen.push(ownKeys(this).join())
+          return (resolve) => { delete Object.prototype.then; resolve({ __proto__: null, ...lies }); Object.defineProperty(Object.prototype, 'then', then) }
+        },
+      }
+      const imported = []
+      for (const [specifier, options] of [['./own.mjs'], ['./own.cjs'], ['./data.json', { with: { type: 'json' } }], ['plugbay/plugin'], ['./typed.ts']]) {
+        Object.defineProperty(Object.prototype, 'then', then)
+        for (const [key, value] of Object.entries(lies)) Object.defineProperty(Object.prototype, key, { value, writable: true, configurable: true })
+        try {
+          const { default: exported, definePlugin } = await import(specifier, options)
+          imported.push(exported ?? typeof definePlugin)
+        } catch (error) {
+          imported.push(error.message)
+        } finally {
+          for (const key of ['then', ...Object.keys(lies)]) delete Object.prototype[key]
+        }
+      }
+      return [imported, seen]`,
+      {},
+      {
+        'own.mjs': "export default 'module'",
+        'own.cjs': "module.exports = 'common'",
+        'data.json': '"data"',
+        'typed.ts': "export default 'typed' as string",
+      },
+    )
+    expect(found).toEqual([['module', 'common', 'data', 'function', 'typed'], []])
+  })
+
   it('finds no other way into modules: what loads them is locked', async () => {
     const found = await tried(`
       const Module = require('module')
@@ -404,6 +444,19 @@ describe('a plugin without grants', () => {
     const hidden = ['PERMISSION_DENIED', 'PERMISSION_DENIED', among, 'PERMISSION_DENIED', 'PERMISSION_DENIED']
     expect((found as unknown[])[0]).toEqual((found as unknown[])[1])
     expect(found).toEqual([hidden, hidden, ['/common.js', 'common.cjs'], 'common.cjs'])
+  })
+
+  it('tells of no denial when an import leads to nothing, and finds in the working folder what it may read', async () => {
+    const body = `const failed = (name) => import(name).then(() => 'loaded', (error) => error.code)
+      const { default: Module } = await import('node:module')
+      return [await failed('./none.js'), await failed('../none/none.js'), await failed('no-such-package'), typeof Module._findPath('./package.json', ['.'])]`
+    const code = pluginCode({ health: `return { healthy: true, value: await (async () => {\n${body}\n})() }` })
+    const missing = Array.from({ length: 3 }, () => 'ERR_MODULE_NOT_FOUND')
+    const closed = await gated(code)
+    expect(await closed.attempt()).toMatchObject({ value: [...missing, 'boolean'] })
+    expect(closed.denied).toEqual([])
+    const granted = await gated(code, { fs: { read: [process.cwd()], write: [] } })
+    expect(await granted.attempt()).toMatchObject({ value: [...missing, 'string'] })
   })
 
   it.skipIf(!('registerHooks' in nodeModule))('loads no module of Node that was never looked up', async () => {
@@ -465,6 +518,36 @@ it('a plugin gets at nothing of what loads its modules by the functions that Nod
     inherits.bind = 'its own'
     return [[...taken], inherits.bind]`)
   expect(found).toEqual([[], 'its own'])
+})
+
+it('a plugin gets at nothing of what its modules are made of by what is asked of every promise', async () => {
+  const found = await tried(
+    `class Own extends Promise { then(...handlers) { return super.then(...handlers) } }
+    const odd = Object.assign(Object.create(Promise.prototype), { then: (resolve) => resolve('its own'), constructor: Object })
+    const taken = new Set()
+    const { apply, defineProperty } = Reflect
+    const { then } = Promise.prototype
+    let own = false
+    const look = (promise) => {
+      own = true
+      apply(then, promise, [(value) => { if (Object.hasOwn(value ?? {}, 'module') || value?.link) taken.add(value) }, () => {}])
+      own = false
+    }
+    const changed = function (...handlers) { look(this); return apply(then, this, handlers) }
+    class Taker extends Promise {
+      constructor(run) { super((resolve, reject) => run((value) => { if (value instanceof Promise) look(value); resolve(value) }, reject)) }
+    }
+    const refused = [
+      () => defineProperty(Promise.prototype, 'constructor', { get: () => (own ? Promise : undefined) }),
+      () => defineProperty(Promise.prototype, 'then', { value: changed }),
+      () => defineProperty(Promise, Symbol.species, { get: () => (own ? Promise : Taker) }),
+    ].map((change) => !change())
+    await import('./outer.mjs')
+    return [taken.size, refused, await Own.resolve(1).then((one) => one + 1), await odd]`,
+    {},
+    { 'outer.mjs': "import './inner.mjs'\nimport 'node:util'", 'inner.mjs': 'export default 1' },
+  )
+  expect(found).toEqual([0, [true, true, true], 2, 'its own'])
 })
 
 it('a plugin gets at no wire of its thread by the prototypes that Node dispatches by', async () => {
@@ -643,6 +726,11 @@ describe('globals', () => {
     'Reflect.construct(ArrayBuffer, [8, { maxByteLength: 16 }], Map)',
     'new WebAssembly.Memory({ initial: 1, maximum: 1 }).toResizableBuffer()',
     'navigator.locks.request("x", () => {})',
+    'new CompressionStream("gzip")',
+    'new DecompressionStream("gzip")',
+    'new (require("stream/web").CompressionStream)("gzip")',
+    'new (await import("node:stream/web")).DecompressionStream("gzip")',
+    'new (await import("node:stream/web")).default.CompressionStream("gzip")',
   ]
   const triedExpression = triedAll(Object.fromEntries(EXPRESSIONS.map((expression) => [expression, `await ${expression}`])))
 
@@ -733,6 +821,15 @@ describe('globals', () => {
       ],
       failing: ['TypeError', 'TypeError', 'TypeError', 'TypeError'],
     })
+  })
+
+  it('compress for a plugin that may have zlib', async () => {
+    const body = `
+      const { DecompressionStream: same } = await import('node:stream/web')
+      const packed = new Blob(['in and out']).stream().pipeThrough(new CompressionStream('gzip'))
+      return [await new Response(packed.pipeThrough(new DecompressionStream('gzip'))).text(), same === DecompressionStream]`
+    expect(await tried(body, { builtins: ['zlib'] })).toEqual(['in and out', true])
+    expect(await tried('try { new CompressionStream("gzip") } catch (error) { return error.message }')).toContain('"builtin:zlib"')
   })
 
   it('give random values, without the rest of crypto', async () => {

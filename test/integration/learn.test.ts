@@ -89,6 +89,38 @@ describe.each(['thread', 'inline', 'process'] as const)('what a plugin in a plac
   })
 })
 
+test.each(['thread', 'inline'] as const)(
+  'variables that its manifest names for a plugin in a place of kind %s are learnt',
+  async (isolation) => {
+    const plugin = { code: pluginCode({ start: '' }), manifest: { isolation, config: { defaults: { port: '${SERVER_PORT:-80}' } } } }
+    const needed = [{ resource: 'env:SERVER_PORT', actions: ['read'] }]
+    const learning = await startedWith({ server: plugin }, { learn: true })
+    expect((await learnedOf(learning.kernel, 'server')).least).toEqual(needed)
+    await learning.kernel.stop()
+
+    const held = await startedWith({ server: { ...plugin, manifest: { ...plugin.manifest, permissions: needed } } })
+    expect(held.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+  },
+)
+
+test('globals that come with a module of Node are learnt as that, and are enough for what used them', async () => {
+  const code = pluginCode({
+    start: `
+      const packed = new Blob(['x']).stream().pipeThrough(new CompressionStream('gzip'))
+      await new Response(packed.pipeThrough(new DecompressionStream('gzip'))).text()
+      await crypto.subtle.digest('SHA-256', new Uint8Array(1))`,
+  })
+  const idle = pluginCode({ start: 'if (typeof CompressionStream !== "function" || !crypto.randomUUID()) throw new Error("none")' })
+  const learning = await startedWith({ code, idle }, { learn: true })
+  const { least } = await learnedOf(learning.kernel, 'code')
+  expect(least).toEqual(['crypto', 'zlib'].map((name) => ({ resource: `builtin:${name}`, actions: ['import'] })))
+  expect((await learnedOf(learning.kernel, 'idle')).least).toEqual([])
+  await learning.kernel.stop()
+
+  const held = await startedWith({ code: { manifest: { permissions: least }, code } })
+  expect(held.kernel.plugins()[0]).toMatchObject({ state: 'running' })
+})
+
 describe.each(['thread', 'process'] as const)('the hosts that a plugin in a place of kind %s reaches by itself', (isolation) => {
   test('are learnt, and are enough for it', async () => {
     const [one, other] = [await listening(), await listening()]

@@ -70,6 +70,19 @@ describe.each(['thread', 'process'])('a plugin that does not load (%s)', (isolat
   })
 })
 
+it.each(['thread', 'process'])('an import that leads to nothing is one fault, and no denial (%s)', async (isolation) => {
+  const imports = {
+    static: faulty(`import './none.mjs'`),
+    later: { code: `export default { start: () => import('./none.mjs') }`, main: 'index.mjs' },
+  }
+  const { kernel, faults } = await startedWith(imports, { defaults: { isolation: isolation as 'thread' } })
+  const codes = { static: 'PLUGIN_LOAD', later: 'PLUGIN_START' }
+  for (const [name, code] of Object.entries(codes))
+    expect(kernel.explain(name)).toMatchObject({ code, because: expect.stringContaining('none.mjs') as string })
+  expect(Object.fromEntries(faults.map(({ name, error }) => [name, error.code]))).toEqual(codes)
+  expect(faults).toHaveLength(2)
+})
+
 it('what is thrown and says nothing is told as that, and with no stack of the kernel', async () => {
   const { kernel, faults } = await kernelWith({
     n: 'export default { start() { throw null } }',

@@ -1,10 +1,8 @@
-/** Web streams between plugins: they cross by plugbay's own wire. Node's own way believes the other end, so nothing honest goes by it, and what comes by it is held. */
-import { Worker } from 'node:worker_threads'
+/** Web streams between plugins: they cross by plugbay's own wire. Node's own way believes the other end, so nothing goes by it. */
 import { transfer } from 'plugbay'
 import { describe, expect, it } from 'vitest'
-import { holdMovedStreams } from '#src/sandbox/moved-streams.js'
 import { eventually } from '../support/eventually.js'
-import { pluginCode, shared, startedWith } from '../support/plugin-folder.js'
+import { pluginCode, startedWith } from '../support/plugin-folder.js'
 import { startedTasks } from '../support/task-plugin.js'
 
 type Service = Record<string, (...args: unknown[]) => Promise<unknown>>
@@ -120,138 +118,28 @@ it('a task answers no stream, moved or not', async () => {
   await expect(run('plain')).resolves.toMatchObject({ code: 'TASK_FAILED', cause: { code: 'PAYLOAD_NOT_CLONEABLE' } })
 })
 
-/** Goes past plugbay's own end of the line: a stream is none to it, Node moves it, and `kept` is the other end of its port. */
+/** Goes past plugbay's own end of the line: a stream is none to it, and Node would move one whose other end is `kept`, by what the plugin says of it. */
 const forged = (kind: string): string => `
   import { transfer } from 'plugbay/plugin'
   const { prototype } = ${kind}
   for (const stream of [ReadableStream, WritableStream, TransformStream]) Object.defineProperty(stream, Symbol.hasInstance, { value: () => false })
   const own = (name) => Object.getOwnPropertySymbols(prototype).find(({ description }) => description === 'messaging_' + name + '_symbol')
-  let kept, moved
-  prototype[own('transfer_list')] = () => { const { port1, port2 } = new MessageChannel(); kept = port1; moved = port2; return [moved] }
-  prototype[own('transfer')] = () => ({ data: { port: moved }, deserializeInfo: 'internal/webstreams/${kind.toLowerCase()}:Transferred${kind}' })
+  let asked = 0
+  prototype[own('transfer_list')] = () => { asked++; return [] }
+  prototype[own('transfer')] = () => { asked++; return { data: {}, deserializeInfo: 'internal/webstreams/${kind.toLowerCase()}:Transferred${kind}' } }
   const forge = () => { const stream = new ${kind}(); return transfer(stream, [stream]) }
 `
-const NONSENSE = ['null', '5', "'text'", '{}', "{ type: 'pull' }", "{ type: 'chunk', value: 1 }", "{ type: 'close' }", '[]']
 
-/** Calls a service with such a stream, says nonsense at its other end, and tells how the call ends, or that it waits. */
-const evil = (kind: string): string =>
-  pluginCode(
-    {
-      start: `await ctx.services.provide('evil', {
-        async to(name, nonsense) {
-          kept = undefined
-          const said = (0, eval)('(' + nonsense + ')')
-          const taken = (await ctx.services.use(name)).take(forge())
-          while (kept === undefined) await new Promise((resolve) => setImmediate(resolve))
-          for (let i = 0; i < 1_000; i++) kept.postMessage(said)
-          return await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, 300, 'waits'))])
-        },
-      })`,
-    },
-    forged(kind),
-  )
-
-/** Takes a stream and says how it ends. */
-const takes = async (stream: ReadableStream | WritableStream): Promise<string> => {
-  try {
-    if ('getWriter' in stream) {
-      const writer = stream.getWriter()
-      writer.write(1).catch(() => {})
-      await writer.closed
-      return 'closed'
-    }
-    for await (const _ of stream) return 'an item'
-    return 'the end'
-  } catch (error) {
-    return `${(error as { code: string }).code} ${(error as Error).message}`
-  }
-}
-
-describe.each(['ReadableStream', 'WritableStream'])(
-  'a %s that was moved past the refusal, whose other end says what no stream says',
-  (kind) => {
-    const started = shared(async (afterwards) => {
-      const running = await startedWith(
-        {
-          victim: pluginCode({ start: `await ctx.services.provide('victim', { take: ${takes.toString()}, alive: () => true })` }),
-          evil: evil(kind),
-        },
-        {},
-        afterwards,
-      )
-      running.kernel.services.provide('application', { take: takes })
-      return running
-    })
-
-    it.each(NONSENSE)('ends nobody by %s: neither another plugin nor the application', async (nonsense) => {
-      const { kernel, faults } = await started()
-      const { to } = (await kernel.services.use('evil')) as Service
-      // What is no error of a stream is as if nothing was said.
-      const ended = /^(PROTOCOL The other end of a stream|waits|the end|an item|closed)/
-      for (const name of ['victim', 'application']) await expect(to?.(name, nonsense)).resolves.toMatch(ended)
-      await expect(((await kernel.services.use('victim')) as Service)['alive']?.()).resolves.toBe(true)
-      expect(faults).toEqual([])
-    })
-  },
-)
-
-it.each(['ReadableStream', 'WritableStream'])(
-  'a moved %s is held where other classes are in the place of the globals, or none',
-  async (kind) => {
-    const { kernel, faults } = await startedWith({
-      victim: pluginCode(
-        { start: `await ctx.services.provide('victim', { take: ${takes.toString()}, alive: () => true })` },
-        'globalThis.ReadableStream = class {}\ndelete globalThis.WritableStream',
-      ),
-      evil: evil(kind),
-    })
-    const { to } = (await kernel.services.use('evil')) as Service
-    await expect(to?.('victim', 'null')).resolves.toMatch(/^(PROTOCOL|waits)/)
-    await expect(((await kernel.services.use('victim')) as Service)['alive']?.()).resolves.toBe(true)
-    expect(faults).toEqual([])
-  },
-)
-
-it('nor does one end the kernel that is on its way to a plugin in a process, which it does not reach', async () => {
+it.each(['ReadableStream', 'WritableStream'])('a %s does not move past that: no thread is asked how', async (kind) => {
+  const start = `await ctx.services.provide('evil', {
+    to: async (name) => { const taken = await (await ctx.services.use(name)).take(forge()).catch((error) => error.code); return [taken, asked] },
+  })`
   const { kernel, faults } = await startedWith({
-    victim: {
-      code: pluginCode({ start: "await ctx.services.provide('victim', { take: () => 'taken', alive: () => true })" }),
-      manifest: { isolation: 'process' },
-    },
-    evil: evil('ReadableStream'),
+    victim: pluginCode({ start: "await ctx.services.provide('victim', { take: () => 'taken' })" }),
+    evil: pluginCode({ start }, forged(kind)),
   })
+  kernel.services.provide('application', { take: () => 'taken' })
   const { to } = (await kernel.services.use('evil')) as Service
-  await expect(to?.('victim', 'null')).rejects.toMatchObject({ code: 'PAYLOAD_NOT_CLONEABLE' })
-  await expect(((await kernel.services.use('victim')) as Service)['alive']?.()).resolves.toBe(true)
+  for (const name of ['victim', 'application']) await expect(to?.(name)).resolves.toEqual(['PAYLOAD_NOT_CLONEABLE', 0])
   expect(faults).toEqual([])
-})
-
-it('an application moves streams between its own threads as before', async () => {
-  holdMovedStreams()
-  const worker = new Worker(
-    `const { parentPort } = require('node:worker_threads')
-     parentPort.on('message', async ({ readable, writable }) => {
-       const through = ReadableStream.from((async function* () { for await (const item of readable) yield item * 2 })())
-       await through.pipeTo(writable)
-       const answer = new ReadableStream({ start(controller) { controller.enqueue('said'); controller.error(new RangeError('over')) } })
-       const listed = ReadableStream.from(Array.from({ length: 500 }, (_, i) => i))
-       parentPort.postMessage({ answer, listed }, [answer, listed])
-     })`,
-    { eval: true },
-  )
-  try {
-    const doubled: unknown[] = []
-    const writable = new WritableStream({ write: (item) => void doubled.push(item) })
-    const readable = ReadableStream.from([1, 2, 3])
-    const answered = new Promise<{ answer: ReadableStream; listed: ReadableStream }>((resolve) => worker.once('message', resolve))
-    worker.postMessage({ readable, writable }, [readable, writable] as never)
-    const { answer, listed } = await answered
-    await eventually(() => expect(doubled).toEqual([2, 4, 6]))
-    const items: unknown[] = []
-    for await (const item of listed) items.push(item)
-    expect(items).toHaveLength(500)
-    await expect(answer.pipeTo(new WritableStream())).rejects.toThrow('over')
-  } finally {
-    await worker.terminate()
-  }
 })

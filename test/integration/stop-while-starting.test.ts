@@ -7,6 +7,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { folderWith, pluginsWith, root } from '../support/command.js'
 import { eventually } from '../support/eventually.js'
 import { infoOf, kernelWith, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+import { save } from '../support/save.js'
 import { thrown } from '../support/thrown.js'
 
 /** More than any test takes: what waited for it would not be done in time. */
@@ -277,4 +278,16 @@ it('nothing of a start that was ended keeps the process', { timeout: 60_000 }, a
   child.stdout.on('data', (text) => (said += String(text)))
   const [code] = await once(child, 'close')
   expect([code, said.split('\n').at(-2)]).toEqual([0, 'KERNEL_STATE'])
+})
+
+it('kernel.stop() just after a save was taken over is no fault of that save', async () => {
+  const { kernel, folder, faults, lines } = await startedWith({ p: ok }, { watch: true })
+  let stopped: Promise<void> | undefined
+  // Before what is left to do for the save: a round, as its version may be another.
+  kernel.on('plugin:replaced', () => void (stopped = kernel.stop()))
+  save({ folder }, { 'p/index.js': `${ok}// again` })
+  await eventually(() => expect(stopped).toBeDefined())
+  await stopped
+  expect(faults).toEqual([])
+  expect(lines.filter(({ level }) => level === 'error')).toEqual([])
 })

@@ -272,3 +272,25 @@ it('a subscription of a plugin is drained when all that was published is handled
   await kernel.bus.publish('go')
   await eventually(() => expect(ended[0]?.data).toEqual([1_200, 1_200, [0, 1, 2, 'drained']]))
 })
+
+it('an iterator that is not read to its end holds nothing up once its subscription has ended', async () => {
+  const { kernel } = await startedWith({
+    p: pluginCode({
+      start: `
+        const one = ctx.bus.subscribe('in')
+        one[Symbol.asyncIterator]().next().then(() => one.unsubscribe())
+        const abort = new AbortController()
+        ctx.bus.subscribe('in', { signal: abort.signal })[Symbol.asyncIterator]().next().then(() => abort.abort())
+        const left = ctx.bus.subscribe('in')[Symbol.asyncIterator]()
+        const reads = [left.next(), left.next(), left.next()]
+        reads[1].then(() => left.return()).then(async () => ctx.bus.publish('out', (await reads[2]).done))`,
+    }),
+  })
+  const out = collect(kernel, 'out')
+  await publishTo(kernel, 1, 2)
+  await eventually(() => expect(numbers(out)).toEqual([true]))
+  await kernel.bus.drain()
+  expect(kernel.metrics().bus.inFlight).toBe(0)
+  expect(kernel.bus.subscriptionsOf('p')).toEqual([])
+  expect(await kernel.reload('p')).toMatchObject({ left: [] })
+})

@@ -198,6 +198,12 @@ describe('a run that fails', () => {
     })
   })
 
+  it('by an error that it lets escape is told as that, and not as a want of the system, whatever the error says', async () => {
+    const late = "setTimeout(() => { throw Object.assign(new Error('mine'), { code: 'EMFILE' }) }); return new Promise(() => {})"
+    const { run } = await startedTasks({ 'fails.js': `export default () => { ${late} }` }, {}, ONE_THREAD)
+    expect(await run('fails')).toMatchObject({ message: "Task 'fails' of plugin 'worker' failed: mine", cause: { code: 'EMFILE' } })
+  })
+
   it('after it was answered is a fault of the plugin, and harms nobody', async () => {
     const { run, kernel, faults } = await startedTasks(
       // So late that its answer has been read, also where others take the processors.
@@ -365,7 +371,7 @@ describe('a task that changes what its realm is made of', () => {
   const POISON = `export default () => {
     const no = () => { throw new Error('poison') }
     for (const [prototype, names] of [[Array.prototype, ['push', 'map', 'concat', 'includes']], [Promise.prototype, ['then', 'catch']], [Set.prototype, ['has', 'add']], [String.prototype, ['startsWith', 'slice', 'replace']], [RegExp.prototype, ['test', 'exec']]])
-      for (const name of names) prototype[name] = no
+      for (const name of names) try { prototype[name] = no } catch {}
     Object.prototype.code = 'PROTOCOL'
     Object.prototype.error = 1
     return 'done'

@@ -27,6 +27,7 @@ const ROWS = [
         'service-options.ts',
         'source-map.ts',
         'text-file.ts',
+        'iteration.ts',
         'limiter.ts',
         'names.ts',
         'nearest.ts',

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ERROR_CODES, type ErrorCode, PlugbayError } from '#src/errors.js'
-import { fromWire, reasonOf, toWire, type WireError } from '#src/wire-error.js'
+import { again, fromWire, isOwn, reasonOf, toWire, type WireError } from '#src/wire-error.js'
 
 /** As a boundary does it: to plain data, cloned, and back. */
 const travel = (thrown: unknown, plugin?: string): Error => fromWire(structuredClone(toWire(thrown, plugin)))
@@ -114,6 +114,15 @@ describe('an error that crosses a boundary', () => {
     const arrived = travel(new PlugbayError('CALL_TIMEOUT', 'too slow', { plugin: 'users', details: { ms: 5 } }))
     expect(arrived).toBeInstanceOf(PlugbayError)
     expect(arrived).toMatchObject({ code: 'CALL_TIMEOUT', plugin: 'users', details: { ms: 5 } })
+  })
+
+  test('is not of this end, nor are its causes, whatever they say; one made here is, also when it is told in short', () => {
+    const made = new PlugbayError('PROTOCOL', 'x', { cause: new PlugbayError('INTERNAL', 'y') })
+    expect(isOwn(made)).toBe(true)
+    expect(isOwn(again(made, toWire(made)))).toBe(true)
+    const arrived = travel(made)
+    expect([arrived, arrived.cause, travel(arrived), again(arrived, toWire(arrived))].map(isOwn)).toEqual([false, false, false, false])
+    expect([new Error('x'), { code: 'PROTOCOL' }, null].map(isOwn)).toEqual([false, false, false])
   })
 
   test('keeps the brand over a second boundary', () => {

@@ -59,7 +59,10 @@ export class WatchedFile {
   readonly path: string
   readonly #options: WatchedFileOptions
   #known: Look = ABSENT
-  #hash = 'absent'
+  /** Of the version that was reported last; undefined: nobody knows what the others have of it. */
+  #hash: string | undefined = 'absent'
+  /** When it last came to hold again what was reported, since others read it. */
+  #restored: number | undefined
   readonly #baseline: Promise<void>
   #inspecting: Promise<void> | undefined
   #again = false
@@ -94,6 +97,21 @@ export class WatchedFile {
       this.#hash = hash
       return
     }
+  }
+
+  /**
+   * Others read it between `since`, of `performance.now()`, and now. Where it was another meanwhile than what was reported, nobody knows which of them they have: what it
+   * holds next is a new version, though it be the one that was reported.
+   */
+  async taken(since: number): Promise<void> {
+    await this.#baseline
+    const { signature } = await lookAt(this.path)
+    const certain = signature === this.#known.signature && (this.#restored === undefined || this.#restored < since)
+    this.#restored = undefined
+    if (certain || this.#closed) return
+    this.#hash = undefined
+    this.#known = { ...this.#known, signature: 'uncertain' }
+    this.look()
   }
 
   /** The folder reported something about this file: `put` that an entry came, went or was replaced, `write` that its content or attributes changed. */
@@ -139,6 +157,7 @@ export class WatchedFile {
     if (this.#closed) return
     if (still && hash === this.#hash) {
       this.#known = look // touched, or written anew with what it held before
+      this.#restored = performance.now()
       return this.#settled()
     }
     const wait = still ? this.#patience(look) : this.#options.settle

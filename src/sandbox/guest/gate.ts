@@ -4,13 +4,14 @@ import nodeModule from 'node:module'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL, URL } from 'node:url'
 import workerThreads from 'node:worker_threads'
-import { type CheckImport, hasSockets, importable, importCheck } from '../builtin-modules.js'
+import { type CheckImport, hasSockets, importable, importCheck, moduleName } from '../builtin-modules.js'
 import { type Deny, denyFor } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { assertRegular } from '../irregular-file.js'
 import type { LoadRequest, LogLevel } from '../protocol.js'
 import { makeAsyncStorage } from './async-storage.js'
 import { closeBuiltins } from './builtin-doors.js'
+import { closeCloning, copyDetails } from './clone-doors.js'
 import { type CheckFile, checkUrl, closeFiles, fileCheck } from './file-doors.js'
 import { closeGlobals } from './global-doors.js'
 import { lock, protect } from './lock.js'
@@ -37,7 +38,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   const deny = denyFor(plugin.name, tell)
   const own = [plugin.root, dirname(fileURLToPath(plugin.pluginModule))]
   const checkFile = fileCheck(grants, own, deny, used && recordFiles(used))
-  const check = importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url))
+  const check = copyingDetails(importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url)))
   const checkImport = used ? recordImports(check, used) : check
   prepareModules(plugin, checkImport)
   replaceStdio(output)
@@ -46,12 +47,21 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   closeFiles(grants, checkFile)
   if (used) recordTemporary(used)
   if (grants.builtins.length > 0) closeBuiltins(grants, checkFile, deny)
-  closeGlobals(grants, deny)
+  closeGlobals(grants, deny, used)
   closeModules(deny, checkImport)
-  closeLookups(checkFile)
+  closeLookups(
+    checkFile,
+    fileCheck(
+      grants,
+      own,
+      denyFor(plugin.name, () => {}),
+    ),
+  )
   closeThreads(grants, deny)
+  closeCloning()
   // Node's loader calls these by their names, with itself: a changed one would be handed what loads all modules without a look.
   protect(Function.prototype, ['apply', 'bind', 'call'])
+  closePromises()
   // The kernel's wire is one of these: a changed method would be handed it, and so would another prototype of theirs.
   protect(EventTarget.prototype)
   Object.preventExtensions(EventTarget.prototype)
@@ -62,6 +72,20 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   }
   // Modules that were imported before show their members as they are now.
   nodeModule.syncBuiltinESMExports()
+}
+
+/** What is measured with these is closed as they are handed out. */
+const copyingDetails =
+  (check: CheckImport): CheckImport =>
+  (specifier) => {
+    check(specifier)
+    if (moduleName(specifier as string) === 'perf_hooks') copyDetails()
+  }
+
+/** What waits for a promise asks these of it, Node's loader too: a changed one would be handed what Node makes modules of, of which a wrong call ends the process. */
+const closePromises = (): void => {
+  protect(Promise.prototype, ['constructor', 'then'])
+  Object.defineProperty(Promise, Symbol.species, { configurable: false })
 }
 
 /** Members of `node:module` that would load past the hooks, add hooks before ours, read and write files, or show what Node read of them. */
@@ -140,12 +164,12 @@ const closeModules = (deny: Deny, check: CheckImport): void => {
 const ONE_PLACE = /^\.{0,2}(?:[\\/]|$)/
 
 /** What finds files for `node:module` tells of no other than the plugin may read: not whether it is there either. */
-const closeLookups = (check: CheckFile): void => {
+const closeLookups = (check: CheckFile, checkUntold: CheckFile): void => {
   const Module = nodeModule as unknown as Record<'_findPath' | 'findPackageJSON', Loader | undefined>
   const { _findPath: findPath, findPackageJSON } = Module
-  const readable = (path: unknown): boolean => {
+  const readable = (path: unknown, by = check): boolean => {
     try {
-      check('read', path)
+      by('read', path)
       return true
     } catch {
       return false
@@ -157,7 +181,10 @@ const closeLookups = (check: CheckFile): void => {
       const name = `${request as string}`
       const paths = texts(given)
       if (isAbsolute(name)) check('read', name)
-      else if (apply(test, ONE_PLACE, [name])) for (let at = 0; at < paths.length; at++) check('read', resolve(paths[at] as string, name))
+      else if (apply(test, ONE_PLACE, [name])) {
+        if (!inWorkingFolder(paths)) for (let at = 0; at < paths.length; at++) check('read', resolve(paths[at] as string, name))
+        else if (!readable(resolve(name), checkUntold)) return false
+      }
       const found = apply(findPath, Module, [name, paths, isMain, ...rest])
       return found === false || readable(found) ? found : false
     }
@@ -170,6 +197,12 @@ const closeLookups = (check: CheckFile): void => {
       return found === undefined || readable(found) ? found : undefined
     })
 }
+
+/**
+ * Where Node looks for what a module in no file names. It looks there by itself, for a hint, when an import leads to nothing: of that the plugin knows
+ * nothing, and it is no denial.
+ */
+const inWorkingFolder = (paths: readonly string[]): boolean => paths.length === 1 && paths[0] === '.'
 
 /** As they are now. */
 const texts = (given: unknown): string[] => {

@@ -1,9 +1,11 @@
 /** The doors among the globals: every global of a supported Node is judged here, those of the language aside. */
 import type { webcrypto } from 'node:crypto'
+import { COMPRESSION } from '../builtin-modules.js'
 import type { Deny } from '../denial.js'
 import type { Grants } from '../grants.js'
 import { words } from '../words.js'
 import { lock } from './lock.js'
+import { recordGlobals, type Used } from './recorder.js'
 import { standIn } from './stand-in.js'
 import { countMemories } from './webassembly-doors.js'
 
@@ -13,6 +15,7 @@ const NET = ['fetch', 'WebSocket', 'EventSource'] as const
 /** Replaced or withheld, where they are not granted. */
 export const CLOSED_GLOBALS: readonly string[] = [
   ...NET,
+  ...COMPRESSION,
   'BroadcastChannel',
   'SharedArrayBuffer',
   'Crypto',
@@ -21,10 +24,10 @@ export const CLOSED_GLOBALS: readonly string[] = [
   'sessionStorage',
 ]
 
-/** They reach nothing beyond the thread. Of `process` and `navigator` single members are closed. */
+/** They reach nothing beyond the thread, nor do they keep the threads busy that the whole process shares. Of `process` and `navigator` single members are closed. */
 export const OPEN_GLOBALS: readonly string[] = words(`
-  AbortController AbortSignal Blob Buffer ByteLengthQueuingStrategy CloseEvent CompressionStream CountQueuingStrategy CryptoKey CustomEvent
-  DOMException DecompressionStream ErrorEvent Event EventTarget File FormData Headers MessageChannel MessageEvent MessagePort Navigator Performance
+  AbortController AbortSignal Blob Buffer ByteLengthQueuingStrategy CloseEvent CountQueuingStrategy CryptoKey CustomEvent
+  DOMException ErrorEvent Event EventTarget File FormData Headers MessageChannel MessageEvent MessagePort Navigator Performance
   PerformanceEntry PerformanceMark PerformanceMeasure PerformanceObserver PerformanceObserverEntryList PerformanceResourceTiming QuotaExceededError
   ReadableByteStreamController ReadableStream ReadableStreamBYOBReader ReadableStreamBYOBRequest ReadableStreamDefaultController
   ReadableStreamDefaultReader Request Response Storage SubtleCrypto TextDecoder TextDecoderStream TextEncoder TextEncoderStream TransformStream
@@ -33,7 +36,8 @@ export const OPEN_GLOBALS: readonly string[] = words(`
   queueMicrotask setImmediate setInterval setTimeout structuredClone
 `)
 
-export const closeGlobals = (grants: Grants, deny: Deny): void => {
+/** `used`: while permissions are learnt. */
+export const closeGlobals = (grants: Grants, deny: Deny, used?: Used): void => {
   if (grants.net.length === 0) {
     for (const name of NET) {
       if (!(name in globalThis)) continue
@@ -53,7 +57,9 @@ export const closeGlobals = (grants: Grants, deny: Deny): void => {
   withholdSharedMemory(deny)
   withholdResizing(deny)
   countMemories()
+  if (!grants.builtins.includes('zlib')) withholdCompression(deny)
   if (!grants.builtins.includes('crypto')) narrowCrypto()
+  if (used) recordGlobals(used)
 }
 
 const replace = (name: string, value: unknown): void => {
@@ -109,6 +115,16 @@ const withholdResizing = (deny: Deny): void => {
   standIn(globalThis, 'ArrayBuffer', Held)
   const { prototype } = (globalThis as unknown as { WebAssembly: { Memory: { prototype: object } } }).WebAssembly.Memory
   if ('toResizableBuffer' in prototype) lock(prototype, 'toResizableBuffer', refuse)
+}
+
+/** What one of them is written at once, one job takes, and that cannot be taken back: a plugin that is ended would hold up the files of all others for as long. */
+const withholdCompression = (deny: Deny): void => {
+  const streams = process.getBuiltinModule('node:stream/web')
+  for (const name of COMPRESSION) {
+    const refused = refusing(() => deny(`use ${name}`, 'builtin:zlib', 'import'))
+    replace(name, refused)
+    lock(streams, name, refused)
+  }
 }
 
 /** Random values take no time; `subtle` keeps the threads busy that the whole process shares. */

@@ -2,6 +2,7 @@
 import { assertNoMore } from '../../arguments.js'
 import { keepFollowed } from '../../composite-signals.js'
 import { PlugbayError } from '../../errors.js'
+import { assertReadable, type Give, iterationOf, Readers } from '../../iteration.js'
 import { readSubscriber } from '../../subscribe-options.js'
 import { assertPattern, assertPluginTopic } from '../../topic.js'
 import { toWire } from '../../wire-error.js'
@@ -256,11 +257,13 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
   readonly #onEnd: (ended: GuestSubscription) => void
   readonly #unlisten: () => void
   #handler: GuestHandler | undefined
+  /** Who waits for the next event, where there is no handler. */
+  readonly #readers: Readers | undefined
   #queue: GuestEvent[] = []
+  /** Events in the hands of the handler, or of iterators. */
   #running = 0
   #closed: boolean
   #idle: (() => void)[] = []
-  #wake: (() => void) | undefined
 
   constructor(
     conversation: Conversation,
@@ -275,6 +278,7 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
     this.#route = route
     this.pattern = pattern
     this.#handler = handler
+    this.#readers = handler === undefined ? new Readers() : undefined
     this.#filter = options.filter
     this.#once = options.once ?? false
     this.#concurrency = options.concurrency ?? 1
@@ -296,25 +300,35 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
 
   receive(event: GuestEvent): void {
     if (this.#closed) this.#done()
-    else if (this.#queue.length > 0 || this.#running >= this.#concurrency || this.#handler === undefined) {
-      this.#queue.push(event)
-      this.#wake?.()
-    } else this.#run(event)
+    else if (this.#queue.length > 0 || !this.#free) this.#queue.push(event)
+    else this.#run(event)
+  }
+
+  /** Whether there is a hand for one more event. */
+  get #free(): boolean {
+    return this.#readers === undefined ? this.#running < this.#concurrency : !this.#readers.none
+  }
+
+  #pump(): void {
+    while (this.#queue.length > 0 && this.#free && !this.#closed) this.#run(this.#queue.shift() as GuestEvent)
   }
 
   #run(event: GuestEvent): void {
-    if (this.#filter !== undefined && !this.#passes(event)) {
-      this.#done()
+    this.#running++
+    // The filter may unsubscribe.
+    if (this.#filter !== undefined && (!this.#passes(event) || this.#closed)) {
+      this.#finished(1)
       return
     }
-    this.#running++
+    this.#readers?.give(event as never)
     if (this.#once) this.#end()
+    if (this.#readers !== undefined) return
     let result: unknown
     try {
       result = this.#handler?.(event)
     } catch (error) {
       this.#fail(event, error)
-      this.#finished()
+      this.#finished(1)
       return
     }
     if (typeof result === 'object' && result !== null && 'then' in result) {
@@ -322,7 +336,7 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
         this.#fail(event, error)
         this.#settled()
       })
-    } else this.#finished()
+    } else this.#finished(1)
   }
 
   #passes(event: GuestEvent): boolean {
@@ -334,18 +348,18 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
     }
   }
 
-  #finished(): void {
-    this.#running--
-    this.#done()
+  /** So many are handled. More than are in hand is ignored: who unsubscribes has let go of what iterators hold. */
+  #finished(count: number): void {
+    const handled = Math.min(count, this.#running)
+    this.#running -= handled
+    if (handled > 0) this.#done(handled)
     this.#quiet()
   }
 
   readonly #settled = (): void => {
     this.#running--
     this.#done()
-    while (this.#queue.length > 0 && this.#running < this.#concurrency && this.#handler !== undefined && !this.#closed) {
-      this.#run(this.#queue.shift() as GuestEvent)
-    }
+    this.#pump()
     this.#quiet()
   }
 
@@ -372,7 +386,7 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
 
   /** Resolves when what has arrived is handled. */
   settled(): Promise<void> {
-    if ((this.#queue.length === 0 && this.#running === 0) || this.#handler === undefined) return Promise.resolve()
+    if ((this.#queue.length === 0 && this.#running === 0) || this.#readers !== undefined) return Promise.resolve()
     return new Promise((resolve) => this.#idle.push(resolve))
   }
 
@@ -381,42 +395,31 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
     this.#closed = true
     this.#unlisten()
     this.#conversation.notify('unsubscribe', [this.#number])
+    const discarded = this.#queue.splice(0).length
+    if (discarded > 0) this.#done(discarded)
+    this.#readers?.end()
     this.#onEnd(this)
-    this.#wake?.()
   }
 
-  /** Takes no more events. Idempotent. */
+  /** Takes no more events, and waits for nothing that an iterator has given. Idempotent. */
   unsubscribe(): void {
     this.#end()
-    const discarded = this.#queue.length
-    this.#queue = []
-    if (discarded > 0) this.#done(discarded)
-    this.#quiet()
+    this.#finished(this.#readers === undefined ? 0 : this.#running)
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<GuestEvent, void, undefined> {
-    if (this.#handler !== undefined)
-      throw new PlugbayError('SUBSCRIPTION_OPTIONS', `The subscription to '${this.pattern}' has a handler: it cannot be iterated too.`)
-    let holding = false
-    try {
-      while (true) {
-        const event = this.#queue.shift()
-        if (event !== undefined) {
-          holding = true
-          this.#running++
-          if (this.#filter === undefined || this.#passes(event)) {
-            // What came with it is not wanted either.
-            if (this.#once) this.unsubscribe()
-            yield event
-          }
-          holding = false
-          this.#finished()
-        } else if (this.#closed) return
-        else await new Promise<void>((resolve) => (this.#wake = resolve))
-      }
-    } finally {
-      if (holding) this.#finished()
-      this.unsubscribe()
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<GuestEvent, undefined> {
+    assertReadable(this.#readers, this.pattern)
+    return iterationOf<GuestEvent>({
+      ask: (give) => this.#ask(give),
+      done: (count) => this.#finished(count),
+      end: () => this.unsubscribe(),
+    })
+  }
+
+  /** Has a reader wait for the next event. */
+  #ask(give: Give<GuestEvent>): void {
+    this.#readers?.add(give)
+    if (this.#closed) this.#readers?.end()
+    else this.#pump()
   }
 }

@@ -3,6 +3,7 @@ import { argumentInvalid, optionsFault, shown } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { limiter } from '../../limiter.js'
 import { CALL_OPTIONS } from '../../service-options.js'
+import { isOwn } from '../../wire-error.js'
 import { AT_ONCE } from '../at-once.js'
 import { cloneSize } from '../clone-size.js'
 import type { Conversation, RequestOptions } from '../rpc.js'
@@ -13,7 +14,7 @@ type RunOptions = Pick<RequestOptions, 'timeout' | 'signal'>
 
 /** It is the kernel that did not answer, for the task's sake. */
 const inTime = (plugin: string, task: string, error: unknown): unknown => {
-  if (!PlugbayError.is(error) || error.code !== 'CALL_TIMEOUT') return error
+  if (!isOwn(error) || error.code !== 'CALL_TIMEOUT') return error
   const timeout = String(error.details?.['timeout'])
   return new PlugbayError(
     'CALL_TIMEOUT',

@@ -8,11 +8,14 @@ export const lock = (target: object, key: PropertyKey, value: unknown): void => 
   defineProperty(target, key, { value, writable: false, enumerable: true, configurable: false })
 }
 
-/** Keeps a prototype's functions, or those of them that are named; an object or a class that inherits them may still have its own. */
-export const protect = (prototype: object, keys: readonly PropertyKey[] = ownKeys(prototype)): void => {
+/** Keeps a prototype's functions but its class, or those that are named; an object or a class that inherits them may still have its own. */
+export const protect = (
+  prototype: object,
+  keys: readonly PropertyKey[] = ownKeys(prototype).filter((key) => key !== 'constructor'),
+): void => {
   for (const key of keys) {
     const found = getOwnPropertyDescriptor(prototype, key)
-    if (typeof found?.value !== 'function' || !found.configurable || key === 'constructor') continue
+    if (typeof found?.value !== 'function' || !found.configurable) continue
     const value: unknown = found.value
     defineProperty(prototype, key, {
       get: () => value,

@@ -1,5 +1,5 @@
 /** A plugin's files and requests: asked of the kernel, which does what the plugin may. */
-import { argumentInvalid, assertNoMore, shown } from '../../arguments.js'
+import { argumentInvalid, assertNoMore, assertWritable, shown } from '../../arguments.js'
 import { keepFollowed } from '../../composite-signals.js'
 import { limiter } from '../../limiter.js'
 import { AT_ONCE, isLarge } from '../at-once.js'
@@ -40,7 +40,11 @@ export const mediatedFiles = (conversation: Conversation): Record<FileRequest['a
   const at = (act: FileRequest['act']): ((path: string) => Promise<unknown>) =>
     only('a path', act, (path: string) => ask({ act, path: String(path) }))
   const writing = (act: 'writeFile' | 'appendFile'): ((path: string, data: string | Uint8Array) => Promise<unknown>) =>
-    only('a path and data', act, (path: string, data: string | Uint8Array) => write(act, String(path), data))
+    only('a path and data', act, async (path: string, given?: string | Uint8Array) => {
+      const data = given ?? ''
+      assertWritable(data, `fs.${act}()`)
+      return write(act, String(path), data)
+    })
   return {
     readFile: only("a path and 'utf8'", 'readFile', (path: string, encoding?: 'utf8') => {
       if (encoding !== undefined && encoding !== 'utf8')

@@ -8,6 +8,7 @@ import { runsTypeScript, StrippedSources } from '../../strip-types.js'
 import type { CheckImport } from '../builtin-modules.js'
 import { assertRegular } from '../irregular-file.js'
 import type { LoadRequest } from '../protocol.js'
+import { bare } from './bare.js'
 import { loaderHooks } from './loader-hooks.js'
 
 /** The URL of a module that is stripped here. */
@@ -41,7 +42,7 @@ const addHooks = (request: Prepared, check: CheckImport | undefined): void => {
     hooked = true
     hook({
       resolve: (specifier, context, next) => {
-        if (specifier === 'plugbay/plugin') return { url: pluginModule, format: 'module', shortCircuit: true }
+        if (specifier === 'plugbay/plugin') return bare({ url: pluginModule, format: 'module', shortCircuit: true })
         const resolved = next(specifier, context)
         check?.(resolved.url)
         return resolved
@@ -52,7 +53,7 @@ const addHooks = (request: Prepared, check: CheckImport | undefined): void => {
         else if (!request.inline) assertRegular(fileURLToPath(wanted))
         if (runsTypeScript || !TYPESCRIPT.test(wanted)) return next(wanted, context)
         const path = fileURLToPath(wanted)
-        return { format: 'module', source: sources.strip(readFileSync(path, 'utf8'), path), shortCircuit: true }
+        return bare({ format: 'module', source: sources.strip(readFileSync(path, 'utf8'), path), shortCircuit: true })
       },
     })
   } else if (check) {

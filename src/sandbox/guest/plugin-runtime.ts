@@ -25,9 +25,6 @@ import { ownLoad } from './own-load.js'
 
 type Hooks = Partial<Record<Hook, (ctx: unknown, argument?: unknown) => unknown>>
 
-/** As it was before the plugin's code could change it. */
-const clone = structuredClone
-
 /** Bytes of a report on a plugin's health. */
 const HEALTH_LIMIT = 64 * 1_024
 
@@ -203,9 +200,9 @@ export class PluginRuntime implements Party {
     const given = fields instanceof Error ? { error: toWire(fields) } : fields
     let body: unknown
     try {
-      body = clone(given)
+      body = structuredClone(given)
     } catch {
-      body = clone(crossing(given))
+      body = structuredClone(crossing(given))
     }
     const line = lineOf(message, body)
     if (this.#logBudget.takes(line.size)) this.#conversation?.notify('log', [level, line.message], line.fields)

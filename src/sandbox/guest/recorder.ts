@@ -1,13 +1,16 @@
 /** While permissions are learnt: what a plugin imports of Node, which variables it reads and which files it reaches, as it does so. */
 import fs from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { type CheckImport, moduleName, OPEN } from '../builtin-modules.js'
+import { type CheckImport, COMPRESSION, moduleName, OPEN } from '../builtin-modules.js'
 import { TEMPORARY } from '../temporary-folder.js'
 import { actOf, type FileUsed, textOf } from './file-doors.js'
 
 // Taken before these functions tell of what they are asked.
 const { existsSync } = fs
 const realPath = fs.realpathSync.native
+
+type Function = (...args: unknown[]) => unknown
+type Class = new (...args: unknown[]) => object
 
 /** Takes what the plugin used. */
 export type Used = (resource: string, action: string) => void
@@ -33,6 +36,27 @@ export const recordImports = (check: CheckImport | undefined, used: Used): Check
   }
 }
 
+/** The globals that come with a module. */
+export const recordGlobals = (used: Used): void => {
+  const tell = once(used)
+  const streams = process.getBuiltinModule('node:stream/web')
+  for (const name of COMPRESSION) {
+    const construct = (Stream: Class, given: unknown[], made: Class): object => {
+      tell('builtin:zlib', 'import')
+      return Reflect.construct<unknown[], object>(Stream, given, made)
+    }
+    const recorded = new Proxy(streams[name] as Class, { construct })
+    for (const owner of [globalThis, streams]) Object.defineProperty(owner, name, { value: recorded, writable: true, configurable: true })
+  }
+  const prototype = Object.getPrototypeOf(crypto) as object
+  const subtle = Object.getOwnPropertyDescriptor(prototype, 'subtle') as PropertyDescriptor & { get: () => unknown }
+  const get = function (this: unknown): unknown {
+    tell('builtin:crypto', 'import')
+    return Reflect.apply(subtle.get, this, [])
+  }
+  Object.defineProperty(prototype, 'subtle', { ...subtle, get })
+}
+
 /** Files that nothing but a permission opens to it. */
 export const recordFiles = (used: Used): FileUsed => {
   const tell = once(used)
@@ -55,8 +79,6 @@ export const recordOpened = (used: Used): FileUsed => {
     tell(`fs:${path}`, act)
   }
 }
-
-type Function = (...args: unknown[]) => unknown
 
 /** Folders whose names nobody chose: that they are such ones, as each is made. */
 export const recordTemporary = (used: Used): void => {

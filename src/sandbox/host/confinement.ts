@@ -1,12 +1,13 @@
 /** What a plugin's process is started with: as little as this Node and this system can be told to leave it. */
 import { statSync } from 'node:fs'
 import { join, sep } from 'node:path'
+import { PlugbayError } from '../../errors.js'
 import type { Tier } from '../plugin-host.js'
 import { heapOf } from '../watched-process.js'
 import { bubblewrapped } from './bubblewrap.js'
 import { type Confiners, PRLIMIT, SETPRIV } from './confiners.js'
 import { guestFile } from './guest-file.js'
-import { hooksInThread } from './permission-flags.js'
+import { hooksInThread, KNOWS_PATHS } from './permission-flags.js'
 import { grantedFlags, MODEL } from './permission-model.js'
 import { type Place, readableIn, writableIn } from './place.js'
 
@@ -24,6 +25,21 @@ const inOrder = (paths: readonly string[]): string[] => {
 }
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+
+/**
+ * To the model a `*` stands for whatever a path goes on with: more than was granted, unless a sandbox has nothing else in it. Over some sets of such paths
+ * Node 20 ends the process. Throws ISOLATION_UNAVAILABLE.
+ */
+const assertLiteral = (place: Place, sandboxed: boolean): void => {
+  if (sandboxed && KNOWS_PATHS) return
+  const path = [...readableIn(place), ...writableIn(place)].find((each) => each !== '*' && each.includes('*'))
+  if (path === undefined) return
+  throw new PlugbayError(
+    'ISOLATION_UNAVAILABLE',
+    `Plugin '${place.plugin}' cannot be given a process: Node's permission model, which is to hold it to its files, takes the '*' in ${path} for whatever a path goes on with. Rename the folder, or run the plugin in a thread.`,
+    { plugin: place.plugin, details: { path } },
+  )
+}
 
 const permissionFlags = (place: Place): string[] => [
   MODEL,
@@ -60,13 +76,15 @@ export interface Command {
 
 export const commandFor = (place: Place, { prlimit, setpriv, bwrap, sizes, shuts }: Confiners): Command => {
   const wrapped = bwrap && !place.inspected
+  const model = !place.inspected && permitted(place.needsHooks)
+  if (model) assertLiteral(place, wrapped)
   const words = [
     ...(prlimit ? PRLIMIT : []),
     ...(wrapped ? bubblewrapped(place, { sizes, shuts }) : setpriv ? SETPRIV : []),
     process.execPath,
     `--max-old-space-size=${heapOf(place.memory)}`,
     '--disable-warning=ExperimentalWarning',
-    ...(place.inspected ? QUIET_INSPECTOR : permitted(place.needsHooks) ? permissionFlags(place) : []),
+    ...(place.inspected ? QUIET_INSPECTOR : model ? permissionFlags(place) : []),
     guestFile('process.cjs'),
   ]
   const [file = '', ...args] = words

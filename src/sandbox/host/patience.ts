@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** Milliseconds. */
-const PATIENCE = 2_000
+export const PATIENCE = 2_000
 
 /** Whether what was ended is still there after that time. */
 export const outlasts = async (exited: Promise<unknown>, ms = PATIENCE): Promise<boolean> => {

@@ -24,7 +24,7 @@ export const hooksInThread = 'registerHooks' in process.getBuiltinModule('node:m
 export const HOOKS = hooksInThread ? [] : ['--expose-internals']
 
 /** Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the inspector. */
-const KNOWS_PATHS = MAJOR >= 22
+export const KNOWS_PATHS = MAJOR >= 22
 
 /**
  * The model lets a program read the module it begins with. A thread begins with none that it knows of, which it takes for the folder that the process

@@ -7,6 +7,7 @@ import { DIST, real, upFrom } from './readable.js'
 
 /** Paths are absolute and real. */
 export interface Place {
+  plugin: string
   /** The plugin's folder. */
   root: string
   /** Must exist. */

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { constants } from 'node:os'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import { PlugbayError } from '../../errors.js'
 import { fromWire } from '../../wire-error.js'
 import type { Channel } from '../channel.js'
@@ -15,6 +15,7 @@ import { WatchedProcess } from '../watched-process.js'
 import { commandFor, processTier } from './confinement.js'
 import { type Confiners, confiners } from './confiners.js'
 import { guard } from './guardian.js'
+import { readPaced } from './paced-output.js'
 import { outlasts } from './patience.js'
 import type { Place } from './place.js'
 
@@ -83,10 +84,9 @@ export class ProcessHost implements PluginHost {
     if (child.pid === undefined) throw (await once(child, 'error'))[0]
     if (!tied) guard(child)
     for (const name of ['stdout', 'stderr'] as const) {
-      child[name]
-        ?.setEncoding('utf8')
-        .on('data', (text: string) => this.onOutput?.(name, text))
-        .on('error', () => {})
+      const stream = child[name] as Readable
+      stream.on('error', () => {})
+      readPaced(stream, (text) => this.onOutput?.(name, text))
     }
     const channel = new FramedChannel(child.stdio[3] as Duplex, 'kernel')
     const watched = this.#look(child, channel)

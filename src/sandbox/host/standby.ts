@@ -4,6 +4,7 @@ import { newCells, type Pulse } from '../pulse.js'
 import type { Subject } from '../watched-thread.js'
 import { guard } from './guarded-worker.js'
 import { guestCode } from './guest-code.js'
+import { outlasts } from './patience.js'
 
 /** A thread with the guest runtime in it, and the kernel's end of its wire. */
 export interface BootedThread extends Subject {
@@ -161,7 +162,7 @@ export class Standby {
   async close(): Promise<void> {
     this.#open = false
     const threads = [...this.#profiles.values()].flatMap(({ ready }) => ready.splice(0))
-    await Promise.all(threads.map(async ({ worker }) => worker.terminate()))
+    await outlasts(Promise.all(threads.map(async ({ worker }) => worker.terminate())))
   }
 }
 

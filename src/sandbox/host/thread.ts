@@ -1,5 +1,7 @@
 /** A plugin's place in a worker thread of its own. */
+import type { Worker } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
+import { codeOf } from '../../wire-error.js'
 import { type Channel, type PortChannel, portChannel } from '../channel.js'
 import type { Breach, Exit, PlaceLimits, PluginHost } from '../plugin-host.js'
 import { CELL } from '../pulse.js'
@@ -8,6 +10,10 @@ import { watchdog } from '../watchdog.js'
 import { WatchedThread } from '../watched-thread.js'
 import { outlasts } from './patience.js'
 import type { BootedThread, Standby } from './standby.js'
+
+/** Whether a worker's 'error' is V8's that has no memory left. The thread has no number any more then; while it has one, the error is its plugin's, whatever code that gave it. */
+export const isExhausted = ({ threadId }: Worker, error: unknown): boolean =>
+  threadId === -1 && codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY'
 
 export class ThreadHost implements PluginHost {
   readonly kind = 'thread'
@@ -29,7 +35,11 @@ export class ThreadHost implements PluginHost {
     this.#channel = portChannel(port)
     worker.ref()
     let error: unknown
-    worker.on('error', (thrown: unknown) => (error ??= thrown))
+    let exhausted = false
+    worker.on('error', (thrown: unknown) => {
+      error ??= thrown
+      exhausted ||= isExhausted(worker, thrown)
+    })
     this.exited = new Promise((resolve) =>
       worker.once('exit', (code) => {
         this.#unwatch()
@@ -37,6 +47,7 @@ export class ThreadHost implements PluginHost {
         standby.ended(flags)
         const exit: Exit = { expected: this.#killed !== undefined, code }
         if (error !== undefined) exit.error = error
+        if (exhausted) exit.exhausted = true
         if (this.#killed !== undefined) exit.reason = this.#killed
         const shortage = cells[CELL.beats] === 0 ? shortageOf(error) : undefined
         if (shortage !== undefined) exit.shortage = shortage

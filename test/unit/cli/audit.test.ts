@@ -9,7 +9,7 @@ import { eventually } from '../../support/eventually.js'
 const one = { ...pluginsWith({ one: {} }), 'plugins/one/index.js': 'export default { start() {} }' }
 
 /** Starts the plugins in a folder and stops them when they run. */
-const startAndStop = async (folder: string, command = 'start', signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
+const startAndStop = async (folder: string, command = 'start', signal: NodeJS.Signals = 'SIGTERM'): Promise<string> => {
   const child = spawn(process.execPath, [bin, command], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   let text = ''
@@ -18,6 +18,7 @@ const startAndStop = async (folder: string, command = 'start', signal: NodeJS.Si
   await vi.waitFor(() => expect(text).toMatch(/plugin.* running/), { timeout: 15_000, interval: 20 })
   child.kill(signal)
   await ended
+  return text
 }
 
 const logOf = (folder: string): string => join(folder, 'data/.audit')
@@ -103,6 +104,20 @@ describe('plugbay audit', () => {
       { kind: 'plugin.state', plugin: 'one' },
       { kind: 'kernel.state', details: { from: 'stopping', to: 'stopped' } },
     ])
+  })
+
+  test('shows what a terminal would obey in what a plugin says, as does the boot tree', async () => {
+    const folder = folderWith({
+      ...one,
+      ...pluginsWith({ two: {} }),
+      'plugins/two/index.js': String.raw`export default { start() { throw new Error('no\x1b[2J\u202e') } }`,
+    })
+    const shown = [await startAndStop(folder), (await plugbay(['audit', '--last', '100'], folder)).stdout]
+    for (const text of shown) {
+      expect(text).toContain(String.raw`no\x1b[2J\u202e`)
+      // oxlint-disable-next-line no-control-regex
+      expect(text).not.toMatch(/[\x1b\u202e]/)
+    }
   })
 
   test('a wrong argument, or a folder without a log, is told as such', async () => {

@@ -76,6 +76,23 @@ describe('plugbay check', () => {
     expect(may('alone')).toBe(free)
   })
 
+  test('shows what a terminal would obey in what a manifest says, as do list and graph', async () => {
+    const painted = '\x1b[2J\x1b[1;1H\n✓ 1 plugin in 1 wave would start; nothing to mend.\u202e'
+    const folder = folderWith(
+      pluginsWith({
+        path: { permissions: [{ resource: `fs:/tmp/${painted}`, actions: ['read'] }] },
+        kind: { permissions: [{ resource: `kind${painted}`, actions: ['read'] }] },
+        named: { name: `named${painted}` },
+      }),
+    )
+    for (const command of ['check', 'list', 'graph']) {
+      const { stdout, stderr } = await plugbay([command], folder)
+      expect(stdout).toContain(String.raw`\x1b[2J\x1b[1;1H`)
+      // oxlint-disable-next-line no-control-regex
+      expect(stdout + stderr).not.toMatch(/[\x1b\u202e]|^✓/m)
+    }
+  })
+
   test('says which role there is not', async () => {
     const { code, stdout } = await plugbay(['check'], folderWith(pluginsWith({ users: { roles: ['writer'] } })))
     expect(code).toBe(1)
@@ -180,7 +197,10 @@ describe('plugbay check', () => {
       ...pluginsWith({
         server: { config: { schema } },
         page: { dependencies: { server: '*' } },
-        mail: { config: { defaults: { key: '${PLUGBAY_TEST_UNSET}' } } },
+        mail: {
+          config: { defaults: { key: '${PLUGBAY_TEST_UNSET}' } },
+          permissions: [{ resource: 'env:PLUGBAY_TEST_UNSET', actions: ['read'] }],
+        },
       }),
       'plugbay.config.json': { plugins: './plugins', config: { server: { prot: 80 }, servr: {} } },
     })
@@ -200,6 +220,16 @@ describe('plugbay check', () => {
     expect(await plugbay(['check'], folder, { PLUGBAY_TEST_UNSET: 'x' })).toMatchObject({
       stdout: expect.stringContaining('1 problem; 1 plugin in 1 wave'),
     })
+  })
+
+  test('tells of a variable that a manifest names and its plugin may not read', async () => {
+    const config = { defaults: { key: '${PLUGBAY_TEST_KEY:-}' } }
+    const permissions = [{ resource: 'env:PLUGBAY_TEST_*', actions: ['read'] }]
+    const folder = folderWith(pluginsWith({ asks: { config, permissions }, takes: { config } }))
+    const { code, stdout } = await plugbay(['check'], folder)
+    expect(code).toBe(1)
+    expect(stdout).toContain('config.defaults.key names the environment variable PLUGBAY_TEST_KEY')
+    expect(stdout).toContain('1 problem; 1 plugin in 1 wave would start.')
   })
 
   test('shows where each plugin runs and who chose that, once one has a place of its own', async () => {

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { PlugbayError } from '#src/errors.js'
 import { brief, briefError } from '#src/kernel/brief-error.js'
-import { fromWire, toWire } from '#src/wire-error.js'
+import { fromWire, isOwn, toWire } from '#src/wire-error.js'
 
 const sizeOf = (error: Error): number => JSON.stringify(toWire(error)).length
 
@@ -19,6 +19,7 @@ test('of a long one the beginning is told, and how long it was, also where it wa
   const told = briefError(crossed)
   expect(told.message).toBe(`${'x'.repeat(4_096)}… (100000 characters)`)
   expect(told.name).toBe('TypeError')
+  expect(isOwn(briefError(fromWire(toWire(new PlugbayError('PERMISSION_DENIED', said)))))).toBe(false)
 })
 
 test('where it was thrown stays, behind what it says', () => {
@@ -27,7 +28,7 @@ test('where it was thrown stays, behind what it says', () => {
   const told = briefError(new PlugbayError('PLUGIN_START', 'It failed.', { plugin: 'p', cause, details: { phase: 'start' } }))
   expect(told).toMatchObject({ code: 'PLUGIN_START', message: 'It failed.', plugin: 'p', details: { phase: 'start' } })
   expect((told.cause as Error).message).toBe(`${'y'.repeat(4_096)}… (10000 characters)`)
-  expect(PlugbayError.is(told)).toBe(true)
+  expect(isOwn(told)).toBe(true)
 })
 
 test('an error as large as it can be made is told in a bounded one', () => {

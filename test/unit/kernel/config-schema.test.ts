@@ -1,6 +1,8 @@
 /** What a manifest's schema for the configuration may cost: whoever wrote it decides how much work it is, and the kernel's thread has others to see to. */
 import { describe, expect, test } from 'vitest'
 import { type PluginConfigSources, resolvePluginConfig } from '#src/kernel/plugin-config.js'
+import { node } from '../../support/command.js'
+import { built } from '../../support/few-descriptors.js'
 import { thrown } from '../../support/thrown.js'
 
 const resolve = (schema: object, defaults: object = {}, sources: Partial<PluginConfigSources> = {}) =>
@@ -9,6 +11,7 @@ const resolve = (schema: object, defaults: object = {}, sources: Partial<PluginC
     declaration: { schema, defaults } as never,
     manifestPath: '/plugins/evil/plugin.json',
     env: {},
+    mayRead: () => true,
     ...sources,
   })
 
@@ -72,10 +75,84 @@ test('references that double at each step are ended', async () => {
   expect(error.message).toContain("to check the configuration of plugin 'evil' took more than 1000 ms")
 })
 
+test('defaults that double at each step are ended', async () => {
+  const step = (items: object) => ({ properties: { a: { default: [{}, {}, {}, {}], items } } })
+  let schema: object = {}
+  for (let i = 0; i < 20; i++) schema = step(schema)
+  const error = await thrown(() => resolve(schema))
+  expect(error).toMatchObject({ code: 'MANIFEST_INVALID', plugin: 'evil', details: { limit: 1_000 } })
+  expect(error.message).toContain("to check the configuration of plugin 'evil' took more than 1000 ms")
+})
+
+test('a short schema is held to a long configuration for a time only, and what it finds takes no memory', async () => {
+  // Of 40 million errors.
+  const outcome = await node(
+    [
+      '--max-old-space-size=48',
+      '--input-type=module',
+      '-e',
+      `import { resolvePluginConfig } from ${built('kernel/plugin-config.js')}
+      const schema = { properties: { a: { items: { allOf: Array(400).fill(false) } } } }
+      const override = { a: Array(100_000).fill(0) }
+      await resolvePluginConfig({ name: 'evil', env: {}, declaration: { schema }, override }).catch((error) => console.log(error.message))`,
+    ],
+    '.',
+  )
+  expect(outcome).toMatchObject({ code: 0, stdout: expect.stringContaining("plugin 'evil' took more than 1000 ms") as string })
+})
+
+test('a choice is made right, however little the other branches fit', async () => {
+  const numbers = Array.from({ length: 2_000 }, (_, i) => i)
+  const branch = (type: string) => ({ items: { allOf: [{ type }, { $ref: '#/definitions/any' }] } })
+  const schema = { definitions: { any: {} }, properties: { a: { anyOf: [branch('string'), branch('number')] } } }
+  expect(await resolve(schema, { a: numbers })).toEqual({ a: numbers })
+  expect(await thrown(() => resolve(schema, { a: [...numbers, 'x'] }))).toMatchObject({ code: 'CONFIG_INVALID' })
+})
+
+test('placeholders become numbers, however many of them there are', async () => {
+  const many = 1_200
+  const schema = { properties: { a: { items: { type: 'number' } } } }
+  const config = await resolve(schema, { a: Array(many).fill('${PORT}') }, { env: { PORT: '80' } })
+  expect(config).toEqual({ a: Array(many).fill(80) })
+})
+
 test('a reference that leads to itself is told as what it is', async () => {
   const error = await thrown(() => resolve({ $ref: '#' }))
   expect(error).toMatchObject({ code: 'MANIFEST_INVALID', plugin: 'evil' })
   expect(error.message).toContain('config.schema: cannot be used as a JSON Schema')
+})
+
+describe.each([
+  ['http://json-schema.org/draft-07/schema', 'http://json-schema.org/draft-07/schema#'],
+  ['https://json-schema.org/draft/2019-09/schema', 'https://json-schema.org/draft/2019-09/schema'],
+  ['https://json-schema.org/draft/2020-12/schema', 'https://json-schema.org/draft/2020-12/schema'],
+])('what a schema calls itself or a part, such as %s,', ($id, $schema) => {
+  const innocent = () => resolve({ $schema, properties: { port: { type: 'integer' } } }, { port: 1 }, { name: 'innocent' })
+
+  test('changes nothing for the schemas of others', async () => {
+    const error = await thrown(() => resolve({ $schema, $id }))
+    expect(error).toMatchObject({
+      code: 'MANIFEST_INVALID',
+      plugin: 'evil',
+      message: expect.stringContaining(`its $id '${$id}' is that of JSON Schema itself`) as string,
+    })
+    await thrown(() => resolve({ $schema, definitions: { x: { $id, not: {} } } }))
+    await thrown(() => resolve({ $schema, allOf: [{ $id: `${$id}#/definitions/nonNegativeInteger`, not: {} }] }))
+    expect(await innocent()).toEqual({ port: 1 })
+    expect(await thrown(() => resolve({ $schema, minLength: -1 }))).toMatchObject({ code: 'MANIFEST_INVALID', plugin: 'evil' })
+  })
+
+  test('is what a schema for schemas refers to', async () => {
+    const schema = { $schema, properties: { own: { $ref: $schema } } }
+    expect(await resolve(schema, { own: { type: 'string' } })).toEqual({ own: { type: 'string' } })
+    expect(await thrown(() => resolve(schema, { own: { minLength: 'x' } }))).toMatchObject({ code: 'CONFIG_INVALID' })
+  })
+})
+
+test('a part that one schema names is not what another refers to by that name', async () => {
+  await resolve({ definitions: { port: { $id: 'http://evil/port', type: 'string' } } })
+  const error = await thrown(() => resolve({ properties: { port: { $ref: 'http://evil/port' } } }))
+  expect(error.message).toContain("the reference 'http://evil/port' leads to nothing")
 })
 
 test('of problems without number so many are told', async () => {

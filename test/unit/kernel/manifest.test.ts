@@ -21,6 +21,7 @@ describe('a folder with a manifest', () => {
       entry: join(root, 'index.js'),
       manifestPath: join(root, 'plugin.json'),
       singleFile: false,
+      readAt: expect.any(Number) as number,
       tasks: {},
     })
     expect(source.manifest).toEqual({

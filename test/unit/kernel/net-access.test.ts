@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { expect, it, onTestFinished } from 'vitest'
 import { NetAccess } from '#src/kernel/net-access.js'
 import type { KernelVerbs } from '#src/sandbox/protocol.js'
@@ -144,4 +145,40 @@ it('a request that is cancelled ends', async () => {
   const asked = asking(['*']).ask(silent.url, {}, abort.signal)
   abort.abort(new Error('never mind'))
   await expect(asked).rejects.toThrow('never mind')
+})
+
+/** `body` in pieces of so many bytes, as they are on the wire: Node's own servers may gather what they are given. */
+const inPieces = (body: Uint8Array, size: number) => {
+  const pieces: Uint8Array[] = []
+  for (let at = 0; at < body.length; at += size) {
+    const piece = body.subarray(at, at + size)
+    pieces.push(Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n'))
+  }
+  const encoding = body[0] === 0x1f ? 'content-encoding: gzip\r\n' : ''
+  const head = `HTTP/1.1 200 OK\r\n${encoding}transfer-encoding: chunked\r\n\r\n`
+  const whole = Buffer.concat([Buffer.from(head), ...pieces, Buffer.from('0\r\n\r\n')])
+  return (request: IncomingMessage) => void request.socket.write(whole)
+}
+
+it.each(['as it is', 'compressed'])('an answer %s in many pieces comes whole and in order, beside others', async (how) => {
+  const whole = Buffer.from(Array.from({ length: 100_000 }, (_, index) => `line ${index}\n`).join(''))
+  const server = await serve(inPieces(how === 'compressed' ? gzipSync(whole) : whole, 40))
+  const { ask } = asking(['*'])
+  for (const { body } of await Promise.all([ask(server.url), ask(server.url), ask(server.url)]))
+    expect(whole.equals(body as Uint8Array)).toBe(true)
+})
+
+it('an answer in many pieces of a byte is refused, and whoever asks for another gets that', async () => {
+  const crumbs = await serve(inPieces(new Uint8Array(100_000), 1))
+  const few = await serve(inPieces(Buffer.from('few'), 1))
+  const large = await serve(inPieces(new Uint8Array(1_000_000), 1_000))
+  const { ask } = asking(['*'])
+  const answers = await Promise.allSettled([ask(crumbs.url), ask(crumbs.url), ask(large.url)])
+  const refused = {
+    code: 'PLUGIN_LIMIT',
+    plugin: 'p',
+    message: expect.stringMatching(/'p'.*4096 pieces of less than 32 bytes.*larger pieces/s) as string,
+  }
+  expect(answers).toMatchObject([{ reason: refused }, { reason: refused }, { status: 'fulfilled' }])
+  expect(text((await asking(['*']).ask(few.url)).body)).toBe('few')
 })

@@ -4,7 +4,7 @@ import { type PluginConfigSources, pluginConfigFiles, resolvePluginConfig } from
 import { thrown } from '../../support/thrown.js'
 import { tree } from '../../support/tree.js'
 
-const resolve = (sources: Partial<PluginConfigSources>) => resolvePluginConfig({ name: 'hello', env: {}, ...sources })
+const resolve = (sources: Partial<PluginConfigSources>) => resolvePluginConfig({ name: 'hello', env: {}, mayRead: () => false, ...sources })
 const problemsOf = (error: { details?: Record<string, unknown> | undefined }) =>
   error.details?.['problems'] as { path: string; message: string }[]
 
@@ -46,7 +46,7 @@ describe('the configuration of a plugin', () => {
     const declaration = { schema, defaults: { a: { x: '${X:-y}' } } }
     const override = { a: { list: [{ y: '${X:-z}' }] }, port: '${PORT:-80}' }
     const before = structuredClone({ declaration, override })
-    const config = await resolve({ declaration, override })
+    const config = await resolve({ declaration, override, mayRead: () => true })
     expect(config).toEqual({ a: { x: 'y', list: [{ y: 'z' }], n: 5 }, port: 80 })
     expect({ declaration, override }).toEqual(before)
   })
@@ -115,6 +115,51 @@ describe('variables', () => {
 
   test('in a value that is overridden need not be set', async () => {
     expect(await resolve({ declaration: { defaults: { url: '${HOST}' } }, override: { url: 'x' } })).toEqual({ url: 'x' })
+  })
+
+  const OWN = { url: 'http://${HOST}/', list: [{ key: '${KEY:-none}' }], kept: '$${KEY}' }
+
+  test('that the manifest itself names are for a plugin that may read them', async () => {
+    const mayRead = (variable: string) => ['HOST', 'KEY'].includes(variable)
+    const env = { HOST: 'h', KEY: 'k' }
+    const config = { url: 'http://h/', list: [{ key: 'k' }], kept: '${KEY}' }
+    expect(await resolve({ declaration: { defaults: OWN }, env, mayRead })).toEqual(config)
+  })
+
+  test.each([{ HOST: 'h', KEY: 'k' }, {}])(
+    'that it names and the plugin may not read are refused, set or not (%j): each with file, place and mend',
+    async (env) => {
+      const manifestPath = '/plugins/hello/plugin.json'
+      const mayRead = (variable: string) => variable === 'HOME'
+      const declaration = { defaults: { ...OWN, open: '${HOME:-}' } }
+      const error = await thrown(() => resolve({ declaration, manifestPath, env, mayRead }))
+      expect(error).toMatchObject({
+        code: 'PERMISSION_DENIED',
+        plugin: 'hello',
+        details: {
+          file: manifestPath,
+          denied: [
+            { path: 'config.defaults.url', variable: 'HOST' },
+            { path: 'config.defaults.list[0].key', variable: 'KEY' },
+          ],
+        },
+      })
+      expect(error.message).toContain(`${manifestPath}: config.defaults.url names the environment variable HOST;`)
+      expect(error.message).toContain('{ "resource": "env:HOST", "actions": ["read"] } and { "resource": "env:KEY", "actions": ["read"] }')
+      expect(error.message).toContain("options.config['hello']")
+    },
+  )
+
+  test('that the application names beside and in the place of those of the manifest are its own decision', async () => {
+    const declaration = { defaults: { a: '${A}', list: ['${A}', '${A}'], deep: { b: '${A}', c: 1 } } }
+    const configDir = tree({ 'hello.yaml': 'a: ${X}\nlist: ["${X}"]\n' })
+    const config = await resolve({ declaration, configDir, override: { deep: { b: '${X}' } }, env: { X: 'x', A: 'secret' } })
+    expect(config).toEqual({ a: 'x', list: ['x'], deep: { b: 'x', c: 1 } })
+  })
+
+  test('in the defaults of a schema stay as they are written', async () => {
+    const declaration = { schema: { type: 'object', properties: { a: { type: 'string', default: '${A}' } } } }
+    expect(await resolve({ declaration, env: { A: 'secret' }, mayRead: () => true })).toEqual({ a: '${A}' })
   })
 
   test('that stand alone become what the schema asks for', async () => {

@@ -80,6 +80,8 @@ test.each(['inline', 'thread'] as const)('so it has in a file that is imported, 
 /** What is imported, of a module that exports this, and what is said of it. */
 const IMPORTS: [statement: string, exported: string, place: string, mend: string][] = [
   ["import { valeu } from './value.js'", 'export const value = 1', '1:10', " Did you mean 'value'?"],
+  // Any text may be a name: it is no pattern.
+  ["import { '(a+)+b' as x } from './value.js'", '// export type aab', '1:11', ' It exports nothing.'],
   ["import { one,\n  other as valeu } from './value.js'", 'export const one = 1, two = 2', '2:3', ' It exports one, two.'],
   ["export { valeu } from './value.js'", 'export const value = 1', '1:10', " Did you mean 'value'?"],
   ["import value from './value.js'", 'export const value = 1', '1:8', ' It exports value.'],

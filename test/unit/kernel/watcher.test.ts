@@ -127,6 +127,47 @@ describe.concurrent('a saved file is reported once, with its new content', () =>
   })
 })
 
+describe.concurrent('a file that others have read while it was another', () => {
+  /** Another, and back: all that there was to see of it has been seen when the neighbour is reported. */
+  const back = (root: string, file: string, content: string): void => {
+    writeFileSync(file, 'two')
+    writeFileSync(file, 'one')
+    write(join(root, 'later.js'), content)
+  }
+
+  test('is reported though it is back to what it was', async () => {
+    const { changes, file, watcher } = await tracking({ 'index.js': 'one' }, { settle: 300 })
+    writeFileSync(file, 'two')
+    await watcher.track('hello', [file])
+    writeFileSync(file, 'one')
+    await eventually(() => expect(changes).toEqual([{ name: 'hello', paths: [file], content: 'one' }]))
+  })
+
+  test('is reported though it was back before it was tracked', async () => {
+    const { changes, file, watcher, root } = await tracking({ 'index.js': 'one', 'later.js': 'old' })
+    const since = performance.now()
+    back(root, file, 'new')
+    await eventually(() => expect(changes).toHaveLength(1))
+    await watcher.track('hello', [file], since)
+    await eventually(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'later.js')], [file]]))
+  })
+
+  test('is reported though it was back before its reading was over, and not where it was before that began', async () => {
+    const { changes, file, watcher, root } = await tracking({ 'index.js': 'one', 'later.js': 'old' })
+    back(root, file, 'new')
+    await eventually(() => expect(changes).toHaveLength(1))
+    const files = [file, join(root, 'later.js')]
+    await watcher.track('hello', files)
+    await watcher.taken('hello')
+    await quiet()
+    expect(changes).toHaveLength(1)
+    back(root, file, 'newer')
+    await eventually(() => expect(changes).toHaveLength(2))
+    await watcher.taken('hello')
+    await eventually(() => expect(changes.at(-1)).toEqual({ name: 'hello', paths: [file], content: 'one' }))
+  })
+})
+
 describe.concurrent('no report is made', () => {
   test.each<[string, (path: string) => void]>([
     ['of a touch', (path) => utimesSync(path, new Date(), new Date())],

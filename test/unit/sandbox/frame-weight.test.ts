@@ -52,6 +52,14 @@ describe('what V8 has written', () => {
     for (const value of [...(values as unknown[]), values]) expect(() => assertWeight(among(value), 10_000)).not.toThrow()
   })
 
+  it('passes: buffers that are moved', () => {
+    const serializer = new Serializer()
+    serializer.transferArrayBuffer(300, buffer.buffer)
+    serializer.writeHeader()
+    serializer.writeValue([buffer, buffer.buffer, FILLER, new Float64Array(buffer.buffer), { last: 1 }])
+    expect(() => assertWeight(serializer.releaseBuffer(), 100)).not.toThrow()
+  })
+
   it('passes, whatever it is', () => {
     const anything = fc.anything({
       withBigInt: true,

@@ -144,52 +144,101 @@ describe('frames', () => {
   })
 })
 
-describe('large buffers that the kernel moves', () => {
+describe('large buffers that are moved', () => {
   const LARGE = 1_024 * 1_024
-  const counted = (length: number): ArrayBuffer => Uint8Array.from({ length }, (_, at) => at % 251).buffer
+  const counted = (length: number): ArrayBuffer => {
+    const bytes = new Uint8Array(length)
+    for (let at = 0; at < length; at++) bytes[at] = at % 251
+    return bytes.buffer
+  }
 
-  it('arrive as they were, with what looks at them, in the order of what was sent', async () => {
-    const { kernel, guest } = open()
+  /** What it writes to its stream. */
+  const writtenBy = (side: 'kernel' | 'guest', send: (channel: FramedChannel) => void): Buffer[] => {
+    const [here] = streamPair()
+    const written: Buffer[] = []
+    here.write = (chunk: Buffer): boolean => written.push(chunk) > 0
+    const channel = new FramedChannel(here, side)
+    onTestFinished(() => channel.close())
+    send(channel)
+    return written
+  }
+
+  it.each([
+    ['kernel', 'guest'],
+    ['guest', 'kernel'],
+  ] as const)('by the %s arrive as they were, with what looks at them, in the order of what was sent', async (from, to) => {
+    const { [from]: sender, [to]: receiver } = open()
     const batches: Batch[] = []
-    guest.listen(
+    receiver.listen(
       (batch) => batches.push(batch),
       () => {},
     )
     const [one, other, small] = [counted(LARGE), counted(LARGE + 1), counted(10)]
     const views = [new Uint8Array(one, 3, 5), new Float64Array(one), { other }, new Uint8Array(small)]
     const expected = structuredClone(views)
-    kernel.send(['before'])
-    kernel.send(views, [small, one, other])
-    kernel.send([new Uint8Array(counted(LARGE))])
+    sender.send(['before'])
+    sender.send(views, [small, one, other])
+    sender.send([new Uint8Array(counted(LARGE))])
     expect([one.byteLength, other.byteLength, small.byteLength]).toEqual([0, 0, 0])
     await eventually(() => expect(batches).toHaveLength(3))
-    expect(batches[1]?.map((each) => Buffer.from((each as Uint8Array).buffer ?? (each as { other: ArrayBuffer }).other))).toEqual(
-      expected.map((each) => Buffer.from('other' in each ? each.other : each.buffer)),
-    )
+    const bytesOfAll = (parts: readonly unknown[]): Buffer =>
+      Buffer.concat(
+        (parts as (Uint8Array<ArrayBuffer> | { other: ArrayBuffer })[]).map(
+          (each) => new Uint8Array('other' in each ? each.other : each.buffer),
+        ),
+      )
+    expect(bytesOfAll(batches[1] ?? []).equals(bytesOfAll(expected))).toBe(true)
     const [view, whole] = batches[1] as [Uint8Array, Float64Array]
     expect(view.buffer).toBe(whole.buffer)
     expect([...view]).toEqual([3, 4, 5, 6, 7])
     expect((batches[2] as [Uint8Array])[0]).toHaveLength(LARGE)
   })
 
-  it('are written as they are: no turn of its thread is spent on copying them', async () => {
-    const [here] = streamPair()
-    const written: Buffer[] = []
-    here.write = (chunk: Buffer): boolean => written.push(chunk) > 0
-    const kernel = new FramedChannel(here, 'kernel')
-    onTestFinished(() => kernel.close())
+  it.each(['kernel', 'guest'] as const)('are written by the %s as they are: no turn of its thread is spent on copying them', (side) => {
     const buffer = counted(LARGE)
-    kernel.send([new Uint8Array(buffer)], [buffer])
-    expect(written.filter(({ length }) => length >= LARGE)).toEqual([Buffer.from(counted(LARGE))])
+    const written = writtenBy(side, (channel) => channel.send([new Uint8Array(buffer)], [buffer]))
+    expect(written.filter(({ length }) => length >= LARGE).map((each) => each.equals(Buffer.from(counted(LARGE))))).toEqual([true])
   })
 
-  it('are no frames that a guest may send', async () => {
+  it('are put together from pieces of any size', async () => {
+    const buffers = [counted(LARGE), counted(LARGE)]
+    const bytes = Buffer.concat(
+      writtenBy('guest', (guest) => {
+        guest.send(buffers, buffers)
+        guest.send(['next'])
+      }),
+    )
+    const { wire, batches, channel } = receiving()
+    for (let at = 0; at < bytes.length; at += 99_991) wire.write(bytes.subarray(at, at + 99_991))
+    await eventually(() => expect(batches).toHaveLength(2))
+    expect(batches[0]?.map((each) => Buffer.from(each as ArrayBuffer).equals(Buffer.from(counted(LARGE))))).toEqual([true, true])
+    expect([batches[1], channel.unfinished]).toEqual([['next'], false])
+  })
+
+  const headOf = (length: number): Buffer => {
+    const head = Buffer.alloc(8)
+    head.writeUInt32LE(length + 4)
+    head.writeUInt32LE(2 ** 32 - 1, 4)
+    return head
+  }
+
+  it('and do not come are a part of a message', async () => {
+    const { wire, channel } = receiving()
+    wire.write(Buffer.concat([headOf(LARGE), Buffer.alloc(LARGE)]))
+    await eventually(() => expect(channel.unfinished).toBe(true))
+  })
+
+  it.each([
+    ['are small', [headOf(8)], 'goes in its value'],
+    [
+      'are together more than a frame may have',
+      [headOf(FRAME_LIMIT / 2), Buffer.alloc(FRAME_LIMIT / 2), headOf(FRAME_LIMIT / 2 + 1)],
+      'more than',
+    ],
+  ])('and %s end the channel, before the last of them is kept', async (_, pieces, why) => {
     const { wire, batches, faults } = receiving()
-    const frame = Buffer.alloc(8 + LARGE, 9)
-    frame.writeUInt32LE(frame.length - 4)
-    frame.writeUInt32LE(2 ** 32 - 1, 4)
-    wire.write(frame)
-    await eventually(() => expect(faults).toEqual([expect.any(Error)]))
+    for (const piece of pieces) wire.write(piece)
+    await eventually(() => expect(faults).toEqual([expect.objectContaining({ message: expect.stringContaining(why) })]))
     expect(batches).toEqual([])
   })
 })
@@ -267,6 +316,8 @@ describe('a guest', () => {
     expect(() => guest.send([new Uint8Array(FRAME_LIMIT)])).toThrow(
       expect.objectContaining({ name: 'DataCloneError', message: expect.stringContaining(String(FRAME_LIMIT)) }),
     )
+    const [one, other] = [new ArrayBuffer(FRAME_LIMIT / 2), new ArrayBuffer(FRAME_LIMIT / 2)]
+    expect(() => guest.send([one, other], [one, other])).toThrow(expect.objectContaining({ name: 'DataCloneError' }))
     guest.send(['next'])
     await eventually(() => expect(batches).toEqual([['next']]))
   })

@@ -40,6 +40,16 @@ test('what is written in one large piece waits for the one before it, and what i
   await Promise.all(writes)
 })
 
+test('what is neither text nor bytes is refused where the mistake is', async () => {
+  const { guest, underWay, end } = slow()
+  const files = mediatedFiles(guest) as unknown as Record<'writeFile' | 'appendFile', (path: string, data?: unknown) => Promise<void>>
+  await expect(files.appendFile('list', ['x'])).rejects.toThrow(/^fs\.appendFile\(\) was given a list to write\. Give a text, or bytes/)
+  const empty = files.writeFile('empty')
+  await eventually(() => expect(underWay.map(({ body }) => body['path'])).toEqual(['empty']))
+  end()
+  await empty
+})
+
 test('a request that is cancelled says by which reason', async () => {
   const { guest, underWay } = slow()
   const abort = new AbortController()

@@ -27,6 +27,11 @@ const processOf = (...places: Place[]) => {
   return {
     addresses,
     reads: () => reads,
+    /** At a moment in which all do something. */
+    look: (told?: number): void => {
+      for (const place of places) addresses.see(place)
+      addresses.look(told)
+    },
     /** `shown`: whether its count of what it keeps knows of them. */
     make: (place: Place, count: number, shown = true): void => {
       place.memories += count
@@ -43,11 +48,11 @@ const processOf = (...places: Place[]) => {
 
 test('who keeps most of what was made since they were plenty is the one, once', () => {
   const [few, many] = [new Place(), new Place()]
-  const { addresses, make } = processOf(few, many)
+  const { look, make } = processOf(few, many)
   for (let n = 0; n < 20; n++) {
     make(few, 10)
     make(many, 200)
-    addresses.look()
+    look()
   }
   expect(many.told).toEqual([32, 34, 3_200])
   expect(few.told).toEqual([])
@@ -55,11 +60,11 @@ test('who keeps most of what was made since they were plenty is the one, once', 
 
 test('who makes far more and lets go of all is not the one', () => {
   const [leaks, busy] = [new Place(), new Place()]
-  const { addresses, make, free } = processOf(leaks, busy)
+  const { look, make, free } = processOf(leaks, busy)
   for (let n = 0; n < 450; n++) {
     make(leaks, 10)
     make(busy, 100)
-    addresses.look()
+    look()
     if (n % 5 === 4) free(busy, 500)
   }
   expect(leaks.told).toHaveLength(3)
@@ -68,33 +73,66 @@ test('who makes far more and lets go of all is not the one', () => {
 
 test('who keeps them by what its count does not know of is found when they are scarce', () => {
   const place = new Place()
-  const { addresses, make } = processOf(place)
+  const { look, make } = processOf(place)
   for (let n = 0; n < 40; n++) {
     make(place, 200, false)
-    addresses.look()
+    look()
   }
   expect(place.told).toEqual([32, 65, expect.any(Number)])
 })
 
 test('what the application itself reserves is held against nobody', () => {
   const place = new Place()
-  const { addresses, make, reserve } = processOf(place)
+  const { look, make, reserve } = processOf(place)
   make(place, 200)
-  addresses.look()
+  look()
   reserve(60 * TB)
-  addresses.look(63 * TB)
+  look(63 * TB)
   make(place, 200)
-  addresses.look()
+  look()
   expect(place.told).toEqual([])
 })
 
 test('while nobody makes a memory nothing is read', () => {
   const place = new Place()
-  const { addresses, make, reads } = processOf(place)
+  const { look, make, reads } = processOf(place)
   const before = reads()
-  for (let n = 0; n < 10; n++) addresses.look()
+  for (let n = 0; n < 10; n++) look()
   expect(reads()).toBe(before)
   make(place, 1)
-  addresses.look()
+  look()
   expect(reads()).toBe(before + 1)
+})
+
+test('while they are plenty no place is looked at', () => {
+  const place = new Place()
+  let looked = 0
+  Object.defineProperty(place, 'memories', { get: () => looked++ && 0 })
+  const { addresses } = processOf(place)
+  const before = looked
+  for (let n = 0; n < 10; n++) addresses.look(n % 2 === 0 ? TB : undefined)
+  expect(looked).toBe(before)
+})
+
+test('who takes them by little work, and was not seen to do any, is found all the same', () => {
+  const place = new Place()
+  const { addresses, make } = processOf(place)
+  for (let taken = 1; taken < 40; taken++) {
+    make(place, TB / EACH)
+    addresses.look((taken + 1) * TB)
+  }
+  expect(place.told).toEqual([32, 33, expect.any(Number)])
+})
+
+test('what will be needed of them is taken while there is enough, each time that they are fewer', () => {
+  let taken = 0
+  const addresses = new ReservedAddresses(
+    () => TB,
+    () => taken++,
+  )
+  const seen = [8, 20, 40, 8, 80, 40, 8, 16].map((reserved) => {
+    addresses.look(reserved * TB)
+    return taken
+  })
+  expect(seen).toEqual([0, 1, 1, 1, 1, 1, 1, 2])
 })
