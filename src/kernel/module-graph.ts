@@ -16,7 +16,7 @@ export interface ModuleGraph {
   bare: string[]
   /** Whether any of the files is TypeScript. */
   typescript: boolean
-  /** Absolute paths that are imported but not there: what to watch for them to appear. */
+  /** Absolute paths that are imported but not there, the first hundred: what to watch for them to appear. */
   unresolved: string[]
   /** Files that could not be parsed. What they import is not known, so the files of the previous graph are kept. */
   broken: string[]
@@ -36,6 +36,8 @@ const CANDIDATES = ['', '.js', '.json', '.cjs', '.ts', `${sep}index.js`, `${sep}
 
 /** Characters of a source that are read in this thread: what is longer holds it up. */
 const AT_ONCE = 131_072
+/** Each is watched for: when the first of them come, the graph is read again. */
+const MOST_UNRESOLVED = 100
 /** Bytes of all that is read for one graph. */
 const MOST = 16_777_216
 
@@ -110,7 +112,7 @@ export const moduleGraph = async (
   const add = (path: string): string | undefined => {
     const found = find(path)
     if (!found) {
-      unresolved.add(path)
+      if (unresolved.size < MOST_UNRESOLVED) unresolved.add(path)
       return undefined
     }
     if (isLibrary(found.real) || !reads(found.real)) return undefined

@@ -22,8 +22,14 @@ const lookOf = (stats: BigIntStats | undefined): Look => {
 const lookAt = (path: string): Promise<Look> =>
   new Promise((resolve) => stat(path, { bigint: true }, (error, stats) => resolve(lookOf(error ? undefined : stats))))
 
-const hashOf = async (path: string, size: bigint | undefined): Promise<string> => {
+/** Bytes of a file that is read: of a larger one a touch counts as a new version. */
+const LARGEST = 16_777_216n
+
+const hashOf = async (path: string, { signature, size }: Look): Promise<string> => {
   if (size === undefined) return 'absent'
+  // Much of /proc says that it is empty, and has no end.
+  if (size === 0n) return 'empty'
+  if (size > LARGEST) return signature
   const content = await readFile(path).catch(() => undefined)
   return content === undefined ? 'absent' : createHash('sha1').update(content).digest('base64')
 }
@@ -85,7 +91,7 @@ export class WatchedFile {
   async #takeBaseline(): Promise<void> {
     for (;;) {
       const look = await lookAt(this.path)
-      const hash = await hashOf(this.path, look.size)
+      const hash = await hashOf(this.path, look)
       if ((await lookAt(this.path)).signature !== look.signature && !this.#closed) continue
       this.#known = look
       this.#hash = hash
@@ -146,7 +152,7 @@ export class WatchedFile {
   async #inspect(): Promise<void> {
     const look = await lookAt(this.path)
     if (look.signature === this.#known.signature) return this.#settled()
-    const hash = await hashOf(this.path, look.size)
+    const hash = await hashOf(this.path, look)
     const still = (await lookAt(this.path)).signature === look.signature
     if (this.#closed) return
     if (still && hash === this.#hash) {

@@ -40,7 +40,7 @@ test('the graph of a module comes to its end, however long it takes to read a fi
   expect(broken).toEqual([join(root, 'slow.ts')])
 })
 
-test('the graph of a module has what long files import, and of their names so many as any module has', async () => {
+test('the graph of a module has what long files import, and of what is not there so much as is worth waiting for', async () => {
   const root = tree({
     'index.js': `import './long.js'\nimport './many.js'`,
     'long.js': `/*${' '.repeat(200_000)}*/ import './a.js'`,
@@ -49,5 +49,5 @@ test('the graph of a module has what long files import, and of their names so ma
   })
   const { files, unresolved } = await moduleGraph(join(root, 'index.js'), root)
   expect(files).toContain(join(root, 'a.js'))
-  expect(unresolved.length).toBeLessThan(10_000)
+  expect(unresolved).toHaveLength(100)
 })

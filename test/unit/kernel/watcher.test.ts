@@ -253,6 +253,16 @@ describe.concurrent('what else is seen', () => {
     await eventually(() => expect(changes.map(({ paths }) => paths)).toEqual([[join(root, 'a.js')], [join(root, 'b.js')]]))
   })
 
+  // Whoever reads it waits for what the system says next: only root may.
+  test.runIf(process.platform === 'linux' && process.getuid?.() === 0)('what is named beside a file without an end', async () => {
+    const folder = tree({ 'a.js': 'one' })
+    const { watcher, changes } = recording()
+    await watcher.track('p', ['/proc/kmsg', join(folder, 'a.js')])
+    await watcher.ready()
+    replace(join(folder, 'a.js'), 'two')
+    await eventually(() => expect(changes).toMatchObject([{ name: 'p', content: 'two' }]))
+  })
+
   test('a missing file that appears', async () => {
     const root = tree({ 'index.js': 'one' })
     const { watcher, changes } = recording()
