@@ -182,9 +182,10 @@ describe('a boot', () => {
     expect(() => kernel.explain('gone')).toThrow(/There is no plugin 'gone'\. There are/)
   })
 
-  it('draws a circle', async () => {
-    const { kernel } = await kernelWith({ a: depends('b'), b: depends('c'), c: depends('a'), d: ok })
+  it('draws a circle, and logs it once', async () => {
+    const { kernel, lines } = await kernelWith({ a: depends('b'), b: depends('c'), c: depends('a'), d: ok })
     await kernel.start()
+    expect(lines.filter(({ message }) => message.includes('a → b → c → a'))).toHaveLength(1)
     expect(kernel.explain('b')).toMatchObject({ code: 'DEPENDENCY_CYCLE', because: expect.stringContaining('a → b → c → a') })
     expect(stateOf(kernel, 'd')).toBe('running')
   })
