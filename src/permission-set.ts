@@ -66,9 +66,6 @@ const act = (resource: string, action: string): string => {
   }
 }
 
-/** Stands for whichever: what opens with the first path that is granted is closed while none is. */
-export const ANY_PATH = 'fs:<path>'
-
 /** An entry of a manifest's `permissions`, as it is written there. */
 export const entryFor = (resource: string, action: string): string =>
   `{ "resource": ${JSON.stringify(resource)}, "actions": [${JSON.stringify(action)}] }`
@@ -77,12 +74,18 @@ export const entryFor = (resource: string, action: string): string =>
 export const toAllow = (entry: string): string =>
   `To allow it, add ${entry} to the permissions in its plugin.json, or to its grants where the kernel's options have some.`
 
-/** PERMISSION_DENIED: `unsaid` further denials were not told on their own. */
-export const permissionDenied = (plugin: string, resource: string, action: string, unsaid = 0): PlugbayError =>
+/** PERMISSION_DENIED: `entry` is what allows it, `unsaid` further denials were not told on their own. */
+export const permissionDenied = (
+  plugin: string,
+  resource: string,
+  action: string,
+  entry = entryFor(resource, action),
+  unsaid = 0,
+): PlugbayError =>
   new PlugbayError(
     'PERMISSION_DENIED',
     (Object.hasOwn(ACTIONS, partsOf(resource)[0])
-      ? `Plugin '${plugin}' may not ${act(resource, action)}: it has no permission for that. ${toAllow(entryFor(resource, action))}`
+      ? `Plugin '${plugin}' may not ${act(resource, action)}: it has no permission for that. ${toAllow(entry)}`
       : `Plugin '${plugin}' may not ${resource}: no permission allows that in a thread.`) +
       (unsaid > 0 ? ` ${unsaid} further denials were not told on their own.` : ''),
     { plugin, details: { resource, action, ...(unsaid > 0 ? { unsaid } : {}) } },

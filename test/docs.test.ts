@@ -265,6 +265,16 @@ describe('tables', () => {
     expect(codes.filter((code) => !Object.hasOwn(ERROR_CODES, code) && !others.has(code))).toEqual([])
   })
 
+  test('the files of the ground are those that are there', () => {
+    const entries = ['index', 'plugin', 'testing']
+    const there = readdirSync(join(root, 'src')).flatMap((file) => (file.endsWith('.ts') ? [file.slice(0, -3)] : []))
+    const ground = there.filter((name) => !entries.includes(name)).sort()
+    const row = /^\| ([^|]*) \| ground \|/m.exec(read('CONTRIBUTING.md'))?.[1] ?? ''
+    expect(Array.from(row.matchAll(/`([^`]+)\.ts`/g), ([, name]) => name).sort()).toEqual(ground)
+    const line = /^ground +(.*)$/m.exec(read('docs/architecture.md'))?.[1] ?? ''
+    expect(line.split(', ').sort()).toEqual(ground)
+  })
+
   test('the scripts that the README names are there', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
     const named = Array.from(

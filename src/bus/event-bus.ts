@@ -64,7 +64,7 @@ export interface HandlerFailed {
 export const HANDLER_FAILED = 'kernel.handler.failed'
 
 /** So many subscriptions may match one event before it is asked whose they are. */
-export const CROWDED = 16
+const CROWDED = 16
 
 const DONE = Promise.resolve()
 

@@ -4,7 +4,7 @@ import { BoundedQueue } from './bounded-queue.js'
 import type { Envelope, EventHead } from './event.js'
 import type { Crowd, FailureListener, OverflowPolicy, SubscriptionOptions } from './subscription-options.js'
 
-export const DEFAULT_CAPACITY = 1024
+const DEFAULT_CAPACITY = 1024
 
 export interface SubscriptionStats {
   /** Handed to the consumer. */

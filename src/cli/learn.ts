@@ -40,7 +40,7 @@ const sectionOf = (learned: Learned, style: TerminalStyle): string => {
   ].join('\n')
 }
 
-export const learnScreen = (learned: readonly Learned[], style: TerminalStyle): string => {
+const learnScreen = (learned: readonly Learned[], style: TerminalStyle): string => {
   if (learned.length === 0) return 'Nothing was learnt: no plugin came to run.'
   const legend = style.dim('What each plugin used (+ is missing in its manifest, - was not used in this run):')
   return [legend, ...learned.map((each) => sectionOf(each, style))].join('\n\n')

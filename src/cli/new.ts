@@ -1,13 +1,13 @@
 /** `plugbay new plugin <name>`: a plugin that runs at once, with its manifest and its test. */
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join, relative, resolve, sep } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { PlugbayError } from '../errors.js'
 import { NOT_PLUGINS } from '../kernel/discovery.js'
 import { isKernelName } from '../kernel/kernel-names.js'
 import { type ResolvedOptions, resolveOptions } from '../kernel/options.js'
 import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
-import { upwardsFrom } from '../within.js'
+import { upwardsFrom, within } from '../within.js'
 import { fileNames, pluginFiles } from './plugin-template.js'
 import { readOptions } from './project.js'
 
@@ -38,6 +38,15 @@ const checkName = (name: string, kernel: string): void => {
 }
 
 const withSlashes = (path: string): string => path.split(sep).join('/')
+
+/** A path as it is written from here. One beyond is written as an absolute one where `dir` is that. */
+const fromHere = (path: string, dir: string): string => {
+  const here = process.cwd()
+  return withSlashes(isAbsolute(dir) && !within(here, path) ? path : relative(here, path)) || '.'
+}
+
+/** As an argument of a command: shells take a space, and more, for themselves. */
+const asArgument = (path: string): string => (/^[\w./:@+-]+$/.test(path) ? path : `"${path.replaceAll(/["\\$`]/g, String.raw`\$&`)}"`)
 
 interface PackageFile {
   name?: string
@@ -108,12 +117,15 @@ const kernelHere = async (): Promise<Pick<ResolvedOptions, 'name' | 'plugins'>> 
 /** How a plugin in a folder that nothing names comes to be loaded; empty where it is. */
 const howToLoad = (dir: string, places: readonly string[]): string => {
   if (places.includes(resolve(dir))) return ''
-  const all = [...places, resolve(dir)].map((place) => `"./${withSlashes(relative(process.cwd(), place))}"`)
+  const all = [...places, resolve(dir)].map((place) => {
+    const path = fromHere(place, dir)
+    return JSON.stringify(isAbsolute(path) || /^\.\.?(?:\/|$)/.test(path) ? path : `./${path}`)
+  })
   return `Nothing is loaded from ${dir} yet: name that folder in plugbay.config.json (or .yaml, .js, .ts):\n  "plugins": [${all.join(', ')}]\n\n`
 }
 
 const nextSteps = (name: string, shown: string, testFile: string, around: Surroundings, style: TerminalStyle): string => {
-  const test = around.runner === 'vitest' ? `npx vitest run ${shown}` : `node --test ${shown}/${testFile}`
+  const test = around.runner === 'vitest' ? `npx vitest run ${asArgument(shown)}` : `node --test ${asArgument(`${shown}/${testFile}`)}`
   const steps = [
     ...(around.installed ? [] : [['npm install plugbay', "the plugin's test imports it"]]),
     [test, 'run its test'],
@@ -128,7 +140,7 @@ export const newPlugin = async (name: string, options: NewOptions): Promise<void
   const kernel = await kernelHere()
   checkName(name, kernel.name)
   const folder = resolve(options.dir, name)
-  const shown = withSlashes(relative(process.cwd(), folder)) || '.'
+  const shown = fromHere(folder, options.dir)
   const there = await readdir(folder).catch(() => [])
   if (there.length > 0) {
     throw new PlugbayError(

@@ -12,6 +12,7 @@ import { needsModuleHooks } from '../kernel/module-access.js'
 import { type EffectiveRestart, effectiveRestart, type KernelOptions, type ResolvedOptions, resolveOptions } from '../kernel/options.js'
 import { assertRoles, permissionsOf } from '../kernel/permissions.js'
 import { PluginPermissions } from '../kernel/plugin-permissions.js'
+import { reservedIn } from '../kernel/reserved-fields.js'
 import { strangersIn } from '../kernel/strangers.js'
 import type { Granted } from '../permission-set.js'
 import { processTier } from '../sandbox/host/confinement.js'
@@ -197,6 +198,7 @@ export const readProject = async (folder: string, place: PlaceOptions): Promise<
         options,
         found.map(({ name }) => name),
       ),
+      ...found.flatMap((source) => reservedIn(source) ?? []),
     ],
   }
 }

@@ -44,7 +44,11 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     (plugin) => roster.byName.get(plugin)?.generation?.fault !== undefined,
   )
   const services = new KernelServices(options.name, plane, scope)
-  const roster = new Roster(options, (name, generation, transition) => announcer.tell('plugin:state', { name, generation, ...transition }))
+  const roster = new Roster(
+    options,
+    (name, generation, transition) => announcer.tell('plugin:state', { name, generation, ...transition }),
+    (plugin, sentence) => log.warn({ plugin }, sentence),
+  )
   // Loaded when they are asked for: many a kernel keeps no audit log, and none that serves learns.
   const audit = options.audit && (await auditOf(options.audit, log, roster))
   const learning = options.learn ? new (await import('./learning.js')).Learning(options) : undefined

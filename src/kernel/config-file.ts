@@ -83,8 +83,12 @@ const importModule = async (file: string): Promise<unknown> => {
   try {
     return await evaluated(pathToFileURL(copy).href)
   } catch (error) {
-    if (error instanceof Error && error.stack !== undefined)
-      error.stack = error.stack.replaceAll(pathToFileURL(copy).href, file).replaceAll(copy, file)
+    if (error instanceof Error) {
+      const named = (text: string): string => text.replaceAll(pathToFileURL(copy).href, file).replaceAll(copy, file)
+      const { stack } = error
+      error.message = named(error.message)
+      if (stack !== undefined) error.stack = named(stack)
+    }
     throw error
   } finally {
     await rm(copy, { force: true })

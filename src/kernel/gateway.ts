@@ -4,8 +4,9 @@ import type { ServiceRecord } from '../bus/service-registry.js'
 import type { Subscription } from '../bus/subscription.js'
 import { Denials } from '../denials.js'
 import { PlugbayError } from '../errors.js'
-import { ANY_PATH, type PermissionSet, permissionDenied } from '../permission-set.js'
+import { type PermissionSet, permissionDenied } from '../permission-set.js'
 import { isLarge } from '../sandbox/at-once.js'
+import { entryThatOpens } from '../sandbox/builtin-modules.js'
 import type { Call } from '../sandbox/call.js'
 import { WINDOW_BYTES } from '../sandbox/call-window.js'
 import type { Packed } from '../sandbox/codec.js'
@@ -112,7 +113,9 @@ export class Gateway implements Party, ServiceConsumer {
     this.#plane = options.plane
     this.#scope = options.scope
     this.#permissions = options.permissions
-    this.#denials = new Denials((resource, action, unsaid) => options.denied(permissionDenied(options.plugin, resource, action, unsaid)))
+    this.#denials = new Denials((resource, action, unsaid) =>
+      options.denied(permissionDenied(options.plugin, resource, action, entryThatOpens(resource, action), unsaid)),
+    )
     const denied = (resource: string, action: string): void => this.#denials.add(resource, action)
     const { root, dataDir } = options.permissions.granted
     const { fs, net } = grantsOf(options.permissions)
@@ -481,8 +484,7 @@ export class Gateway implements Party, ServiceConsumer {
 
   /** What a guest of the plugin says that it refused; what it may do was not refused. */
   deniedThere(resource: string, action: string, times: number): void {
-    const may = resource !== ANY_PATH && this.#permissions.has(resource, action)
-    if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !(times > 0) || may) return
+    if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !(times > 0) || this.#permissions.has(resource, action)) return
     this.#denials.add(resource, action, times)
   }
 

@@ -111,8 +111,12 @@ export class KernelRun {
   /** What failed to start was told as a fault; what may not even start is told here, each root cause once. */
   #logExcluded(): void {
     const { reconciler, log } = this.#parts
+    // The members of a circle share one.
+    const told = new Set<string>()
     for (const [name, error] of reconciler.plan.excluded) {
-      if (error.code !== 'DEPENDENCY_FAILED') log.error({ plugin: name, err: error }, error.message)
+      if (error.code === 'DEPENDENCY_FAILED' || told.has(error.message)) continue
+      told.add(error.message)
+      log.error({ plugin: name, err: error }, error.message)
     }
   }
 

@@ -7,6 +7,7 @@ import type { Transition } from './lifecycle.js'
 import type { PluginSource } from './manifest.js'
 import { effectiveRestart, type ResolvedOptions } from './options.js'
 import { PluginInstance } from './plugin-instance.js'
+import { reservedIn } from './reserved-fields.js'
 import { type UnreadPlugin, UnreadPlugins } from './unread-plugins.js'
 
 /** So many names can be read where one was meant. */
@@ -17,13 +18,16 @@ type Moved = (plugin: string, generation: number, transition: Transition) => voi
 export class Roster {
   readonly #options: Pick<ResolvedOptions, 'name' | 'defaults'>
   readonly #moved: Moved
+  readonly #remark: (plugin: string, sentence: string) => void
   readonly #instances = new Map<string, PluginInstance>()
   /** Those that are none yet. */
   readonly unread = new UnreadPlugins()
 
-  constructor(options: Pick<ResolvedOptions, 'name' | 'defaults'>, moved: Moved) {
+  /** `remark`: takes what is worth a look in a manifest, and keeps nothing from starting. */
+  constructor(options: Pick<ResolvedOptions, 'name' | 'defaults'>, moved: Moved, remark: (plugin: string, sentence: string) => void) {
     this.#options = options
     this.#moved = moved
+    this.#remark = remark
   }
 
   get byName(): ReadonlyMap<string, PluginInstance> {
@@ -83,15 +87,22 @@ export class Roster {
     if (!instance.enabled) instance.rest('disabled', 'its manifest says so')
     this.#instances.set(name, instance)
     this.unread.forget(source.path)
+    this.#lookAt(source)
     return instance
   }
 
   /** From now on the plugin is what it was read as last. */
   adopt(instance: PluginInstance, source: PluginSource): void {
+    this.#lookAt(source, instance.source)
     instance.become(source)
     this.unread.forget(source.path)
     instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
     instance.demotion.lift()
+  }
+
+  #lookAt(source: PluginSource, former?: PluginSource): void {
+    const reserved = reservedIn(source)
+    if (reserved !== undefined && (former === undefined || reservedIn(former) === undefined)) this.#remark(source.name, reserved)
   }
 
   remove(name: string): void {

@@ -1,6 +1,6 @@
 /** Which of Node's own modules a plugin may import: every one of them is judged here, and one that nobody judged is closed. */
 import nodeModule from 'node:module'
-import { ANY_PATH } from '../permission-set.js'
+import { entryFor } from '../permission-set.js'
 import type { Deny } from './denial.js'
 import { type Grants, hasNet } from './grants.js'
 import { words } from './words.js'
@@ -48,13 +48,14 @@ export const importable = (grants: Grants): string[] => [
   ...grants.builtins,
 ]
 
-/** The permission that opens a module: resource and action. */
-const permissionFor = (name: string): [string, string] => {
-  if (BY_GRANT.fs.includes(name)) return [ANY_PATH, 'read']
-  if (BY_GRANT.net.includes(name)) return ['net:<host>', 'connect']
-  if (BY_GRANT.child.includes(name)) return ['child', 'use']
-  if (BY_GRANT.worker.includes(name)) return ['worker', 'use']
-  return [`builtin:${name}`, 'import']
+/** The entry to grant to one that was denied that: a module that comes with a grant is of no use without it. */
+export const entryThatOpens = (resource: string, action: string): string => {
+  const name = resource.startsWith('builtin:') ? resource.slice('builtin:'.length) : ''
+  if (BY_GRANT.fs.includes(name)) return entryFor('fs:<path>', 'read')
+  if (BY_GRANT.net.includes(name)) return entryFor('net:<host>', 'connect')
+  if (BY_GRANT.child.includes(name)) return entryFor('child', 'use')
+  if (BY_GRANT.worker.includes(name)) return entryFor('worker', 'use')
+  return entryFor(resource, action)
 }
 
 /** Takes what an import names, or the URL it leads to; throws PERMISSION_DENIED if that is closed, or no text: that could say something else each time it is asked. */
@@ -79,6 +80,8 @@ export const importCheck = (names: readonly string[], deny: Deny, checkFile: (ur
     if (typeof specifier !== 'string') return deny('import by what is no text')
     if (apply<string, [string], boolean>(startsWith, specifier, ['file:'])) return checkFile(specifier)
     const name = moduleName(specifier)
-    if (name !== undefined && open[name] !== true) deny(`import 'node:${name}'`, ...permissionFor(name))
+    if (name === undefined || open[name] === true) return
+    const resource = `builtin:${name}`
+    deny(`import 'node:${name}'`, resource, 'import', entryThatOpens(resource, 'import'))
   }
 }

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { infoOf, kernelWith, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
+import { infoOf, kernelWith, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 const ok = pluginCode({ start: '' })
 const depends = (...names: string[]): { code: string; manifest: Record<string, unknown> } => ({
@@ -182,11 +182,27 @@ describe('a boot', () => {
     expect(() => kernel.explain('gone')).toThrow(/There is no plugin 'gone'\. There are/)
   })
 
-  it('draws a circle', async () => {
-    const { kernel } = await kernelWith({ a: depends('b'), b: depends('c'), c: depends('a'), d: ok })
+  it('draws a circle, and logs it once', async () => {
+    const { kernel, lines } = await kernelWith({ a: depends('b'), b: depends('c'), c: depends('a'), d: ok })
     await kernel.start()
+    expect(lines.filter(({ message }) => message.includes('a → b → c → a'))).toHaveLength(1)
     expect(kernel.explain('b')).toMatchObject({ code: 'DEPENDENCY_CYCLE', because: expect.stringContaining('a → b → c → a') })
     expect(stateOf(kernel, 'd')).toBe('running')
+  })
+
+  it('warns of an activation that does nothing yet, once', async () => {
+    const eager = { code: ok, manifest: { activation: ['user.*'] } }
+    const { kernel, folder, lines } = await kernelWith({ a: eager, b: ok })
+    await kernel.start()
+    const warned = (): unknown[] =>
+      lines.filter(({ message }) => message.includes('activation')).map(({ level, fields }) => [level, fields['plugin']])
+    expect([warned(), stateOf(kernel, 'a')]).toEqual([[['warn', 'a']], 'running'])
+    writePlugin(folder, 'b', eager)
+    for (const name of ['a', 'b', 'b']) await kernel.reload(name)
+    expect(warned()).toEqual([
+      ['warn', 'a'],
+      ['warn', 'b'],
+    ])
   })
 
   it('that is stopped while it is under way ends with nothing running', async () => {

@@ -203,3 +203,20 @@ describe('roles and grants', () => {
     expect(await attempt(running, 'publish', 'order.paid')).toMatchObject({ code: 'PERMISSION_DENIED' })
   })
 })
+
+test('an import that is refused is told with the module that was tried, and what opens it', async () => {
+  const modules = ['fs', 'net', 'worker_threads', 'os']
+  const start = `for (const name of ${JSON.stringify(modules)}) await import('node:' + name).catch(() => {})`
+  const running = await startedWith({ guest: pluginCode({ start }) })
+  const opens = ['"fs:<path>", "actions": ["read"]', '"net:<host>", "actions": ["connect"]', '"worker"', '"builtin:os"']
+  await eventually(() =>
+    expect(running.faults.map(({ error }) => error)).toMatchObject(
+      modules.map((name, index) => ({
+        message: expect.stringContaining(
+          `may not import 'node:${name}': it has no permission for that. To allow it, add { "resource": ${opens[index]}`,
+        ) as string,
+        details: { resource: `builtin:${name}`, action: 'import' },
+      })),
+    ),
+  )
+})

@@ -1,10 +1,12 @@
 /** Tasks from their plugin's side: what runs, what is told of it, and what harm one of them does. */
+import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { inNativeCode } from '../support/offences.js'
-import { infoOf, stateOf } from '../support/plugin-folder.js'
+import { infoOf, pluginCode, stateOf } from '../support/plugin-folder.js'
 import { PORT_THIEF } from '../support/port-thief.js'
 import { startedTasks } from '../support/task-plugin.js'
 
@@ -167,6 +169,34 @@ describe('a run that fails', () => {
       message: expect.stringMatching(/^Task 'never' of plugin 'worker' did not end within 50 ms, the timeout of this run/) as string,
     })
     expect(await all('double', [4])).toEqual([8])
+  })
+
+  it('is named where its input cannot be sent, and where its caller cancels it', async () => {
+    const { kernel, path } = await startedTasks({ 'never.js': NEVER })
+    const start = `
+      const told = (run) => run.then(() => undefined, ({ code, message, cause, details }) => ({ code, message, cause: cause.message, details }))
+      const leaving = new AbortController()
+      const cancelled = told(ctx.tasks.run('never', 1, { signal: leaving.signal }))
+      leaving.abort(new Error('no more'))
+      const found = { uncloneable: await told(ctx.tasks.run('never', { by: [() => 1] })), cancelled: await cancelled }
+      await ctx.services.provide('found', { found: () => found })`
+    writeFileSync(join(path, 'index.js'), pluginCode({ start }))
+    await kernel.reload('worker')
+    const { found } = await kernel.services.use('found')
+    expect(await found?.()).toEqual({
+      uncloneable: {
+        code: 'PAYLOAD_NOT_CLONEABLE',
+        message: expect.stringMatching(/^The input of task 'never' cannot cross a thread: .*, at input\.by\[0\]\./) as string,
+        cause: expect.stringContaining('could not be cloned') as string,
+        details: { path: 'input.by[0]' },
+      },
+      cancelled: {
+        code: 'CALL_CANCELLED',
+        message: "Task 'never' of plugin 'worker' was cancelled by its caller.",
+        cause: 'no more',
+        details: { task: 'never' },
+      },
+    })
   })
 
   it('by its module, names that', async () => {

@@ -34,6 +34,7 @@ describe('what is loaded', () => {
       'kernel/boot-report.js',
       'kernel/kernel.js',
       'kernel/terminal-style.js',
+      'kernel/visible-text.js',
       'nearest.js',
       'passing.js',
       'sentence.js',
@@ -65,7 +66,14 @@ describe('what is loaded', () => {
 
   test.each(['--version', '--help'])('calling the command with %s loads neither a kernel nor what its commands do', (option) => {
     const urls = loadedByNode('dist/cli/plugbay.js', option)
-    expect(filesIn(urls)).toEqual(['cli/commands.js', 'cli/plugbay.js', 'cli/usage.js', 'errors.js', 'kernel/terminal-style.js'])
+    expect(filesIn(urls)).toEqual([
+      'cli/commands.js',
+      'cli/plugbay.js',
+      'cli/usage.js',
+      'errors.js',
+      'kernel/terminal-style.js',
+      'kernel/visible-text.js',
+    ])
     expect(packagesIn(urls)).toEqual(new Set(['commander']))
   })
 

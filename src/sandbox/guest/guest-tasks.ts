@@ -12,44 +12,54 @@ import { type Sent, uncloneable, weighed } from '../sendable.js'
 
 type RunOptions = Pick<RequestOptions, 'timeout' | 'signal'>
 
-/** It is the kernel that did not answer, for the task's sake. */
-const inTime = (plugin: string, task: string, error: unknown): unknown => {
-  if (!isOwn(error) || error.code !== 'CALL_TIMEOUT') return error
-  const timeout = String(error.details?.['timeout'])
-  return new PlugbayError(
-    'CALL_TIMEOUT',
-    `Task '${task}' of plugin '${plugin}' did not end within ${timeout} ms, the timeout of this run, and was ended. Raise that, or give the task less to do; it may have waited for a thread, too.`,
-    { plugin, details: { ...error.details, task } },
-  )
+const inputOf = (task: string): Sent => ({ name: `The input of task ${shown(task)}`, root: 'input' })
+
+/** It is the kernel that was asked, for the task's sake. */
+const ofTask = (plugin: string, task: string, input: unknown, error: unknown): unknown => {
+  if (!isOwn(error)) return error
+  const about = { plugin, details: { ...error.details, task }, cause: error.cause }
+  switch (error.code) {
+    case 'CALL_TIMEOUT':
+      return new PlugbayError(
+        'CALL_TIMEOUT',
+        `Task '${task}' of plugin '${plugin}' did not end within ${String(error.details?.['timeout'])} ms, the timeout of this run, and was ended. Raise that, or give the task less to do; it may have waited for a thread, too.`,
+        about,
+      )
+    case 'CALL_CANCELLED':
+      return new PlugbayError('CALL_CANCELLED', `Task '${task}' of plugin '${plugin}' was cancelled by its caller.`, about)
+    case 'PAYLOAD_NOT_CLONEABLE':
+      return uncloneable(input, inputOf(task), error.cause)
+    default:
+      return error
+  }
 }
 
 /** `plugin`: whose tasks they are; `beyond`: they run in another process. */
 export const guestTasks = (conversation: Conversation, plugin: string, names: readonly string[], beyond: boolean) => {
   const oneTask = limiter(AT_ONCE.task)
 
-  const request = (task: string, body: object, options: RequestOptions): Promise<unknown> =>
+  const request = (task: string, input: unknown, body: object, options: RequestOptions): Promise<unknown> =>
     conversation.request('task', { name: task, ...body }, options).catch((error: unknown) => {
-      throw inTime(plugin, task, error)
+      throw ofTask(plugin, task, input, error)
     })
 
   const ask = async (task: string, input: unknown, options: RunOptions): Promise<unknown> => {
-    if (cloneSize(input, WORTH_SEALING) < WORTH_SEALING) return request(task, { input }, options)
-    const asInput = (): Sent => ({ name: `The input of task ${shown(task)}`, root: 'input' })
-    weighed(input, asInput)
-    const sealed = sealedInput(input, asInput)
+    if (cloneSize(input, WORTH_SEALING) < WORTH_SEALING) return request(task, input, { input }, options)
+    weighed(input, () => inputOf(task))
+    const sealed = sealedInput(task, input)
     try {
-      return await request(task, { sealed }, { ...options, transfer: movedWith(sealed) })
+      return await request(task, input, { sealed }, { ...options, transfer: movedWith(sealed) })
     } finally {
       // One that never left.
       discard(sealed)
     }
   }
 
-  const sealedInput = (input: unknown, asInput: () => Sent): ReturnType<typeof seal> => {
+  const sealedInput = (task: string, input: unknown): ReturnType<typeof seal> => {
     try {
       return seal(input, beyond)
     } catch (error) {
-      throw uncloneable(input, asInput(), error)
+      throw uncloneable(input, inputOf(task), error)
     }
   }
 

@@ -162,6 +162,17 @@ describe('plugbay check', () => {
     expect(code).toBe(0)
   })
 
+  test('remarks on an activation that does nothing yet', async () => {
+    const { code, stdout } = await plugbay(
+      ['check'],
+      folderWith(pluginsWith({ users: { activation: ['user.*'] }, mail: { activation: 'startup' } })),
+    )
+    expect(stdout).toMatch(/! The manifest of plugin 'users' has patterns as its activation/)
+    expect(stdout.match(/activation/g)).toHaveLength(2)
+    expect(stdout).toContain('✓ 2 plugins in 1 wave would start; nothing to mend.')
+    expect(code).toBe(0)
+  })
+
   test('shows them as JSON for programs', async () => {
     const { code, stdout } = await plugbay(
       ['check', '--json'],

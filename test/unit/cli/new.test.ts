@@ -60,6 +60,21 @@ describe('plugbay new plugin', () => {
     expect(stdout).toContain(next)
   })
 
+  test('in a folder with a space in its name says a command that runs the test', async () => {
+    const folder = folderWith({ 'package.json': { name: 'app' } })
+    const { stdout } = await plugbay(['new', 'plugin', 'a', '--dir', 'my plugins'], folder)
+    expect(stdout).toContain('node --test "my plugins/a/index.test.js"')
+    expect(stdout).toContain('"plugins": ["./plugins", "./my plugins"]')
+  })
+
+  test('in a folder that lies elsewhere names it as it was given', async () => {
+    const elsewhere = folderWith({})
+    const { stdout } = await plugbay(['new', 'plugin', 'a', '--dir', elsewhere], folderWith({ 'package.json': { name: 'app' } }))
+    expect(stdout).toContain(`Made ${elsewhere}/a`)
+    expect(stdout).toContain(`node --test ${elsewhere}/a/index.test.js`)
+    expect(stdout).toContain(`"plugins": ["./plugins", "${elsewhere}"]`)
+  })
+
   test('overwrites nothing', async () => {
     const folder = folderWith({ 'plugins/mine/notes.txt': 'precious' })
     const { code, stderr } = await plugbay(['new', 'plugin', 'mine'], folder)

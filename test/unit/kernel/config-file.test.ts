@@ -62,6 +62,7 @@ describe('a configuration file', () => {
     ['plugbay.config.mjs', 'const a = 1\nexport default { a b }', 'plugbay.config.mjs:2'],
     ['plugbay.config.mjs', "const a = 1\nthrow new Error('boom')", 'plugbay.config.mjs:2'],
     ['plugbay.config.mjs', "import './gone.mjs'\nexport default {}", 'gone.mjs'],
+    ['plugbay.config.ts', "import './gone.ts'\nexport default {}", 'gone.ts'],
     ['plugbay.config.ts', 'const a = 1\nenum B { C }\nexport default { a }', 'plugbay.config.ts:2'],
     ['plugbay.config.ts', 'enum B { C }\nexport default { B }', 'Use a plain object `as const`'],
     [
@@ -77,6 +78,8 @@ describe('a configuration file', () => {
     expect(error.code).toBe('OPTIONS_INVALID')
     expect(error.message).toContain(join(root, name))
     expect(error.message).toContain(expected)
+    // No file that it is read by for a moment.
+    expect(error.message).not.toContain(`.${name}`)
     expect(readdirSync(root)).toEqual([name])
   })
 

@@ -9,7 +9,11 @@ import { tree } from '../../support/tree.js'
 it('what was dropped in and is gone before it is read is no plugin and no fault; what cannot be read is told', async () => {
   const lifecycle = new KernelLifecycle(() => {})
   lifecycle.move('running')
-  const roster = new Roster({ name: 'plugbay', defaults: {} } as ConstructorParameters<typeof Roster>[0], () => {})
+  const roster = new Roster(
+    { name: 'plugbay', defaults: {} } as ConstructorParameters<typeof Roster>[0],
+    () => {},
+    () => {},
+  )
   const operations = new PluginOperations({ lifecycle, roster, whereabouts: new Whereabouts(roster) } as PluginOperationsOptions)
   const root = tree({ 'odd/plugin.json': '{' })
   await operations.dropIn(join(root, 'gone.mjs'))
