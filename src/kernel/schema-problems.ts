@@ -3,6 +3,7 @@ import type { ErrorObject } from 'ajv'
 import { type ErrorCode, PlugbayError } from '../errors.js'
 import { didYouMean, nearest } from '../nearest.js'
 import { unended } from '../sentence.js'
+import { visibleLine } from './visible-text.js'
 
 /** One thing that is wrong: `path` is the field (`limits.memory`, empty for the whole), `value` what stands there. */
 export interface Problem {
@@ -218,7 +219,8 @@ export const problemsError = (
   const lines = problems.slice(0, MAX_PROBLEMS).map(({ path, message }) => {
     const full = root === '' ? path : path === '' ? root : path.startsWith('[') ? `${root}${path}` : `${root}.${path}`
     const text = unended(message)
-    return full === '' ? text : `${full}: ${text}`
+    // It quotes what is wrong, which is to begin no line of its own.
+    return visibleLine(full === '' ? text : `${full}: ${text}`)
   })
   const [only = ''] = lines
   const more = problems.length > lines.length ? ['and more, told of once these are mended'] : []

@@ -343,6 +343,17 @@ describe('validation', () => {
 })
 
 describe('sources that are not valid', () => {
+  test('are told with one line for each problem, whatever they hold', async () => {
+    const error = await thrown(() =>
+      resolve({ declaration: { schema: { additionalProperties: { type: 'number' } } }, override: { a: 'x\n  - b: fine', c: '\u001b[2J' } }),
+    )
+    expect(error.message.split('\n').slice(1)).toEqual([
+      String.raw`  - a: must be a number, not 'x\n  - b: fine'`,
+      String.raw`  - c: must be a number, not '\x1b[2J'`,
+    ])
+    expect(problemsOf(error)[0]).toMatchObject({ path: 'a', value: 'x\n  - b: fine' })
+  })
+
   test.each([
     ['hello.json', '{\n "a": 1,\n}', ':3:1'],
     ['hello.yaml', 'a: [1\nb: 2\n', ':2:1'],
