@@ -160,8 +160,16 @@ const CASES: Record<string, Case> = {
     says: ['objekt'],
   },
   'a variable that is not set': {
-    put: withCode('export default { start() {} }', { config: { defaults: { key: '$' + '{NOT_SET_HERE}' } } }),
+    put: withCode('export default { start() {} }', {
+      config: { defaults: { key: '$' + '{NOT_SET_HERE}' } },
+      permissions: [{ resource: 'env:NOT_SET_HERE', actions: ['read'] }],
+    }),
     code: 'CONFIG_ENV_MISSING',
+    says: ["'bad'", 'NOT_SET_HERE', 'key'],
+  },
+  'a variable in its own defaults that it was not granted': {
+    put: withCode('export default { start() {} }', { config: { defaults: { key: '$' + '{NOT_SET_HERE}' } } }),
+    code: 'PERMISSION_DENIED',
     says: ["'bad'", 'NOT_SET_HERE', 'key'],
   },
   'a module that throws': { put: withCode('throw new RangeError("at the top")'), code: 'PLUGIN_LOAD', says: ["'bad'", 'at the top'] },
