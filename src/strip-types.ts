@@ -29,6 +29,8 @@ export const stripTypes = (source: string, path: string): string => {
   }
 }
 
+const IN_NODE_MODULES = /[/\\]node_modules[/\\]/
+
 /** Sources, each with what it is without its types. */
 export type Stripped = readonly (readonly [source: string, code: string])[]
 
@@ -41,8 +43,9 @@ export class StrippedSources {
     for (const [source, code] of stripped) this.#codes[source] = code
   }
 
-  /** As {@link stripTypes}. Each is used once: a module is loaded once. */
+  /** As {@link stripTypes}. Each is used once: a module is loaded once. Throws for a file in `node_modules`, which a Node that strips by itself refuses. */
   strip(source: string, path: string): string {
+    if (IN_NODE_MODULES.test(path)) throw new Error(`Stripping types is currently unsupported for files under node_modules, for "${path}"`)
     const code = this.#codes[source]
     if (code === undefined) return stripTypes(source, path)
     delete this.#codes[source]

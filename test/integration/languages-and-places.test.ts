@@ -34,6 +34,33 @@ describe.each(['thread', 'inline'] as const)('a plugin (%s)', (isolation) => {
     await expect(typed.twice?.(21)).resolves.toBe(42)
   })
 
+  it.each([
+    ['no TypeScript from node_modules, whichever Node runs it', false],
+    ['TypeScript from what is only linked there, as in a workspace', true],
+  ])('imports %s', async (_what, linked) => {
+    const { kernel, folder } = await startedWith({})
+    const path = writePlugin(folder, 'typed', {
+      manifest,
+      main: 'index.ts',
+      code: "import { n } from 'packed'\nexport default { start(ctx: { name: string }): void { ctx.name + n } }",
+    })
+    const packed = join(path, linked ? 'packages/packed' : 'node_modules/packed')
+    mkdirSync(packed, { recursive: true })
+    writeFileSync(join(packed, 'package.json'), '{ "name": "packed", "type": "module", "main": "index.ts" }')
+    writeFileSync(join(packed, 'index.ts'), 'export const n: number = 1')
+    if (linked) {
+      mkdirSync(join(path, 'node_modules'))
+      symlinkSync(packed, join(path, 'node_modules/packed'))
+    }
+    const outcome = await kernel.load(path).catch((error: unknown) => error)
+    const refused = {
+      code: 'PLUGIN_LOAD',
+      message: expect.stringMatching(/unsupported for files under node_modules, for ".*index\.ts"/) as string,
+    }
+    if (linked) expect(stateOf(kernel, 'typed')).toBe('running')
+    else expect(outcome).toMatchObject(refused)
+  })
+
   it('finds plugbay/plugin wherever its folder lies', async () => {
     const { kernel } = await startedWith({
       p: {
