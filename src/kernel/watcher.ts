@@ -172,7 +172,7 @@ export class Watcher {
 
   /** The files of a plugin have been read by others since they were tracked last. */
   async taken(name: string): Promise<void> {
-    await Promise.all(Array.from(this.#plugins.get(name)?.files ?? [], (file) => file.taken(0)))
+    await Promise.all(Array.from(this.#plugins.get(name)?.files ?? [], (file) => file.loaded()))
   }
 
   /** Stops watching for a plugin. */

@@ -61,6 +61,10 @@ export class WatchedFile {
   #known: Look = ABSENT
   /** Of the version that was reported last; undefined: nobody knows what the others have of it. */
   #hash: string | undefined = 'absent'
+  /** What it was before nobody knew. */
+  #before: string | undefined
+  /** Of a version that was reported once more as nobody knew whether the others have it. */
+  #repeated: string | undefined
   /** When it last came to hold again what was reported, since others read it. */
   #restored: number | undefined
   readonly #baseline: Promise<void>
@@ -109,9 +113,18 @@ export class WatchedFile {
     const certain = signature === this.#known.signature && (this.#restored === undefined || this.#restored < since)
     this.#restored = undefined
     if (certain || this.#closed) return
+    this.#before = this.#hash ?? this.#before
     this.#hash = undefined
     this.#known = { ...this.#known, signature: 'uncertain' }
     this.look()
+  }
+
+  /** Their code has been loaded: the same, but for a version that was reported once more already. A plugin that writes the file itself as it loads would be replaced without end. */
+  async loaded(): Promise<void> {
+    await this.#baseline
+    const repeated = this.#repeated
+    if (repeated === undefined || repeated !== this.#hash || (await hashOf(this.path, await lookAt(this.path))) !== repeated)
+      await this.taken(0)
   }
 
   /** The folder reported something about this file: `put` that an entry came, went or was replaced, `write` that its content or attributes changed. */
@@ -163,6 +176,7 @@ export class WatchedFile {
     const wait = still ? this.#patience(look) : this.#options.settle
     if (wait > 0 && !(this.#pending?.due && this.#pending.signature === look.signature)) return this.#confirmLater(look.signature, wait)
     this.#known = look
+    this.#repeated = this.#hash === undefined && hash === this.#before ? hash : undefined
     this.#hash = hash
     this.#settled()
     this.#options.onVersion(this)

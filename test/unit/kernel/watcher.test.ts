@@ -361,6 +361,22 @@ describe.concurrent('what else is seen', () => {
   })
 })
 
+test.concurrent('what is written anew with what it held, each time it is read, is reported once and not without end', async () => {
+  const { watcher, changes, file } = await tracking({ 'index.js': 'one' })
+  const load = async (): Promise<void> => {
+    await watcher.track('hello', [file])
+    writeFileSync(file, 'one')
+    await watcher.taken('hello')
+  }
+  await load()
+  await eventually(() => expect(changes).toHaveLength(1))
+  await load()
+  await quiet()
+  expect(changes).toHaveLength(1)
+  writeFileSync(file, 'two')
+  await eventually(() => expect(changes.at(-1)?.content).toBe('two'))
+})
+
 describe.concurrent('a folder of plugins', () => {
   const watching = async (files: Record<string, string> = {}, options: Partial<WatcherOptions> = {}, known?: string[]) => {
     const root = tree({ 'plugins/.keep': '', ...files })
