@@ -189,7 +189,7 @@ const closePerformance = (): void => {
       ...rest,
       get(): unknown {
         const held = copied()
-        return name === 'PerformanceMark' ? held : (apply(get as () => unknown, globalThis, []) as unknown)
+        return name === 'PerformanceMark' ? held : apply<undefined, [], unknown>(get as () => unknown, undefined, [])
       },
     })
 }
