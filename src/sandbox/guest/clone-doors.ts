@@ -5,6 +5,7 @@
 import type PerfHooks from 'node:perf_hooks'
 import nodeUtil from 'node:util'
 import { MessagePort } from 'node:worker_threads'
+import { words } from '../words.js'
 import { askedObjectIn } from './asked-object.js'
 import { lock } from './lock.js'
 import { standIn } from './stand-in.js'
@@ -14,7 +15,7 @@ type Measure = (name: unknown, options: unknown, end: unknown) => unknown
 type Class = new (...all: unknown[]) => object
 
 // The plugin may change what it finds in the realm, prototypes of what is made here among it: taken before it runs, and defined rather than assigned.
-const { apply, construct, defineProperty, getOwnPropertyDescriptor, ownKeys } = Reflect
+const { apply, construct, defineProperty, getOwnPropertyDescriptor } = Reflect
 const { isView } = ArrayBuffer
 const { isArrayBuffer } = nodeUtil.types
 const clone = structuredClone
@@ -165,10 +166,14 @@ export const closeCloning = (): void => {
 
 // ── details of measurements ────────────────────────────────────────────────────────────────────────────────────────
 
+/** The globals that lead to marks and measures. */
+const PERFORMANCE = words(`
+  performance Performance PerformanceEntry PerformanceMark PerformanceMeasure PerformanceObserver PerformanceObserverEntryList PerformanceResourceTiming
+`)
+
 /** Node clones the detail of a mark by itself. On some versions its classes are loaded when they are first asked for, which many a plugin never does. */
 const closePerformance = (): void => {
-  const names = ownKeys(globalThis).filter((name) => typeof name === 'string' && /^performance/i.test(name))
-  const found = new Map(names.map((name) => [name, getOwnPropertyDescriptor(globalThis, name) as PropertyDescriptor]))
+  const found = new Map(PERFORMANCE.map((name) => [name, getOwnPropertyDescriptor(globalThis, name)]))
   const [performance, mark] = [found.get('performance'), found.get('PerformanceMark')]
   if (performance?.get === undefined || mark?.get === undefined) {
     standIn(globalThis, 'PerformanceMark', copyDetails(globalThis.performance, globalThis.PerformanceMark as unknown as Class))
@@ -184,14 +189,17 @@ const closePerformance = (): void => {
     standIn(globalThis, 'PerformanceMark', held)
     return held
   }
-  for (const [name, { get, ...rest }] of found)
+  for (const [name, descriptor] of found) {
+    if (descriptor?.get === undefined) continue
+    const { get } = descriptor
     defineProperty(globalThis, name, {
-      ...rest,
+      ...descriptor,
       get(): unknown {
         const held = copied()
         return name === 'PerformanceMark' ? held : apply<undefined, [], unknown>(get as () => unknown, undefined, [])
       },
     })
+  }
 }
 
 /** In the place of the class of marks, once its methods are closed. */
