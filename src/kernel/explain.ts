@@ -36,13 +36,16 @@ export const explainUnread = ({ name, error }: UnreadPlugin, instances: readonly
 
 export const explain = (instance: PluginInstance, instances: ReadonlyMap<string, PluginInstance>, plan: Plan): Explanation => {
   const { name, state, running, enabled, retry, shelved, lastExit } = instance
+  const fault = instance.generation?.fault
   // It is told of before its supervisor knows.
-  const error = instance.error ?? instance.generation?.fault
+  const error = instance.error ?? fault
   const holdsBack = [...instances.values()].filter((other) => {
     const { details } = isOwn(other.error) ? other.error : {}
     return other !== instance && (details?.['root'] === name || (!running && needs(other, name)))
   })
-  const code = isOwn(error) ? error.code : undefined
+  // To have ended by itself, as its policy lets it, is no error.
+  const ended = error === fault && fault?.code === 'PLUGIN_STOPPED'
+  const code = isOwn(error) && !ended ? error.code : undefined
   return {
     name,
     state,

@@ -105,10 +105,15 @@ describe('a policy', () => {
     async (policy, isolation) => {
       const running = await startedWith({ p: { code: crashing, manifest: { isolation, restart: { policy } } }, other })
       const { kernel, faults, lines, replaced, states } = running
+      const explained: unknown[] = []
+      kernel.on('plugin:state', ({ name, to }) => void (name === 'p' && to === 'stopped' && explained.push(kernel.explain('p'))))
       await kernel.bus.publish('exit', 0)
       await eventually(() => expect(kernel.bus.subscriptionsOf('p')).toEqual([]))
       const because = expect.stringMatching(/^Plugin 'p' has ended by itself, with code 0\. .*until it is reloaded\.$/) as string
-      expect(kernel.explain('p')).toMatchObject({ state: 'stopped', running: false, code: undefined, because, history: [] })
+      // As it is told, before its supervisor knows, and afterwards.
+      for (const told of [...explained, kernel.explain('p')])
+        expect(told).toMatchObject({ state: 'stopped', running: false, code: undefined, because, history: [] })
+      expect(explained).toHaveLength(1)
       expect(infoOf(kernel, 'p')).toMatchObject({
         state: 'stopped',
         lastError: undefined,
