@@ -89,6 +89,13 @@ const copyOf = (value: unknown, moved: readonly object[]): unknown => {
 
 const SHARED = Symbol('shared memory')
 
+const moveBuffers = (moved: readonly object[], end: { transferArrayBuffer(id: number, buffer: ArrayBuffer): void }): void => {
+  for (let at = 0; at < moved.length; at++) {
+    const object = moved[at]
+    if (isArrayBuffer(object)) end.transferArrayBuffer(at, object)
+  }
+}
+
 /** The value written and read by V8; `views`: those of buffers are not copied. {@link SHARED} where some must not be. */
 const through = (value: unknown, moved: readonly object[], views: boolean): unknown => {
   const { Serializer, Deserializer } = (engine ??= builtin('node:v8'))
@@ -112,20 +119,14 @@ const through = (value: unknown, moved: readonly object[], views: boolean): unkn
     shared = true
     return 0
   })
-  for (let at = 0; at < moved.length; at++) {
-    const object = moved[at]
-    if (isArrayBuffer(object)) writer.transferArrayBuffer(at, object)
-  }
+  moveBuffers(moved, writer)
   writer.writeHeader()
   writer.writeValue(value)
   const bytes = writer.releaseBuffer()
   if (shared) return SHARED
   const reader = new Deserializer(bytes)
   own(reader, '_readHostObject', () => kept[reader.readUint32()])
-  for (let at = 0; at < moved.length; at++) {
-    const object = moved[at]
-    if (isArrayBuffer(object)) reader.transferArrayBuffer(at, object)
-  }
+  moveBuffers(moved, reader)
   reader.readHeader()
   return reader.readValue()
 }
