@@ -243,10 +243,10 @@ export class Watcher {
     })
   }
 
-  /** Whether the plugin's files may not be what was reported last. Then they are looked at. */
+  /** Looks at the plugin's files: whether they may be others than what was reported before. */
   async stirs(name: string): Promise<boolean> {
     const files = [...(this.#plugins.get(name)?.files ?? [])]
-    const news = await Promise.all(files.map(async (file) => file.busy || (await file.glance())))
+    const news = await Promise.all(files.map((file) => file.stirs()))
     return news.includes(true)
   }
 

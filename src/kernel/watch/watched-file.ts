@@ -152,6 +152,14 @@ export class WatchedFile {
     return news
   }
 
+  /** Looks at it: whether it may be another than what was reported before. */
+  async stirs(): Promise<boolean> {
+    const reported = this.#hash
+    this.look()
+    while (this.#inspecting) await this.#inspecting
+    return this.#pending !== undefined || this.#hash !== reported
+  }
+
   async #inspectAll(): Promise<void> {
     await this.#baseline
     while (this.#again && !this.#closed) {

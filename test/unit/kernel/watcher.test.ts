@@ -168,6 +168,20 @@ describe.concurrent('a file that others have read while it was another', () => {
   })
 })
 
+describe.concurrent('what is asked for between reports', () => {
+  test('a file stirs where it may be another, and not where it was merely touched, or is just being looked at', async () => {
+    const { watcher, changes, file } = await tracking({ 'index.js': 'one' })
+    expect(await watcher.stirs('hello')).toBe(false)
+    expect(await Promise.all([watcher.stirs('hello'), watcher.stirs('hello')])).toEqual([false, false])
+    utimesSync(file, new Date(), new Date())
+    expect(await Promise.all([watcher.stirs('hello'), watcher.stirs('hello')])).toEqual([false, false])
+    replace(file, 'two')
+    expect(await watcher.stirs('hello')).toBe(true)
+    await eventually(() => expect(changes).toHaveLength(1))
+    expect(await watcher.stirs('hello')).toBe(false)
+  })
+})
+
 describe.concurrent('no report is made', () => {
   test.each<[string, (path: string) => void]>([
     ['of a touch', (path) => utimesSync(path, new Date(), new Date())],
