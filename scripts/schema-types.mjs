@@ -1,4 +1,4 @@
-// Writes src/kernel/schema-types.generated.ts: the TypeScript types of what the schemas accept, so that the two cannot drift apart.
+// Writes src/kernel/schema/schema-types.generated.ts: the TypeScript types of what the schemas accept, so that the two cannot drift apart.
 // `node scripts/schema-types.mjs` writes it; a test compares the file with what this makes.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -84,4 +84,5 @@ export const schemaTypes = (names = ['plugin.schema.json', 'options.schema.json'
   return `/** What the schemas in schemas/ accept, as types. Written by scripts/schema-types.mjs: change the schema, not this file. */\n\n${[...declared.values()].join('\n')}`
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(join(root, 'src/kernel/schema-types.generated.ts'), schemaTypes())
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  writeFileSync(join(root, 'src/kernel/schema/schema-types.generated.ts'), schemaTypes())

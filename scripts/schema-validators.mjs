@@ -1,4 +1,4 @@
-// Compiles schemas/ into dist/kernel/schema-validators.generated.js: plain code that imports nothing, so validating a manifest loads no ajv.
+// Compiles schemas/ into dist/kernel/schema/schema-validators.generated.js: plain code that imports nothing, so validating a manifest loads no ajv.
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -32,7 +32,10 @@ export const schemaValidators = () => {
 
 export const writeSchemaValidators = () => {
   mkdirSync(join(root, 'dist/kernel'), { recursive: true })
-  writeFileSync(join(root, 'dist/kernel/schema-validators.generated.js'), schemaValidators())
+  writeFileSync(join(root, 'dist/kernel/schema/schema-validators.generated.js'), schemaValidators())
   // tsc reads declarations that stand beside the source but does not carry them over.
-  copyFileSync(join(root, 'src/kernel/schema-validators.generated.d.ts'), join(root, 'dist/kernel/schema-validators.generated.d.ts'))
+  copyFileSync(
+    join(root, 'src/kernel/schema/schema-validators.generated.d.ts'),
+    join(root, 'dist/kernel/schema/schema-validators.generated.d.ts'),
+  )
 }

@@ -1,6 +1,6 @@
 /** plugbay: a microkernel for Node.js applications. */
 import type { Kernel } from './kernel/kernel.js'
-import type { KernelOptions } from './kernel/options.js'
+import type { KernelOptions } from './kernel/options/options.js'
 
 export type { Event } from './bus/event.js'
 export type { Bus } from './bus/event-bus.js'
@@ -9,20 +9,20 @@ export type { Subscription } from './bus/subscription.js'
 export type * from './bus/typed-events.js'
 export type * from './bus/typed-services.js'
 export { ERROR_CODES, type ErrorCode, PlugbayError } from './errors.js'
-export type { Attribution } from './kernel/attribution.js'
-export { type BootedPlugin, type BootReport, renderBootTree } from './kernel/boot-report.js'
-export type { Explanation } from './kernel/explain.js'
-export type { InspectOptions } from './kernel/inspection.js'
-export type { PluginInfo, PluginTraffic } from './kernel/inventory.js'
+export type { Attribution } from './kernel/audit/attribution.js'
 export type { KernelMetrics } from './kernel/kernel.js'
 export { Kernel } from './kernel/kernel.js'
-export type { KernelEvents, KernelState } from './kernel/kernel-events.js'
 export type { KernelServices } from './kernel/kernel-services.js'
-export type { Learned } from './kernel/least-permissions.js'
-export type { Limits, Manifest, RestartPolicy } from './kernel/manifest.js'
-export type { KernelOptions, Logger } from './kernel/options.js'
-export type { FaultRecord } from './kernel/plugin-instance.js'
-export type { UnloadReport } from './kernel/plugin-operations.js'
+export type { KernelEvents, KernelState } from './kernel/lifecycle/kernel-events.js'
+export type { Limits, Manifest, RestartPolicy } from './kernel/manifest/manifest.js'
+export type { KernelOptions, Logger } from './kernel/options/options.js'
+export type { Learned } from './kernel/permissions/least-permissions.js'
+export type { UnloadReport } from './kernel/plugins/plugin-operations.js'
+export { type BootedPlugin, type BootReport, renderBootTree } from './kernel/reports/boot-report.js'
+export type { Explanation } from './kernel/reports/explain.js'
+export type { PluginInfo, PluginTraffic } from './kernel/reports/inventory.js'
+export type { InspectOptions } from './kernel/supervision/inspection.js'
+export type { FaultRecord } from './kernel/supervision/plugin-instance.js'
 export { byReference, transfer } from './passing.js'
 export type { Permission } from './permission-set.js'
 
@@ -44,6 +44,6 @@ export const createKernel = async (options: KernelOptions = {}): Promise<Kernel>
  * Rejects with OPTIONS_INVALID, naming file, line and field.
  */
 export const loadConfigFile = async (place: string): Promise<KernelOptions | undefined> => {
-  const file = await import('./kernel/config-file.js')
+  const file = await import('./kernel/options/config-file.js')
   return file.loadConfigFile(place)
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { ERROR_CODES } from '#src/errors.js'
-import { TRANSITIONS } from '#src/kernel/lifecycle.js'
+import { TRANSITIONS } from '#src/kernel/lifecycle/lifecycle.js'
 import { ACTIONS } from '#src/permission-set.js'
 import { within } from '#src/within.js'
 

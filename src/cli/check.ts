@@ -1,7 +1,7 @@
 /** `plugbay check`: everything that is wrong with configuration, manifests and dependencies, at once. */
 import { PlugbayError } from '../errors.js'
-import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
-import { visibleLine } from '../kernel/visible-text.js'
+import { terminalStyle, wantsColor } from '../kernel/text/terminal-style.js'
+import { visibleLine } from '../kernel/text/visible-text.js'
 import { counted } from '../sentence.js'
 import { permissionScreen } from './permission-screen.js'
 import { problemScreen } from './problem-screen.js'

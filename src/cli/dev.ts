@@ -1,6 +1,6 @@
 /** `plugbay dev`: runs the kernel of a folder and replaces each plugin when its files are saved. */
 import { PlugbayError } from '../errors.js'
-import type { InspectOptions } from '../kernel/inspection.js'
+import type { InspectOptions } from '../kernel/supervision/inspection.js'
 import { type LearnMode, learnFrom } from './learn.js'
 import { optionsFiles, type PlaceOptions, readOptions } from './project.js'
 import { runKernel } from './run.js'

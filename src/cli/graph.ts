@@ -1,7 +1,7 @@
 /** `plugbay graph`: who waits for whom, as text, Mermaid or DOT. */
 import type { PlugbayError } from '../errors.js'
-import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
-import { visible, visibleLine } from '../kernel/visible-text.js'
+import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/text/terminal-style.js'
+import { visible, visibleLine } from '../kernel/text/visible-text.js'
 import { type PlaceOptions, type Project, type ProjectPlugin, readProject } from './project.js'
 
 /** How it is drawn. */

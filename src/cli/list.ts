@@ -1,7 +1,7 @@
 /** `plugbay list`: the plugins, where each would run, in which wave, and what it needs. */
 import type { PlugbayError } from '../errors.js'
-import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/terminal-style.js'
-import { visibleLine } from '../kernel/visible-text.js'
+import { type TerminalStyle, terminalStyle, wantsColor } from '../kernel/text/terminal-style.js'
+import { visibleLine } from '../kernel/text/visible-text.js'
 import { chosenBy } from './placement-text.js'
 import { problemScreen } from './problem-screen.js'
 import { type PlaceOptions, type ProjectPlugin, readProject, shortPath, type Unread } from './project.js'

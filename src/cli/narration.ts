@@ -22,7 +22,7 @@ export const tellComings = (kernel: Kernel): void => {
 
 /** Says that a saved configuration file takes a restart. Resolves, once it is watched, with what ends that. */
 export const tellSavedOptions = async (kernel: Kernel, files: readonly string[]): Promise<() => Promise<void>> => {
-  const { Watcher } = await import('../kernel/watcher.js')
+  const { Watcher } = await import('../kernel/reload/watcher.js')
   const watcher = new Watcher({
     onChange: (_name, paths) =>
       kernel.log.warn(

@@ -1,7 +1,7 @@
 /** What each plugin may do and where it runs, as people read it: one line for each plugin. */
 import { relative } from 'node:path'
-import type { TerminalStyle } from '../kernel/terminal-style.js'
-import { visibleLine } from '../kernel/visible-text.js'
+import type { TerminalStyle } from '../kernel/text/terminal-style.js'
+import { visibleLine } from '../kernel/text/visible-text.js'
 import { type Granted, type Permission, PermissionSet } from '../permission-set.js'
 import { chosenBy } from './placement-text.js'
 import type { ProjectPlugin } from './project.js'

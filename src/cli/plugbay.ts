@@ -2,7 +2,7 @@
 /** The command `plugbay`: takes what it is called with, and says how it ended. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { terminalStyle, wantsColor } from '../kernel/text/terminal-style.js'
 import { addCommands } from './commands.js'
 import { reportFailure } from './usage.js'
 

@@ -1,6 +1,6 @@
 /** How problems look on a screen: each with its code, what it says, and whom it takes along. */
-import type { TerminalStyle } from '../kernel/terminal-style.js'
-import { visible } from '../kernel/visible-text.js'
+import type { TerminalStyle } from '../kernel/text/terminal-style.js'
+import { visible } from '../kernel/text/visible-text.js'
 import type { ProjectProblem } from './project.js'
 
 const indent = (text: string, by: string): string => text.split('\n').join(`\n${by}`)

@@ -2,18 +2,24 @@
 import { existsSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
-import { CONFIG_FILES, loadConfigFile } from '../kernel/config-file.js'
-import { Configurations } from '../kernel/configurations.js'
-import { dependencyFailed, type Plan, plan } from '../kernel/dependency-graph.js'
-import { discover } from '../kernel/discovery.js'
-import { isolationUnavailable, type Placement, placementOf } from '../kernel/isolation.js'
-import type { PluginSource } from '../kernel/manifest.js'
-import { needsModuleHooks } from '../kernel/module-access.js'
-import { type EffectiveRestart, effectiveRestart, type KernelOptions, type ResolvedOptions, resolveOptions } from '../kernel/options.js'
-import { assertRoles, permissionsOf } from '../kernel/permissions.js'
-import { PluginPermissions } from '../kernel/plugin-permissions.js'
-import { reservedIn } from '../kernel/reserved-fields.js'
-import { strangersIn } from '../kernel/strangers.js'
+import { Configurations } from '../kernel/config/configurations.js'
+import { strangersIn } from '../kernel/config/strangers.js'
+import { discover } from '../kernel/manifest/discovery.js'
+import { isolationUnavailable, type Placement, placementOf } from '../kernel/manifest/isolation.js'
+import type { PluginSource } from '../kernel/manifest/manifest.js'
+import { reservedIn } from '../kernel/manifest/reserved-fields.js'
+import { needsModuleHooks } from '../kernel/modules/module-access.js'
+import { CONFIG_FILES, loadConfigFile } from '../kernel/options/config-file.js'
+import {
+  type EffectiveRestart,
+  effectiveRestart,
+  type KernelOptions,
+  type ResolvedOptions,
+  resolveOptions,
+} from '../kernel/options/options.js'
+import { assertRoles, permissionsOf } from '../kernel/permissions/permissions.js'
+import { PluginPermissions } from '../kernel/permissions/plugin-permissions.js'
+import { dependencyFailed, type Plan, plan } from '../kernel/plugins/dependency-graph.js'
 import type { Granted } from '../permission-set.js'
 import { processTier } from '../sandbox/host/confinement.js'
 import { confiners } from '../sandbox/host/confiners.js'

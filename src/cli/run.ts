@@ -1,10 +1,11 @@
 /** Runs a kernel from the command line until it is told to stop. */
-import { duration, renderBootTree } from '../kernel/boot-report.js'
-import { assertPlaces } from '../kernel/discovery.js'
-import type { InspectOptions } from '../kernel/inspection.js'
+
 import type { Kernel } from '../kernel/kernel.js'
-import { type KernelOptions, resolveOptions } from '../kernel/options.js'
-import { terminalStyle, wantsColor } from '../kernel/terminal-style.js'
+import { assertPlaces } from '../kernel/manifest/discovery.js'
+import { type KernelOptions, resolveOptions } from '../kernel/options/options.js'
+import { duration, renderBootTree } from '../kernel/reports/boot-report.js'
+import type { InspectOptions } from '../kernel/supervision/inspection.js'
+import { terminalStyle, wantsColor } from '../kernel/text/terminal-style.js'
 import { tellComings, tellSavedOptions } from './narration.js'
 import { EXIT } from './usage.js'
 

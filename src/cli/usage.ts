@@ -1,8 +1,8 @@
 /** What a command ends with, and how a wrong call is told. */
 import { CommanderError } from 'commander'
 import { PlugbayError } from '../errors.js'
-import type { TerminalStyle } from '../kernel/terminal-style.js'
-import { visible } from '../kernel/visible-text.js'
+import type { TerminalStyle } from '../kernel/text/terminal-style.js'
+import { visible } from '../kernel/text/visible-text.js'
 
 /** Exit codes of the command. A second Ctrl-C ends with 128 and the signal's number, as shells do. */
 export const EXIT = {

@@ -1,33 +1,33 @@
 /** The composition root: the one place where the parts of a kernel are made and given to each other. Loaded when the first kernel is made. */
 import { Standby } from '../sandbox/host/standby.js'
 import { Scope } from '../scope.js'
-import { Announcer } from './announcer.js'
-import { assertAttribution } from './attribution.js'
-import type { Act, Audit } from './audit.js'
-import { Configurations } from './configurations.js'
+import { Announcer } from './announcing/announcer.js'
+import { assertAttribution } from './audit/attribution.js'
+import type { Act, Audit } from './audit/audit.js'
+import { Configurations } from './config/configurations.js'
 import { endProcess } from './end-process.js'
-import { GenerationFactory } from './generation-factory.js'
-import { handlerFailed } from './handler-failed.js'
-import type { Inspection } from './inspection.js'
-import { Inventory } from './inventory.js'
-import { placementOf } from './isolation.js'
-import { JointChanges } from './joint-changes.js'
+import { handlerFailed } from './gateway/handler-failed.js'
 import { Kernel } from './kernel.js'
-import { KernelLifecycle } from './kernel-lifecycle.js'
 import { KernelRun } from './kernel-run.js'
 import { KernelServices } from './kernel-services.js'
-import { readableLogger } from './log.js'
-import type { PluginSource } from './manifest.js'
-import { type KernelOptions, type Logger, type ResolvedOptions, resolveOptions } from './options.js'
-import { makePlane } from './plane.js'
-import { PluginOperations } from './plugin-operations.js'
-import { PluginPermissions } from './plugin-permissions.js'
-import { Reconciler } from './reconciler.js'
-import { Roster } from './roster.js'
-import { StuckThreads } from './stuck-threads.js'
-import { Supervisor } from './supervisor.js'
-import { TaskPools } from './task-pools.js'
-import { Whereabouts } from './whereabouts.js'
+import { KernelLifecycle } from './lifecycle/kernel-lifecycle.js'
+import { readableLogger } from './log/log.js'
+import { placementOf } from './manifest/isolation.js'
+import type { PluginSource } from './manifest/manifest.js'
+import { type KernelOptions, type Logger, type ResolvedOptions, resolveOptions } from './options/options.js'
+import { PluginPermissions } from './permissions/plugin-permissions.js'
+import { JointChanges } from './plugins/joint-changes.js'
+import { PluginOperations } from './plugins/plugin-operations.js'
+import { Reconciler } from './plugins/reconciler.js'
+import { Roster } from './plugins/roster.js'
+import { Whereabouts } from './plugins/whereabouts.js'
+import { Inventory } from './reports/inventory.js'
+import { makePlane } from './services/plane.js'
+import { GenerationFactory } from './supervision/generation-factory.js'
+import type { Inspection } from './supervision/inspection.js'
+import { StuckThreads } from './supervision/stuck-threads.js'
+import { Supervisor } from './supervision/supervisor.js'
+import { TaskPools } from './tasks/task-pools.js'
 
 /** A kernel with all its parts, not started. Rejects with OPTIONS_INVALID. */
 export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
@@ -51,7 +51,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
   )
   // Loaded when they are asked for: many a kernel keeps no audit log, and none that serves learns.
   const audit = options.audit && (await auditOf(options.audit, log, roster))
-  const learning = options.learn ? new (await import('./learning.js')).Learning(options) : undefined
+  const learning = options.learn ? new (await import('./permissions/learning.js')).Learning(options) : undefined
   const act: Act = async (action, plugin, by, run) => {
     if (by !== undefined) assertAttribution(action, by)
     return audit ? audit.act(action, plugin, by ?? {}, run) : run()
@@ -155,6 +155,6 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
 }
 
 const auditOf = async (options: NonNullable<ResolvedOptions['audit']>, log: Logger, roster: Roster): Promise<Audit> => {
-  const [{ Audit }, { AuditLog }] = await Promise.all([import('./audit.js'), import('./audit/audit-log.js')])
+  const [{ Audit }, { AuditLog }] = await Promise.all([import('./audit/audit.js'), import('./audit/audit-log.js')])
   return new Audit({ log: new AuditLog({ ...options, log }), errorOf: (name) => roster.byName.get(name)?.error })
 }

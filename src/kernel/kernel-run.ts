@@ -4,26 +4,26 @@ import { PlugbayError } from '../errors.js'
 import { commonFlags } from '../sandbox/host/permission-flags.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import type { Scope } from '../scope.js'
-import type { Announcer } from './announcer.js'
-import type { Attribution } from './attribution.js'
-import type { Act, Audit } from './audit.js'
-import type { BootReport } from './boot-report.js'
-import type { Configurations } from './configurations.js'
-import { type DiscoveryFault, discover } from './discovery.js'
-import type { HotReload } from './hot-reload.js'
-import type { Inspection } from './inspection.js'
-import type { Inventory } from './inventory.js'
-import type { JointChanges } from './joint-changes.js'
-import type { KernelLifecycle } from './kernel-lifecycle.js'
-import type { PluginSource } from './manifest.js'
-import type { Logger, ResolvedOptions } from './options.js'
-import type { Plane } from './plane.js'
-import type { PluginOperations } from './plugin-operations.js'
-import type { PluginPermissions } from './plugin-permissions.js'
-import type { Reconciler } from './reconciler.js'
-import type { Roster } from './roster.js'
-import { strangersIn } from './strangers.js'
-import type { Whereabouts } from './whereabouts.js'
+import type { Announcer } from './announcing/announcer.js'
+import type { Attribution } from './audit/attribution.js'
+import type { Act, Audit } from './audit/audit.js'
+import type { Configurations } from './config/configurations.js'
+import { strangersIn } from './config/strangers.js'
+import type { KernelLifecycle } from './lifecycle/kernel-lifecycle.js'
+import { type DiscoveryFault, discover } from './manifest/discovery.js'
+import type { PluginSource } from './manifest/manifest.js'
+import type { Logger, ResolvedOptions } from './options/options.js'
+import type { PluginPermissions } from './permissions/plugin-permissions.js'
+import type { JointChanges } from './plugins/joint-changes.js'
+import type { PluginOperations } from './plugins/plugin-operations.js'
+import type { Reconciler } from './plugins/reconciler.js'
+import type { Roster } from './plugins/roster.js'
+import type { Whereabouts } from './plugins/whereabouts.js'
+import type { HotReload } from './reload/hot-reload.js'
+import type { BootReport } from './reports/boot-report.js'
+import type { Inventory } from './reports/inventory.js'
+import type { Plane } from './services/plane.js'
+import type { Inspection } from './supervision/inspection.js'
 
 const BY_WATCHER: Attribution = { actor: 'watcher', reason: 'its files changed' }
 
@@ -193,7 +193,7 @@ export class KernelRun {
   }
 
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
-    const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./hot-reload.js'), import('./manifest-guard.js')])
+    const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./reload/hot-reload.js'), import('./reload/manifest-guard.js')])
     const { options, log, roster, whereabouts, jointChanges, reconciler, operations, configurations, announcer, act, plane } = this.#parts
     const guard = new ManifestGuard(options, this.#parts.permissions, roster.byName)
     whereabouts.heed = (source, instance) => guard.assertMayBecome(source, instance)

@@ -12,8 +12,8 @@ import { UsedServices } from '../sandbox/used-services.js'
 import type { Scope } from '../scope.js'
 import { assertListener, assertServiceName, assertServiceOptions, PROVIDE_OPTIONS, USE_OPTIONS } from '../service-options.js'
 import { reasonOf } from '../wire-error.js'
-import type { Plane } from './plane.js'
-import type { OpenedUse, ServiceBroker, ServiceConsumer, ServiceProvider } from './service-broker.js'
+import type { Plane } from './services/plane.js'
+import type { OpenedUse, ServiceBroker, ServiceConsumer, ServiceProvider } from './services/service-broker.js'
 
 export class KernelServices implements ServiceConsumer {
   readonly name: string

@@ -4,26 +4,26 @@ import type { Bus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
 import type { Standby } from '../sandbox/host/standby.js'
 import type { HealthReport } from '../sandbox/protocol.js'
-import type { Announcer } from './announcer.js'
-import type { Attribution } from './attribution.js'
-import type { Act } from './audit.js'
-import type { BootReport } from './boot-report.js'
-import type { Explanation } from './explain.js'
-import type { Inspection, InspectOptions } from './inspection.js'
-import type { Inventory, PluginInfo, PluginTraffic } from './inventory.js'
-import type { KernelEvents, KernelState } from './kernel-events.js'
-import type { KernelLifecycle } from './kernel-lifecycle.js'
+import type { Announcer } from './announcing/announcer.js'
+import type { Attribution } from './audit/attribution.js'
+import type { Act } from './audit/audit.js'
 import type { KernelRun } from './kernel-run.js'
 import type { KernelServices } from './kernel-services.js'
-import type { Learning } from './learning.js'
-import type { Learned } from './least-permissions.js'
-import type { Logger } from './options.js'
-import type { PluginInstance } from './plugin-instance.js'
-import type { PluginOperations, UnloadReport } from './plugin-operations.js'
-import type { Roster } from './roster.js'
-import type { StuckThreads } from './stuck-threads.js'
-import type { Replacement } from './supervisor.js'
-import type { UnreadPlugin } from './unread-plugins.js'
+import type { KernelEvents, KernelState } from './lifecycle/kernel-events.js'
+import type { KernelLifecycle } from './lifecycle/kernel-lifecycle.js'
+import type { UnreadPlugin } from './manifest/unread-plugins.js'
+import type { Logger } from './options/options.js'
+import type { Learning } from './permissions/learning.js'
+import type { Learned } from './permissions/least-permissions.js'
+import type { PluginOperations, UnloadReport } from './plugins/plugin-operations.js'
+import type { Roster } from './plugins/roster.js'
+import type { BootReport } from './reports/boot-report.js'
+import type { Explanation } from './reports/explain.js'
+import type { Inventory, PluginInfo, PluginTraffic } from './reports/inventory.js'
+import type { Inspection, InspectOptions } from './supervision/inspection.js'
+import type { PluginInstance } from './supervision/plugin-instance.js'
+import type { StuckThreads } from './supervision/stuck-threads.js'
+import type { Replacement } from './supervision/supervisor.js'
 
 export interface KernelMetrics {
   state: KernelState
@@ -114,7 +114,7 @@ export class Kernel implements AsyncDisposable {
    * confined: for development. Rejects with OPTIONS_INVALID for a port that cannot be had, and with KERNEL_STATE once the kernel was started.
    */
   async inspect(plugin: string, options: InspectOptions = {}, by?: Attribution): Promise<number> {
-    const { Inspection } = await import('./inspection.js')
+    const { Inspection } = await import('./supervision/inspection.js')
     return this.#parts.act('inspect', { name: plugin, newest: 0 }, by, async () => {
       if (this.state !== 'created' || this.#parts.inspections.has(plugin))
         throw new PlugbayError(

@@ -3,7 +3,7 @@ import { setTimeout as rest } from 'node:timers/promises'
 import { expect, it, vi } from 'vitest'
 import { EventBus } from '#src/bus/event-bus.js'
 import { TopicTrie } from '#src/bus/topic-trie.js'
-import { Gateway } from '#src/kernel/gateway.js'
+import { Gateway } from '#src/kernel/gateway/gateway.js'
 import { eventually } from '../support/eventually.js'
 import { collect, pluginCode, startedWith } from '../support/plugin-folder.js'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { PlugbayError } from '#src/errors.js'
-import { TRANSITIONS } from '#src/kernel/lifecycle.js'
+import { TRANSITIONS } from '#src/kernel/lifecycle/lifecycle.js'
 import { eventually } from '../support/eventually.js'
 import { pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { readableLogger } from '#src/kernel/log.js'
+import { readableLogger } from '#src/kernel/log/log.js'
 import { eventually } from '../support/eventually.js'
 import { collect, infoOf, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
 

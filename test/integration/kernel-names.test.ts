@@ -1,6 +1,6 @@
 import { createKernel } from 'plugbay'
 import { expect, it } from 'vitest'
-import { discover } from '#src/kernel/discovery.js'
+import { discover } from '#src/kernel/manifest/discovery.js'
 import { emptyFolder, keptLog, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 const code = pluginCode({ start: 'await ctx.bus.publish("out")' })

@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readableLogger } from '#src/kernel/log.js'
+import { readableLogger } from '#src/kernel/log/log.js'
 import { eventually } from '../support/eventually.js'
 import { collect, emptyFolder, kernelWith, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 

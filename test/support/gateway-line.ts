@@ -1,9 +1,9 @@
 /** A gateway, and over a real line a guest's end that refuses nothing by itself. `hears`: what the guest does with what it is told. */
 import { onTestFinished } from 'vitest'
 import type { PlugbayError } from '#src/errors.js'
-import { Gateway, type GatewayOptions } from '#src/kernel/gateway.js'
-import { makePlane } from '#src/kernel/plane.js'
-import type { Excess } from '#src/kernel/quota.js'
+import { Gateway, type GatewayOptions } from '#src/kernel/gateway/gateway.js'
+import type { Excess } from '#src/kernel/limits/quota.js'
+import { makePlane } from '#src/kernel/services/plane.js'
 import { type Permission, PermissionSet } from '#src/permission-set.js'
 import { channelPair } from '#src/sandbox/channel.js'
 import type { Party } from '#src/sandbox/party.js'

@@ -31,10 +31,10 @@ describe('what is loaded', () => {
       'arguments.js',
       'errors.js',
       'index.js',
-      'kernel/boot-report.js',
       'kernel/kernel.js',
-      'kernel/terminal-style.js',
-      'kernel/visible-text.js',
+      'kernel/reports/boot-report.js',
+      'kernel/text/terminal-style.js',
+      'kernel/text/visible-text.js',
       'nearest.js',
       'passing.js',
       'sentence.js',
@@ -47,7 +47,7 @@ describe('what is loaded', () => {
     const urls = loadedBy("const { createKernel } = await import('plugbay'); await createKernel()")
     const files = filesIn(urls)
     expect(files).toContain('kernel/composition-root.js')
-    expect(files.filter((file) => /audit|learning|inspection|hot-reload|config-file/.test(file))).toEqual([])
+    expect(files.filter((file) => /audit\/(?!attribution)|learning|inspection|hot-reload|config-file/.test(file))).toEqual([])
     const packages = packagesIn(urls)
     for (const heavy of ['ajv', 'ajv-formats', 'chokidar', 'piscina', 'yaml', '@swc/wasm-typescript']) expect(packages).not.toContain(heavy)
   })
@@ -71,8 +71,8 @@ describe('what is loaded', () => {
       'cli/plugbay.js',
       'cli/usage.js',
       'errors.js',
-      'kernel/terminal-style.js',
-      'kernel/visible-text.js',
+      'kernel/text/terminal-style.js',
+      'kernel/text/visible-text.js',
     ])
     expect(packagesIn(urls)).toEqual(new Set(['commander']))
   })

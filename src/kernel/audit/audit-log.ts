@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, rename, rm, truncate, writeFile } from 'n
 import { join } from 'node:path'
 import { setTimeout as delay, setImmediate as soon } from 'node:timers/promises'
 import { reasonOf } from '../../wire-error.js'
-import type { Logger } from '../options.js'
+import type { Logger } from '../options/options.js'
 import {
   type AuditEntry,
   fileName,

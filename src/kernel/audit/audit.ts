@@ -1,0 +1,164 @@
+/** What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration. */
+import { isDeepStrictEqual } from 'node:util'
+import { cut } from '../../cut.js'
+import type { Permission } from '../../permission-set.js'
+import type { Tier } from '../../sandbox/plugin-host.js'
+import { codeOf, isOwn, reasonOf } from '../../wire-error.js'
+import type { KernelEvents } from '../lifecycle/kernel-events.js'
+import type { Placement } from '../manifest/isolation.js'
+import type { PluginSource } from '../manifest/manifest.js'
+import type { Attribution } from './attribution.js'
+import type { AuditLog } from './audit-log.js'
+import type { AuditEntry } from './chain.js'
+import { DeniedEntries } from './denied-entries.js'
+
+/** Somebody does something to the kernel, or to that plugin: the audit log, where one is kept, says who before it is done. */
+export type Act = <T>(
+  action: string,
+  plugin: { name: string; newest: number } | undefined,
+  by: Attribution | undefined,
+  run: () => Promise<T>,
+) => Promise<T>
+
+/** What follows by itself, without anybody asking. */
+const KERNEL = 'kernel'
+const EMBEDDER = 'embedder'
+
+/** A text is cut here: one message must not fill a file. */
+const MAX_TEXT = 2_000
+
+const short = (text: string): string => cut(text, MAX_TEXT)
+
+/** What an error says, without the value where it is about a configuration. */
+const saidBy = (error: unknown): string => {
+  if (!isOwn(error) || error.code !== 'CONFIG_INVALID') return short(reasonOf(error))
+  const problems = error.details?.['problems']
+  const paths = Array.isArray(problems) ? problems.map(({ path }: { path?: unknown }) => String(path)) : []
+  return `Its configuration is not valid${paths.length > 0 ? `: ${short(paths.join(', '))}` : ''}.`
+}
+
+/** The keys whose values differ. */
+const changedKeys = (before: object, after: object): string[] =>
+  [...new Set([...Object.keys(before), ...Object.keys(after)])]
+    .filter((key) => !isDeepStrictEqual(Reflect.get(before, key), Reflect.get(after, key)))
+    .sort()
+
+export interface AuditOptions {
+  log: AuditLog
+  /** Why a plugin does not run. */
+  errorOf(plugin: string): Error | undefined
+}
+
+export class Audit {
+  readonly #options: AuditOptions
+
+  readonly #denied = new DeniedEntries()
+
+  constructor(options: AuditOptions) {
+    this.#options = options
+  }
+
+  /** Somebody asks for something: that is written before it is done, and once more if it is refused or fails. */
+  async act<T>(action: string, plugin: { name: string; newest: number } | undefined, by: Attribution, run: () => Promise<T>): Promise<T> {
+    const { log } = this.#options
+    const actor = by.actor ?? EMBEDDER
+    const target = plugin && { plugin: plugin.name, generation: plugin.newest }
+    log.append({ kind: 'action', ...target, actor, reason: by.reason, details: { action } })
+    try {
+      return await run()
+    } catch (error) {
+      log.append({ kind: 'action.failed', ...target, actor, reason: saidBy(error), details: { action, code: codeOf(error) } })
+      throw error
+    }
+  }
+
+  /** What the kernel tells of itself and its plugins. */
+  told<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
+    switch (event) {
+      case 'plugin:state':
+        return this.#moved(payload as KernelEvents['plugin:state'])
+      case 'plugin:fault':
+        return this.#fault(payload as KernelEvents['plugin:fault'])
+      case 'plugin:replaced':
+        return this.#replaced(payload as KernelEvents['plugin:replaced'])
+      case 'plugin:demoted':
+        return this.#demoted(payload as KernelEvents['plugin:demoted'])
+      case 'kernel:state':
+        return this.#options.log.append({ kind: 'kernel.state', actor: KERNEL, details: { ...payload } })
+      case 'plugin:stuck':
+        return this.#stuck(payload as KernelEvents['plugin:stuck'])
+    }
+  }
+
+  #stuck({ name, generation }: KernelEvents['plugin:stuck']): void {
+    this.#options.log.append({ kind: 'plugin.stuck', plugin: name, generation, actor: KERNEL, reason: 'its thread is held by native code' })
+  }
+
+  #demoted({ name, generation, from, to, reason }: KernelEvents['plugin:demoted']): void {
+    this.#options.log.append({
+      kind: 'plugin.demoted',
+      plugin: name,
+      generation,
+      actor: KERNEL,
+      reason: short(reason),
+      details: { from, to },
+    })
+  }
+
+  #moved({ name, generation, from, to, reason }: KernelEvents['plugin:state']): void {
+    this.#tellDenied([name])
+    const error = this.#options.errorOf(name)
+    const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : short(reason)
+    this.#options.log.append({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
+  }
+
+  #fault({ name, generation, error, lost, restartIn }: KernelEvents['plugin:fault']): void {
+    const code = codeOf(error)
+    const entry = { plugin: name, generation, reason: saidBy(error) }
+    if (isOwn(error) && code === 'PERMISSION_DENIED')
+      return this.#deniedTo(name, { kind: 'plugin.denied', ...entry, actor: name, details: { code } }, error)
+    const details = { code, lost, restartIn: restartIn && Math.round(restartIn) }
+    this.#options.log.append({ kind: 'plugin.fault', ...entry, actor: KERNEL, details })
+  }
+
+  #deniedTo(plugin: string, entry: AuditEntry, error: unknown): void {
+    // The error tells of those before it that were not told on their own.
+    const unsaid = isOwn(error) ? error.details?.['unsaid'] : undefined
+    const told = this.#denied.take(plugin, entry, 1 + (typeof unsaid === 'number' ? unsaid : 0))
+    if (told !== undefined) this.#options.log.append(told)
+  }
+
+  #tellDenied(plugins?: string[]): void {
+    for (const entry of this.#denied.rest(plugins)) this.#options.log.append(entry)
+  }
+
+  #replaced({ name, from, to, reason, moved, left }: KernelEvents['plugin:replaced']): void {
+    const details = { from, moved, left: left.map(short) }
+    this.#options.log.append({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
+  }
+
+  /** A generation was made, for that reason: all that it may do, and how strongly its place holds it to that. */
+  granted(
+    { name, version }: PluginSource,
+    generation: number,
+    { isolation, from, tier }: Placement & { tier: Tier },
+    permissions: readonly Permission[],
+    reason: string,
+  ): void {
+    const details = { version, isolation, isolationFrom: from, tier, permissions }
+    this.#options.log.append({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, reason, details })
+  }
+
+  /** A generation has another configuration than the plugin had before: which of its keys differ. */
+  configured(name: string, generation: number, before: object | undefined, after: object, reason: string): void {
+    const keys = changedKeys(before ?? {}, after)
+    if (before === undefined || keys.length === 0) return
+    this.#options.log.append({ kind: 'config.changed', plugin: name, generation, actor: KERNEL, reason, details: { keys } })
+  }
+
+  /** Writes what waits, and ends the log. */
+  close(): Promise<void> {
+    this.#tellDenied()
+    return this.#options.log.close()
+  }
+}

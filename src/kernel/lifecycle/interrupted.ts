@@ -1,0 +1,7 @@
+/** A plugin was to be stopped while something of it came up or changed: that ends at once, with PLUGIN_STOPPED. */
+import { PlugbayError } from '../../errors.js'
+import { unended } from '../../sentence.js'
+
+/** `when`: "during start". The signal's reason says why it was stopped. */
+export const interrupted = (plugin: string, when: string, { reason }: AbortSignal): PlugbayError =>
+  new PlugbayError('PLUGIN_STOPPED', `Plugin '${plugin}' was stopped ${when}: ${unended(String(reason))}.`, { plugin })

@@ -1,0 +1,291 @@
+/** What can be done to the plugins of a kernel that runs: load, unload, reload, enable, disable, configure. Each brings all that depends on it in line. */
+import { resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { PlugbayError } from '../../errors.js'
+import type { Audit } from '../audit/audit.js'
+import type { Configurations } from '../config/configurations.js'
+import type { Attempt } from '../lifecycle/attempt.js'
+import type { KernelLifecycle } from '../lifecycle/kernel-lifecycle.js'
+import { looksLikePlugin } from '../manifest/discovery.js'
+import { type PluginSource, readPlugin } from '../manifest/manifest.js'
+import type { UnreadPlugin } from '../manifest/unread-plugins.js'
+import { problemsError } from '../schema/schema-problems.js'
+import { leftOf, type Plane } from '../services/plane.js'
+import { PluginInstance } from '../supervision/plugin-instance.js'
+import type { Replacement, ReplaceReason, Supervisor } from '../supervision/supervisor.js'
+import type { JointChanges, Waiting } from './joint-changes.js'
+import type { Reconciler } from './reconciler.js'
+import type { Roster } from './roster.js'
+import type { Whereabouts } from './whereabouts.js'
+
+/** What an unloaded plugin left behind: nothing, if all is well. */
+export interface UnloadReport {
+  name: string
+  left: string[]
+}
+
+export interface PluginOperationsOptions {
+  /** The folder that relative paths are relative to. */
+  base: string
+  lifecycle: KernelLifecycle
+  roster: Roster
+  whereabouts: Whereabouts
+  jointChanges: JointChanges
+  reconciler: Reconciler
+  supervisor: Supervisor
+  configurations: Configurations
+  plane: Plane
+  audit: Audit | undefined
+  /** Watches the plugin's files, from what they are now on. */
+  track(source: PluginSource): Promise<void> | undefined
+  untrack(plugin: string): void
+}
+
+/** Throws what keeps it from running. */
+const assertRuns = ({ enabled, running, error }: PluginInstance): void => {
+  if (enabled && !running && error) throw error
+}
+
+export class PluginOperations {
+  readonly #options: PluginOperationsOptions
+
+  constructor(options: PluginOperationsOptions) {
+    this.#options = options
+  }
+
+  /** Where that is: an absolute path. */
+  placeOf(path: string): string {
+    return resolve(this.#options.base, path)
+  }
+
+  /** `path` is absolute. Rejects with what keeps the plugin from running: then it is not known any more. */
+  async load(path: string): Promise<PluginInstance> {
+    const instance = await this.#enter(path)
+    if (instance.enabled && !instance.running) {
+      const { name, error } = instance
+      this.#options.roster.forget(instance)
+      throw error ?? new PlugbayError('PLUGIN_STOPPED', `Plugin '${name}' was stopped before it was started.`, { plugin: name })
+    }
+    return instance
+  }
+
+  /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
+  async dropIn(path: string, attempt?: Attempt): Promise<void> {
+    const { roster, whereabouts } = this.#options
+    // A save of a plugin that was unloaded on purpose does not bring it back.
+    if (whereabouts.staysUnloaded(path)) return
+    try {
+      const there = roster.all.find(({ source }) => source.path === path)
+      // It changed before it was watched, as it waited for its turn.
+      if (there !== undefined) {
+        await this.reload(there, 'file change', undefined, attempt)
+        return
+      }
+      await this.#comeIn(path, whereabouts.heed, attempt)
+    } catch (error) {
+      // It was removed before it could be read. One that was taken in by then is told to have vanished.
+      if (!looksLikePlugin(path)) return
+      const holder = whereabouts.leaveOut(path, error)
+      if (holder === undefined || whereabouts.isThere(holder)) throw error
+      // It was moved, most likely: that is so once it is certain that the other is gone.
+      if (whereabouts.isLost(holder)) await this.vanished(holder)
+    }
+  }
+
+  /** Takes in what stays known whether it comes to run or not, and rejects where it does not. */
+  async #comeIn(path: string, heed?: (source: PluginSource) => void, attempt?: Attempt): Promise<void> {
+    const instance = await this.#enter(path, heed, attempt)
+    await this.#options.track(instance.source)
+    // Its next save has it in hand.
+    if (attempt?.outdated) return
+    // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
+    if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
+    assertRuns(instance)
+  }
+
+  /** Its files are gone: it runs on from where they were moved, or it is unloaded. */
+  async vanished(instance: PluginInstance): Promise<void> {
+    const { whereabouts } = this.#options
+    const { path } = instance.source
+    whereabouts.vanished(path)
+    if (whereabouts.successorOf(instance)) {
+      try {
+        await this.reload(instance, 'file change')
+        return
+      } catch (error) {
+        if (instance.source.path !== path) throw error
+        // What it was is gone, and what it is now does not run: its next save may mend it.
+      }
+    }
+    await this.remove(instance)
+    const next = whereabouts.successorOf(instance)
+    if (next) await this.dropIn(next.path)
+  }
+
+  /** Takes in the plugin at `path`, whether it comes to run or not. */
+  async #enter(path: string, heed?: (source: PluginSource) => void, attempt?: Attempt): Promise<PluginInstance> {
+    const { lifecycle, roster, whereabouts, reconciler } = this.#options
+    lifecycle.assertRunning('load')
+    const source = readPlugin(path)
+    heed?.(source)
+    whereabouts.entered(source.path)
+    // Whether a name that is taken now is free then is judged when what was asked for before is done: the other may be on its way out.
+    const added = roster.byName.has(source.name) ? undefined : roster.add(source)
+    return reconciler.inTurn(async (round) => {
+      const instance = added ?? roster.add(source)
+      await round(`'${source.name}' was loaded`, 'all', attempt && { instance, attempt }).catch((error: unknown) => {
+        roster.forget(instance)
+        throw error
+      })
+      whereabouts.settled(source.path)
+      return instance
+    }, attempt)
+  }
+
+  /** Its files do not bring it back. */
+  unload(instance: PluginInstance): Promise<UnloadReport> {
+    this.#options.whereabouts.unloaded(instance.source.path)
+    return this.remove(instance)
+  }
+
+  /** Stops the plugin, and first those that depend on it, and forgets it. */
+  async remove({ name }: PluginInstance): Promise<UnloadReport> {
+    const { roster, reconciler, plane, untrack } = this.#options
+    untrack(name)
+    const left = await reconciler.remove(name, `'${name}' was unloaded`, () => roster.remove(name))
+    return { name, left: [...left, ...leftOf(name, plane)] }
+  }
+
+  /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it cannot be without them. */
+  async reload(instance: PluginInstance, reason: ReplaceReason, waiting?: Waiting, attempt?: Attempt): Promise<Replacement | undefined> {
+    const { whereabouts, jointChanges, reconciler, supervisor } = this.#options
+    const source = reason === 'file change' ? whereabouts.changed(instance) : whereabouts.read(instance)
+    const { path } = instance.source
+    if (source.name !== instance.name) return this.#rename(instance, source, reason)
+    if (!instance.enabledAs(source)) return this.#rest(instance, source, reason)
+    const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting), attempt)
+    whereabouts.settled(source.path)
+    // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
+    await reconciler.reconcile(reason, instance, attempt)
+    const next = path === source.path ? undefined : whereabouts.leftAt(path)
+    if (next) await this.dropIn(next.path)
+    if (replacement === undefined) assertRuns(instance)
+    return replacement
+  }
+
+  /** The same for one that could not be read: it comes in as soon as it can. */
+  async reread(known: PluginInstance | UnreadPlugin): Promise<Replacement | undefined> {
+    if (known instanceof PluginInstance) return this.reload(known, 'reload')
+    try {
+      await this.#comeIn(known.path)
+    } catch (error) {
+      this.#options.whereabouts.leaveOut(known.path, error)
+      throw error
+    }
+    return undefined
+  }
+
+  /** Its files name another plugin now: that comes in when this one has left, or runs on from there if it was moved. */
+  async #rename(instance: PluginInstance, source: PluginSource, reason: ReplaceReason): Promise<undefined> {
+    const { roster, whereabouts } = this.#options
+    if (reason !== 'file change') {
+      throw new PlugbayError(
+        'MANIFEST_INVALID',
+        `The plugin at ${source.path} is now named '${source.name}' instead of '${instance.name}'. Unload it and load it again.`,
+        { plugin: instance.name },
+      )
+    }
+    const holder = roster.byName.get(source.name)
+    const moved = holder !== undefined && !whereabouts.isThere(holder)
+    if (!moved && holder?.source.path !== source.path) roster.assertFree(source)
+    await this.remove(instance)
+    if (holder === undefined) await this.dropIn(source.path)
+    else if (moved) {
+      whereabouts.standsBack(source.path)
+      await this.reload(holder, reason)
+    }
+  }
+
+  /** It is not enabled, as what it was or as what it is now: it is that from here on, and does not run. */
+  async #rest(instance: PluginInstance, source: PluginSource, reason: ReplaceReason): Promise<undefined> {
+    const { name, enabled } = instance
+    if (!enabled && reason === 'reload') {
+      throw new PlugbayError(
+        'PLUGIN_STATE',
+        `Plugin '${name}' is disabled: there is nothing to replace. Enable it with kernel.enable('${name}'), which starts it; reload it then if its manifest has changed.`,
+        { plugin: name },
+      )
+    }
+    const { reconciler, roster, track } = this.#options
+    reconciler.interrupt(name, 'its manifest disables it')
+    await reconciler.inTurn(async (round) => {
+      roster.assertStill(instance)
+      roster.adopt(instance, source)
+      instance.rest('disabled', 'its manifest says so')
+      await round(`the manifest of '${name}' disables it`, 'begun')
+    })
+    await track(source)
+  }
+
+  /** Rejects with what keeps the plugin from running. */
+  async enable(instance: PluginInstance): Promise<void> {
+    const { reconciler, roster } = this.#options
+    await reconciler.inTurn(async (round) => {
+      roster.assertStill(instance)
+      instance.enable()
+      instance.shelved = false
+      instance.rest('resolved', 'it was enabled')
+      await round(`'${instance.name}' was enabled`)
+    })
+    roster.assertStill(instance)
+    assertRuns(instance)
+  }
+
+  disable(instance: PluginInstance): Promise<UnloadReport> {
+    const { reconciler, roster, plane } = this.#options
+    const { name } = instance
+    reconciler.interrupt(name, 'it was disabled')
+    return reconciler.inTurn(async (round) => {
+      roster.assertStill(instance)
+      instance.disable()
+      instance.rest('disabled', 'it was disabled')
+      await round(`'${name}' was disabled`, 'begun')
+      return { name, left: leftOf(name, plane) }
+    })
+  }
+
+  /** A plugin with `updateConfig` gets it live; another is replaced. One that does not run keeps it for its next start, which comes now where it can: rejects with what it fails over. */
+  async configure(instance: PluginInstance, config: object): Promise<void> {
+    const { lifecycle, reconciler, supervisor, configurations } = this.#options
+    const { name } = instance
+    const given: unknown = config
+    if (given === undefined || given === null) {
+      const problem = { path: '', value: given, message: `must be an object, not ${String(given)}; {} takes back what was given before` }
+      throw problemsError('CONFIG_INVALID', `What updateConfig was given for plugin '${name}'`, [problem], { plugin: name })
+    }
+    if (await this.#configureLive(instance, config)) configurations.give(name, config)
+    // One that crashed and waits for its restart is replaced now, as it is by a reload: else nobody would hear what came of this.
+    else await supervisor.replace(instance, 'configuration', { config })
+    // It may have been its configuration that kept it from running.
+    if (instance.generation !== undefined || !instance.enabled || lifecycle.state !== 'running') return
+    const { newest } = instance
+    await reconciler.reconcile(`'${name}' was configured`, instance)
+    // Where it was not even tried, it waits for something else, and the configuration with it.
+    if (instance.newest > newest) assertRuns(instance)
+  }
+
+  /** Whether its generation took the configuration as it runs. */
+  async #configureLive(instance: PluginInstance, config: object): Promise<boolean> {
+    const resolved = await this.#options.configurations.resolve(instance.source, config)
+    return instance.attempt(({ signal }) =>
+      instance.inTurn(async () => {
+        const { generation } = instance
+        if (!generation?.alive || !generation.has('updateConfig')) return false
+        const { config: before } = generation
+        await generation.updateConfig(resolved, signal)
+        this.#options.audit?.configured(instance.name, generation.number, before, resolved, 'configuration')
+        return true
+      }),
+    )
+  }
+}

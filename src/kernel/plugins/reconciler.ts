@@ -1,0 +1,333 @@
+/** Brings what runs in line with what should run: stops what may no longer, starts what now can, in the order of the dependencies. */
+import { PlugbayError } from '../../errors.js'
+import { type Limiter, limiter } from '../../limiter.js'
+import { reasonOf } from '../../wire-error.js'
+import type { Attempt } from '../lifecycle/attempt.js'
+import type { PluginSource } from '../manifest/manifest.js'
+import { takenService } from '../services/taken-service.js'
+import type { PluginInstance } from '../supervision/plugin-instance.js'
+import type { Supervisor } from '../supervision/supervisor.js'
+import { dependencyFailed, type GraphNode, type Plan, plan } from './dependency-graph.js'
+
+/** As it is, or as it would be by another source. */
+const nodeOf = (instance: PluginInstance, source = instance.source): GraphNode => ({
+  ...source.manifest,
+  name: source.name,
+  version: source.version,
+  enabled: instance.enabledAs(source),
+})
+
+const NOTHING: ReadonlyMap<string, PluginSource> = new Map()
+
+/** One round. `begun`: it waits for the starts that it begins itself, and not for those of the rounds before, which may go on still. Nor does it wait any more where `own` has ended. */
+export type Round = (reason: string, wait?: 'all' | 'begun', own?: OwnStart) => Promise<void>
+
+/** The start of that plugin is what the attempt comes to. */
+export interface OwnStart {
+  instance: PluginInstance
+  attempt: Attempt
+}
+
+/** What somebody has done here, alone until its starts are all that it waits for. */
+interface Turn {
+  /** Its place among all that was asked for. */
+  number: number
+  /** Lets the next one begin. */
+  pass(): void
+  own?: OwnStart | undefined
+}
+
+/** A plugin that a round starts, or that waits for what it needs. */
+interface Start {
+  done: Promise<void>
+  /** Where that has ended, it will not run by this. */
+  attempt: Attempt
+}
+
+export class Reconciler {
+  readonly #instances: ReadonlyMap<string, PluginInstance>
+  readonly #supervisor: Supervisor
+  readonly #limit: Limiter
+  readonly #isProvided: (service: string, version: string) => boolean
+  #plan: Plan = plan([])
+  #round: Promise<unknown> = Promise.resolve()
+  #closed = false
+  /** How often somebody had something done here, and up to which of these nobody keeps the others waiting for starts. */
+  #asked = 0
+  #hurried = 0
+  /** The newest of these that is no attempt of its own: it may need what starts before it. */
+  #needy = 0
+  /** Those that wait for nothing but starts. */
+  readonly #waiting = new Set<Turn>()
+  /** What is being started, in whichever round. */
+  readonly #starts = new Map<PluginInstance, Start>()
+  /** Plugins that are about to be stopped, with what had been asked for by then: none of that begins to start them. */
+  readonly #interrupted = new WeakMap<PluginInstance, number>()
+  /** Called after each round: what was not possible may be so now. */
+  onRound: (() => void) | undefined
+
+  constructor(
+    instances: ReadonlyMap<string, PluginInstance>,
+    supervisor: Supervisor,
+    maxConcurrency: number,
+    isProvided: (service: string, version: string) => boolean,
+  ) {
+    this.#instances = instances
+    this.#supervisor = supervisor
+    this.#limit = limiter(maxConcurrency)
+    this.#isProvided = isProvided
+  }
+
+  /** The plan of the last round. */
+  get plan(): Plan {
+    return this.#plan
+  }
+
+  /** What the plan would be if the sources of these plugins, by name, were others. */
+  planWith(changed: ReadonlyMap<string, PluginSource>): Plan {
+    return plan(Array.from(this.#instances.values(), (instance) => nodeOf(instance, changed.get(instance.name))))
+  }
+
+  /**
+   * One round, after those already asked for; in it `again` is tried though it failed before, be it in the round that is under way. Rejects with
+   * KERNEL_STATE once everything was stopped.
+   */
+  reconcile(reason: string, again?: PluginInstance, attempt?: Attempt): Promise<void> {
+    return this.inTurn((round) => {
+      if (again) again.shelved = false
+      return round(reason, 'all', again && attempt && { instance: again, attempt })
+    }, attempt)
+  }
+
+  /**
+   * Does something after all that was asked for before, and alone: what it finds holds until it is done, but for the rounds it asks for
+   * itself. Otherwise one starts again what the other has just stopped. Where something is to be stopped, that comes while a round waits for its starts. A round rejects
+   * with KERNEL_STATE once everything was stopped. `attempt`: what it is part of.
+   */
+  inTurn<T>(act: (round: Round) => Promise<T>, attempt?: Attempt): Promise<T> {
+    const number = ++this.#asked
+    if (attempt === undefined) {
+      this.#needy = number
+      for (const { own } of this.#waiting) own?.attempt.keep()
+    }
+    const before = this.#round
+    let done: Promise<T> | undefined
+    this.#round = new Promise((pass) => {
+      done = before.then(() => act((reason, wait, own) => this.#run(reason, { number, pass: () => pass(undefined), own }, wait)))
+      done.then(pass, pass)
+    })
+    return done as Promise<T>
+  }
+
+  async #run(reason: string, turn: Turn, wait: 'all' | 'begun' = 'all'): Promise<void> {
+    if (this.#closed)
+      throw new PlugbayError(
+        'KERNEL_STATE',
+        'The kernel was stopped meanwhile: it starts nothing any more. Make a new one with createKernel().',
+      )
+    const before = this.#plan
+    const next = (this.#plan = this.planWith(NOTHING))
+    for (const [at, wave] of next.waves.entries()) for (const name of wave) this.#mark(name, at)
+    await this.#stopOthers(before, next, reason)
+    for (const [name, error] of next.excluded) {
+      const instance = this.#instances.get(name)
+      if (instance === undefined) continue
+      instance.error = error
+      instance.rest('failed', error.message)
+    }
+    this.#unshelve()
+    const starts = this.#startAll(next, turn)
+    await this.#passing(turn, Promise.all(starts[wait]))
+    this.onRound?.()
+  }
+
+  /** Waits for starts, and lets the next turn begin meanwhile once somebody is to be stopped. */
+  async #passing(turn: Turn, starts: Promise<unknown>): Promise<void> {
+    this.#waiting.add(turn)
+    this.#hurry()
+    if (turn.own && turn.number < this.#needy) turn.own.attempt.keep()
+    await (turn.own ? Promise.race([starts, endOf(turn.own.attempt)]) : starts)
+    this.#waiting.delete(turn)
+  }
+
+  #hurry(): void {
+    for (const { number, pass } of this.#waiting) if (number <= this.#hurried) pass()
+  }
+
+  /** Who had what another's start failed over may be gone by now. One that crashed and comes back keeps what it had. */
+  #unshelve(): void {
+    for (const instance of this.#instances.values()) {
+      const taken = instance.shelved ? takenService(instance.error, instance.name) : undefined
+      if (taken === undefined || this.#isProvided(taken.name, taken.version)) continue
+      instance.shelved = this.#instances.get(taken.provider)?.generation?.alive === false
+    }
+  }
+
+  #mark(name: string, wave: number): void {
+    const instance = this.#instances.get(name)
+    if (instance) instance.wave = wave
+  }
+
+  /** Dependents go before what they depend on, as the plan under which they started has it. */
+  async #stopOthers(before: Plan, next: Plan, reason: string): Promise<void> {
+    const staying = new Set(next.order)
+    const order = [...before.order, ...[...this.#instances.keys()].filter((name) => !before.order.includes(name))].reverse()
+    for (const name of order) {
+      const instance = this.#instances.get(name)
+      if (instance === undefined || staying.has(name)) continue
+      if (instance.generation === undefined && !this.#starts.has(instance)) continue
+      const error = next.excluded.get(name)
+      await this.#supervisor.stop(instance, error?.message ?? (instance.enabled ? reason : 'it was disabled'))
+      if (!instance.enabled) instance.rest('disabled', reason)
+    }
+  }
+
+  /** Begins all starts that are to be. Returns those, and with them those that were under way. */
+  #startAll({ order, dependenciesOf }: Plan, turn: Turn): { all: Promise<void>[]; begun: Promise<void>[] } {
+    const starts = new Map<string, Promise<void>>()
+    const begun: Promise<void>[] = []
+    // In start order: what a plugin depends on has its promise before the plugin asks for it.
+    for (const name of order) {
+      const instance = this.#instances.get(name)
+      if (instance === undefined) continue
+      const underWay = this.#starts.get(instance)
+      if (underWay?.attempt.signal.aborted === false) {
+        starts.set(name, underWay.done)
+        continue
+      }
+      if (instance.generation !== undefined || instance.shelved) continue
+      const needed = dependenciesOf(name).flatMap((dependency) => starts.get(dependency) ?? [])
+      const done = this.#begin(instance, needed, turn)
+      starts.set(name, done)
+      begun.push(done)
+    }
+    return { all: [...starts.values()], begun }
+  }
+
+  #begin(instance: PluginInstance, needed: readonly Promise<void>[], { number, own }: Turn): Promise<void> {
+    const act = async (attempt: Attempt): Promise<void> => {
+      const done = Promise.all(needed).then(() => this.#startOne(instance, number, attempt))
+      const start: Start = { done, attempt }
+      this.#starts.set(instance, start)
+      await done
+      if (this.#starts.get(instance) === start) this.#starts.delete(instance)
+    }
+    return instance.attempt(act, own?.instance === instance ? own.attempt : undefined)
+  }
+
+  async #startOne(instance: PluginInstance, turn: number, attempt: Attempt): Promise<void> {
+    const { name } = instance
+    const { signal } = attempt
+    if (signal.aborted || (this.#interrupted.get(instance) ?? 0) >= turn) return
+    const required = Object.keys(instance.source.manifest.dependencies)
+    const failed = required.map((dependency) => this.#instances.get(dependency)).find((dependency) => !dependency?.running)
+    if (failed) {
+      const root = rootOf(failed)
+      instance.error = dependencyFailed(name, root.name, root.cause)
+      instance.rest('failed', instance.error.message)
+      return
+    }
+    try {
+      await this.#limit(() => this.#supervisor.start(instance, attempt), signal)
+    } catch {
+      // The instance keeps the error; explain and the boot report tell it. One that was to stop is for the round that comes with its stop.
+      instance.shelved = !signal.aborted
+    }
+  }
+
+  /** Stops a plugin after those that depend on it, has it forgotten, and does a round. Returns what could not be undone. */
+  remove(name: string, reason: string, forget: () => void): Promise<string[]> {
+    this.interrupt(name, reason)
+    return this.inTurn(async (round) => {
+      const left: string[] = []
+      for (const gone of [...this.#plan.dependentsOf(name), name]) {
+        const instance = this.#instances.get(gone)
+        if (instance) left.push(...(await this.#supervisor.stop(instance, reason)))
+      }
+      forget()
+      if (!this.#closed) await round(reason, 'begun')
+      return left
+    })
+  }
+
+  /** Replaces those that need a plugin which came back, in start order. One whose next generation does not come up stays as it is; that is told as its fault. */
+  replaceDependents(name: string): Promise<void> {
+    return this.inTurn(async () => {
+      for (const dependent of this.#plan.dependentsOf(name).reverse()) {
+        const instance = this.#instances.get(dependent)
+        if (this.#closed || !instance) continue
+        await this.#supervisor.replace(instance, 'dependency').catch(() => {})
+      }
+    })
+  }
+
+  /** Stops those that need a plugin which is not coming back, the last started first. They start again with it. */
+  stopDependents(name: string): Promise<void> {
+    return this.inTurn(async () => {
+      const root = this.#instances.get(name)
+      for (const dependent of this.#plan.dependentsOf(name)) {
+        const instance = this.#instances.get(dependent)
+        // It may have been started again, or stopped, before this round.
+        if (this.#closed || !root || root.running || instance?.generation === undefined) continue
+        const error = dependencyFailed(dependent, name, root.error)
+        await this.#supervisor.stop(instance, error.message)
+        instance.error = error
+        instance.rest('failed', error.message)
+      }
+    })
+  }
+
+  /** A plugin is about to be stopped, and those that depend on it: what is coming up of them ends, and no turn before that waits for other starts. */
+  interrupt(name: string, reason: string): void {
+    this.#hurried = this.#asked
+    this.#hurry()
+    for (const each of [name, ...this.#plan.dependentsOf(name)]) {
+      const instance = this.#instances.get(each)
+      if (instance) this.#interrupt(instance, reason)
+    }
+  }
+
+  #interrupt(instance: PluginInstance, reason: string): void {
+    this.#interrupted.set(instance, this.#asked)
+    instance.interrupt(reason)
+  }
+
+  /** From now on nothing is started, and what is coming up ends. */
+  close(reason: string): void {
+    this.#closed = true
+    for (const instance of this.#instances.values()) this.#interrupt(instance, reason)
+  }
+
+  /** Stops everything in reverse order, wave by wave, for good. Returns what could not be undone. Called after `close`. */
+  stopAll(reason: string): Promise<string[]> {
+    return this.inTurn(() => this.#stopAll(reason))
+  }
+
+  async #stopAll(reason: string): Promise<string[]> {
+    const left: string[] = []
+    const planned = new Set(this.#plan.order)
+    const others = [...this.#instances.keys()].filter((name) => !planned.has(name))
+    for (const wave of [...this.#plan.waves, others].reverse()) {
+      const stopped = wave.map(async (name) => {
+        const instance = this.#instances.get(name)
+        if (instance) left.push(...(await this.#supervisor.stop(instance, reason)))
+      })
+      await Promise.all(stopped)
+    }
+    return left
+  }
+}
+
+const endOf = ({ signal }: Attempt): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve())
+  })
+
+/** The plugin whose own failure is behind the failure of this one. */
+const rootOf = (instance: PluginInstance): { name: string; cause: unknown } => {
+  const { error } = instance
+  const details = (error as { details?: { root?: unknown } } | undefined)?.details
+  if (typeof details?.root === 'string') return { name: details.root, cause: error?.cause ?? error }
+  return { name: instance.name, cause: error ?? reasonOf(`it is ${instance.state}`) }
+}

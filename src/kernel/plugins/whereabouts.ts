@@ -1,0 +1,129 @@
+/** Where plugins lie: those that were moved, that stand back for another of their name, or that were unloaded on purpose. */
+import { existsSync } from 'node:fs'
+import { PlugbayError } from '../../errors.js'
+import { looksLikePlugin } from '../manifest/discovery.js'
+import { type PluginSource, readPlugin } from '../manifest/manifest.js'
+import type { PluginInstance } from '../supervision/plugin-instance.js'
+import type { Roster } from './roster.js'
+
+/** The plugin that lies there, if one does that can be read. */
+const readable = (path: string): PluginSource | undefined => {
+  try {
+    return looksLikePlugin(path) ? readPlugin(path) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export class Whereabouts {
+  readonly #roster: Roster
+  /** Where plugins lie that were unloaded on purpose. */
+  readonly #unloaded = new Set<string>()
+  /** Where plugins lie that were left out because another had their name. */
+  readonly #leftOut = new Set<string>()
+  /** Where plugins lay that run on though they were looked for there and not found. */
+  readonly #lost = new Set<string>()
+  /** Where files are watched: throws what they may not make of a plugin, or of a new one, by themselves. */
+  heed: ((source: PluginSource, instance?: PluginInstance) => void) | undefined
+
+  constructor(roster: Roster) {
+    this.#roster = roster
+  }
+
+  /** The plugin there was unloaded on purpose: a save does not bring it back. */
+  unloaded(path: string): void {
+    this.#unloaded.add(path)
+  }
+
+  staysUnloaded(path: string): boolean {
+    return this.#unloaded.has(path)
+  }
+
+  /** It is loaded from there. */
+  entered(path: string): void {
+    this.#unloaded.delete(path)
+  }
+
+  /** Remembers the plugin at `path`, and why it is not of the roster. If another has its name it is the next when that is gone: returns the other. */
+  leaveOut(path: string, error: unknown): PluginInstance | undefined {
+    if (!PlugbayError.is(error)) return undefined
+    if (error.code !== 'PLUGIN_DUPLICATE') {
+      if (!this.#roster.all.some(({ source }) => source.path === path)) this.#roster.unread.add(path, error)
+      return undefined
+    }
+    const holder = this.#roster.byName.get(error.plugin ?? '')
+    if (holder?.source.path === path) return undefined
+    this.standsBack(path)
+    return holder
+  }
+
+  /** Another has the name of the plugin there. */
+  standsBack(path: string): void {
+    this.#leftOut.add(path)
+  }
+
+  /** The plugin there is one of the roster, or is none any more. */
+  settled(path: string): void {
+    this.#leftOut.delete(path)
+  }
+
+  /** Nothing is there any more. */
+  vanished(path: string): void {
+    this.#leftOut.delete(path)
+    this.#lost.delete(path)
+  }
+
+  /** Whether it was looked for where it lay, and not found. */
+  isLost({ source }: PluginInstance): boolean {
+    return this.#lost.has(source.path)
+  }
+
+  /** Whether what lies at its place is still that plugin; one that cannot be read is. */
+  isThere({ name, source: { path } }: PluginInstance): boolean {
+    return looksLikePlugin(path) && (readable(path)?.name ?? name) === name
+  }
+
+  /** The plugin of its name that lies elsewhere: it was left out for its sake, or was another until its files named it so. */
+  successorOf({ name, source }: PluginInstance): PluginSource | undefined {
+    const paths = new Set([...this.#leftOut, ...this.#roster.all.map((other) => other.source.path)])
+    paths.delete(source.path)
+    for (const path of paths) {
+      const found = readable(path)
+      if (found?.name === name) return found
+    }
+    return undefined
+  }
+
+  /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
+  formerPlaces(path: string): string[] {
+    const found = readable(path)
+    if (found === undefined || this.#roster.byName.has(found.name)) return []
+    return this.#roster.all.flatMap(({ source }) => (existsSync(source.path) ? [] : source.path))
+  }
+
+  /** What its files say now, also where they were moved meanwhile. Of another name where that is what lies there, and it lies nowhere else. */
+  read(instance: PluginInstance): PluginSource {
+    const { path } = instance.source
+    const there = looksLikePlugin(path) ? readPlugin(path) : undefined
+    if (there?.name === instance.name) return there
+    const moved = this.successorOf(instance)
+    if (moved === undefined && there === undefined) this.#lost.add(path)
+    return moved ?? there ?? readPlugin(path)
+  }
+
+  /** The same, as far as files may make it so by themselves: throws PERMISSION_DENIED beyond that. */
+  changed(instance: PluginInstance): PluginSource {
+    const source = this.read(instance)
+    this.heed?.(source, instance)
+    return source
+  }
+
+  /** The plugin at a place that another has left: it comes in, if it is new. */
+  leftAt(path: string): PluginSource | undefined {
+    const source = readable(path)
+    if (source === undefined || this.#roster.all.some((instance) => instance.source.path === path)) return undefined
+    if (!this.#roster.byName.has(source.name)) return source
+    this.standsBack(path)
+    return undefined
+  }
+}

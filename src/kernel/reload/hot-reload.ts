@@ -1,0 +1,291 @@
+/** Turns changes of files into changes of what runs: replaced, loaded, unloaded, configured anew, in the order of the dependencies. */
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { ServiceRegistry } from '../../bus/service-registry.js'
+import { didYouMean } from '../../nearest.js'
+import { isOwn, reasonOf } from '../../wire-error.js'
+import { Attempt } from '../lifecycle/attempt.js'
+import type { PluginSource } from '../manifest/manifest.js'
+import { type ModuleGraph, moduleGraph } from '../modules/module-graph.js'
+import { type PackageScope, packageScope } from '../modules/package-scope.js'
+import type { Logger } from '../options/options.js'
+import type { Waiting } from '../plugins/joint-changes.js'
+import type { PluginInstance } from '../supervision/plugin-instance.js'
+import { RefusedChanges } from './refused-changes.js'
+import { Watcher } from './watcher.js'
+
+/** It was stopped while its change came about, or all was: that is no fault of the change. */
+const isStopped = (error: unknown): boolean => isOwn(error) && (error.code === 'PLUGIN_STOPPED' || error.code === 'KERNEL_STATE')
+
+export interface HotReloadOptions {
+  /** Milliseconds a file written in place must stay the same. */
+  settle: number
+  places: readonly string[]
+  /** Paths the discovery came upon, usable or not: anything else in the places is new. */
+  known: readonly string[]
+  /** Folders whose changes mean nothing. */
+  ignore: readonly string[]
+  configDir: string | undefined
+  instances: ReadonlyMap<string, PluginInstance>
+  registry: ServiceRegistry
+  log: Logger
+  /** These plugins as they are to be changed one after the other. */
+  inOrder(names: readonly string[]): readonly string[]
+  /** Whether the others allow what its files say, also as `waiting` ones would be. */
+  isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean
+  changed(instance: PluginInstance, waiting: Waiting, attempt: Attempt): Promise<unknown>
+  configured(instance: PluginInstance): Promise<unknown>
+  /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
+  formerPlaces(path: string): readonly string[]
+  appeared(path: string, attempt: Attempt): Promise<unknown>
+  vanished(name: string): Promise<unknown>
+  fault(name: string, error: Error): void
+}
+
+export class HotReload {
+  readonly #options: HotReloadOptions
+  readonly #watcher: Watcher
+  readonly #refused: RefusedChanges
+  readonly #graphs = new Map<string, ModuleGraph>()
+  /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
+  readonly #scopes = new Map<string, { scope: PackageScope; now: () => PackageScope }>()
+  readonly #changed = new Set<string>()
+  /** What is under way for a save: a newer one ends it. */
+  readonly #attempts = new Set<Attempt>()
+  /** Plugins that are being unloaded as their files are gone, by where they lay. */
+  readonly #leaving = new Map<string, Promise<void>>()
+  #working: Promise<void> | undefined
+  #closed = false
+
+  constructor(options: HotReloadOptions) {
+    this.#options = options
+    this.#refused = new RefusedChanges(options, (name) => this.#note(name))
+    this.#watcher = new Watcher({
+      settle: options.settle,
+      ignore: [...options.ignore],
+      onChange: (name, paths) => this.#stirred(name, paths),
+      onAppear: (path) => void this.#run(path, () => this.#came(path)),
+      onVanish: (path) => this.#gone(path),
+      onConfig: (name) => this.#reconfigure(name),
+      onFault: (error) => options.log.error({ err: error }, `Watching failed: ${reasonOf(error)}`),
+    })
+  }
+
+  async open(): Promise<void> {
+    const { places, known, configDir, instances } = this.#options
+    await Promise.all([...instances.values()].map(({ source }) => this.track(source)))
+    await this.#watcher.watchPlaces(places, known)
+    if (configDir !== undefined) await this.#watcher.watchConfig(configDir)
+    await this.#watcher.ready()
+  }
+
+  /**
+   * Watches what the plugin is made of, as it is now: later changes are held against this, so it is called before its code is loaded. After that, `says` is how its modules
+   * were read then: it may be otherwise by now.
+   */
+  async track(source: PluginSource, says?: string): Promise<void> {
+    const { name } = source
+    const graphs = await Promise.all(
+      [source.entry, ...Object.values(source.tasks).map(({ file }) => file)].map((file) =>
+        moduleGraph(file, source.root, { previous: this.#graphs.get(file) }),
+      ),
+    )
+    const files = graphs.flatMap((graph) => {
+      const [entry] = graph.files
+      if (entry !== undefined) this.#graphs.set(entry, graph)
+      return [...graph.files, ...graph.links, ...graph.unresolved]
+    })
+    if (!this.#options.instances.has(name)) return
+    const own = new Set([...files, ...source.tracked])
+    const folders = [...new Set(graphs.flatMap((graph) => graph.files.map((file) => dirname(file))))]
+    const bare = [...new Set(graphs.flatMap((graph) => graph.bare))]
+    const now = (): PackageScope => {
+      const { files, says } = packageScope(folders, bare, dirname(source.root))
+      return { files: files.filter((file) => !own.has(file)), says }
+    }
+    const scope = now()
+    this.#scopes.set(name, { scope: { ...scope, says: says ?? scope.says }, now })
+    await this.#watcher.track(name, [...own, ...scope.files], source.readAt)
+  }
+
+  /** Its code was read since it was tracked: what was saved meanwhile is a change, though it be back to what it was. */
+  loaded(name: string): void {
+    void this.#watcher.taken(name)
+  }
+
+  /** Most changes of a package.json are of no concern to the modules in it. */
+  #stirred(name: string, paths: readonly string[]): void {
+    const known = this.#scopes.get(name)
+    if (known && paths.every((path) => known.scope.files.includes(path)) && known.now().says === known.scope.says) {
+      const source = this.#options.instances.get(name)?.source
+      // Another may be the nearest now.
+      if (source) void this.#run(name, () => this.track(source))
+      return
+    }
+    for (const attempt of this.#attempts) {
+      if (!attempt.open || !this.#options.instances.get(name)?.takesPart(attempt)) continue
+      for (const other of this.#partOf(attempt)) this.#note(other)
+      attempt.outdate()
+    }
+    this.#note(name)
+  }
+
+  /** Does what a newer save of the plugins that take part in it ends, or of that one: they are noted then. */
+  async #attempt(act: (attempt: Attempt) => Promise<unknown>, plugin?: string): Promise<void> {
+    const attempt: Attempt = new Attempt(async () => {
+      const names = new Set([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])])
+      const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name)))
+      if (!stir.includes(true)) return false
+      for (const name of names) this.#note(name)
+      return true
+    })
+    this.#attempts.add(attempt)
+    try {
+      await act(attempt)
+    } catch (error) {
+      if (!attempt.outdated) throw error
+    } finally {
+      this.#attempts.delete(attempt)
+    }
+  }
+
+  #partOf(attempt: Attempt): string[] {
+    return [...this.#options.instances.values()].flatMap((instance) => (instance.takesPart(attempt) ? instance.name : []))
+  }
+
+  untrack(name: string): void {
+    this.#scopes.delete(name)
+    this.#refused.forget(name)
+    this.#watcher.untrack(name)
+  }
+
+  /** What others stood in the way of may be possible now. */
+  reconsider(): void {
+    this.#refused.reconsider()
+  }
+
+  /** A file that several plugins import changes them all, and so does a checkout of another branch: they are collected while they are being saved, and judged together. */
+  #note(name: string): void {
+    this.#changed.add(name)
+    this.#working ??= Promise.resolve().then(async () => {
+      while (this.#changed.size > 0 && !this.#closed) {
+        await this.#watcher.quiet()
+        const names = this.#options.inOrder([...this.#changed])
+        this.#changed.clear()
+        const waiting = new Set(names)
+        for (const plugin of names)
+          if (waiting.has(plugin) && !this.#closed) await this.#attempt((attempt) => this.#renew(plugin, waiting, attempt), plugin)
+      }
+      this.#working = undefined
+    })
+  }
+
+  /** `waiting`: those that changed together and have not been carried out; it is one of them. */
+  async #renew(name: string, waiting: Set<string>, attempt: Attempt): Promise<void> {
+    const { instances, changed, log, fault } = this.#options
+    const instance = instances.get(name)
+    if (instance === undefined) return
+    const { path } = instance.source
+    // Where all of it is gone that is no change of its files, however long it takes to be certain of it.
+    if (!existsSync(path)) await this.#judged([path])
+    if (this.#closed || instances.get(name) !== instance || instance.source.path !== path) return void waiting.delete(name)
+    const generation = instance.generation?.number
+    const done = (plugin: string): void => {
+      waiting.delete(plugin)
+      this.#refused.forget(plugin)
+    }
+    this.#refused.forget(name)
+    try {
+      const others = [...waiting].filter((plugin) => plugin !== name)
+      await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done }, attempt)
+      waiting.delete(name)
+    } catch (error) {
+      await attempt.judge()
+      if (attempt.outdated) {
+        // What was saved together is judged together, anew.
+        for (const each of waiting) this.#changed.add(each)
+        return waiting.clear()
+      }
+      if (isStopped(error)) return void waiting.delete(name)
+      const stays = generation !== undefined && instance.generation?.number === generation
+      const then = stays ? this.#refused.add(name, error) : undefined
+      if (then === undefined) waiting.delete(name)
+      if (stays) {
+        const told = `The change of '${name}' was not taken over: generation ${generation} stays.`
+        log.warn({ plugin: name, generation }, then === undefined ? told : `${told} ${then}`)
+      }
+      fault(name, error as Error)
+      // Others may have been watched as what they were to be together with it.
+      const all = new Set([name, ...this.#refused.plugins].flatMap((plugin) => instances.get(plugin) ?? []))
+      await Promise.all(Array.from(all, ({ source }) => this.track(source, this.#scopes.get(source.name)?.scope.says)))
+    }
+  }
+
+  #reconfigure(name: string): void {
+    const { instances, log } = this.#options
+    const instance = instances.get(name)
+    if (instance) void this.#run(name, () => this.#configure(instance))
+    else
+      log.warn(
+        {},
+        `configDir has a file of '${name}' that was saved, but there is no plugin of that name.${didYouMean(name, instances.keys())}`,
+      )
+  }
+
+  async #configure(instance: PluginInstance): Promise<void> {
+    const { configured, log } = this.#options
+    const { generation, name } = instance
+    try {
+      await configured(instance)
+    } catch (error) {
+      if (generation?.alive && instance.generation === generation) {
+        const { number } = generation
+        log.warn(
+          { plugin: name, generation: number },
+          `The configuration was not taken over: generation ${number} goes on with the one it has.`,
+        )
+      }
+      throw error
+    }
+    // Otherwise it was replaced, which is told.
+    if (generation?.alive && instance.generation === generation)
+      log.info({ plugin: name, generation: generation.number }, 'Took its new configuration as it runs.')
+  }
+
+  /** Where another may have become it, that one is unloaded first: it has what this one provides. */
+  async #came(path: string): Promise<void> {
+    const { formerPlaces, appeared } = this.#options
+    await this.#judged(formerPlaces(path))
+    if (!this.#closed) await this.#attempt((attempt) => appeared(path, attempt))
+  }
+
+  /** Resolves when it is certain whether the plugins of these places are gone, and those that are have been unloaded, or run on from elsewhere. */
+  async #judged(paths: readonly string[]): Promise<void> {
+    await this.#watcher.judged(paths)
+    await Promise.all(paths.flatMap((path) => this.#leaving.get(path) ?? []))
+  }
+
+  #gone(path: string): void {
+    for (const { name, source } of this.#options.instances.values()) {
+      if (source.path !== path) continue
+      const leaving = this.#run(name, () => this.#options.vanished(name))
+      this.#leaving.set(path, leaving)
+      void leaving.then(() => this.#leaving.delete(path))
+    }
+  }
+
+  async #run(what: string, act: () => Promise<unknown>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      if (!isStopped(error)) this.#options.fault(what, error as Error)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#watcher.close()
+    await this.#working
+    this.#refused.close()
+  }
+}

@@ -1,0 +1,89 @@
+/** What plugins may not give themselves: where one may write a manifest, what that asks for beyond what there is waits for the operator. Made where files are watched. */
+import { join } from 'node:path'
+import { PlugbayError } from '../../errors.js'
+import { real } from '../../sandbox/host/readable.js'
+import { within } from '../../within.js'
+import { placementOf } from '../manifest/isolation.js'
+import type { Isolation, PluginSource } from '../manifest/manifest.js'
+import { effectiveLimits, type ResolvedOptions } from '../options/options.js'
+import type { PluginPermissions } from '../permissions/plugin-permissions.js'
+import type { PluginInstance } from '../supervision/plugin-instance.js'
+
+/** How strongly each holds its plugin. */
+const STRENGTH: Record<Isolation, number> = { inline: 0, thread: 1, process: 2, grpc: 2 }
+
+/** So many of its demands a message names. */
+const NAMED = 5
+
+export class ManifestGuard {
+  readonly #options: ResolvedOptions
+  readonly #permissions: PluginPermissions
+  readonly #instances: ReadonlyMap<string, PluginInstance>
+  /** All plugins there were, as they were last: what one wrote is there after it has gone. */
+  readonly #known = new Map<string, PluginSource>()
+
+  constructor(options: ResolvedOptions, permissions: PluginPermissions, instances: ReadonlyMap<string, PluginInstance>) {
+    this.#options = options
+    this.#permissions = permissions
+    this.#instances = instances
+  }
+
+  /** Throws PERMISSION_DENIED for what the files of a plugin make of it, or of one that is new, where they ask for more than there was and a plugin may have written that. */
+  assertMayBecome(source: PluginSource, instance?: PluginInstance): void {
+    for (const each of this.#instances.values()) this.#known.set(each.name, each.source)
+    for (const writer of this.#known.values()) {
+      if (!this.#mayWrite(writer, source) && !(instance && this.#mayWrite(writer, instance.source))) continue
+      const more = this.#moreThan(instance?.source ?? writer, source, instance !== undefined)
+      if (more.length > 0) throw denied(source, instance, writer.name, more)
+    }
+  }
+
+  /** Whether the plugin may write, or put in its place, the manifest of that one. */
+  #mayWrite(writer: PluginSource, { path, root, manifestPath }: PluginSource): boolean {
+    const permissions = this.#permissions.of(writer)
+    const { learning, dataDir } = permissions.granted
+    // Nobody is held to anything then.
+    if (learning) return false
+    const files = [path, root].map((folder) => join(folder, 'plugin.json'))
+    if (manifestPath !== undefined) files.push(manifestPath)
+    return [...permissions.names('fs', 'write'), dataDir].some(
+      (granted) => granted === '*' || files.some((file) => within(granted, file) || within(real(granted), file)),
+    )
+  }
+
+  /** What `next` is to have that `base` has not, in the words of a manifest. */
+  #moreThan(base: PluginSource, next: PluginSource, same: boolean): string[] {
+    const options = this.#options
+    const before = this.#permissions.of(base)
+    const asked = this.#permissions
+      .of(next)
+      .granted.permissions.flatMap(({ resource, actions }) =>
+        actions.filter((action) => !before.has(resource, action)).map((action) => `'${action}' on ${resource}`),
+      )
+    const [was, is] = [base, next].map((source) => placementOf(source, options).isolation) as [Isolation, Isolation]
+    const [had, has] = [base, next].map(({ manifest }) => effectiveLimits(manifest, options)) as [Limits, Limits]
+    return [
+      // What an operator grants is granted by name.
+      ...(same && next.name !== base.name ? [`the name '${next.name}'`] : []),
+      ...(STRENGTH[is] < STRENGTH[was] ? [`isolation '${is}' instead of '${was}'`] : []),
+      ...asked,
+      ...(Object.keys(has) as (keyof Limits)[])
+        .filter((limit) => has[limit] > had[limit])
+        .map((limit) => `limits.${limit} ${has[limit]} instead of ${had[limit]}`),
+    ]
+  }
+}
+
+type Limits = ReturnType<typeof effectiveLimits>
+
+const denied = (source: PluginSource, instance: PluginInstance | undefined, writer: string, more: readonly string[]): PlugbayError => {
+  const { path, manifestPath: file = path } = source
+  const plugin = instance?.name ?? source.name
+  const list = [...more.slice(0, NAMED), ...(more.length > NAMED ? [`${more.length - NAMED} more`] : [])].join(', ')
+  const who = writer === plugin ? 'the plugin itself may write that file' : `plugin '${writer}' may write that file`
+  const message = instance
+    ? `What ${file} asks for was not given to plugin '${plugin}': it is more than it has (${list}), and ${who}. ` +
+      `Read it; if it is meant, call kernel.reload('${plugin}') or start the kernel anew. A plugin that may not write its own folder is given what its manifest asks for at once.`
+    : `Plugin '${plugin}' at ${path} was not loaded by itself: it is to have more than plugin '${writer}' (${list}), which may write there. Read it; if it is meant, call kernel.load('${path}').`
+  return new PlugbayError('PERMISSION_DENIED', message, { plugin, details: { file, writer, more: [...more] } })
+}

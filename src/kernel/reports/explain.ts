@@ -1,0 +1,69 @@
+/** Why a plugin is not running. */
+import { isOwn } from '../../wire-error.js'
+import type { UnreadPlugin } from '../manifest/unread-plugins.js'
+import type { Plan } from '../plugins/dependency-graph.js'
+import type { FaultRecord, PluginInstance } from '../supervision/plugin-instance.js'
+
+export interface Explanation {
+  name: string
+  state: string
+  running: boolean
+  /** The error code behind it, when there is one. */
+  code: string | undefined
+  /** One sentence. */
+  because: string
+  /** Plugins that cannot run because of this one. */
+  holdsBack: string[]
+  /** Its newest faults, at most 20, the oldest first. */
+  history: FaultRecord[]
+}
+
+/** It waits for that one, which does not run. */
+const needs = ({ source, running }: PluginInstance, name: string): boolean => name in source.manifest.dependencies && !running
+
+const sorted = (instances: readonly PluginInstance[]): string[] => instances.map(({ name }) => name).sort()
+
+/** Of one that is no plugin as long as it cannot be read. */
+export const explainUnread = ({ name, error }: UnreadPlugin, instances: readonly PluginInstance[]): Explanation => ({
+  name,
+  state: 'failed',
+  running: false,
+  code: error.code,
+  because: error.message,
+  holdsBack: sorted(instances.filter((other) => needs(other, name))),
+  history: [],
+})
+
+export const explain = (instance: PluginInstance, instances: ReadonlyMap<string, PluginInstance>, plan: Plan): Explanation => {
+  const { name, state, running, enabled, retry, shelved, lastExit } = instance
+  const fault = instance.generation?.fault
+  // It is told of before its supervisor knows.
+  const error = instance.error ?? fault
+  const holdsBack = [...instances.values()].filter((other) => {
+    const { details } = isOwn(other.error) ? other.error : {}
+    return other !== instance && (details?.['root'] === name || (!running && needs(other, name)))
+  })
+  // To have ended by itself, as its policy lets it, is no error.
+  const ended = error === fault && fault?.code === 'PLUGIN_STOPPED'
+  const code = isOwn(error) && !ended ? error.code : undefined
+  return {
+    name,
+    state,
+    running,
+    code,
+    because: because(),
+    holdsBack: sorted(holdsBack),
+    history: [...instance.history],
+  }
+
+  function because(): string {
+    if (running) return `It runs, in generation ${instance.generation?.number ?? instance.newest}.`
+    if (!enabled) return 'It is disabled. Enable it with kernel.enable() or "enabled": true in its manifest.'
+    if (retry) return `It crashed and will be restarted. ${error?.message ?? ''}`
+    const excluded = plan.excluded.get(name)
+    const root = error?.cause instanceof Error && code === 'DEPENDENCY_FAILED' ? ` ${error.cause.message}` : ''
+    if (error) return error.message + root
+    if (shelved && lastExit) return lastExit.reason
+    return excluded?.message ?? `It is ${state}.`
+  }
+}

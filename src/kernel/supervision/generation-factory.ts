@@ -1,0 +1,164 @@
+/** Makes generations: gathers what the next run of a plugin is to have (its place, limits, permissions, configuration), as the kernel decides it now. */
+import { join } from 'node:path'
+import type { Grants } from '../../sandbox/grants.js'
+import type { Standby } from '../../sandbox/host/standby.js'
+import type { PluginHost } from '../../sandbox/plugin-host.js'
+import type { Stripped } from '../../strip-types.js'
+import { asWritten, toWire } from '../../wire-error.js'
+import type { Announcer } from '../announcing/announcer.js'
+import type { Audit } from '../audit/audit.js'
+import type { Configurations } from '../config/configurations.js'
+import { inspectedPlacement, type Placement, placementOf } from '../manifest/isolation.js'
+import type { PluginSource } from '../manifest/manifest.js'
+import { needsModuleHooks, PLUGIN_MODULE } from '../modules/module-access.js'
+import { strippedSources } from '../modules/stripped-sources.js'
+import { effectiveLimits, type Logger, type ResolvedOptions } from '../options/options.js'
+import type { Learning } from '../permissions/learning.js'
+import { assertRoles, grantsOf } from '../permissions/permissions.js'
+import type { PluginPermissions } from '../permissions/plugin-permissions.js'
+import type { Plane } from '../services/plane.js'
+import type { TaskPools } from '../tasks/task-pools.js'
+import { explainShortage } from '../text/system-limit.js'
+import { Generation, type GenerationOptions } from './generation.js'
+import type { Inspection } from './inspection.js'
+import { placeFor } from './placement.js'
+import type { PluginInstance } from './plugin-instance.js'
+import { endsWell } from './restart-record.js'
+import type { StuckThreads } from './stuck-threads.js'
+import type { Birth, Change, Crashed } from './supervisor.js'
+
+/** What the generations of one kernel are made of. */
+export interface GenerationParts {
+  options: ResolvedOptions
+  plane: Plane
+  standby: Standby
+  tasks: TaskPools
+  permissions: PluginPermissions
+  configurations: Configurations
+  /** Plugins that their authors look into. */
+  inspections: ReadonlyMap<string, Inspection>
+  learning: Learning | undefined
+  log: Logger
+  audit: Audit | undefined
+  announcer: Announcer
+  stuckThreads: StuckThreads
+  /** Watches the plugin's files, from what they are now on. */
+  track(source: PluginSource): Promise<void> | undefined
+}
+
+export class GenerationFactory {
+  readonly #parts: GenerationParts
+
+  constructor(parts: GenerationParts) {
+    this.#parts = parts
+  }
+
+  /** The next generation, not started. Rejects when its permissions, its configuration or its place are not to be had. */
+  make(instance: PluginInstance, change: Change, birth: Birth, crashed: Crashed): Promise<Generation> {
+    return this.#make(instance, change, birth, crashed).catch(explainShortage(instance.name))
+  }
+
+  async #make(instance: PluginInstance, change: Change, { reason, succession }: Birth, crashed: Crashed): Promise<Generation> {
+    const { options, plane, tasks, inspections, audit } = this.#parts
+    const source = change.source ?? instance.source
+    const { name } = source
+    assertRoles(source, options)
+    const inspection = inspections.get(name)
+    // What it did in a thread says nothing about new code.
+    const placement = this.#placementOf(source, change.source === undefined && instance.demotion.active, inspection)
+    const declared = effectiveLimits(source.manifest, options)
+    const limits = inspection?.unhurried(declared) ?? declared
+    const permissions = this.#parts.permissions.of(source)
+    const grants = grantsOf(permissions)
+    const dataDir = join(options.dataDir, name)
+    const reach = { root: source.root, places: options.plugins }
+    const needs = { reach, dataDir, limits, grants, inspected: inspection !== undefined }
+    const host = await placeFor(source, placement, this.#parts.standby, needs)
+    const [config, needsHooks, stripped] = await this.#readFor(source, placement, change.config, host, grants)
+    const number = ++instance.newest
+    audit?.granted(source, number, { ...placement, tier: host.tier }, permissions.granted.permissions, reason)
+    audit?.configured(name, number, instance.generation?.config, config, reason)
+    const generation: Generation = new Generation({
+      source,
+      number,
+      config,
+      limits,
+      dataDir,
+      inspection,
+      // No plugin can be named so.
+      profiles: join(options.dataDir, '.profiles'),
+      permissions,
+      host,
+      plane,
+      tasks,
+      succession,
+      pluginModule: PLUGIN_MODULE,
+      needsHooks,
+      stripped,
+      grants,
+      ...this.#reports(source, number),
+      endsWell: (exit) => endsWell(instance.restart, exit),
+      crashed: (exit, lost) => crashed(generation, exit, lost),
+      stuck: (gone) => this.#stuck(instance, number, gone),
+    })
+    return generation
+  }
+
+  #placementOf(source: PluginSource, demoted: boolean, inspection: Inspection | undefined): Placement {
+    const chosen = placementOf(source, this.#parts.options, demoted)
+    inspection?.assertOwnPlace(chosen.isolation)
+    return inspection ? inspectedPlacement(chosen) : chosen
+  }
+
+  /** What is read from files for it: its configuration, whether its modules need hooks, and what they are without types. */
+  #readFor(
+    source: PluginSource,
+    { isolation }: Placement,
+    given: object | undefined,
+    host: PluginHost,
+    grants: Grants,
+  ): Promise<[object, boolean, Stripped, void]> {
+    const { configurations, track } = this.#parts
+    return Promise.all([
+      configurations.resolve(source, given ?? configurations.given(source.name)),
+      isolation !== 'thread' && needsModuleHooks(source),
+      strippedSources(source, isolation === 'inline' ? undefined : grants.fs.read),
+      // What it is now is known before its code is read: a save made meanwhile is seen.
+      track(source),
+    ]).catch(async (error: unknown) => {
+      await host.kill('its generation was not made')
+      throw error
+    })
+  }
+
+  /** Where it tells what it does. */
+  #reports(source: PluginSource, generation: number): Pick<GenerationOptions, 'moved' | 'used' | 'log' | 'denied'> {
+    const { announcer, learning, log } = this.#parts
+    const { name } = source
+    return {
+      moved: (transition) => {
+        if (transition.to === 'running') learning?.ran(source)
+        announcer.tell('plugin:state', { name, generation, ...transition })
+      },
+      used: learning?.recorderFor(name),
+      log: (level, message, fields) => log[level]({ ...fieldsOf(fields), plugin: name, generation }, message),
+      denied: (error) => announcer.tell('plugin:fault', { name, generation, error }),
+    }
+  }
+
+  #stuck(instance: PluginInstance, generation: number, gone: Promise<unknown>): void {
+    this.#parts.stuckThreads.add(instance, gone)
+    this.#parts.announcer.tell('plugin:stuck', { name: instance.name, generation })
+  }
+}
+
+/** Loggers print an error as `err` alone: in another field it would be `{}`, so there it is passed on as plain data. */
+const fieldsOf = (fields: unknown): object => {
+  if (typeof fields !== 'object' || fields === null) return fields === undefined ? {} : { value: fields }
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, value]: [string, unknown]) => [
+      key,
+      value instanceof Error ? (key === 'err' ? asWritten(value) : toWire(value)) : value,
+    ]),
+  )
+}

@@ -1,0 +1,69 @@
+/** How faults become entries of the audit log. */
+import { expect, test } from 'vitest'
+import { PlugbayError } from '#src/errors.js'
+import { Audit } from '#src/kernel/audit/audit.js'
+import { AuditLog } from '#src/kernel/audit/audit-log.js'
+import type { AuditEntry } from '#src/kernel/audit/chain.js'
+import { lastEntries, verifyAudit } from '#src/kernel/audit/verify.js'
+import { fromWire, toWire } from '#src/wire-error.js'
+import { emptyFolder, keptLog } from '../../../support/plugin-folder.js'
+
+const entryFor = async (error: Error) => {
+  const dir = emptyFolder()
+  const log = new AuditLog({ dir, maxBytes: 1_000_000, keep: 1, log: keptLog().logger })
+  const audit = new Audit({ log, errorOf: () => undefined })
+  audit.told('plugin:fault', { name: 'p', generation: 2, error })
+  await audit.close()
+  return (await lastEntries(dir, 1))[0]
+}
+
+test('a denial is one, and its actor is the plugin that tried', async () => {
+  const error = new PlugbayError('PERMISSION_DENIED', "Plugin 'p' may not read /etc/passwd.")
+  expect(await entryFor(error)).toMatchObject({
+    kind: 'plugin.denied',
+    plugin: 'p',
+    generation: 2,
+    actor: 'p',
+    reason: error.message,
+    details: { code: 'PERMISSION_DENIED' },
+  })
+})
+
+test('what a plugin says to be a denial is a fault of its own', async () => {
+  const said = fromWire(toWire(new PlugbayError('PERMISSION_DENIED', 'no')))
+  expect(await entryFor(said)).toMatchObject({ kind: 'plugin.fault', actor: 'kernel', details: { code: 'PERMISSION_DENIED' } })
+})
+
+test('a text without end is cut', async () => {
+  const entry = await entryFor(new PlugbayError('PLUGIN_CRASHED', 'x'.repeat(100_000)))
+  expect(entry).toMatchObject({ kind: 'plugin.fault', actor: 'kernel', details: { code: 'PLUGIN_CRASHED' } })
+  expect(entry?.reason?.length).toBeLessThan(2_100)
+})
+
+test('a plugin that is denied without end does not fill the log: its denials are summed, and what else was written stays', async () => {
+  const dir = emptyFolder()
+  const options = { dir, maxBytes: 100_000, keep: 2, log: keptLog().logger }
+  const audit = new Audit({ log: new AuditLog(options), errorOf: () => undefined })
+  await audit.act('disable', { name: 'q', newest: 1 }, { actor: 'anna' }, async () => {})
+  const denied = (plugin: string, path: string, unsaid = 0) =>
+    audit.told('plugin:fault', {
+      name: plugin,
+      generation: 1,
+      error: new PlugbayError('PERMISSION_DENIED', path, { plugin, details: unsaid > 0 ? { unsaid } : {} }),
+    })
+  // What a path is made of may be six times as long in the log.
+  for (let at = 0; at < 2_000; at++) denied('p', `${'\u0001'.repeat(1_900)}${at}`, 4)
+  audit.told('plugin:state', { name: 'p', generation: 1, from: 'running', to: 'stopping', reason: 'enough' })
+  denied('p', 'once more')
+  denied('q', 'of another')
+  await audit.close()
+
+  const entries = await lastEntries(dir, 1_000)
+  expect(entries[0]).toMatchObject({ kind: 'action', actor: 'anna' })
+  expect((await verifyAudit(dir)).faults).toEqual([])
+  const ofP = entries.filter(({ kind, plugin }) => kind === 'plugin.denied' && plugin === 'p')
+  const sum = (sums: number, { reason, details }: AuditEntry) =>
+    sums + Number(details?.['unsaid'] ?? 0) + (reason?.startsWith('more was') ? 0 : 1)
+  expect(ofP.reduce(sum, 0)).toBe(10_001)
+  expect(entries).toContainEqual(expect.objectContaining({ kind: 'plugin.denied', actor: 'q', reason: 'of another' }))
+})
