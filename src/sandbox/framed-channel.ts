@@ -4,10 +4,10 @@ import { Deserializer, Serializer } from 'node:v8'
 import { MessageChannel, MessagePort, type Transferable } from 'node:worker_threads'
 import { isTooDeep, tooDeep } from '../nesting.js'
 import type { Batch, Channel } from './channel.js'
-import { assertWeight } from './frame-weight.js'
-import { platformObjectIn, staysHere } from './platform-object.js'
 import { passOn } from './relayed.js'
 import { Stint } from './stint.js'
+import { assertWeight } from './values/frame-weight.js'
+import { platformObjectIn, staysHere } from './values/platform-object.js'
 
 /*
  * A frame: the length of what follows (uint32, little endian), the number of the line it belongs to (uint32), the value as V8 writes it. A frame

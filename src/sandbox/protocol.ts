@@ -2,10 +2,10 @@
 import type { Granted } from '../permission-set.js'
 import type { Stripped } from '../strip-types.js'
 import type { WireError } from '../wire-error.js'
-import type { Grants } from './grants.js'
+import type { HeldVerb } from './conversation/held-answer.js'
+import type { Sealed } from './conversation/sealed.js'
 import type { ToldHeap } from './heap-report.js'
-import type { HeldVerb } from './held-answer.js'
-import type { Sealed } from './sealed.js'
+import type { Grants } from './permissions/grants.js'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 

@@ -1,11 +1,11 @@
 /** What goes on in place of a message that cannot cross to another process: an answer to each call in it, where somebody waits for one. */
 import { PlugbayError } from '../errors.js'
 import { reasonOf, toWire, type WireError } from '../wire-error.js'
-import { BOXED, type Box } from './boxing.js'
 import type { Batch } from './channel.js'
-import { FAILURE, FrameReader, FrameWriter, type Kind, type Meta, NO_METAS, REPLY, REQUEST } from './frames.js'
-import { answerTo, isAnswer, isCall } from './reference-wire.js'
-import { LEAF_SHAPE, type ShapeText } from './shape.js'
+import { FAILURE, FrameReader, FrameWriter, type Kind, type Meta, NO_METAS, REPLY, REQUEST } from './conversation/frames.js'
+import { BOXED, type Box } from './lines/boxing.js'
+import { answerTo, isAnswer, isCall } from './lines/reference-wire.js'
+import { LEAF_SHAPE, type ShapeText } from './values/shape.js'
 
 /** The two ways from a relay. Either throws for what cannot go there. */
 export interface Ways {

@@ -1,7 +1,7 @@
 /** What the two ends of a thread that runs tasks say to each other beside piscina's own messages. */
 import type { MessagePort } from 'node:worker_threads'
+import type { Sealed } from './conversation/sealed.js'
 import type { LoadRequest, LogLevel, TaskInput } from './protocol.js'
-import type { Sealed } from './sealed.js'
 
 /** Whose tasks a thread runs, and what its gate opens: given to it as it is made. */
 export type TaskIdentity = Pick<LoadRequest, 'name' | 'root' | 'grants' | 'pluginModule'> & {

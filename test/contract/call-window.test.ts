@@ -1,8 +1,8 @@
 /** What a caller may have under way to a provider over one line, and what waits on its own side. */
 import { MessageChannel } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { CALL_LIMIT, WINDOW_BYTES, WINDOW_CALLS } from '#src/sandbox/call-window.js'
-import { type CallOptions, methodsOf, ProviderLine, ServiceClient } from '#src/sandbox/service-line.js'
+import { type CallOptions, methodsOf, ProviderLine, ServiceClient } from '#src/sandbox/lines/service-line.js'
+import { CALL_LIMIT, WINDOW_BYTES, WINDOW_CALLS } from '#src/sandbox/values/call-window.js'
 import { gate } from '../support/conversations.js'
 import { eventually } from '../support/eventually.js'
 

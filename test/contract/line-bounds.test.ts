@@ -2,12 +2,12 @@
 import { once } from 'node:events'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { CALL_LIMIT, WINDOW_CALLS } from '#src/sandbox/call-window.js'
-import { LEAF_BYTES } from '#src/sandbox/codec.js'
-import { Peer } from '#src/sandbox/peers.js'
-import { exposeByReference, wrapReference } from '#src/sandbox/references.js'
-import { methodsOf, ProviderLine, ServiceClient } from '#src/sandbox/service-line.js'
-import { receiveStream, sendStream } from '#src/sandbox/streams.js'
+import { Peer } from '#src/sandbox/lines/peers.js'
+import { exposeByReference, wrapReference } from '#src/sandbox/lines/references.js'
+import { methodsOf, ProviderLine, ServiceClient } from '#src/sandbox/lines/service-line.js'
+import { receiveStream, sendStream } from '#src/sandbox/lines/streams.js'
+import { CALL_LIMIT, WINDOW_CALLS } from '#src/sandbox/values/call-window.js'
+import { LEAF_BYTES } from '#src/sandbox/values/codec.js'
 import { eventually } from '../support/eventually.js'
 
 const ports = (): { here: MessagePort; there: MessagePort } => {

@@ -1,6 +1,6 @@
 /** What the kernel's end counts, whatever the guest's end says: told over a real line by a guest that refuses nothing by itself. */
 import { describe, expect, test } from 'vitest'
-import { AT_ONCE } from '#src/sandbox/at-once.js'
+import { AT_ONCE } from '#src/sandbox/conversation/at-once.js'
 import { eventually } from '../support/eventually.js'
 import { gatewayLine } from '../support/gateway-line.js'
 

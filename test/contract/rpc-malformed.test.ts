@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { PlugbayError } from '#src/errors.js'
 import { type Batch, channelPair } from '#src/sandbox/channel.js'
-import type { Party } from '#src/sandbox/party.js'
+import type { Party } from '#src/sandbox/conversation/party.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 import { eventually } from '../support/eventually.js'
 

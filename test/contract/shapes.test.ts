@@ -1,7 +1,7 @@
 /** What the shape of a body says is held against its leaves where it arrives, before anything is built of it or it is passed on. */
 import { expect, test } from 'vitest'
-import { Packed } from '#src/sandbox/codec.js'
-import { assertShaped, buildValue, ShapeError } from '#src/sandbox/shape.js'
+import { Packed } from '#src/sandbox/values/codec.js'
+import { assertShaped, buildValue, ShapeError } from '#src/sandbox/values/shape.js'
 import { eventually } from '../support/eventually.js'
 import { gatewayLine } from '../support/gateway-line.js'
 

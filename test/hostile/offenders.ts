@@ -1,5 +1,5 @@
 /** Plugins that mean harm, or are broken as plugins are: what each does, and how it must end. To add one is to add a row. */
-import { faultsTell, processPages } from '#src/sandbox/taken-pages.js'
+import { faultsTell, processPages } from '#src/sandbox/watch/taken-pages.js'
 import {
   grows,
   HANGS,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
-import { AT_ONCE } from '#src/sandbox/at-once.js'
+import { AT_ONCE } from '#src/sandbox/conversation/at-once.js'
 import { emptyFolder, pluginCode, writePlugin } from '../support/plugin-folder.js'
 
 const dist = new URL('../../dist/index.js', import.meta.url).href

@@ -6,7 +6,7 @@ import { MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TaskOwner } from '#src/kernel/tasks/task-pool.js'
 import { TaskPools } from '#src/kernel/tasks/task-pools.js'
-import { Boxed } from '#src/sandbox/party.js'
+import { Boxed } from '#src/sandbox/conversation/party.js'
 import { pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
 import { startedTasks } from '../support/task-plugin.js'
 

@@ -2,7 +2,7 @@
 import { runInThisContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { processPages } from '#src/sandbox/taken-pages.js'
+import { processPages } from '#src/sandbox/watch/taken-pages.js'
 import { eventually } from '../support/eventually.js'
 import { limited } from '../support/limited-plugin.js'
 import { inNativeCode, inShortTurns, KEEPS_MEMORIES, KEEPS_OBJECTS_IN_ONE_TURN } from '../support/offences.js'

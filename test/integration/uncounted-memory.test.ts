@@ -1,6 +1,6 @@
 /** Memory that no counter of V8's shows: who takes it is found by what the process grows by, and nobody else is blamed for it. */
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { faultsTell, processPages } from '#src/sandbox/taken-pages.js'
+import { faultsTell, processPages } from '#src/sandbox/watch/taken-pages.js'
 import { limited } from '../support/limited-plugin.js'
 import { inShortTurns, KEEPS_UNCOUNTED } from '../support/offences.js'
 import { type Plugins, pluginCode, startedWith } from '../support/plugin-folder.js'

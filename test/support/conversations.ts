@@ -1,8 +1,8 @@
 /** Two ends of a conversation, of which the far one does as its test says. */
 
-import type { Call } from '#src/sandbox/call.js'
 import type { Channel } from '#src/sandbox/channel.js'
-import type { Party } from '#src/sandbox/party.js'
+import type { Call } from '#src/sandbox/conversation/call.js'
+import type { Party } from '#src/sandbox/conversation/party.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 
 export interface Notice {

@@ -6,7 +6,7 @@ import type { Excess } from '#src/kernel/limits/quota.js'
 import { makePlane } from '#src/kernel/services/plane.js'
 import { type Permission, PermissionSet } from '#src/permission-set.js'
 import { channelPair } from '#src/sandbox/channel.js'
-import type { Party } from '#src/sandbox/party.js'
+import type { Party } from '#src/sandbox/conversation/party.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 import { Scope } from '#src/scope.js'
 

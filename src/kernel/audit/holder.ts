@@ -1,7 +1,7 @@
 /** Who holds a folder: a thread of a process, told apart from all that have its numbers before and after it. */
 import { randomUUID } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { statFields } from '../../sandbox/thread-cpu.js'
+import { statFields } from '../../sandbox/watch/thread-cpu.js'
 import { codeOf } from '../../wire-error.js'
 
 export interface Holder {

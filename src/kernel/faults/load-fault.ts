@@ -1,7 +1,7 @@
 /** A plugin whose modules do not load: where the fault is, and what to do about it. */
 import { isAbsolute } from 'node:path'
 import { PlugbayError } from '../../errors.js'
-import { IRREGULAR, isIrregular } from '../../sandbox/irregular-file.js'
+import { IRREGULAR, isIrregular } from '../../sandbox/permissions/irregular-file.js'
 import { unended } from '../../sentence.js'
 import type { PluginSource } from '../manifest/manifest.js'
 import { moduleGraph } from '../modules/module-graph.js'

@@ -1,7 +1,7 @@
 /** How much of the kernel's thread one plugin may take beside events, calls and lines of the log, and how much it may have there at a time. */
 import { type Limiter, limiter } from '../../limiter.js'
-import { AT_ONCE, type AtOnce } from '../../sandbox/at-once.js'
-import { overLimit } from '../../sandbox/over-limit.js'
+import { AT_ONCE, type AtOnce } from '../../sandbox/conversation/at-once.js'
+import { overLimit } from '../../sandbox/conversation/over-limit.js'
 import { TokenBucket } from '../../sandbox/token-bucket.js'
 import type { EffectiveLimits } from '../options/options.js'
 

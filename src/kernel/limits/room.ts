@@ -1,9 +1,9 @@
 /** Room in the kernel's memory for what it reads on a plugin's behalf: taken as it is read, and given back when the plugin has it. */
 import type { Transferable } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
-import type { Call } from '../../sandbox/call.js'
-import { HELD, type HeldVerb } from '../../sandbox/held-answer.js'
-import { Boxed } from '../../sandbox/party.js'
+import type { Call } from '../../sandbox/conversation/call.js'
+import { HELD, type HeldVerb } from '../../sandbox/conversation/held-answer.js'
+import { Boxed } from '../../sandbox/conversation/party.js'
 
 /** What is smaller takes no room: as few answers as may be under way hold little, and to tell of each would cost more. */
 export const SMALL = 64 * 1_024

@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, extname, join, posix, resolve } from 'node:path'
 import { PlugbayError } from '../../errors.js'
-import { IRREGULAR, isIrregular } from '../../sandbox/irregular-file.js'
+import { IRREGULAR, isIrregular } from '../../sandbox/permissions/irregular-file.js'
 import { unended } from '../../sentence.js'
 import { readTextFile } from '../../text-file.js'
 import { isRange, isVersion } from '../../versions.js'

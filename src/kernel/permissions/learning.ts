@@ -1,8 +1,8 @@
 /** What plugins use while their permissions are recorded instead of enforced, and the least permissions that follow from it. */
 import { join } from 'node:path'
 import { type Kind, type Permission, PermissionSet, partsOf } from '../../permission-set.js'
-import { BY_GRANT, CLOSED } from '../../sandbox/builtin-modules.js'
-import { TEMPORARY } from '../../sandbox/temporary-folder.js'
+import { BY_GRANT, CLOSED } from '../../sandbox/permissions/builtin-modules.js'
+import { TEMPORARY } from '../../sandbox/permissions/temporary-folder.js'
 import { placementOf } from '../manifest/isolation.js'
 import type { PluginSource } from '../manifest/manifest.js'
 import type { ResolvedOptions } from '../options/options.js'

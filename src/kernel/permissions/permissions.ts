@@ -1,7 +1,7 @@
 /** What a plugin may do: what its manifest asks for, or, where the kernel's options name the plugin, what its operator grants. */
 import { join } from 'node:path'
 import { ACTIONS, type Kind, type Permission, PermissionSet, partsOf, pathOf } from '../../permission-set.js'
-import type { Grants } from '../../sandbox/grants.js'
+import type { Grants } from '../../sandbox/permissions/grants.js'
 import type { PluginSource } from '../manifest/manifest.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { roleProblems } from '../schema/permission-grammar.js'

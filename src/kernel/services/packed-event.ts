@@ -1,9 +1,9 @@
 /** An event on its way between threads: its data stays packed until somebody in this thread wants to see it. */
 import { type Envelope, Event } from '../../bus/event.js'
 import type { EventIds } from '../../event-ids.js'
-import { type Packed, pack } from '../../sandbox/codec.js'
-import { uncloneablePart } from '../../sandbox/uncloneable-part.js'
-import { notCloneable } from '../../sandbox/unsendable.js'
+import { type Packed, pack } from '../../sandbox/values/codec.js'
+import { uncloneablePart } from '../../sandbox/values/uncloneable-part.js'
+import { notCloneable } from '../../sandbox/values/unsendable.js'
 
 export class PackedEvent implements Envelope {
   readonly serial: number

@@ -1,7 +1,7 @@
 /** Makes generations: gathers what the next run of a plugin is to have (its place, limits, permissions, configuration), as the kernel decides it now. */
 import { join } from 'node:path'
-import type { Grants } from '../../sandbox/grants.js'
 import type { Standby } from '../../sandbox/host/standby.js'
+import type { Grants } from '../../sandbox/permissions/grants.js'
 import type { PluginHost } from '../../sandbox/plugin-host.js'
 import type { Stripped } from '../../strip-types.js'
 import { asWritten, toWire } from '../../wire-error.js'

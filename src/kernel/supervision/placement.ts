@@ -1,8 +1,9 @@
 /** Which kind of place a plugin runs in. */
-import type { Grants } from '../../sandbox/grants.js'
+
 import { permissionFlags, type Reach } from '../../sandbox/host/permission-flags.js'
 import type { Standby } from '../../sandbox/host/standby.js'
 import { ThreadHost } from '../../sandbox/host/thread.js'
+import type { Grants } from '../../sandbox/permissions/grants.js'
 import type { PluginHost } from '../../sandbox/plugin-host.js'
 import { isolationUnavailable, type Placement } from '../manifest/isolation.js'
 import type { PluginSource } from '../manifest/manifest.js'

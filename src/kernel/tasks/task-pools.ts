@@ -1,8 +1,8 @@
 /** The pools on which plugins run their declared tasks: one a generation, made at its first task. */
 import { PlugbayError } from '../../errors.js'
 import { didYouMean } from '../../nearest.js'
+import { discard } from '../../sandbox/conversation/sealed.js'
 import type { TaskInput } from '../../sandbox/protocol.js'
-import { discard } from '../../sandbox/sealed.js'
 import type { PluginSource } from '../manifest/manifest.js'
 import { explainShortage, noThreadForTasks } from '../text/system-limit.js'
 import type { TaskOwner, TaskPool } from './task-pool.js'

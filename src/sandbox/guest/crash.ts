@@ -1,6 +1,6 @@
 /** An error that ends a thread is made small before Node hands it to the kernel's thread, with all it holds. */
 import { fromWire, toWire } from '../../wire-error.js'
-import { cloneSize } from '../clone-size.js'
+import { cloneSize } from '../values/clone-size.js'
 
 /** Bytes of an error that are handed over as they are. With the names of its parts it is larger there, and of one larger than 256 KiB nothing is taken. */
 const LARGE = 128 * 1_024

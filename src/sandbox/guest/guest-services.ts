@@ -12,9 +12,7 @@ import {
 } from '../../service-options.js'
 import { isThenable } from '../../thenable.js'
 import { fromWire, reasonOf, toWire, type WireError } from '../../wire-error.js'
-import { Peers } from '../peers.js'
-import type { Connection, GuestNotices, KernelVerbs, ServiceChange } from '../protocol.js'
-import type { Conversation } from '../rpc.js'
+import { Peers } from '../lines/peers.js'
 import {
   type Access,
   assertService,
@@ -24,8 +22,10 @@ import {
   ProviderLine,
   type ServiceProxy,
   USE_WAIT,
-} from '../service-line.js'
-import { type Opened, UsedServices } from '../used-services.js'
+} from '../lines/service-line.js'
+import { type Opened, UsedServices } from '../lines/used-services.js'
+import type { Connection, GuestNotices, KernelVerbs, ServiceChange } from '../protocol.js'
+import type { Conversation } from '../rpc.js'
 import type { GuestBus } from './guest-bus.js'
 import type { GuestPermissions } from './guest-permissions.js'
 import { HeededPromise } from './heeded-promise.js'

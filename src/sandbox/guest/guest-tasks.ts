@@ -4,11 +4,11 @@ import { PlugbayError } from '../../errors.js'
 import { limiter } from '../../limiter.js'
 import { CALL_OPTIONS } from '../../service-options.js'
 import { isOwn } from '../../wire-error.js'
-import { AT_ONCE } from '../at-once.js'
-import { cloneSize } from '../clone-size.js'
+import { AT_ONCE } from '../conversation/at-once.js'
+import { discard, movedWith, seal, WORTH_SEALING } from '../conversation/sealed.js'
 import type { Conversation, RequestOptions } from '../rpc.js'
-import { discard, movedWith, seal, WORTH_SEALING } from '../sealed.js'
-import { type Sent, uncloneable, weighed } from '../sendable.js'
+import { cloneSize } from '../values/clone-size.js'
+import { type Sent, uncloneable, weighed } from '../values/sendable.js'
 
 type RunOptions = Pick<RequestOptions, 'timeout' | 'signal'>
 

@@ -1,7 +1,8 @@
 /** The guest's end of an inline place: the plugin runs in this very thread. */
-import { CALL_LIMIT } from '../call-window.js'
+
 import type { Channel } from '../channel.js'
 import { Conversation } from '../rpc.js'
+import { CALL_LIMIT } from '../values/call-window.js'
 import { prepareModules } from './module-hooks.js'
 import { PluginRuntime } from './plugin-runtime.js'
 import { tellWrittenStacks } from './written-stacks.js'

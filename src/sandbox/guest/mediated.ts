@@ -2,7 +2,7 @@
 import { argumentInvalid, assertNoMore, assertWritable, shown } from '../../arguments.js'
 import { keepFollowed } from '../../composite-signals.js'
 import { limiter } from '../../limiter.js'
-import { AT_ONCE, isLarge } from '../at-once.js'
+import { AT_ONCE, isLarge } from '../conversation/at-once.js'
 import { entriesOf } from '../folder-listing.js'
 import type { KernelVerbs } from '../protocol.js'
 import type { Conversation } from '../rpc.js'

@@ -1,8 +1,8 @@
 /** A plugin's standard streams: they lead to the kernel's log. Node's own hold the port on which the host's thread takes orders. */
 import stream from 'node:stream'
-import { outputLevel } from '../output-level.js'
+import { outputLevel } from '../log/output-level.js'
 import type { LogLevel } from '../protocol.js'
-import { lock } from './lock.js'
+import { lock } from './doors/lock.js'
 
 /** The host's side of Node asks for more through this symbol, and ends a thread whose stream does not have it. */
 const WANTS_MORE = 'kStdioWantsMoreDataCallback'

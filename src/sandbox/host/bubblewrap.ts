@@ -1,6 +1,6 @@
 /** The words that start a process in bubblewrap: it sees nothing of the system but what it needs to run, and what it was granted. */
 import { realpathSync } from 'node:fs'
-import { hasNet } from '../grants.js'
+import { hasNet } from '../permissions/grants.js'
 import { BWRAP, type Confiners, SHUT, sized } from './confiners.js'
 import { type Place, readableIn, writableIn } from './place.js'
 

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { within } from '../../within.js'
-import { type Grants, NO_GRANTS } from '../grants.js'
+import { type Grants, NO_GRANTS } from '../permissions/grants.js'
 import { grantedFlags, INSPECTABLE, MODEL } from './permission-model.js'
 import { DIST, real, upFrom } from './readable.js'
 

@@ -1,5 +1,5 @@
 /** Node's permission model, as the Node that runs here has it: its name, and what it has words for. */
-import { type Grants, hasNet } from '../grants.js'
+import { type Grants, hasNet } from '../permissions/grants.js'
 
 const knows = (flag: string): boolean => process.allowedNodeEnvironmentFlags.has(flag)
 

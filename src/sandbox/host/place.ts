@@ -2,7 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import type { Grants } from '../grants.js'
+import type { Grants } from '../permissions/grants.js'
 import { DIST, real, upFrom } from './readable.js'
 
 /** Paths are absolute and real. */

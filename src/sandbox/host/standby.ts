@@ -1,7 +1,7 @@
 /** Threads that are booted before they are needed, so that a start or a replacement costs the import of the plugin alone. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { newCells, type Pulse } from '../pulse.js'
-import type { Subject } from '../watched-thread.js'
+import type { Subject } from '../watch/watched-thread.js'
 import { guard } from './guarded-worker.js'
 import { guestCode } from './guest-code.js'
 import { outlasts } from './patience.js'

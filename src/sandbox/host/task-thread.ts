@@ -1,11 +1,11 @@
 /** The kernel's end of a thread that runs tasks: it hears what the thread tells beside its answers, and ends one that takes too much memory. */
 import type { Worker } from 'node:worker_threads'
+import type { Sealed } from '../conversation/sealed.js'
 import type { Breach } from '../plugin-host.js'
 import type { LogLevel } from '../protocol.js'
-import type { Sealed } from '../sealed.js'
 import type { TaskGreeting, TaskNotice } from '../task-wire.js'
-import { watchdog } from '../watchdog.js'
-import { WatchedThread } from '../watched-thread.js'
+import { watchdog } from '../watch/watchdog.js'
+import { WatchedThread } from '../watch/watched-thread.js'
 import { guard } from './guarded-worker.js'
 import { outlasts } from './patience.js'
 

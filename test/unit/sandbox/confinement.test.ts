@@ -2,8 +2,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { NO_GRANTS } from '#src/sandbox/grants.js'
 import { commandFor } from '#src/sandbox/host/confinement.js'
+import { NO_GRANTS } from '#src/sandbox/permissions/grants.js'
 import { emptyFolder } from '../../support/plugin-folder.js'
 
 const [MAJOR = 0] = process.versions.node.split('.').map(Number)

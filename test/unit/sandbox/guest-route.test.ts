@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { Body } from '#src/sandbox/frames.js'
+import type { Body } from '#src/sandbox/conversation/frames.js'
 import { type GuestEvent, GuestRoute } from '#src/sandbox/guest/guest-route.js'
 import type { Conversation } from '#src/sandbox/rpc.js'
 

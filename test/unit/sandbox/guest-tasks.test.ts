@@ -2,9 +2,9 @@
 import { MessagePort } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { channelPair } from '#src/sandbox/channel.js'
+import { open, type Sealed } from '#src/sandbox/conversation/sealed.js'
 import { guestTasks } from '#src/sandbox/guest/guest-tasks.js'
 import { Conversation } from '#src/sandbox/rpc.js'
-import { open, type Sealed } from '#src/sandbox/sealed.js'
 
 const MANY = Array.from({ length: 5_000 }, (_, i) => ({ i }))
 

@@ -1,7 +1,7 @@
 /** What a plugin brings to the kernel for its files and requests, as it comes there. */
 import { expect, onTestFinished, test } from 'vitest'
-import { AT_ONCE } from '#src/sandbox/at-once.js'
 import { channelPair } from '#src/sandbox/channel.js'
+import { AT_ONCE } from '#src/sandbox/conversation/at-once.js'
 import { mediatedFetch, mediatedFiles } from '#src/sandbox/guest/mediated.js'
 import { Conversation } from '#src/sandbox/rpc.js'
 import { eventually } from '../../support/eventually.js'

@@ -19,7 +19,7 @@ test.skipIf(process.platform === 'win32')('a process that the system does not le
   const code = await withFewDescriptors(`
     import { ChildProcess } from 'node:child_process'
     import { constants } from 'node:os'
-    import { NO_GRANTS as grants } from ${built('sandbox/grants.js')}
+    import { NO_GRANTS as grants } from ${built('sandbox/permissions/grants.js')}
     import { ProcessHost } from ${built('sandbox/host/process.js')}
     const host = await ProcessHost.make({ root: '/', dataDir: '/', grants, memory: 64, needsHooks: false, inspected: false })
     const { spawn } = ChildProcess.prototype

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { checkManifest, type Manifest } from '#src/kernel/manifest/manifest.js'
 import { resolveOptions } from '#src/kernel/options/options.js'
 import { assertRoles, grantsOf, permissionsOf } from '#src/kernel/permissions/permissions.js'
-import { NO_GRANTS } from '#src/sandbox/grants.js'
+import { NO_GRANTS } from '#src/sandbox/permissions/grants.js'
 import { thrown } from '../../../support/thrown.js'
 
 type Permissions = NonNullable<Manifest['permissions']>
