@@ -33,12 +33,30 @@ const MAX_TEXT = 16 * 1024
 const MAX_PARTS = 256
 const MAX_PART_DEPTH = 4
 
-/** Text of any value, whatever its own toString does; of an object that has none, its content. */
+/** As JSON; undefined where that is longer than `most`. It is not written to its end then: what is small, and holds the same part in many places, may have none. */
+const jsonWithin = (value: unknown, most: number): string | undefined => {
+  let size = 0
+  try {
+    const text = JSON.stringify(value, (key, part: unknown) => {
+      size += key.length + (typeof part === 'string' ? part.length : 1)
+      if (size > most) throw new RangeError('it is too long')
+      return typeof part === 'bigint' ? `${part}n` : part
+    })
+    return text.length > most ? undefined : text
+  } catch (error) {
+    if (size > most) return undefined
+    throw error
+  }
+}
+
+/** Text of any value, whatever its own toString does; of a list, and of an object that has none, its content. */
 const describe = (value: unknown): string => {
   if (value === undefined || value === null) return `${value} was thrown, which says neither what went wrong nor where: throw an Error`
   try {
-    const text = String(value)
-    return cut(/^\[object \w+\]$/.test(text) ? (JSON.stringify(value) ?? text) : text, MAX_TEXT)
+    // The text of a list is that of all in it, without a bound.
+    const text = Array.isArray(value) ? '[object Array]' : String(value)
+    if (!/^\[object \w+\]$/.test(text)) return cut(text, MAX_TEXT)
+    return jsonWithin(value, MAX_TEXT) ?? `a thrown ${Array.isArray(value) ? 'list' : 'object'} of more than ${MAX_TEXT} characters`
   } catch {
     return `a thrown ${typeof value} that has no text`
   }
@@ -73,20 +91,14 @@ const readStack = (error: object): string | undefined => {
 /** Only what is plain data may travel in details: anything else is dropped rather than break the report. */
 const plainDetails = (details: unknown): Record<string, unknown> | undefined => {
   if (typeof details !== 'object' || details === null) return undefined
-  let size = 0
   try {
-    const text = JSON.stringify(details, (key, value: unknown) => {
-      size += key.length + (typeof value === 'string' ? value.length : 1)
-      // What is far too much is not written to its end.
-      if (size > MAX_DETAILS) throw new RangeError('they are too long')
-      return typeof value === 'bigint' ? `${value}n` : value
-    })
-    if (text.length > MAX_DETAILS) return { omitted: `${text.length} characters of details` }
+    const text = jsonWithin(details, MAX_DETAILS)
+    if (text === undefined) return { omitted: `more than ${MAX_DETAILS} characters of details` }
     const plain: unknown = JSON.parse(text)
     if (isTooDeep(plain)) return { omitted: `details in which ${tooDeep().message}` }
     return typeof plain === 'object' && plain !== null ? (plain as Record<string, unknown>) : undefined
   } catch {
-    return size > MAX_DETAILS ? { omitted: `more than ${MAX_DETAILS} characters of details` } : undefined
+    return undefined
   }
 }
 

@@ -195,6 +195,19 @@ describe('an error that crosses a boundary', () => {
     expect(toWire({ message: 'm', details: { many } }).details).toEqual({ omitted: 'more than 65536 characters of details' })
   })
 
+  test.each([
+    ['object', (part: unknown) => ({ a: part, b: part })],
+    ['list', (part: unknown) => [part, part]],
+  ])('a thrown %s that holds the same parts in many places is not written to its end', (kind, around) => {
+    // A few hundred bytes as they cross; 2 to the power of the levels as text.
+    let thrown: unknown = {}
+    for (let level = 0; level < 15; level++) thrown = around(thrown)
+    const told = `a thrown ${kind} of more than 16384 characters`
+    expect(toWire(thrown)).toMatchObject({ message: told })
+    expect(toWire(new Error('x', { cause: thrown })).cause).toMatchObject({ message: told })
+    expect(toWire(new AggregateError([thrown])).errors?.[0]).toMatchObject({ message: told })
+  })
+
   test('keeps the rest of its details beside a bigint', () => {
     expect(travel(new PlugbayError('PROTOCOL', 'x', { details: { limit: 5n, used: 7 } }))).toMatchObject({
       details: { limit: '5n', used: 7 },
