@@ -6,8 +6,9 @@ import { readSubscriber } from '../subscribe-options.js'
 import { assertPattern } from '../topic.js'
 import { toWire, type WireError } from '../wire-error.js'
 import { MAX_WAITING } from './bounded-queue.js'
-import { type Envelope, Event, type EventHead, Stamp } from './event.js'
+import { type Envelope, type EventHead, OpenEvent, Stamp } from './event.js'
 import type { SubscriptionHome } from './ledger.js'
+import { QueueMemory } from './queue-memory.js'
 import { Subscription } from './subscription.js'
 import type { Crowd, FailureListener, SubscribeOptions } from './subscription-options.js'
 import { TopicTrie } from './topic-trie.js'
@@ -23,7 +24,7 @@ export interface EventBusOptions {
    * Readies an event published here for subscriptions that take it closed (`consume`), before anybody gets it: what it throws
    * refuses the publish.
    */
-  seal?: ((event: Event) => void) | undefined
+  seal?: ((event: OpenEvent) => void) | undefined
   /** How many topics' subscribers are remembered at most. Default 131,072. */
   remember?: number | undefined
 }
@@ -79,7 +80,9 @@ export class EventBus {
   readonly #trie: TopicTrie<Subscription>
   readonly #subscriptions = new Set<Subscription>()
   readonly #home: SubscriptionHome<Subscription>
-  readonly #seal: ((event: Event) => void) | undefined
+  /** Of the queues of subscriptions that are made here. */
+  readonly #memory = new QueueMemory()
+  readonly #seal: ((event: OpenEvent) => void) | undefined
   /** How many attached subscriptions take events closed, and how many of them not every one. */
   #sealed = 0
   #refusing = 0
@@ -129,10 +132,10 @@ export class EventBus {
     this.#published++
     if (subscriptions.length === 0) return DONE
     const crosses = this.#sealed > 0 && this.#seal !== undefined && subscriptions.some(({ sealed, aside }) => sealed && !aside)
-    let event: Event
+    let event: OpenEvent
     try {
       // A mark stays where the event crosses to a plugin: it says that a copy is not what was meant, and refuses it.
-      event = new Event(this.#stamp.id(), type, options?.source ?? this.source, this.#stamp.time(), crosses ? data : unmarked(data))
+      event = new OpenEvent(this.#stamp.id(), type, options?.source ?? this.source, this.#stamp.time(), crosses ? data : unmarked(data))
       if (crosses) this.#seal?.(event)
     } catch (error) {
       this.#refused++
@@ -157,8 +160,8 @@ export class EventBus {
   }
 
   /** An event with the next id and the present time, from this bus's stamp; it is not published. */
-  event<T>(type: string, data: T, source: string = this.source): Event<T> {
-    return new Event(this.#stamp.id(), type, source, this.#stamp.time(), data)
+  event<T>(type: string, data: T, source: string = this.source): OpenEvent<T> {
+    return new OpenEvent(this.#stamp.id(), type, source, this.#stamp.time(), data)
   }
 
   /**
@@ -175,7 +178,7 @@ export class EventBus {
     assertPattern(pattern)
     const { handler, options } = readSubscriber<(event: never) => unknown, SubscribeOptions<never>>(pattern, given)
     const id = `s${(++this.#lastId).toString(36)}`
-    const subscription = new Subscription<never>({ ...options, id, pattern, owner: this.source, handler })
+    const subscription = new Subscription<never>({ ...options, id, pattern, owner: this.source, handler, memory: this.#memory })
     this.attach(subscription)
     return subscription
   }

@@ -12,20 +12,26 @@ export interface EventHead {
   readonly time: string
 }
 
-/**
- * An event on its way. The bus routes by the head alone; `open()` gives the event with its data. An envelope that came
- * packed from another thread decodes when it is opened, once; an {@link Event} is its own envelope.
- */
-export interface Envelope extends EventHead {
-  open(): Event
+/** One event, with the attribute names of CloudEvents (https://cloudevents.io). */
+// biome-ignore lint/suspicious/noExplicitAny: the data of an unregistered topic is whatever its publisher sent
+export interface Event<T = any, Type extends string = string> extends EventHead {
+  readonly type: Type
+  readonly data: T
 }
 
 /**
- * One event, with the attribute names of CloudEvents (https://cloudevents.io). Its own properties are exactly `id`, `type`,
- * `source`, `time` and `data`, so it spreads, compares and serialises as the plain object that it looks like.
+ * An event on its way. The bus routes by the head alone; `open()` gives the event with its data. An envelope that came
+ * packed from another thread decodes when it is opened, once; an {@link OpenEvent} is its own envelope.
  */
-// biome-ignore lint/suspicious/noExplicitAny: the data of an unregistered topic is whatever its publisher sent
-export class Event<T = any, Type extends string = string> implements Envelope {
+export interface Envelope extends EventHead {
+  /** Bytes that it holds of this thread's memory until everybody has it, beside what its publisher holds anyway. */
+  readonly weight: number
+  open(): Event
+}
+
+/** An event of this thread. Its own properties are exactly those of an {@link Event}, so it spreads, compares and serialises as the plain object that it looks like. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export class OpenEvent<T = any, Type extends string = string> implements Event<T, Type>, Envelope {
   // Only declared: a field definition would write each property twice on the hottest path there is.
   declare readonly id: string
   declare readonly type: Type
@@ -39,6 +45,10 @@ export class Event<T = any, Type extends string = string> implements Envelope {
     this.source = source
     this.time = time
     this.data = data
+  }
+
+  get weight(): number {
+    return 0
   }
 
   open(): this {

@@ -2,6 +2,7 @@
 import { Readers } from '../iteration.js'
 import { BoundedQueue } from './bounded-queue.js'
 import type { Envelope, EventHead } from './event.js'
+import type { QueueMemory } from './queue-memory.js'
 import type { Crowd, FailureListener, OverflowPolicy, SubscriptionOptions } from './subscription-options.js'
 
 const DEFAULT_CAPACITY = 1024
@@ -53,6 +54,7 @@ export class Ledger<Owner> {
   aborted: (() => void) | undefined
 
   readonly capacity: number
+  readonly memory: QueueMemory | undefined
   /** Made when the first event has to wait: most subscriptions never hold one. */
   #queue: BoundedQueue | undefined
   /** What the bus was told of it last. */
@@ -84,6 +86,7 @@ export class Ledger<Owner> {
     this.pattern = options.pattern
     this.owner = options.owner
     this.capacity = options.capacity ?? DEFAULT_CAPACITY
+    this.memory = options.memory
     this.policy = options.policy ?? 'block'
     this.once = options.once ?? false
     this.iterated = options.consume === undefined && options.handler === undefined
@@ -107,7 +110,7 @@ export class Ledger<Owner> {
   // ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   get queue(): BoundedQueue {
-    this.#queue ??= new BoundedQueue(this.capacity)
+    this.#queue ??= new BoundedQueue(this.capacity, this.memory)
     return this.#queue
   }
 

@@ -1,6 +1,7 @@
 /** What a subscription is made with: what its subscriber may ask for, and what the kernel adds. */
 import type { PlugbayError } from '../errors.js'
 import type { Envelope, Event, EventHead } from './event.js'
+import type { QueueMemory } from './queue-memory.js'
 
 /**
  * What happens when a queue is full. `block`: nothing is dropped, the publisher waits (its publish resolves when the event has
@@ -42,6 +43,8 @@ export interface SubscriptionHead {
 export interface SubscriptionOptions<E extends Event = Event> extends SubscribeOptions<E>, SubscriptionHead {
   /** Those it belongs to. */
   crowd?: Crowd | undefined
+  /** What its queue shares with those of its owner's other subscriptions. Without it the capacity alone counts. */
+  memory?: QueueMemory | undefined
   /** Takes the envelope as it came, closed. */
   consume?: ((envelope: Envelope) => unknown) | undefined
   /** Why an event cannot be consumed here: its publish is refused as a whole. */

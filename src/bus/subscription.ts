@@ -235,7 +235,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   finish(): void {
     if ((this.#flags & CLOSED) !== 0) return
     if ((this.#flags & SHUT) === 0) this.#shut()
-    if (this.#ledger.queued > 0) this.#ledger.queue.admit(true)
+    if (this.#ledger.queued > 0) this.#ledger.queue.admitAll()
     this.#rest()
   }
 

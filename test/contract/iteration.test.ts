@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Event } from '#src/bus/event.js'
+import { OpenEvent } from '#src/bus/event.js'
 import { Subscription } from '#src/bus/subscription.js'
 import type { Body } from '#src/sandbox/conversation/frames.js'
 import { GuestSubscription } from '#src/sandbox/guest/guest-bus.js'
@@ -23,7 +23,7 @@ const ofApplication = (options: Options = {}): Iterated => {
   const subscription = new Subscription({ id: 's', pattern: 'a', owner: 'tester', ...options })
   return {
     subscription,
-    deliver: (data) => void subscription.deliver(new Event('id', 'a', 'test', '', data)),
+    deliver: (data) => void subscription.deliver(new OpenEvent('id', 'a', 'test', '', data)),
     open: () => subscription.stats.queued + subscription.stats.inFlight,
   }
 }

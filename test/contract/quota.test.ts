@@ -9,7 +9,7 @@ const ALL = [
   { resource: 'service:*', actions: ['provide', 'call'] },
 ]
 
-const lineOf = (limits: { requests?: number; services?: number } = {}) => {
+const lineOf = (limits: { requests?: number; services?: number; window?: number } = {}) => {
   const line = gatewayLine(ALL, { subscriptions: 4, services: 4, requests: 100, ...limits })
   /** Everything said so far has been heard. */
   const heard = (): Promise<unknown> => line.guest.request('unwatch', { watch: 0 }).catch(() => {})
@@ -78,6 +78,24 @@ describe('what a guest publishes', () => {
     for (let i = 0; i < 9; i++) guest.notify('publish', ['x'], i)
     await eventually(() =>
       expect(ended).toMatchObject([{ code: 'PROTOCOL', message: expect.stringContaining('more than the 8 events of its window') }]),
+    )
+  })
+
+  test('is at most so many bytes before it is told, however few events they are', async () => {
+    const { bus, guest, told, ended } = lineOf({ window: 100 })
+    bus.subscribe('x', () => new Promise(() => {}))
+    const text = 'x'.repeat(1_000_000)
+    // One is in the hands of the handler, 67 in its queue.
+    for (let taken = 1; taken <= 68; taken++) {
+      guest.notify('publish', ['x'], text)
+      await eventually(() => expect(told.reduce((sum, { metas }) => sum + (metas[0] as number), 0)).toBe(taken))
+    }
+    for (let i = 0; i < 33; i++) guest.notify('publish', ['x'], text)
+    await guest.request('unwatch', { watch: 0 }).catch(() => {})
+    expect(ended).toEqual([])
+    for (let i = 0; i < 2; i++) guest.notify('publish', ['x'], text)
+    await eventually(() =>
+      expect(ended).toMatchObject([{ code: 'PROTOCOL', message: expect.stringContaining('more than the 33554432 bytes of its window') }]),
     )
   })
 

@@ -112,3 +112,54 @@ it("a plugin's large publishes wait for room though its window counts more of th
   expect(seen).toEqual(Array.from({ length: 40 }, (_, n) => n))
   expect(lines.find(({ message }) => message === 'left at once')?.fields['left']).toBe(16)
 })
+
+/** Publishes until a publisher has to wait, and returns how many need not. */
+const publishedAtOnce = async (publish: (n: number) => Promise<void>): Promise<number> => {
+  for (let n = 0; n < 1_000; n++) {
+    const turn = new Promise((resolve) => setImmediate(resolve, 'waits'))
+    if ((await Promise.race([publish(n), turn])) === 'waits') return n
+  }
+  throw new Error('nobody has to wait')
+}
+
+it('the queues of one plugin hold 64 MiB together, and 16 MiB are under way to it: then publishers wait', async () => {
+  const stuck = pluginCode({
+    start: `for (const topic of ['a', 'b', 'c', 'd', 'e', 'f']) ctx.bus.subscribe(topic, () => new Promise(() => {}), { capacity: 1e9 })`,
+  })
+  const { kernel } = await startedWith({ stuck, other: pluginCode({ start: `ctx.bus.subscribe('g', () => {})` }) })
+  const text = 'x'.repeat(1_000_000)
+  const taken = await publishedAtOnce((n) => kernel.bus.publish('abcdef'.charAt(n % 6), text))
+  expect(taken).toBeGreaterThanOrEqual(80)
+  expect(taken).toBeLessThanOrEqual(86)
+  // Small ones count with what it takes to keep them, too.
+  expect(await publishedAtOnce((n) => kernel.bus.publish('a', n))).toBe(0)
+  // What has nothing to do with it goes on.
+  expect(await Promise.race([kernel.bus.publish('g', text), new Promise((resolve) => setImmediate(resolve, 'waits'))])).toBeUndefined()
+})
+
+it('the subscriptions of the application share 64 MiB for what plugins publish: then these wait', async () => {
+  const publisher = pluginCode({
+    start: `
+      ctx.bus.subscribe('go', async () => {
+        for (let n = 0; n < 100; n++) await ctx.bus.publish('ab'[n % 2], 'x'.repeat(1_000_000))
+        await ctx.bus.publish('done')
+      })`,
+  })
+  const { kernel } = await startedWith({ publisher })
+  let open = (): void => {}
+  const gate = new Promise<void>((resolve) => (open = resolve))
+  let seen = 0
+  let done = false
+  for (const topic of ['a', 'b'])
+    kernel.bus.subscribe(topic, async () => {
+      await gate
+      seen++
+    })
+  kernel.bus.subscribe('done', () => (done = true))
+  await kernel.bus.publish('go')
+  // Two are in the hands of the handlers, 67 in the queues, and what the publisher's window lets go waits.
+  await eventually(() => expect(kernel.bus.stats()).toMatchObject({ queued: 67 + 9, inFlight: 3 }))
+  expect(done).toBe(false)
+  open()
+  await eventually(() => expect([seen, done]).toEqual([100, true]))
+})

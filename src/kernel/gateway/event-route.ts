@@ -1,5 +1,6 @@
 /** The way of one pattern's events to a plugin: each leaves over the guest's line once, for all of its subscriptions there, and is in flight until all have handled it. */
 import type { Envelope } from '../../bus/event.js'
+import type { QueueMemory } from '../../bus/queue-memory.js'
 import { PENDING, Subscription } from '../../bus/subscription.js'
 import type { Crowd } from '../../bus/subscription-options.js'
 import type { PlugbayError } from '../../errors.js'
@@ -13,9 +14,7 @@ import { uncloneablePart } from '../../sandbox/values/uncloneable-part.js'
 import { bound } from '../../sandbox/values/unsendable.js'
 import { fromWire, type WireError } from '../../wire-error.js'
 import { packedEvent } from '../services/packed-event.js'
-
-/** Bytes of events that may be under way on one route, however few they are. */
-const IN_FLIGHT_BYTES = 4 * 1_024 * 1_024
+import type { Flight } from './flight.js'
 
 export interface EventRouteOptions {
   plugin: string
@@ -25,8 +24,12 @@ export interface EventRouteOptions {
   capacity: number
   /** All routes to the plugin. */
   crowd: Crowd
+  /** For what waits on all routes to the plugin. */
+  memory: QueueMemory
   /** Events that may be under way. */
   inFlight: number
+  /** What is under way on all routes to the plugin. */
+  flight: Flight
   conversation: Conversation
   ids: EventIds
   /** A handler or filter threw. */
@@ -53,6 +56,7 @@ interface Follower {
 export class EventRoute {
   readonly number: number
   readonly subscription: Subscription
+  readonly #flight: Flight
   /** The subscriptions that follow it, by the guest's own numbers. */
   readonly #followers = new Map<number, Follower>()
   /** How many may still have in hand what is in flight: who has left, too. */
@@ -65,8 +69,10 @@ export class EventRoute {
   release: () => unknown = () => {}
 
   /** Throws PATTERN_INVALID or SUBSCRIPTION_OPTIONS. */
-  constructor({ plugin, number, pattern, capacity, crowd, inFlight, conversation, ids, failed, lost }: EventRouteOptions) {
+  constructor(options: EventRouteOptions) {
+    const { plugin, number, pattern, capacity, crowd, memory, inFlight, flight, conversation, ids, failed, lost } = options
     this.number = number
+    this.#flight = flight
     const sizes = this.#sizes
     let metas: KernelNotices['event'] = [number, ids.prefix, '', '', '']
     const refusal = (envelope: Envelope): PlugbayError | undefined => {
@@ -83,6 +89,7 @@ export class EventRoute {
       owner: plugin,
       capacity,
       crowd,
+      memory,
       concurrency: inFlight,
       consume: (envelope) => {
         const { serial, type, source, time, packed } = packedEvent(envelope, ids)
@@ -97,7 +104,8 @@ export class EventRoute {
         }
         this.#mayFail += this.#followers.size
         sizes.add(packed.size)
-        if (sizes.sum >= IN_FLIGHT_BYTES) subscription.throttle(true)
+        flight.add(packed.size)
+        if (flight.stops(sizes.sum)) subscription.throttle(true)
         return PENDING
       },
       refusal: conversation.refuses ? refusal : undefined,
@@ -154,9 +162,14 @@ export class EventRoute {
 
   /** All followers in the guest have handled so many more. False when none was under way. */
   handled(count: number): boolean {
-    this.#sizes.take(count)
-    if (this.#sizes.sum < IN_FLIGHT_BYTES) this.subscription.throttle(false)
+    this.#flight.take(this.#sizes.take(count))
+    this.heed()
     return count > 0 && this.subscription.settle(count) > 0
+  }
+
+  /** Sends, or not for now, as {@link Flight} has it. */
+  heed(): void {
+    this.subscription.throttle(this.#flight.stops(this.#sizes.sum))
   }
 
   /**
@@ -175,6 +188,7 @@ export class EventRoute {
 
   end(): void {
     this.subscription.unsubscribe()
+    this.#flight.take(this.#sizes.take(Infinity))
     // Whoever waits for what was in flight waits no longer: nobody will settle it.
     this.subscription.abandon()
   }

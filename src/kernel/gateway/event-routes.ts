@@ -1,4 +1,5 @@
 /** The ways of all events to a plugin: one for each pattern that it subscribes to, shared by its subscriptions to that pattern. */
+import { QueueMemory } from '../../bus/queue-memory.js'
 import type { Subscription } from '../../bus/subscription.js'
 import type { Crowd } from '../../bus/subscription-options.js'
 import { PlugbayError } from '../../errors.js'
@@ -10,6 +11,7 @@ import type { Scope } from '../../scope.js'
 import { reasonOf, toWire } from '../../wire-error.js'
 import type { Plane } from '../services/plane.js'
 import { EventRoute, type SubscriptionTraffic } from './event-route.js'
+import { Flight } from './flight.js'
 import { handlerFailed } from './handler-failed.js'
 
 export interface EventRoutesOptions {
@@ -32,6 +34,10 @@ export interface EventRoutesOptions {
 export class EventRoutes {
   readonly #options: EventRoutesOptions
   readonly #crowd: Crowd
+  readonly #memory = new QueueMemory()
+  readonly #flight = new Flight(() => {
+    for (const route of this.#routes.values()) route.heed()
+  })
   /** By the numbers of their first subscriptions. */
   readonly #routes = new Map<number, EventRoute>()
   /** The route of each of the plugin's subscriptions, by the guest's own numbers. */
@@ -94,7 +100,9 @@ export class EventRoutes {
       pattern,
       capacity,
       crowd: this.#crowd,
+      memory: this.#memory,
       inFlight,
+      flight: this.#flight,
       conversation,
       ids: plane.stamp.ids,
       failed: (topic, error) => {

@@ -20,6 +20,8 @@ type Access = 'read' | 'write'
 const MAX_FILE = 64 * 1_024 * 1_024
 /** Bytes of the names in one folder that cross at once. */
 const MAX_LISTING = 8 * 1_024 * 1_024
+/** Characters of a path. No system has longer ones, and to take one apart is the longer the longer it is. */
+const MAX_PATH = 4_096
 /** Bytes that are read at once of what does not say its size. */
 const CHUNK = 64 * 1_024
 
@@ -87,6 +89,7 @@ export class FileAccess {
   async run({ act, path, to, data: given }: FileRequest, claim: Claim): Promise<unknown> {
     const data = given ?? ''
     assertWritable(data, `fs.${act}()`)
+    for (const each of [path, to ?? '']) if (each.length > MAX_PATH) throw this.#tooLong(act, each)
     switch (act) {
       case 'readFile':
         return this.#at('read', path, destinationOf, (held) =>
@@ -273,6 +276,15 @@ export class FileAccess {
       `Plugin '${plugin}' may not ${action} '${wanted}'${leads}: it may ${action} ${own}, and what its permissions name. ` +
         toAllow(entryFor(`fs:${real ?? wanted}`, action)),
       { plugin, details: { resource: `fs:${wanted}`, action } },
+    )
+  }
+
+  #tooLong(act: string, path: string): PlugbayError {
+    const { plugin } = this.#options
+    return new PlugbayError(
+      'PAYLOAD_TOO_LARGE',
+      `Plugin '${plugin}' called fs.${act}() with a path of ${path.length} characters, '${path.slice(0, 40)}…': the limit is ${MAX_PATH}. What is to be written is the second argument.`,
+      { plugin, details: { size: path.length, limit: MAX_PATH } },
     )
   }
 

@@ -68,6 +68,9 @@ const LOG_LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(['debug', 'info', 'wa
 
 const LINE = ['line'] as const
 
+/** Bytes of events that it may have published and not been told the end of. Its own end lets a fourth of it go, and weighs on its own scale. */
+const UNTOLD_BYTES = 4 * WINDOW_BYTES
+
 /** Bytes of the bodies of answers: several of the longest, as one may come slowly. */
 const FETCHED = 4 * MAX_BODY
 
@@ -103,7 +106,9 @@ export class Gateway implements Party, ServiceConsumer {
   #topic: string | undefined
   /** Events that it published and has not been told the end of. */
   #untold = 0
+  #untoldBytes = 0
   #accepted = 0
+  #acceptedBytes = 0
   #telling = false
   #closed = false
 
@@ -297,44 +302,51 @@ export class Gateway implements Party, ServiceConsumer {
   #publish(topic: string, packed: Packed): void {
     const { bus, stamp } = this.#plane
     const { window, message } = this.#options.limits
+    const { size } = packed
     // Its own end waits before that, and refuses by itself what is refused here: what comes so far went round it.
     if (++this.#untold > window)
       throw new PlugbayError('PROTOCOL', `it published more than the ${window} events of its window`, { plugin: this.name })
+    if ((this.#untoldBytes += size) > UNTOLD_BYTES + message)
+      throw new PlugbayError('PROTOCOL', `it published more than the ${UNTOLD_BYTES} bytes of its window`, { plugin: this.name })
     // What is published goes on for a while: the same topic is not looked at twice.
     if (topic !== this.#topic) {
       assertPluginTopic(topic, this.name)
       if (!this.#permissions.mayPublish(topic)) {
         this.#denials.add(`bus:${topic}`, 'publish')
-        if (this.#quota.spend()) this.#accept()
+        if (this.#quota.spend()) this.#accept(size)
         return
       }
       this.#options.used?.(`bus:${topic}`, 'publish')
       this.#topic = topic
     }
-    if (packed.size > message) {
-      if (this.#quota.spend(REQUEST)) this.#refused(topic, tooLarge(`The data of '${topic}'`, packed.size, message, { plugin: this.name }))
+    if (size > message) {
+      if (this.#quota.spend(REQUEST)) this.#refused(topic, size, tooLarge(`The data of '${topic}'`, size, message, { plugin: this.name }))
       return
     }
     let room: Promise<void> | undefined
     try {
       room = bus.dispatch(new PackedEvent(stamp.ids, stamp.serial(), topic, this.name, stamp.time(), packed))
     } catch (error) {
-      this.#refused(topic, error)
+      this.#refused(topic, size, error)
       return
     }
-    if (room === undefined) return this.#accept()
+    if (room === undefined) return this.#accept(size)
     this.#selfDeadlock.waiting(topic)
-    room.then(this.#accept, (error: unknown) => this.#refused(topic, error))
+    room.then(
+      () => this.#accept(size),
+      (error: unknown) => this.#refused(topic, size, error),
+    )
   }
 
-  #refused(topic: string, error: unknown): void {
+  #refused(topic: string, size: number, error: unknown): void {
     this.#options.log('error', `Event '${topic}' was refused: ${reasonOf(error)}`, { error: toWire(error) })
-    this.#accept()
+    this.#accept(size)
   }
 
   /** Opens the publisher's window again, told at the end of the turn: within one, no more than the window may come. */
-  readonly #accept = (): void => {
+  #accept(size: number): void {
     this.#accepted++
+    this.#acceptedBytes += size
     if (this.#telling) return
     this.#telling = true
     setImmediate(this.#tellAccepted)
@@ -345,7 +357,9 @@ export class Gateway implements Party, ServiceConsumer {
     if (this.#accepted === 0) return
     this.#conversation?.notify('accepted', [this.#accepted])
     this.#untold -= this.#accepted
+    this.#untoldBytes -= this.#acceptedBytes
     this.#accepted = 0
+    this.#acceptedBytes = 0
   }
 
   #subscribe(number: number, pattern: string, capacity: number | null): void {

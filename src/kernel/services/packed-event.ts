@@ -1,9 +1,12 @@
 /** An event on its way between threads: its data stays packed until somebody in this thread wants to see it. */
-import { type Envelope, Event } from '../../bus/event.js'
+import { type Envelope, type Event, OpenEvent } from '../../bus/event.js'
 import type { EventIds } from '../../event-ids.js'
 import { type Packed, pack } from '../../sandbox/values/codec.js'
 import { uncloneablePart } from '../../sandbox/values/uncloneable-part.js'
 import { notCloneable } from '../../sandbox/values/unsendable.js'
+
+/** Bytes that it takes beside its data, roughly. */
+const HEAD = 256
 
 export class PackedEvent implements Envelope {
   readonly serial: number
@@ -23,12 +26,16 @@ export class PackedEvent implements Envelope {
     this.packed = packed
   }
 
+  get weight(): number {
+    return this.packed.size + HEAD
+  }
+
   get id(): string {
     return this.#ids.of(this.serial)
   }
 
   open(): Event {
-    return (this.#event ??= new Event(this.id, this.type, this.source, this.time, this.packed.open()))
+    return (this.#event ??= new OpenEvent(this.id, this.type, this.source, this.time, this.packed.open()))
   }
 }
 

@@ -21,13 +21,15 @@ export class Sizes {
     this.#sum += size
   }
 
-  /** The `count` that left first have arrived. More than there are is ignored: it is the other end that counts. */
-  take(count: number): void {
+  /** The `count` that left first have arrived. More than there are is ignored: it is the other end that counts. Returns how many bytes these were. */
+  take(count: number): number {
+    const before = this.#sum
     for (let left = Math.min(count, this.#count); left > 0; left--) {
       this.#sum -= this.#ring[this.#first] as number
       this.#first = (this.#first + 1) & (this.#ring.length - 1)
       this.#count--
     }
+    return before - this.#sum
   }
 
   #grow(): void {

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { MAX_WAITING } from '#src/bus/bounded-queue.js'
-import { Event } from '#src/bus/event.js'
+import { type Event, OpenEvent } from '#src/bus/event.js'
 import { EventBus } from '#src/bus/event-bus.js'
 import { PENDING, Subscription } from '#src/bus/subscription.js'
 import { PlugbayError } from '#src/errors.js'
@@ -46,7 +46,7 @@ describe('publish', () => {
     const bus = aBus()
     await expect(bus.publish('a..b', 1)).rejects.toMatchObject({ code: 'TOPIC_INVALID' })
     await expect(bus.publish(7 as unknown as string)).rejects.toMatchObject({ code: 'TOPIC_INVALID' })
-    await expect(bus.dispatch(new Event('1', 'a.*', 's', 't', 0))).rejects.toMatchObject({ code: 'TOPIC_INVALID' })
+    await expect(bus.dispatch(new OpenEvent('1', 'a.*', 's', 't', 0))).rejects.toMatchObject({ code: 'TOPIC_INVALID' })
     expect(bus.stats().published).toBe(0)
   })
 
@@ -161,8 +161,8 @@ describe('publish options', () => {
 describe('dispatch', () => {
   it('routes by the head, and opens an envelope only for who needs the event', () => {
     const bus = aBus()
-    const open = vi.fn(() => new Event('1', 'a.b', 's', 't', 42))
-    const envelope = { id: '1', type: 'a.b', source: 's', time: 't', open }
+    const open = vi.fn(() => new OpenEvent('1', 'a.b', 's', 't', 42))
+    const envelope = { id: '1', type: 'a.b', source: 's', time: 't', weight: 0, open }
     const taken: unknown[] = []
     bus.attach(new Subscription({ id: 'x', pattern: 'a.*', owner: 'remote', consume: (closed) => void taken.push(closed) }))
     bus.subscribe('other.*', () => {})

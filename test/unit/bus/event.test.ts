@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { Event, Stamp } from '#src/bus/event.js'
+import { OpenEvent, Stamp } from '#src/bus/event.js'
 
 describe('an event', () => {
-  const event = new Event('id-1', 'user.login', 'web', '2026-01-02T03:04:05.678Z', { userId: '7' })
+  const event = new OpenEvent('id-1', 'user.login', 'web', '2026-01-02T03:04:05.678Z', { userId: '7' })
   const plain = { id: 'id-1', type: 'user.login', source: 'web', time: '2026-01-02T03:04:05.678Z', data: { userId: '7' } }
 
   it('has exactly the five CloudEvents attributes of its own', () => {

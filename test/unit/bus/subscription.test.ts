@@ -1,12 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { MAX_WAITING } from '#src/bus/bounded-queue.js'
-import { Event } from '#src/bus/event.js'
+import { type Event, OpenEvent } from '#src/bus/event.js'
 import { PENDING, Subscription } from '#src/bus/subscription.js'
 import type { SubscriptionOptions } from '#src/bus/subscription-options.js'
 
 let count = 0
-const anEvent = (data: unknown = null, type = 'a.b'): Event => new Event(`id-${count++}`, type, 'test', '2026-01-01T00:00:00.000Z', data)
+const anEvent = (data: unknown = null, type = 'a.b'): OpenEvent =>
+  new OpenEvent(`id-${count++}`, type, 'test', '2026-01-01T00:00:00.000Z', data)
 const subscribe = (options: Partial<SubscriptionOptions> = {}): Subscription =>
   new Subscription({ id: 's', pattern: 'a.*', owner: 'tester', ...options })
 /** Lets everything happen that waits only for promises. */
@@ -42,7 +43,7 @@ describe('a subscription that is idle', () => {
 
   it('gives a consumer the envelope unopened, and a handler the event', () => {
     const event = anEvent(1)
-    const envelope = { type: 'a.b', id: '1', source: 's', time: 't', open: vi.fn(() => event) }
+    const envelope = { type: 'a.b', id: '1', source: 's', time: 't', weight: 0, open: vi.fn(() => event) }
     const consume = vi.fn()
     void subscribe({ consume }).deliver(envelope)
     expect(consume).toHaveBeenCalledWith(envelope)

@@ -133,6 +133,14 @@ it('errors of the file system keep their code, and a file that is too large is r
   await expect(files.run({ act: 'readFile', path: 'huge' })).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE', plugin: 'p' })
 })
 
+it('a path that no system has is refused before it is taken apart', async () => {
+  const { files } = made()
+  const path = 'a/'.repeat(2_049)
+  const refusal = { code: 'PAYLOAD_TOO_LARGE', details: { size: 4_098, limit: 4_096 } }
+  await expect(files.run({ act: 'readFile', path })).rejects.toMatchObject(refusal)
+  await expect(files.run({ act: 'rename', path: 'a', to: path })).rejects.toMatchObject(refusal)
+})
+
 it('a folder is listed, sorted, up to so many bytes of names', async () => {
   const { files, dataDir } = made({ listing: 50_000 })
   mkdirSync(join(dataDir, 'sub/é 文'), { recursive: true })
