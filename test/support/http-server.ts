@@ -27,5 +27,5 @@ export const serve = async (answer: (request: IncomingMessage, response: ServerR
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  return { seen, port, url: `http://127.0.0.1:${port}` }
+  return { server, seen, port, url: `http://127.0.0.1:${port}` }
 }

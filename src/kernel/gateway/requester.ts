@@ -48,8 +48,11 @@ const IDLE = 10_000
 const MEMORY = 512
 /** Milliseconds: what as many requests at once as there may be bring in one turn takes less, also of a server that means harm. */
 const HANG = 10_000
-/** What the application has told Node of networks: threads have options of their own. */
-const OF_NETWORKS = /^--(?:dns-result-order|max-http-header-size|insecure-http-parser|(?:no-)?network-family-autoselection|tls-|use-)/
+const MAJOR = Number.parseInt(process.versions.node, 10)
+/** What the application has told Node of networks: a thread has options of its own, but for those of the whole process, which it may not be given. */
+const OF_NETWORKS = new RegExp(
+  `^--(dns-result-order|max-http-header-size|insecure-http-parser|(no-)?network-family-autoselection|tls-(min|max)-v|use-env-proxy${MAJOR < 24 ? '' : '|use-system-ca'})`,
+)
 
 const SCRIPT = new URL('./request-thread.js', import.meta.url)
 
@@ -96,7 +99,7 @@ export class Requester {
         signal.removeEventListener('abort', cancel)
         this.#rest()
         if (signal.aborted) reject(signal.reason as Error)
-        else if (exchanged === undefined) reject(error as Error)
+        else if (exchanged === undefined) reject(error)
         else resolve(exchanged)
       }
       this.#underWay.set(number, { grow, settle })

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { expect, it, onTestFinished } from 'vitest'
@@ -38,6 +39,19 @@ it('asks a host that is granted, with method, headers and body', async () => {
   expect(answer.headers).toContainEqual(['x-answer', 'yes'])
   expect(text(answer.body)).toBe('made')
   expect(server.seen).toEqual([{ method: 'POST', url: '/things', authorization: 'Bearer t', body: 'a thing' }])
+})
+
+it('no connection is of the thread that asks, whatever comes over it', async () => {
+  const crumbs = await serve(inPieces(Buffer.from('crumbs'), 1))
+  let connections = 0
+  const count = (): unknown => connections++
+  subscribe('net.client.socket', count)
+  onTestFinished(() => void unsubscribe('net.client.socket', count))
+  expect(text((await asking(['*']).ask(crumbs.url)).body)).toBe('crumbs')
+  expect(connections).toBe(0)
+  // It would have been seen.
+  await (await fetch(crumbs.url)).text()
+  expect(connections).toBe(1)
 })
 
 it.each([
