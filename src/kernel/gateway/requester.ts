@@ -50,9 +50,11 @@ const MEMORY = 512
 const HANG = 10_000
 const MAJOR = Number.parseInt(process.versions.node, 10)
 /** What the application has told Node of networks: a thread has options of its own, but for those of the whole process, which it may not be given. */
-const OF_NETWORKS = new RegExp(
-  `^--(dns-result-order|max-http-header-size|insecure-http-parser|(no-)?network-family-autoselection|tls-(min|max)-v|use-env-proxy${MAJOR < 24 ? '' : '|use-system-ca'})`,
-)
+const OF_NETWORKS = [
+  /^--(dns-result-order|max-http-header-size|network-family-autoselection-attempt-timeout)=/,
+  /^--(insecure-http-parser|(no-)?network-family-autoselection|tls-(min|max)-v1\.\d|use-env-proxy)$/,
+  ...(MAJOR < 24 ? [] : [/^--use-system-ca$/]),
+]
 
 const SCRIPT = new URL('./request-thread.js', import.meta.url)
 
@@ -62,7 +64,7 @@ export interface RequesterOptions {
   cpu: number
   /** Milliseconds in which the thread may get nothing done. */
   hang?: number
-  /** Who may do something else in the thread. */
+  /** What the thread runs. */
   script?: URL
 }
 
@@ -127,7 +129,7 @@ export class Requester {
     const { port1: asks, port2: port } = new MessageChannel()
     const cells = newCells()
     const worker = new Worker(this.#script, {
-      execArgv: process.execArgv.filter((option) => OF_NETWORKS.test(option)),
+      execArgv: process.execArgv.filter((option) => OF_NETWORKS.some((pattern) => pattern.test(option))),
       workerData: { cells, port } satisfies Pulse,
       transferList: [port],
       resourceLimits: { maxOldGenerationSizeMb: HARD_HEAP_MB },

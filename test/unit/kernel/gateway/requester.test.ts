@@ -53,16 +53,33 @@ it('one thread makes all requests, and ends when there was none for a while', as
   expect(made).toHaveLength(2)
 })
 
-it('keeps no process, be a request under way or not', async () => {
-  const server = await serve((request, response) => request.url === '/' && response.end())
-  const code = `
+/** What a process of its own writes, with these options for Node, in which `get` makes requests. */
+const writtenBy = async (code: string, ...options: string[]): Promise<string> => {
+  const begin = `
     import { Requester } from '#src/kernel/gateway/requester.js'
     const requester = new Requester({ plugin: 'p', cpu: 1 })
     const get = (url) => requester.make({ url, method: 'GET', headers: [], body: null, follows: true }, async () => {}, new AbortController().signal)
-    const hold = setInterval(() => {}, 1_000)
-    get('${server.url}/').then(() => { clearInterval(hold); console.log('answered'); void get('${server.url}/never') })`
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], { cwd: root })
-  expect(stdout).toBe('answered\n')
+    const hold = setInterval(() => {}, 1_000)`
+  const { stdout } = await promisify(execFile)(process.execPath, [...options, '--input-type=module', '--eval', begin + code], { cwd: root })
+  return stdout
+}
+
+it('keeps no process, be a request under way or not', async () => {
+  const server = await serve((request, response) => request.url === '/' && response.end())
+  const code = `
+    await get('${server.url}/')
+    clearInterval(hold)
+    console.log('answered')
+    void get('${server.url}/never')`
+  expect(await writtenBy(code)).toBe('answered\n')
+})
+
+it('knows the options for networks that Node was started with, and is given no others', async () => {
+  const server = await serve((_request, response) => response.writeHead(200, { 'x-long': 'x'.repeat(30_000) }).end())
+  const code = `
+    console.log((await get('${server.url}/')).status)
+    clearInterval(hold)`
+  expect(await writtenBy(code, '--max-http-header-size=65536', '--use-openssl-ca', '--dns-result-order', 'ipv4first')).toBe('200\n')
 })
 
 it('what is cancelled ends at the server, too, and its reason is told when it has', async () => {
