@@ -1,8 +1,9 @@
 /** Files and requests through the kernel, asked for in a plugin's own thread. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
+import { serve } from '../support/http-server.js'
 import { pluginCode, startedWith } from '../support/plugin-folder.js'
 
 /** A plugin that runs what it is sent as the body of a function of ctx, and publishes the outcome. */
@@ -12,6 +13,8 @@ const RUNNER = pluginCode({
       await ctx.bus.publish('outcome', outcome)
     })`,
 })
+
+const FETCHER = pluginCode({ start: "await ctx.services.provide('fetcher', { get: async (url) => (await ctx.fetch(url)).text() })" })
 
 const running = async (isolation: 'thread' | 'inline') => {
   const { kernel, faults } = await startedWith({ p: { code: RUNNER, manifest: { isolation } } })
@@ -89,5 +92,23 @@ describe.each(['thread', 'inline'] as const)('a plugin in a place of kind %s', (
       denied(expect.stringMatching(/^fs:.*escaped$/) as string, 'write'),
       denied('net:127.0.0.1:9', 'connect'),
     ])
+  })
+
+  it('has requests made while it runs, and their connections end with it', async () => {
+    const { url, server } = await serve((_request, response) => response.end('hello'))
+    server.keepAliveTimeout = 60_000
+    let open = 0
+    server.on('connection', (socket) => {
+      open++
+      socket.once('close', () => open--)
+    })
+    const permissions = [{ resource: 'net:127.0.0.1', actions: ['connect'] }]
+    const { kernel } = await startedWith({ p: { code: FETCHER, manifest: { isolation, permissions } } })
+    const { get } = (await kernel.services.use('fetcher')) as unknown as { get(url: string): Promise<string> }
+    expect(await get(url)).toBe('hello')
+    expect(open).toBe(1)
+    await kernel.unload('p')
+    // Sooner than those that nobody needs are closed anyway.
+    await vi.waitFor(() => expect(open).toBe(0), 8_000)
   })
 })

@@ -11,6 +11,7 @@ import { Conversation } from '#src/sandbox/rpc.js'
 import { Scope } from '#src/scope.js'
 
 const LIMITS: GatewayOptions['limits'] = {
+  cpu: 1,
   queue: 8,
   message: 1_048_576,
   window: 8,

@@ -49,7 +49,7 @@ export interface GatewayOptions {
   /** Events that may be under way to one subscription of the plugin. */
   inFlight: number
   /** `queue`: where a subscription does not say otherwise. */
-  limits: Pick<EffectiveLimits, 'queue' | 'window' | 'message' | 'requests' | 'subscriptions' | 'overlap' | 'services'>
+  limits: Pick<EffectiveLimits, 'cpu' | 'queue' | 'window' | 'message' | 'requests' | 'subscriptions' | 'overlap' | 'services'>
   /** Until it takes over, a successor's subscriptions and services stand aside. */
   succession: Succession | undefined
   log(level: LogLevel, message: string, fields: unknown): void
@@ -126,7 +126,7 @@ export class Gateway implements Party, ServiceConsumer {
     const { fs, net } = grantsOf(options.permissions)
     const { used, limits, breached } = options
     this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied, used })
-    this.#net = new NetAccess({ plugin: this.name, hosts: net, denied, used })
+    this.#net = new NetAccess({ plugin: this.name, hosts: net, cpu: limits.cpu, denied, used })
     this.#rooms = { file: new Room('file', WINDOW_BYTES), fetch: new Room('fetch', FETCHED) }
     this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
     this.#lines = new HeldLines(this.#quota)
@@ -151,6 +151,7 @@ export class Gateway implements Party, ServiceConsumer {
     })
     this.#scope.own('look for a deadlock', () => this.#selfDeadlock.close())
     for (const [verb, room] of Object.entries(this.#rooms)) this.#scope.own(`room of ${verb}`, () => room.close())
+    this.#scope.own('requests', () => this.#net.close())
     this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
   }
 

@@ -2,11 +2,8 @@
 import type { Transferable } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
 import type { Call } from '../../sandbox/conversation/call.js'
-import { HELD, type HeldVerb } from '../../sandbox/conversation/held-answer.js'
+import { HELD, type HeldVerb, SMALL } from '../../sandbox/conversation/held-answer.js'
 import { Boxed } from '../../sandbox/conversation/party.js'
-
-/** What is smaller takes no room: as few answers as may be under way hold little, and to tell of each would cost more. */
-export const SMALL = 64 * 1_024
 
 /** What one answer takes of it. */
 export interface Claim {

@@ -4,6 +4,9 @@ import type { Meta } from './frames.js'
 /** What is answered like that. */
 export type HeldVerb = 'file' | 'fetch'
 
+/** What is smaller is not counted: as few answers as may be under way hold little, and to tell of each would cost more. */
+export const SMALL = 64 * 1_024
+
 /** A reply with metas that begin with it is one: `[HELD, verb, number]`. */
 export const HELD = 'held'
 
