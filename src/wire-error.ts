@@ -303,6 +303,6 @@ const MEMBERS_TOLD = 3
 export const reasonOf = (thrown: unknown): string => {
   const { message, errors = [] } = toWire(thrown)
   if (errors.length === 0) return message
-  const members = errors.map((each) => unended(each.message))
-  return cut(`${unended(message)}: ${enumerated(members, MEMBERS_TOLD, '; ')}`, MAX_TEXT)
+  const told = errors.slice(0, MEMBERS_TOLD).map((each) => unended(each.message))
+  return cut(`${unended(message)}: ${enumerated(told, errors.length, '; ')}`, MAX_TEXT)
 }

@@ -68,7 +68,7 @@ const meant = (name: string, specifier: string, { names, text }: { names: string
   if (likely !== '') return likely
   if (names.length === 0) return ' It exports nothing.'
   const types = names.length <= SHOWN && specifier === 'plugbay/plugin' ? '; a type takes `import type`' : ''
-  return ` It exports ${enumerated(names, SHOWN)}${types}.`
+  return ` It exports ${enumerated(names.slice(0, SHOWN), names.length)}${types}.`
 }
 
 /** Where the name stands in the statement, or else the statement itself. */

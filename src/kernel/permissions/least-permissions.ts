@@ -226,7 +226,7 @@ export const usedByCode = async (
   if (packages.length > 0) {
     for (const kind of OUT_OF_SIGHT) if (inline || (kind !== 'net' && kind !== 'fs')) unseen.add(kind)
     notes.push(
-      `It uses packages (${enumerated(packages, SHOWN)}): what they reach by modules of Node${inline ? '' : ', files and hosts aside,'} is not learnt. What its manifest says of that is kept.`,
+      `It uses packages (${enumerated(packages.slice(0, SHOWN), packages.length)}): what they reach by modules of Node${inline ? '' : ', files and hosts aside,'} is not learnt. What its manifest says of that is kept.`,
     )
   }
   const pace = new Pace()
@@ -242,7 +242,7 @@ export const usedByCode = async (
   }
   if (unread.length > 0)
     notes.push(
-      `It has code that is not looked into (${enumerated(unread, SHOWN, '; ')}): variables that are named there are learnt as they are read alone.`,
+      `It has code that is not looked into (${enumerated(unread.slice(0, SHOWN), unread.length, '; ')}): variables that are named there are learnt as they are read alone.`,
     )
   return { used, notes, unseen, importsFiles }
 }

@@ -80,7 +80,7 @@ type Limits = ReturnType<typeof effectiveLimits>
 const denied = (source: PluginSource, instance: PluginInstance | undefined, writer: string, more: readonly string[]): PlugbayError => {
   const { path, manifestPath: file = path } = source
   const plugin = instance?.name ?? source.name
-  const list = enumerated(more, NAMED)
+  const list = enumerated(more.slice(0, NAMED), more.length)
   const who = writer === plugin ? 'the plugin itself may write that file' : `plugin '${writer}' may write that file`
   const message = instance
     ? `What ${file} asks for was not given to plugin '${plugin}': it is more than it has (${list}), and ${who}. ` +
