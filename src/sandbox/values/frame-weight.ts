@@ -1,7 +1,7 @@
 /** What a value takes to be built that V8 has written down: weighed in its bytes, as three of them may stand for an object. */
 import { serialize } from 'node:v8'
 
-/** So few bytes are read in no time, whatever they stand for. */
+/** So few bytes are read in no time, by whoever takes values of up to 64 MiB, whatever they stand for. */
 const SHORT = 256 * 1_024
 /** What else is written in two bytes before each value: its version. */
 const HEADER = serialize(null).subarray(0, 2)
@@ -82,15 +82,33 @@ const OF_TAG: Readonly<Record<string, Rule>> = {
 
 const code = (character: string): number => character.charCodeAt(0)
 const RULES: readonly (Rule | undefined)[] = Array.from({ length: 256 }, (_, at) => OF_TAG[String.fromCharCode(at)])
-const [RESIZABLE, ERROR, END, CAUSE, VIEW, PADDING] = Array.from('~r.cV\0', code) as [number, number, number, number, number, number]
+const [RESIZABLE, ERROR, END, CAUSE, VIEW, PADDING, HOST] = Array.from('~r.cV\0\\', code) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+]
 const KINDS_OF_ERROR = new Set(Array.from('EFRSTU', code))
 const TEXTS_OF_ERROR = new Set(Array.from('ms', code))
 const TEXTS = new Set(Array.from('"cS', code))
 
+/** How a value is written, and how it is weighed. */
+export interface Written {
+  /** So many bytes are not looked at. */
+  short: number
+  /** Views of buffers stand in it as `node:v8` writes them, by kind, length and bytes; and not ports, by number. */
+  views: boolean
+}
+
+const IN_A_FRAME: Written = { short: SHORT, views: false }
+
 /** Throws a RangeError for a value that weighs more than `most`, and for bytes that V8 would not write. Nothing is built. */
-export const assertWeight = (bytes: Uint8Array, most: number): void => {
+export const assertWeight = (bytes: Uint8Array, most: number, { short, views } = IN_A_FRAME): void => {
   const { length } = bytes
-  if (length <= SHORT) return
+  if (length <= short) return
   if (HEADER.some((byte, at) => byte !== bytes[at])) throw new RangeError('a value is of another version')
   let at = HEADER.length
   let weight = 0
@@ -143,7 +161,11 @@ export const assertWeight = (bytes: Uint8Array, most: number): void => {
   }
   const part = (tag: number): void => {
     const found = RULES[tag]
-    if (found === undefined) {
+    if (tag === HOST && views) {
+      weight += OBJECT
+      number()
+      skip(number())
+    } else if (found === undefined) {
       if (tag !== RESIZABLE) throw new RangeError(`no value has a part of kind ${tag}`)
       resizable()
     } else {

@@ -1,4 +1,4 @@
-import { Serializer } from 'node:v8'
+import { Serializer, serialize } from 'node:v8'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { assertWeight } from '#src/sandbox/values/frame-weight.js'
@@ -50,6 +50,14 @@ describe('what V8 has written', () => {
     ],
   ])('passes: %s', (_, values) => {
     for (const value of [...(values as unknown[]), values]) expect(() => assertWeight(among(value), 10_000)).not.toThrow()
+  })
+
+  it('passes as node:v8 writes it, with views of buffers, which count as parts', () => {
+    const views = { short: 0, views: true }
+    const value = [error, buffer, new DataView(buffer.buffer, 1, 3), Buffer.from('hello'), new Float64Array(2), { last: 'ü€' }]
+    expect(() => assertWeight(serialize(value), 100, views)).not.toThrow()
+    const many = Array.from({ length: 100 }, () => Buffer.alloc(1))
+    expect(() => assertWeight(serialize(many), 100, views)).toThrow('too many parts')
   })
 
   it('passes: buffers that are moved', () => {
