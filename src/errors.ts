@@ -34,7 +34,7 @@ export const ERROR_CODES = {
     'The plugin went past one of its limits: memory, CPU, the time it may hang, or what it may ask of the kernel and have there.',
   PLUGIN_STOPPED: 'The plugin stopped while the operation was under way.',
   SYSTEM_LIMIT:
-    'A plugin is not started, one of its tasks not run, or a file or folder of plugins, options or configurations not read, as the system gives the application no descriptor, process, thread or memory for it.',
+    'A plugin is not started, one of its tasks not run, or a file or folder of plugins, options or configurations, or a part of plugbay, not read, as the system gives the application no descriptor, process, thread or memory for it.',
   BOOT_FAILED: 'A plugin whose policy is to abort the boot did not start.',
   KERNEL_STATE: 'The operation does not fit the state the kernel is in.',
   PERMISSION_DENIED: 'A plugin tried what its permissions do not allow.',

@@ -1,6 +1,7 @@
 /** plugbay: a microkernel for Node.js applications. */
 import type { Kernel } from './kernel/kernel.js'
 import type { KernelOptions } from './kernel/options/options.js'
+import { explainShortage } from './kernel/text/system-limit.js'
 
 export type { Event } from './bus/event.js'
 export type { Bus } from './bus/event-bus.js'
@@ -28,12 +29,15 @@ export type { Permission } from './permission-set.js'
 
 // An app imports this file long before it has a kernel: what these two need is loaded when they are called.
 
+/** Why it cannot be had is loaded with this file: where it is for want of a descriptor, nothing else is. */
+const unloaded = (call: string): ((error: unknown) => never) => explainShortage(undefined, `${call} cannot load what it is made of`)
+
 /**
  * Makes a kernel; `kernel.start()` starts it. Relative paths are relative to `options.base` (default: the current folder).
- * Rejects with OPTIONS_INVALID.
+ * Rejects with OPTIONS_INVALID, and with SYSTEM_LIMIT where the system gives nothing to load its parts by.
  */
 export const createKernel = async (options: KernelOptions = {}): Promise<Kernel> => {
-  const { composeKernel } = await import('./kernel/composition-root.js')
+  const { composeKernel } = await import('./kernel/composition-root.js').catch(unloaded('createKernel()'))
   return composeKernel(options)
 }
 
@@ -41,9 +45,9 @@ export const createKernel = async (options: KernelOptions = {}): Promise<Kernel>
  * Reads a configuration file: the file itself, or `plugbay.config.{ts,js,mjs,json,yaml,yml}` in a folder; undefined when
  * the folder has none. Relative paths in it are relative to its own folder. A module gives the options as default export.
  *
- * Rejects with OPTIONS_INVALID, naming file, line and field.
+ * Rejects with OPTIONS_INVALID, naming file, line and field, and with SYSTEM_LIMIT where the system gives nothing to read by.
  */
 export const loadConfigFile = async (place: string): Promise<KernelOptions | undefined> => {
-  const file = await import('./kernel/options/config-file.js')
+  const file = await import('./kernel/options/config-file.js').catch(unloaded('loadConfigFile()'))
   return file.loadConfigFile(place)
 }

@@ -2,7 +2,7 @@
 import { cut } from './cut.js'
 import { isErrorCode, PlugbayError } from './errors.js'
 import { isTooDeep, tooDeep } from './nesting.js'
-import { unended } from './sentence.js'
+import { enumerated, unended } from './sentence.js'
 
 /** An error as plain data: what crosses a boundary. */
 export interface WireError {
@@ -304,6 +304,5 @@ export const reasonOf = (thrown: unknown): string => {
   const { message, errors = [] } = toWire(thrown)
   if (errors.length === 0) return message
   const told = errors.slice(0, MEMBERS_TOLD).map((each) => unended(each.message))
-  const more = errors.length > MEMBERS_TOLD ? `; and ${errors.length - MEMBERS_TOLD} more` : ''
-  return cut(`${unended(message)}: ${told.join('; ')}${more}`, MAX_TEXT)
+  return cut(`${unended(message)}: ${enumerated(told, errors.length, '; ')}`, MAX_TEXT)
 }

@@ -1,6 +1,6 @@
 /** The place where one generation of a plugin runs: the one interface that inline, thread, process and remote implement. */
 import type { Channel } from './channel.js'
-import type { CpuProfile } from './cpu-profile.js'
+import type { RecordedCpu } from './cpu-profile.js'
 import type { HeapReport } from './heap-report.js'
 import type { Shortage } from './shortage.js'
 
@@ -62,7 +62,7 @@ export interface Breach {
     | 'stopped'
     | 'unknown'
   /** Of one that computes: what it did before the limit, where that can be seen. */
-  profile?: CpuProfile
+  profile?: RecordedCpu
   /** Of memory: what it is made of, where that is known. */
   heap?: HeapReport
 }

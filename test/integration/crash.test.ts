@@ -40,14 +40,22 @@ it.each([
   await expect(alive?.()).resolves.toBe(true)
 })
 
-it.each([
+const TOO_LARGE =
+  /^Plugin 'p' crashed .*an uncaught error ended it: it takes \d+ KiB with all it holds, and no more than 256 are taken of one\. /
+
+it.each<[how: string, enlarge: string, text?: RegExp]>([
   ['where no clone takes it', "Object.defineProperty(error, 'hidden', { value: big() })"],
   [
     'the second time it is asked',
     "let asked = false; Object.defineProperty(error, 'odd', { enumerable: true, get: () => asked ? big() : (asked = true) })",
   ],
   ['and hears of it alone', "process.removeAllListeners('uncaughtExceptionMonitor'); error.shown = big()"],
-])('of an uncaught error that is large %s, nothing is built in the kernel', async (_how, enlarge) => {
+  [
+    'by its parts alone, which take few bytes,',
+    "process.removeAllListeners('uncaughtExceptionMonitor'); error.shown = [Buffer.alloc(9), ...big().slice(0, 6e4)]",
+    /an uncaught error ended it: nothing it holds is taken: a value of \d+ bytes has too many parts/,
+  ],
+])('of an uncaught error that is large %s, nothing is built in the kernel', async (_how, enlarge, text = TOO_LARGE) => {
   const code = pluginCode(
     {
       start: `ctx.bus.subscribe('throw', () => {
@@ -61,8 +69,6 @@ it.each([
   const { kernel, faults } = await startedWith({ p: { code, manifest: { restart: { policy: 'temporary' } } } })
   await kernel.bus.publish('throw')
   await eventually(() => expect(faults).toHaveLength(1))
-  const text =
-    /^Plugin 'p' crashed .*an uncaught error ended it: it takes \d+ KiB with all it holds, and no more than 256 are taken of one\. /
   expect(faults[0]?.error).toMatchObject({ code: 'PLUGIN_CRASHED', message: expect.stringMatching(text) })
   expect(Reflect.ownKeys(faults[0]?.error.cause as object)).not.toEqual(expect.arrayContaining([expect.stringMatching(/hidden|odd|shown/)]))
 })

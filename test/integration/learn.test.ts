@@ -473,6 +473,19 @@ describe('learning', () => {
     expect(notes).toContainEqual(expect.stringContaining('more than the 1000 actions'))
   })
 
+  test('looks into no code that is longer than any that a person writes, and says so', async () => {
+    const long = `export const a = process.env.UNSEEN // ${'x'.repeat(1_048_576)}`
+    const { kernel, folder } = await kernelWith(
+      { long: { code: `import './long.js'\n${pluginCode({ start: 'if (!ctx) process.env.SEEN' })}` } },
+      { learn: true },
+    )
+    writeFileSync(join(folder, 'long/long.js'), long)
+    await kernel.start()
+    const { least, notes } = await learnedOf(kernel, 'long')
+    expect(least.map(({ resource }) => resource)).toContain('env:SEEN')
+    expect(notes).toContainEqual(expect.stringMatching(/not looked into \(.*long\.js: it has \d+ bytes/))
+  })
+
   test('gives no more methods of a service that was found and not called than there were', async () => {
     const permissions = [
       { resource: 'service:users', actions: ['call:find', 'provide'] },

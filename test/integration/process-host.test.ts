@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { transfer } from 'plugbay'
@@ -123,6 +123,28 @@ describe('a plugin in a process of its own', () => {
     await expect(far.write?.(join((await far.data?.()) as string, 'kept.txt'))).resolves.toBe('written')
     await expect(far.read?.(join(folder, 'secret.txt'))).resolves.toEqual(denied)
     await expect(far.write?.(join(folder, 'far/plugin.json'))).resolves.toEqual(denied)
+  })
+
+  it('reads and writes where its paths have a comma, and nothing that stands before it', async () => {
+    const base = emptyFolder()
+    const { kernel } = await startedWith({}, { dataDir: join(base, 'data,more') })
+    const code = pluginCode(
+      {
+        start: `
+          const attempt = (act) => { try { return String(act() ?? 'done') } catch (error) { return error.code } }
+          const paths = [ctx.dataDir, ${JSON.stringify(join(base, 'data'))}]
+          await ctx.services.provide('far', { attempts: () => [
+            attempt(() => readFileSync('plugin.json').length > 0),
+            ...paths.map((path) => attempt(() => writeFileSync(join(path, 'kept.txt'), 'text'))),
+          ] })`,
+      },
+      "import { readFileSync, writeFileSync } from 'node:fs'\nimport { join } from 'node:path'",
+    )
+    mkdirSync(join(base, 'data'))
+    await kernel.load(writePlugin(join(base, 'data,plugins'), 'far', { manifest, code }))
+    const far = await kernel.services.use('far')
+    const denied = expect.stringMatching(/^(PERMISSION_DENIED|ENOENT|EROFS)$/) as string
+    await expect(far.attempts?.()).resolves.toEqual(['true', 'done', denied])
   })
 })
 

@@ -69,6 +69,7 @@ const PARTS = {
       part(
         'sandbox/clock.ts',
         'sandbox/cpu-profile.ts',
+        'sandbox/cpu-recording.ts',
         'sandbox/forged.ts',
         'sandbox/heap-report.ts',
         'sandbox/pulse.ts',

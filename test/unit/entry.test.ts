@@ -29,15 +29,20 @@ describe('what is loaded', () => {
     const urls = loadedBy("await import('plugbay')")
     expect(filesIn(urls)).toEqual([
       'arguments.js',
+      'cut.js',
       'errors.js',
       'index.js',
       'kernel/kernel.js',
       'kernel/reports/boot-report.js',
+      'kernel/text/system-limit.js',
       'kernel/text/terminal-style.js',
       'kernel/text/visible-text.js',
       'nearest.js',
+      'nesting.js',
       'passing.js',
+      'sandbox/shortage.js',
       'sentence.js',
+      'wire-error.js',
     ])
     expect(urls.filter((url) => url.startsWith('node:'))).toEqual([])
     expect(packagesIn(urls)).toEqual(new Set(['fastest-levenshtein']))

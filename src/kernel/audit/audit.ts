@@ -5,12 +5,14 @@ import type { Permission } from '../../permission-set.js'
 import type { Tier } from '../../sandbox/plugin-host.js'
 import { codeOf, isOwn, reasonOf } from '../../wire-error.js'
 import type { KernelEvents } from '../lifecycle/kernel-events.js'
+import type { PluginState } from '../lifecycle/lifecycle.js'
 import type { Placement } from '../manifest/isolation.js'
 import type { PluginSource } from '../manifest/manifest.js'
 import type { Attribution } from './attribution.js'
 import type { AuditLog } from './audit-log.js'
 import type { AuditEntry } from './chain.js'
-import { DeniedEntries } from './denied-entries.js'
+import { RestartEntries } from './restart-entries.js'
+import { SummedEntries } from './summed-entries.js'
 
 /** Somebody does something to the kernel, or to that plugin: the audit log, where one is kept, says who before it is done. */
 export type Act = <T>(
@@ -23,6 +25,9 @@ export type Act = <T>(
 /** What follows by itself, without anybody asking. */
 const KERNEL = 'kernel'
 const EMBEDDER = 'embedder'
+
+/** States that a plugin is in from crash to crash. */
+const RESTARTED: ReadonlySet<PluginState> = new Set(['failed', 'resolved', 'initializing', 'starting', 'running'])
 
 /** A text is cut here: one message must not fill a file. */
 const MAX_TEXT = 2_000
@@ -52,7 +57,10 @@ export interface AuditOptions {
 export class Audit {
   readonly #options: AuditOptions
 
-  readonly #denied = new DeniedEntries()
+  readonly #denied = new SummedEntries('more was denied to it than is written one by one')
+  readonly #restarts = new RestartEntries()
+  /** What each plugin was granted, as it was written last. */
+  readonly #granted = new Map<string, object>()
 
   constructor(options: AuditOptions) {
     this.#options = options
@@ -63,6 +71,7 @@ export class Audit {
     const { log } = this.#options
     const actor = by.actor ?? EMBEDDER
     const target = plugin && { plugin: plugin.name, generation: plugin.newest }
+    this.#endRestarts(plugin && [plugin.name])
     log.append({ kind: 'action', ...target, actor, reason: by.reason, details: { action } })
     try {
       return await run()
@@ -95,6 +104,7 @@ export class Audit {
   }
 
   #demoted({ name, generation, from, to, reason }: KernelEvents['plugin:demoted']): void {
+    this.#endRestarts([name])
     this.#options.log.append({
       kind: 'plugin.demoted',
       plugin: name,
@@ -106,35 +116,53 @@ export class Audit {
   }
 
   #moved({ name, generation, from, to, reason }: KernelEvents['plugin:state']): void {
-    this.#tellDenied([name])
     const error = this.#options.errorOf(name)
     const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : short(reason)
-    this.#options.log.append({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
+    if (!RESTARTED.has(to)) this.#endRestarts([name])
+    if (!this.#restarts.isSilent(name)) this.#tellDenied([name])
+    this.#afterRestart({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
   }
 
   #fault({ name, generation, error, lost, restartIn }: KernelEvents['plugin:fault']): void {
     const code = codeOf(error)
     const entry = { plugin: name, generation, reason: saidBy(error) }
     if (isOwn(error) && code === 'PERMISSION_DENIED')
-      return this.#deniedTo(name, { kind: 'plugin.denied', ...entry, actor: name, details: { code } }, error)
-    const details = { code, lost, restartIn: restartIn && Math.round(restartIn) }
-    this.#options.log.append({ kind: 'plugin.fault', ...entry, actor: KERNEL, details })
+      return this.#deniedTo(name, { kind: 'plugin.denied', ...entry, actor: name, details: { code } }, error, restartIn !== undefined)
+    const fault = { kind: 'plugin.fault', ...entry, actor: KERNEL, details: { code, lost, restartIn: restartIn && Math.round(restartIn) } }
+    if (restartIn === undefined) this.#endRestarts([name])
+    this.#append(restartIn === undefined ? [fault] : this.#restarts.crash(name, fault))
   }
 
-  #deniedTo(plugin: string, entry: AuditEntry, error: unknown): void {
+  /** `restarted`: it is started again for that. */
+  #deniedTo(plugin: string, entry: AuditEntry, error: unknown, restarted: boolean): void {
     // The error tells of those before it that were not told on their own.
     const unsaid = isOwn(error) ? error.details?.['unsaid'] : undefined
     const told = this.#denied.take(plugin, entry, 1 + (typeof unsaid === 'number' ? unsaid : 0))
     if (told !== undefined) this.#options.log.append(told)
+    if (restarted) this.#restarts.begin(plugin, entry, told !== undefined)
   }
 
   #tellDenied(plugins?: string[]): void {
-    for (const entry of this.#denied.rest(plugins)) this.#options.log.append(entry)
+    this.#append(this.#denied.rest(plugins))
+  }
+
+  #append(entries: readonly AuditEntry[]): void {
+    for (const entry of entries) this.#options.log.append(entry)
+  }
+
+  /** Of what may follow from a crash. */
+  #afterRestart(entry: AuditEntry & { plugin: string }): void {
+    this.#append(this.#restarts.after(entry.plugin, entry))
+  }
+
+  #endRestarts(plugins?: string[]): void {
+    this.#append(this.#restarts.end(plugins))
   }
 
   #replaced({ name, from, to, reason, moved, left }: KernelEvents['plugin:replaced']): void {
     const details = { from, moved, left: left.map(short) }
-    this.#options.log.append({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
+    if (reason !== 'crash') this.#endRestarts([name])
+    this.#afterRestart({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
   }
 
   /** A generation was made, for that reason: all that it may do, and how strongly its place holds it to that. */
@@ -146,7 +174,9 @@ export class Audit {
     reason: string,
   ): void {
     const details = { version, isolation, isolationFrom: from, tier, permissions }
-    this.#options.log.append({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, reason, details })
+    if (reason !== 'crash' || !isDeepStrictEqual(details, this.#granted.get(name))) this.#endRestarts([name])
+    this.#granted.set(name, details)
+    this.#afterRestart({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, reason, details })
   }
 
   /** A generation has another configuration than the plugin had before: which of its keys differ. */
@@ -159,6 +189,7 @@ export class Audit {
   /** Writes what waits, and ends the log. */
   close(): Promise<void> {
     this.#tellDenied()
+    this.#endRestarts()
     return this.#options.log.close()
   }
 }

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { PlugbayError } from '../../errors.js'
 import { entryFor, toAllow } from '../../permission-set.js'
 import { uncloneablePart } from '../../sandbox/values/uncloneable-part.js'
+import { enumerated } from '../../sentence.js'
 import { reasonOf } from '../../wire-error.js'
 import type { ConfigDeclaration } from '../manifest/manifest.js'
-import { fieldPath, type Problem, problemsError, show } from '../schema/schema-problems.js'
+import { fieldPath, MAX_PROBLEMS, type Problem, problemsError, show } from '../schema/schema-problems.js'
 import { parseUniqueJson } from '../text/json-text.js'
 import { didYouMeanPath, isMissing } from '../text/missing-path.js'
 import { unreadForWant } from '../text/system-limit.js'
@@ -65,7 +66,7 @@ const merge = (under: unknown, over: unknown): unknown => {
 }
 
 /** `$${`, a placeholder, or what begins like one and is none. */
-const PLACEHOLDER = /\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}|\$\{[^}]*\}?/g
+const PLACEHOLDER = /\$\$\{|\$\{([A-Za-z_]\w{0,255})(?::-([^}]*))?\}|\$\{[^}]*\}?/g
 
 /** A text of the manifest's own, that the merge takes as it is: whoever wrote what stands in the end decides which variables it may name. */
 class OwnText {
@@ -75,23 +76,32 @@ class OwnText {
   }
 }
 
+/** A variable, and the place that names it: put into words for the few that are told of. */
+interface Named {
+  path: Path
+  variable: string
+}
+
 interface Substitution {
   env: Record<string, string | undefined>
   mayRead: (variable: string) => boolean
   /** Variables that the manifest names and the plugin may not read. */
-  denied: { path: string; variable: string }[]
+  denied: Named[]
   /** Variables that are not set, with the place that needs them. */
-  missing: { path: string; variable: string }[]
+  missing: Named[]
   /** What begins like a placeholder and is none. */
-  malformed: Problem[]
+  malformed: { path: Path; written: string; found: string }[]
   /** JSON pointers of values that are a placeholder and nothing else: they may stand for more than a string. */
   whole: Set<string>
 }
 
 const pointerOf = (path: Path): string => path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 
-const malformed = (text: string): string =>
-  `has ${show(text)}, which is no placeholder: that is \${VAR} or \${VAR:-default}, with a name of letters, digits and _, and no placeholder in the default. Write $\${ for the text \${ itself`
+const malformed = ({ path, written, found }: Substitution['malformed'][number]): Problem => ({
+  path: fieldPath(path),
+  value: written,
+  message: `has ${show(found)}, which is no placeholder: that is \${VAR} or \${VAR:-default}, with a name of letters, digits and _, up to 256 of them, and no placeholder in the default. Write $\${ for the text \${ itself`,
+})
 
 /** A copy in which every string, and every other value that is neither a list nor a plain object, is what `change` makes of it. */
 const mapped = (value: unknown, change: (leaf: unknown, path: Path) => unknown, path: Path = []): unknown => {
@@ -110,16 +120,16 @@ const substituted =
     const text = written.replaceAll(PLACEHOLDER, (found, variable: string | undefined, fallback: string | undefined) => {
       if (found === '$${') return '${'
       if (variable === undefined || fallback?.includes('${')) {
-        state.malformed.push({ path: fieldPath(path), value: written, message: malformed(found) })
+        state.malformed.push({ path, written, found })
         return found
       }
       if (own && !state.mayRead(variable)) {
-        state.denied.push({ path: fieldPath(['config', 'defaults', ...path]), variable })
+        state.denied.push({ path: ['config', 'defaults', ...path], variable })
         return found
       }
       const set = state.env[variable]
       if (set !== undefined && (set !== '' || fallback === undefined)) return set
-      if (fallback === undefined) state.missing.push({ path: fieldPath(path), variable })
+      if (fallback === undefined) state.missing.push({ path, variable })
       return fallback ?? found
     })
     if (/^\$\{[^}]*\}$/.test(written)) state.whole.add(pointerOf(path))
@@ -212,32 +222,37 @@ const nowhere = ({ name, declaration, configDir }: PluginConfigSources): string 
   `${declaration?.defaults ? 'its manifest alone gives any' : 'none is given'}: write it into options.config['${name}']` +
   (configDir === undefined ? '' : ` or ${join(configDir, `${name}.yaml`)}`)
 
-const environmentError = (name: string, file: string | undefined, missing: Substitution['missing']): PlugbayError => {
-  const needs = missing.map(({ path, variable }) => `${path} needs the environment variable ${variable}`)
+const inWords = (named: readonly Named[]): { path: string; variable: string }[] =>
+  named.slice(0, MAX_PROBLEMS).map(({ path, variable }) => ({ path: fieldPath(path), variable }))
+
+const environmentError = (name: string, file: string | undefined, missing: readonly Named[]): PlugbayError => {
+  const told = inWords(missing)
+  const needs = told.map(({ path, variable }) => `${path} needs the environment variable ${variable}`)
   const [{ variable } = { variable: 'VAR' }] = missing
   const mend = `Set ${missing.length === 1 ? 'it' : 'them'}, give a default as in \${${variable}:-default}, or write $\${${variable}} for the text itself.`
   return new PlugbayError(
     'CONFIG_ENV_MISSING',
-    `The configuration of plugin '${name}'${file === undefined ? '' : ` (${file})`}: ${needs.join('; ')}, not set. ${mend}`,
+    `The configuration of plugin '${name}'${file === undefined ? '' : ` (${file})`}: ${enumerated(needs, missing.length, '; ')}, not set. ${mend}`,
     {
       plugin: name,
-      details: { missing },
+      details: { missing: told },
     },
   )
 }
 
-const deniedError = ({ name, manifestPath }: PluginConfigSources, denied: Substitution['denied']): PlugbayError => {
+const deniedError = ({ name, manifestPath }: PluginConfigSources, denied: readonly Named[]): PlugbayError => {
   const file = manifestPath ?? `The manifest of plugin '${name}'`
-  const reads = denied.map(({ path, variable }) => `${path} names the environment variable ${variable}`)
-  const resources = [...new Set(denied.map(({ variable }) => `env:${variable}`))]
+  const told = inWords(denied)
+  const reads = told.map(({ path, variable }) => `${path} names the environment variable ${variable}`)
+  const resources = [...new Set(told.map(({ variable }) => `env:${variable}`))]
   const entries = resources.map((resource) => entryFor(resource, 'read')).join(' and ')
   return new PlugbayError(
     'PERMISSION_DENIED',
-    `${file}: ${reads.join('; ')}, which plugin '${name}' has no permission to read. ${toAllow(entries)} ` +
+    `${file}: ${enumerated(reads, denied.length, '; ')}, which plugin '${name}' has no permission to read. ${toAllow(entries)} ` +
       `Or give the value in options.config['${name}'], where the application may name any variable.`,
     {
       plugin: name,
-      details: { resource: resources[0], action: 'read', denied, ...(manifestPath === undefined ? {} : { file: manifestPath }) },
+      details: { resource: resources[0], action: 'read', denied: told, ...(manifestPath === undefined ? {} : { file: manifestPath }) },
     },
   )
 }
@@ -268,7 +283,8 @@ export const resolvePluginConfig = async (sources: PluginConfigSources): Promise
   const state: Substitution = { env, mayRead, denied: [], missing: [], malformed: [], whole: new Set() }
   const config = mapped([own, fromFile, given].reduce(merge, {}), substituted(state)) as PluginConfig // oxlint-disable-line typescript/no-unsafe-type-assertion
   if (state.denied.length > 0) throw deniedError(sources, state.denied)
-  if (state.malformed.length > 0) throw problemsError('CONFIG_INVALID', subject, state.malformed, { plugin: name })
+  if (state.malformed.length > 0)
+    throw problemsError('CONFIG_INVALID', subject, state.malformed.slice(0, MAX_PROBLEMS + 1).map(malformed), { plugin: name })
   if (state.missing.length > 0) throw environmentError(name, file, state.missing)
   if (declaration?.schema === undefined) return config
   const problems = await schemaFaults(config, state.whole, declaration, sources)

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Import } from 'es-module-lexer'
 import { didYouMean } from '../../nearest.js'
+import { enumerated } from '../../sentence.js'
 import { isTypeScript, stripTypes } from '../../strip-types.js'
 import { readTextFile } from '../../text-file.js'
 import { PLUGIN_MODULE } from '../modules/module-access.js'
@@ -66,9 +67,8 @@ const meant = (name: string, specifier: string, { names, text }: { names: string
   const likely = didYouMean(name, names)
   if (likely !== '') return likely
   if (names.length === 0) return ' It exports nothing.'
-  const shown = names.slice(0, SHOWN).join(', ')
-  const types = specifier === 'plugbay/plugin' ? '; a type takes `import type`' : ''
-  return names.length > SHOWN ? ` It exports ${shown}, and ${names.length - SHOWN} more.` : ` It exports ${shown}${types}.`
+  const types = names.length <= SHOWN && specifier === 'plugbay/plugin' ? '; a type takes `import type`' : ''
+  return ` It exports ${enumerated(names.slice(0, SHOWN), names.length)}${types}.`
 }
 
 /** Where the name stands in the statement, or else the statement itself. */

@@ -1,28 +1,21 @@
 /** Which of a plugin's functions a CPU profile blames. */
-
-import { relative, sep } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { CpuProfile, ProfileNode } from '../../sandbox/cpu-profile.js'
-import { namesMap, type Position } from '../../source-map.js'
-import { within } from '../../within.js'
-import { WorkThread } from '../modules/work-thread.js'
-import type { Mapped, Place } from './map-thread.js'
+import type { Position } from '../../source-map.js'
 
-export interface HotSpot {
+/** Where code runs; without a column, the first code of the line is meant. */
+export interface Place extends Omit<Position, 'column'> {
+  column?: number
+}
+
+export interface Hottest {
   function: string
-  /** Relative to the plugin's folder where it lies in it. */
-  file: string
-  /** From 1: where most of the time went, as far as the function itself took it. */
-  line: number
+  /** Where most of the time went, as far as the function itself took it. */
+  place: Place
   /** Of the time in which the thread ran code, from 0 to 1. */
   share: number
 }
-
-/** Milliseconds: its plugin runs on meanwhile. */
-const LIMIT = 1_000
-
-/** A map is as long as who wrote it likes. Where it takes too long, places are told as they run. */
-const thread = new WorkThread<Mapped, (Position | undefined)[]>(new URL('./map-thread.js', import.meta.url), () => LIMIT)
 
 /** So many are told of. */
 const MOST = 5
@@ -42,7 +35,7 @@ interface Blamed {
  * The plugin's functions by the time that went into them, the longest first. Time in Node's own code, in a package or in a regular expression counts as
  * that of the function of the plugin that called for it.
  */
-export const hotSpots = async (profile: CpuProfile, root: string): Promise<HotSpot[]> => {
+export const hottestIn = (profile: CpuProfile, root: string): Hottest[] => {
   const folder = pathToFileURL(root + sep).href
   const own = ({ callFrame: { url } }: ProfileNode): boolean => url.startsWith(folder) && !url.includes('/node_modules/')
   const callers = new Map<number, ProfileNode>()
@@ -66,17 +59,11 @@ export const hotSpots = async (profile: CpuProfile, root: string): Promise<HotSp
       for (const { line, ticks: at } of node.positionTicks ?? []) blame.lines.set(line, (blame.lines.get(line) ?? 0) + at)
   }
   const hottest = [...blamed.values()].sort((a, b) => b.ticks - a.ticks).slice(0, MOST)
-  const places = hottest.map(placeOf)
-  const mapped = places.some(({ url }) => namesMap(url, root)) ? await thread.do({ root, places }, root) : undefined
-  return hottest.map(({ node: { callFrame }, ticks }, index) => {
-    const { url, line } = mapped?.[index] ?? (places[index] as Place)
-    return {
-      function: callFrame.functionName.slice(0, LONGEST_NAME) || '(anonymous)',
-      file: fileOf(url, root),
-      line,
-      share: Math.round((ticks / total) * 100) / 100,
-    }
-  })
+  return hottest.map((blame) => ({
+    function: blame.node.callFrame.functionName.slice(0, LONGEST_NAME) || '(anonymous)',
+    place: placeOf(blame),
+    share: Math.round((blame.ticks / total) * 100) / 100,
+  }))
 }
 
 const placeOf = ({ node: { callFrame }, lines }: Blamed): Place => {
@@ -85,10 +72,4 @@ const placeOf = ({ node: { callFrame }, lines }: Blamed): Place => {
   const line = hottest?.[0] ?? head
   // A profile counts lines of a head, and its columns, from 0.
   return { url: callFrame.url, line, ...(line === head && { column: callFrame.columnNumber + 1 }) }
-}
-
-const fileOf = (url: string, root: string): string => {
-  if (!url.startsWith('file:')) return url
-  const path = fileURLToPath(url)
-  return within(root, path) ? relative(root, path) : path
 }

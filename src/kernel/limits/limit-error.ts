@@ -89,21 +89,26 @@ const where = (breach: Breach | Excess, kind: HostKind, guilt: Guilt | undefined
     return ` Before that, ${Math.round(hottest.share * 100)} % of the time in its code went into '${hottest.function}' (${hottest.file}:${hottest.line}).${file}`
   if (file !== '') return file
   if (breach.limit !== 'hang' || (breach.how !== 'spinning' && breach.how !== 'computing')) return ''
+  if (guilt !== undefined) return ' In which function cannot be told: nothing in its profile says so.'
   const why =
     kind === 'thread' ? 'it did not answer the profiler, which Node opens to the kernel from version 24 on' : 'processes are not profiled'
   return ` In which function cannot be told: ${why}.`
 }
 
+/** Without what was recorded. */
+const observedIn = (breach: Breach | Excess): object => {
+  const { profile: _, ...observed } = { profile: undefined, ...breach }
+  return observed
+}
+
 /** Of a thread of its tasks; `task`: that ran there, where one did. */
 export const taskLimitError = (plugin: string, generation: number, task: string | undefined, breach: Breach): PlugbayError => {
   const who = task === undefined ? `What is left of tasks of plugin '${plugin}'` : `Task '${task}' of plugin '${plugin}'`
-  return new PlugbayError('PLUGIN_LIMIT', `${who} ${text(breach)}`, { plugin, details: { ...breach, task, generation } })
+  return new PlugbayError('PLUGIN_LIMIT', `${who} ${text(breach)}`, { plugin, details: { ...observedIn(breach), task, generation } })
 }
 
-export const limitError = (plugin: string, generation: number, kind: HostKind, breach: Breach | Excess, guilt?: Guilt): PlugbayError => {
-  const { profile: _, ...observed } = { profile: undefined, ...breach }
-  return new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}${where(breach, kind, guilt)}`, {
+export const limitError = (plugin: string, generation: number, kind: HostKind, breach: Breach | Excess, guilt?: Guilt): PlugbayError =>
+  new PlugbayError('PLUGIN_LIMIT', `Plugin '${plugin}' ${text(breach)}${where(breach, kind, guilt)}`, {
     plugin,
-    details: { ...observed, generation, ...guilt },
+    details: { ...observedIn(breach), generation, ...guilt },
   })
-}

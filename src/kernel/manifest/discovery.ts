@@ -9,7 +9,7 @@ import { parseJson } from '../text/json-text.js'
 import { didYouMeanPath, isMissing, namesIn } from '../text/missing-path.js'
 import { unreadForWant } from '../text/system-limit.js'
 import { kernelNameFault } from './kernel-names.js'
-import { entryAmong, isPluginModule, modulesAmong, type PluginSource, readPlugin, unreadPlugin } from './manifest.js'
+import { entryAmong, isPluginModule, MAX_MANIFEST, modulesAmong, type PluginSource, readPlugin, unreadPlugin } from './manifest.js'
 
 /** Something in a plugin place that is no usable plugin, and why. `path` is absolute. */
 export interface DiscoveryFault {
@@ -91,11 +91,11 @@ const isOnePlugin = (folder: string): boolean => {
   return names.every((name) => statsOf(join(folder, name, 'plugin.json')) === undefined)
 }
 
-/** Read leniently, from a manifest that may be no JSON: that is the fault of it. */
+/** Read leniently, from a manifest that may be no JSON: that is the fault of it. One that is too long says nothing. */
 const mustRun = (path: string): boolean => {
   let text: string
   try {
-    text = readTextFile(join(path, 'plugin.json'))
+    text = readTextFile(join(path, 'plugin.json'), MAX_MANIFEST)
   } catch {
     return false
   }

@@ -146,7 +146,7 @@ export const checkManifest = (value: unknown, file: string): Manifest => {
 const realPath = realpathSync.native
 
 /** A manifest is read, checked and told of in the kernel's thread: so many bytes of it at most. */
-const MAX_MANIFEST = 262_144
+export const MAX_MANIFEST = 262_144
 /** Lists and objects in each other. */
 const MAX_DEPTH = 100
 

@@ -1,10 +1,11 @@
 /** What decides from outside of a plugin's modules how they are read: the package.json files they belong to, and the packages they import that are not there yet. */
-import { existsSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, type Stats, statSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { join } from 'node:path'
+import { Pace } from '../../pace.js'
 import { readTextFile } from '../../text-file.js'
 import { upwardsFrom, within } from '../../within.js'
-import { parseJson } from '../text/json-text.js'
 
 export interface PackageScope {
   /** The files that say it, and those that would if they came. */
@@ -13,9 +14,18 @@ export interface PackageScope {
   says: string
 }
 
-const textOf = (file: string): string | undefined => {
+/** Bytes of all package.json files that are looked into: of one that is more a touch counts as a new version. */
+const MOST = 1_048_576
+/** Packages that are waited for, and the files that are watched for that: when the first of them come, it is looked again. */
+const MOST_MISSING = 100
+const MOST_AWAITED = 1_000
+/** So often it is looked whether a package is there. */
+const MOST_LOOKS = 10_000
+
+const fileAt = (path: string): Stats | undefined => {
   try {
-    return readTextFile(file)
+    const stats = statSync(path, { throwIfNoEntry: false })
+    return stats?.isFile() ? stats : undefined
   } catch {
     return undefined
   }
@@ -23,44 +33,78 @@ const textOf = (file: string): string | undefined => {
 
 /** Of a package.json only this is of any concern to the modules in it. What cannot be read is told by whoever loads them. */
 const sayingOf = (text: string): string => {
-  const parsed = parseJson(text)
-  if (!('value' in parsed)) return text
-  const { type, imports } = (parsed.value ?? {}) as { type?: unknown; imports?: unknown }
-  return JSON.stringify([type, imports])
+  try {
+    const { type, imports } = (JSON.parse(text) ?? {}) as { type?: unknown; imports?: unknown }
+    return JSON.stringify([type, imports])
+  } catch {
+    return text
+  }
 }
 
-/** The package.json that modules in `folder` belong to, after those that would be nearer; where there is none, as far up as `limit`. */
-const belonging = (folder: string, limit: string): PackageScope => {
-  const files: string[] = []
-  for (const each of upwardsFrom(folder)) {
-    const file = join(each, 'package.json')
-    files.push(file)
-    const text = textOf(file)
-    if (text !== undefined) return { files, says: sayingOf(text) }
+/** The package.json files that modules in `folders` belong to, with those that would be nearer; where there is none, as far up as `limit`. */
+const belonging = async (folders: readonly string[], limit: string, pace: Pace): Promise<PackageScope> => {
+  let room = MOST
+  const read = (folder: string): string | undefined => {
+    const file = join(folder, 'package.json')
+    const stats = fileAt(file)
+    if (stats === undefined) return undefined
+    try {
+      const text = readTextFile(file, room)
+      room -= stats.size
+      return createHash('sha1').update(sayingOf(text)).digest('base64')
+    } catch {
+      return `${stats.size}:${stats.mtimeMs}`
+    }
   }
-  return { files: files.filter((file) => within(limit, file)), says: '' }
+  const found = new Map<string, string | undefined>()
+  for (const folder of folders) {
+    const way: string[] = []
+    let says: string | undefined
+    for (const each of upwardsFrom(folder)) {
+      if (pace.due) await pace.rest()
+      const known = found.has(each)
+      says = known ? found.get(each) : read(each)
+      if (!known) way.push(each)
+      if (known || says !== undefined) break
+    }
+    for (const each of way) found.set(each, says)
+  }
+  const files = Array.from(found, ([folder, says]) => ({ file: join(folder, 'package.json'), says }))
+  return {
+    files: files.filter(({ file, says }) => says !== undefined || within(limit, file)).map(({ file }) => file),
+    says: folders.map((folder) => found.get(folder)).join('\n'),
+  }
 }
 
 /** `@scope/name/part` → `@scope/name`. */
 const packageOf = (name: string): string => (/^(?:@[^/]+\/)?[^/]+/.exec(name) ?? [name])[0]
 
 /** Where packages would be that are imported from `folder` and are nowhere, and what an installer writes when it is done. */
-const missing = (folder: string, bare: readonly string[]): PackageScope => {
+const missing = async (folder: string, bare: readonly string[], pace: Pace): Promise<PackageScope> => {
   const folders = upwardsFrom(folder)
-  const names = bare.filter((name) => !isBuiltin(name) && !/^#|^plugbay(?:\/|$)/.test(name)).map(packageOf)
-  const nowhere = names.filter((name) => !folders.some((each) => existsSync(join(each, 'node_modules', name))))
+  const places = folders.map((each) => join(each, 'node_modules')).filter((place) => existsSync(place))
+  const names = new Set(bare.filter((name) => !isBuiltin(name) && !/^#|^plugbay(?:\/|$)/.test(name)).map(packageOf))
+  const nowhere: string[] = []
+  for (const name of [...names].slice(0, MOST_LOOKS / Math.max(1, places.length))) {
+    if (nowhere.length === MOST_MISSING) break
+    if (pace.due) await pace.rest()
+    if (!places.some((place) => existsSync(join(place, name)))) nowhere.push(name)
+  }
   if (nowhere.length === 0) return { files: [], says: '' }
   const last = folders.findIndex((each) => existsSync(join(each, 'package.json')))
   const files = folders
     .slice(0, last + 1)
     .flatMap((each) =>
-      [...nowhere.map((name) => join(name, 'package.json')), '.package-lock.json'].map((file) => join(each, 'node_modules', file)),
+      ['.package-lock.json', ...nowhere.map((name) => join(name, 'package.json'))].map((file) => join(each, 'node_modules', file)),
     )
-  return { files, says: files.map((file) => textOf(file)?.length ?? '').join() }
+    .slice(0, MOST_AWAITED)
+  return { files, says: files.map((file) => fileAt(file)?.size ?? '').join() }
 }
 
 /** Of modules in `folders`, the first of which imports the packages `bare`. `limit` is the folder that the plugin is in. */
-export const packageScope = (folders: readonly string[], bare: readonly string[], limit: string): PackageScope => {
-  const scopes = [...folders.map((folder) => belonging(folder, limit)), ...folders.slice(0, 1).map((folder) => missing(folder, bare))]
+export const packageScope = async (folders: readonly string[], bare: readonly string[], limit: string): Promise<PackageScope> => {
+  const pace = new Pace()
+  const scopes = [await belonging(folders, limit, pace)]
+  if (folders[0] !== undefined) scopes.push(await missing(folders[0], bare, pace))
   return { files: [...new Set(scopes.flatMap(({ files }) => files))], says: scopes.map(({ says }) => says).join('\n') }
 }

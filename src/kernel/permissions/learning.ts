@@ -7,7 +7,7 @@ import { placementOf } from '../manifest/isolation.js'
 import type { PluginSource } from '../manifest/manifest.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { actionsIn, MAX_ACTIONS } from '../schema/permission-grammar.js'
-import { type Learned, leastOf, type Used, usedByCode } from './least-permissions.js'
+import { type Learned, leastOf, MAX_USED, type Used, usedByCode } from './least-permissions.js'
 import { permissionsBy } from './permissions.js'
 
 /** Everything that a permission can open. */
@@ -23,9 +23,6 @@ const OPEN: readonly Permission[] = [
   { resource: 'worker', actions: ['use'] },
   { resource: 'addons', actions: ['use'] },
 ]
-
-/** Different things of one plugin that are kept: who does more makes names up as it goes, which are gathered long before. */
-const MAX_USED = 10_000
 
 export class Learning {
   readonly #options: ResolvedOptions

@@ -1,11 +1,14 @@
 /** From what a plugin used to the least permissions that allow it: gathered, without what another of them allows. */
-import { readFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { dirname, relative, sep } from 'node:path'
+import { Pace } from '../../pace.js'
 import { covers } from '../../pattern-cover.js'
 import { ACTIONS, KINDS, type Kind, type Permission, type PermissionSet, partsOf } from '../../permission-set.js'
 import { BY_GRANT, CLOSED } from '../../sandbox/permissions/builtin-modules.js'
 import { TEMPORARY } from '../../sandbox/permissions/temporary-folder.js'
+import { enumerated } from '../../sentence.js'
+import { readTextFile } from '../../text-file.js'
+import { reasonOf } from '../../wire-error.js'
 import { within } from '../../within.js'
 import type { Isolation, PluginSource } from '../manifest/manifest.js'
 import { moduleGraph } from '../modules/module-graph.js'
@@ -26,6 +29,15 @@ export interface Learned {
   notes: readonly string[]
 }
 
+/** Different things of one plugin that are kept: who does more makes names up as it goes, which are gathered long before. */
+export const MAX_USED = 10_000
+
+/** Packages and files that a note names. */
+const SHOWN = 20
+
+/** Bytes of a file of its code that is looked into. */
+const LARGEST = 1_048_576
+
 /** More topics than this that differ in one segment alone become a pattern; more files than this in one folder, the folder. */
 const MANY = 3
 
@@ -45,7 +57,10 @@ const groupBy = (names: Iterable<string>, keyOf: (name: string) => string | unde
   const groups = new Map<string, string[]>()
   for (const name of names) {
     const key = keyOf(name)
-    if (key !== undefined) groups.set(key, [...(groups.get(key) ?? []), name])
+    if (key === undefined) continue
+    const group = groups.get(key)
+    if (group) group.push(name)
+    else groups.set(key, [name])
   }
   return groups
 }
@@ -129,7 +144,9 @@ export const leastOf = (used: Used, where: Surroundings): Permission[] => {
       // Of a service that it found and did not call, any method is enough.
       if (where.given.has(resource, action) || (action === 'call' && where.given.mayUse(name))) continue
       const key = `${kind} ${action}`
-      namesOf.set(key, [...(namesOf.get(key) ?? []), name])
+      const names = namesOf.get(key)
+      if (names) names.push(name)
+      else namesOf.set(key, [name])
     }
   }
   const actionsOf = new Map(where.kept.map(({ resource, actions }) => [resource, [...actions]]))
@@ -158,6 +175,16 @@ const inlineNote = (unseen: ReadonlySet<Kind>): string => {
 
 /** What a package that the plugin uses may reach, and nobody sees. */
 const OUT_OF_SIGHT: readonly Kind[] = ['fs', 'net', 'env', 'builtin', 'child', 'worker']
+
+/** Nothing of what cannot be read, or is too long: that is told in `unread`. */
+const codeOf = (file: string, unread: string[]): string => {
+  try {
+    return readTextFile(file, LARGEST)
+  } catch (error) {
+    unread.push(`${file}: ${reasonOf(error)}`)
+    return ''
+  }
+}
 
 /**
  * What the code of the plugin and its tasks names: built-in modules that it imports, and variables of the environment. `unseen`: the kinds of which it may use
@@ -199,14 +226,23 @@ export const usedByCode = async (
   if (packages.length > 0) {
     for (const kind of OUT_OF_SIGHT) if (inline || (kind !== 'net' && kind !== 'fs')) unseen.add(kind)
     notes.push(
-      `It uses packages (${packages.join(', ')}): what they reach by modules of Node${inline ? '' : ', files and hosts aside,'} is not learnt. What its manifest says of that is kept.`,
+      `It uses packages (${enumerated(packages.slice(0, SHOWN), packages.length)}): what they reach by modules of Node${inline ? '' : ', files and hosts aside,'} is not learnt. What its manifest says of that is kept.`,
     )
   }
+  const pace = new Pace()
+  const unread: string[] = []
   for (const file of new Set(graphs.flatMap(({ files }) => files))) {
+    if (pace.due) await pace.rest()
     // In a process not every Node shows what is imported as it is.
     if (isolation === 'process' && !within(root, file)) used.set(`fs:${file}`, new Set(['read']))
-    const code = await readFile(file, 'utf8').catch(() => '')
-    for (const [, name] of code.matchAll(/\bprocess\.env(?:\.|\[['"])(\w+)/g)) used.set(`env:${name}`, new Set(['read']))
+    for (const [, name] of codeOf(file, unread).matchAll(/\bprocess\.env(?:\.|\[['"])(\w+)/g)) {
+      if (used.size >= MAX_USED) break
+      used.set(`env:${name}`, new Set(['read']))
+    }
   }
+  if (unread.length > 0)
+    notes.push(
+      `It has code that is not looked into (${enumerated(unread.slice(0, SHOWN), unread.length, '; ')}): variables that are named there are learnt as they are read alone.`,
+    )
   return { used, notes, unseen, importsFiles }
 }

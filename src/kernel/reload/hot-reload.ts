@@ -48,7 +48,7 @@ export class HotReload {
   readonly #refused: RefusedChanges
   readonly #graphs = new Map<string, ModuleGraph>()
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
-  readonly #scopes = new Map<string, { scope: PackageScope; now: () => PackageScope }>()
+  readonly #scopes = new Map<string, { scope: PackageScope; now: () => Promise<PackageScope> }>()
   readonly #changed = new Set<string>()
   /** What is under way for a save: a newer one ends it. */
   readonly #attempts = new Set<Attempt>()
@@ -95,15 +95,15 @@ export class HotReload {
       if (entry !== undefined) this.#graphs.set(entry, graph)
       return [...graph.files, ...graph.links, ...graph.unresolved]
     })
-    if (!this.#options.instances.has(name)) return
     const own = new Set([...files, ...source.tracked])
     const folders = [...new Set(graphs.flatMap((graph) => graph.files.map((file) => dirname(file))))]
     const bare = [...new Set(graphs.flatMap((graph) => graph.bare))]
-    const now = (): PackageScope => {
-      const { files, says } = packageScope(folders, bare, dirname(source.root))
+    const now = async (): Promise<PackageScope> => {
+      const { files, says } = await packageScope(folders, bare, dirname(source.root))
       return { files: files.filter((file) => !own.has(file)), says }
     }
-    const scope = now()
+    const scope = await now()
+    if (!this.#options.instances.has(name)) return
     this.#scopes.set(name, { scope: { ...scope, says: says ?? scope.says }, now })
     await this.#watcher.track(name, [...own, ...scope.files], source.readAt)
   }
@@ -115,13 +115,22 @@ export class HotReload {
 
   /** Most changes of a package.json are of no concern to the modules in it. */
   #stirred(name: string, paths: readonly string[]): void {
+    const { scope } = this.#scopes.get(name) ?? {}
+    if (scope && paths.every((path) => scope.files.includes(path))) void this.#run(name, () => this.#stirredAround(name))
+    else this.#stale(name)
+  }
+
+  async #stirredAround(name: string): Promise<void> {
     const known = this.#scopes.get(name)
-    if (known && paths.every((path) => known.scope.files.includes(path)) && known.now().says === known.scope.says) {
-      const source = this.#options.instances.get(name)?.source
-      // Another may be the nearest now.
-      if (source) void this.#run(name, () => this.track(source))
-      return
-    }
+    if (known === undefined) return
+    if ((await known.now()).says !== known.scope.says) return this.#stale(name)
+    const source = this.#options.instances.get(name)?.source
+    // Another may be the nearest now.
+    if (source) await this.track(source)
+  }
+
+  /** What was read of its files is not what is there. */
+  #stale(name: string): void {
     for (const attempt of this.#attempts) {
       if (!attempt.open || !this.#options.instances.get(name)?.takesPart(attempt)) continue
       for (const other of this.#partOf(attempt)) this.#note(other)

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { PlugbayError } from '../../errors.js'
 import { real } from '../../sandbox/host/readable.js'
+import { enumerated } from '../../sentence.js'
 import { within } from '../../within.js'
 import { placementOf } from '../manifest/isolation.js'
 import type { Isolation, PluginSource } from '../manifest/manifest.js'
@@ -79,7 +80,7 @@ type Limits = ReturnType<typeof effectiveLimits>
 const denied = (source: PluginSource, instance: PluginInstance | undefined, writer: string, more: readonly string[]): PlugbayError => {
   const { path, manifestPath: file = path } = source
   const plugin = instance?.name ?? source.name
-  const list = [...more.slice(0, NAMED), ...(more.length > NAMED ? [`${more.length - NAMED} more`] : [])].join(', ')
+  const list = enumerated(more.slice(0, NAMED), more.length)
   const who = writer === plugin ? 'the plugin itself may write that file' : `plugin '${writer}' may write that file`
   const message = instance
     ? `What ${file} asks for was not given to plugin '${plugin}': it is more than it has (${list}), and ${who}. ` +

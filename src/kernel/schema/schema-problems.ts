@@ -1,5 +1,6 @@
 /** Turns what a JSON Schema validator found into sentences: field, value, rule, and the likely mend. */
 import type { ErrorObject } from 'ajv'
+import { cut } from '../../cut.js'
 import { type ErrorCode, PlugbayError } from '../../errors.js'
 import { didYouMean, nearest } from '../../nearest.js'
 import { unended } from '../../sentence.js'
@@ -18,13 +19,20 @@ export const MAX_PROBLEMS = 100
 /** So many of a validator's errors are read: several may become one problem. */
 export const MAX_ERRORS = 5 * MAX_PROBLEMS
 
+/** Characters of a name in a path, and of the path, a text there and what is said of it: whoever wrote what is wrong may have written much. */
+const MAX_NAME = 256
+const MAX_TEXT = 2_000
+
 /** `limits.memory`, `permissions[0].resource`, `dependencies["a b"]`. */
-export const fieldPath = (segments: readonly (string | number)[]): string =>
-  segments.reduce<string>((path, segment) => {
+export const fieldPath = (segments: readonly (string | number)[]): string => {
+  const whole = segments.reduce<string>((path, segment) => {
     if (typeof segment === 'number') return `${path}[${segment}]`
-    if (!/^[\w$-]+$/.test(segment)) return `${path}[${JSON.stringify(segment)}]`
-    return path === '' ? segment : `${path}.${segment}`
+    const name = cut(segment, MAX_NAME)
+    if (!/^[\w$-]+$/.test(name)) return `${path}[${JSON.stringify(name)}]`
+    return path === '' ? name : `${path}.${name}`
   }, '')
+  return cut(whole, MAX_TEXT)
+}
 
 const MAX_SHOWN = 80
 
@@ -32,7 +40,8 @@ const MAX_SHOWN = 80
 export const show = (value: unknown): string => {
   let text: string | undefined
   try {
-    text = typeof value === 'string' ? `'${value}'` : JSON.stringify(value)
+    // A text is cut first: what is cut out of a quoted one keeps all of that.
+    text = typeof value === 'string' ? `'${value.slice(0, MAX_SHOWN)}'` : JSON.stringify(value)
   } catch {
     text = undefined // a circle, or a BigInt
   }
@@ -216,7 +225,11 @@ export const problemsError = (
   options: { plugin?: string | undefined; cause?: unknown; root?: string; details?: Record<string, unknown> } = {},
 ): PlugbayError => {
   const { root = '', details, ...rest } = options
-  const lines = problems.slice(0, MAX_PROBLEMS).map(({ path, message }) => {
+  const told = problems.slice(0, MAX_PROBLEMS).map((problem) => {
+    const { value, message } = problem
+    return { ...problem, ...(typeof value === 'string' && { value: cut(value, MAX_TEXT) }), message: cut(message, MAX_TEXT) }
+  })
+  const lines = told.map(({ path, message }) => {
     const full = root === '' ? path : path === '' ? root : path.startsWith('[') ? `${root}${path}` : `${root}.${path}`
     const text = unended(message)
     // It quotes what is wrong, which is to begin no line of its own.
@@ -228,5 +241,5 @@ export const problemsError = (
     lines.length === 1
       ? `${subject} is not valid: ${only}${only.endsWith('?') ? '' : '.'}`
       : `${subject} is not valid:\n${[...lines, ...more].map((line) => `  - ${line}`).join('\n')}`
-  return new PlugbayError(code, message, { ...rest, details: { ...details, problems: problems.slice(0, MAX_PROBLEMS) } })
+  return new PlugbayError(code, message, { ...rest, details: { ...details, problems: told } })
 }

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { isObject, shown } from '../../arguments.js'
 import { type ErrorCode, PlugbayError } from '../../errors.js'
 import type { PermissionSet } from '../../permission-set.js'
-import type { CpuProfile } from '../../sandbox/cpu-profile.js'
+import type { RecordedCpu } from '../../sandbox/cpu-profile.js'
 import { outlasts, PATIENCE } from '../../sandbox/host/patience.js'
 import { LogBudget } from '../../sandbox/log/log-budget.js'
 import { lineOf } from '../../sandbox/log/log-line.js'
@@ -388,7 +388,7 @@ export class Generation {
     return !this.#ending && !this.#dead && !(timed && (this.state === 'initializing' || this.state === 'starting'))
   }
 
-  async #blame(profile: CpuProfile): Promise<Guilt> {
+  async #blame(profile: RecordedCpu): Promise<Guilt> {
     const { guiltOf } = await import('../limits/guilt.js')
     return guiltOf(profile, this.source, this.number, this.#options.profiles)
   }

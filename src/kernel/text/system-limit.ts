@@ -23,7 +23,7 @@ export const systemLimit = (
 
 /** Throws the error itself, or SYSTEM_LIMIT where it is for want of something that the system has no more of. */
 export const explainShortage =
-  (plugin: string, what?: string) =>
+  (plugin: string | undefined, what?: string) =>
   (error: unknown): never => {
     const shortage = shortageOf(error)
     throw shortage === undefined ? error : systemLimit(plugin, shortage, error, what)

@@ -2,22 +2,41 @@
 import { Worker } from 'node:worker_threads'
 import { reasonOf } from '../../wire-error.js'
 import { endForged } from '../forged.js'
+import { assertWeight, type Written } from '../values/frame-weight.js'
 
 /** Bytes of an uncaught error that are taken: this thread does nothing else until all of it is built. The thread makes its errors smaller itself, as far as its plugin lets it. */
 const LARGEST_ERROR = 256 * 1_024
+/** What its parts may weigh, a number 1 and an object 4: they are built in some 3 ms. */
+const HEAVIEST_ERROR = 32 * 1_024
+const WRITTEN_BY_NODE: Written = { short: 16 * 1_024, views: true }
+/** The first byte says how the others tell of the error: by these as a value. */
+const VALUES: ReadonlySet<number | undefined> = new Set([0, 1])
 
 type Handler = (message: unknown) => unknown
 
 /** Where Node's class handles what comes on that port. It has no public name. */
 const HANDLER = Object.getOwnPropertySymbols(Worker.prototype).find(({ description }) => description === 'kOnMessage')
 
+/** Why an uncaught error is not built here. */
+const tooMuch = ({ buffer, byteOffset, byteLength }: ArrayBufferView): string | undefined => {
+  if (byteLength > LARGEST_ERROR)
+    return `it takes ${Math.ceil(byteLength / 1_024)} KiB with all it holds, and no more than ${LARGEST_ERROR / 1_024} are taken of one`
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength)
+  if (!VALUES.has(bytes[0])) return undefined
+  try {
+    assertWeight(bytes.subarray(1), HEAVIEST_ERROR, WRITTEN_BY_NODE)
+    return undefined
+  } catch (error) {
+    return `nothing it holds is taken: ${reasonOf(error)}`
+  }
+}
+
 /** What is told in the place of an uncaught error that is too large. */
 const insteadOf = (message: unknown): Error | undefined => {
   const { type, error } = (message ?? {}) as { type?: unknown; error?: unknown }
-  if (type !== 'errorMessage' || !ArrayBuffer.isView(error) || error.byteLength <= LARGEST_ERROR) return undefined
-  const told = new Error(
-    `it takes ${Math.ceil(error.byteLength / 1_024)} KiB with all it holds, and no more than ${LARGEST_ERROR / 1_024} are taken of one`,
-  )
+  const why = type === 'errorMessage' && ArrayBuffer.isView(error) ? tooMuch(error) : undefined
+  if (why === undefined) return undefined
+  const told = new Error(why)
   // Where it was thrown went with it.
   told.stack = `Error: ${told.message}`
   return told

@@ -1,13 +1,15 @@
 /** What a value takes to be built that V8 has written down: weighed in its bytes, as three of them may stand for an object. */
 import { serialize } from 'node:v8'
 
-/** So few bytes are read in no time, whatever they stand for. */
+/** So few bytes are read in no time, by whoever takes values of up to 64 MiB, whatever they stand for. */
 const SHORT = 256 * 1_024
 /** What else is written in two bytes before each value: its version. */
 const HEADER = serialize(null).subarray(0, 2)
 
 /** A part weighs by what it takes to be built: a number is the unit. */
 const OBJECT = 4
+/** So many bytes are a number's. */
+const BYTES = 8
 const PORT = 256
 
 /** What a tag means. */
@@ -64,7 +66,6 @@ const OF_TAG: Readonly<Record<string, Rule>> = {
   // Objects, arrays, maps and sets, and their ends.
   o: rule(OBJECT, { opens: true }),
   '{': rule(1, { numbers: 1, closes: true }),
-  a: rule(OBJECT, { numbers: 1, opens: true }),
   '@': rule(1, { numbers: 2, closes: true }),
   A: rule(OBJECT, { numbers: 1, opens: true }),
   $: rule(1, { numbers: 2, closes: true }),
@@ -82,15 +83,34 @@ const OF_TAG: Readonly<Record<string, Rule>> = {
 
 const code = (character: string): number => character.charCodeAt(0)
 const RULES: readonly (Rule | undefined)[] = Array.from({ length: 256 }, (_, at) => OF_TAG[String.fromCharCode(at)])
-const [RESIZABLE, ERROR, END, CAUSE, VIEW, PADDING] = Array.from('~r.cV\0', code) as [number, number, number, number, number, number]
+const [RESIZABLE, SPARSE, ERROR, END, CAUSE, VIEW, PADDING, HOST] = Array.from('~ar.cV\0\\', code) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+]
 const KINDS_OF_ERROR = new Set(Array.from('EFRSTU', code))
 const TEXTS_OF_ERROR = new Set(Array.from('ms', code))
 const TEXTS = new Set(Array.from('"cS', code))
 
+/** How a value is written, and how it is weighed. */
+export interface Written {
+  /** So many bytes are not looked at, but for what may stand for far more than it takes to write it. */
+  short: number
+  /** Views of buffers stand in it as `node:v8` writes them, by kind, length and bytes; and not ports, by number. */
+  views: boolean
+}
+
+const IN_A_FRAME: Written = { short: SHORT, views: false }
+
 /** Throws a RangeError for a value that weighs more than `most`, and for bytes that V8 would not write. Nothing is built. */
-export const assertWeight = (bytes: Uint8Array, most: number): void => {
+export const assertWeight = (bytes: Uint8Array, most: number, { short, views } = IN_A_FRAME): void => {
   const { length } = bytes
-  if (length <= SHORT) return
+  if (length <= short && !bytes.includes(SPARSE) && !bytes.includes(RESIZABLE)) return
   if (HEADER.some((byte, at) => byte !== bytes[at])) throw new RangeError('a value is of another version')
   let at = HEADER.length
   let weight = 0
@@ -103,7 +123,7 @@ export const assertWeight = (bytes: Uint8Array, most: number): void => {
     for (let shift = 0; ; shift += 7) {
       // Beyond the end there is none, which ends it too.
       const byte = bytes[at++] as number
-      if (shift < 32) found = (found | ((byte & 0x7f) << shift)) >>> 0
+      found += shift < 28 ? (byte & 0x7f) << shift : (byte & 0x7f) * 2 ** shift
       if (!(byte & 0x80)) return found
     }
   }
@@ -135,15 +155,25 @@ export const assertWeight = (bytes: Uint8Array, most: number): void => {
       ended()
     } else if (!KINDS_OF_ERROR.has(tag)) throw new RangeError(`no error has a part of kind ${tag}`)
   }
+  /** Its most bytes are reserved at once. */
   const resizable = (): void => {
     const size = number()
-    number()
+    weight += OBJECT + number() / BYTES
     skip(size)
-    weight += OBJECT
+  }
+  /** All its places are made at once, however few of them are taken. */
+  const sparse = (): void => {
+    weight += OBJECT + number()
+    enter(SPARSE)
   }
   const part = (tag: number): void => {
     const found = RULES[tag]
-    if (found === undefined) {
+    if (tag === HOST && views) {
+      weight += OBJECT
+      number()
+      skip(number())
+    } else if (tag === SPARSE) return sparse()
+    else if (found === undefined) {
       if (tag !== RESIZABLE) throw new RangeError(`no value has a part of kind ${tag}`)
       resizable()
     } else {

@@ -1,6 +1,7 @@
 /** A thread that is about to go past a limit is looked at while it still can be: what it did is known when it has. */
 import type { Worker } from 'node:worker_threads'
-import type { CpuProfile, Recording } from '../cpu-profile.js'
+import type { RecordedCpu } from '../cpu-profile.js'
+import type { Recording } from '../cpu-recording.js'
 
 /** Milliseconds before the end of a limit from which a thread is suspected: enough samples to tell where it is, and little of the limit. */
 export const SUSPECT_FOR = 500
@@ -15,7 +16,7 @@ export class Suspicion {
 
   /** From now on it is recorded what the thread does. Loaded here: most processes never need it. */
   raise(): void {
-    this.#recording ??= import('../cpu-profile.js')
+    this.#recording ??= import('../cpu-recording.js')
       .then(({ recordCpu }) => recordCpu(this.#worker))
       // A Node without an inspector, or one that may not use it.
       .catch(() => undefined)
@@ -27,7 +28,7 @@ export class Suspicion {
   }
 
   /** What was recorded, if the thread hands it over within so many milliseconds; ends the recording. */
-  async take(patience: number): Promise<CpuProfile | undefined> {
+  async take(patience: number): Promise<RecordedCpu | undefined> {
     const recording = this.#recording
     this.#recording = undefined
     return (await recording)?.stop(patience)

@@ -5,6 +5,7 @@ import { Audit } from '#src/kernel/audit/audit.js'
 import { AuditLog } from '#src/kernel/audit/audit-log.js'
 import type { AuditEntry } from '#src/kernel/audit/chain.js'
 import { lastEntries, verifyAudit } from '#src/kernel/audit/verify.js'
+import type { PluginState } from '#src/kernel/lifecycle/lifecycle.js'
 import { fromWire, toWire } from '#src/wire-error.js'
 import { emptyFolder, keptLog } from '../../../support/plugin-folder.js'
 
@@ -66,4 +67,58 @@ test('a plugin that is denied without end does not fill the log: its denials are
     sums + Number(details?.['unsaid'] ?? 0) + (reason?.startsWith('more was') ? 0 : 1)
   expect(ofP.reduce(sum, 0)).toBe(10_001)
   expect(entries).toContainEqual(expect.objectContaining({ kind: 'plugin.denied', actor: 'q', reason: 'of another' }))
+})
+
+test('a plugin that crashes without end does not fill the log: its crashes are summed with all that follows from them, until somebody asks for something or it is granted more', async () => {
+  const dir = emptyFolder()
+  const options = { dir, maxBytes: 1_000_000, keep: 2, log: keptLog().logger }
+  const audit = new Audit({ log: new AuditLog(options), errorOf: () => undefined })
+  await audit.act('disable', { name: 'q', newest: 1 }, { actor: 'anna' }, async () => {})
+  const grant = (generation: number, reason: string, more = 0): void => {
+    const permissions = Array.from({ length: 100 + more }, (_, at) => ({ resource: `fs:/srv/${at}`, actions: ['read'] }))
+    audit.granted(
+      { name: 'p', version: '1.0.0' } as never,
+      generation,
+      { isolation: 'thread', from: 'default', tier: 'thread' },
+      permissions,
+      reason,
+    )
+  }
+  const moved = (generation: number, from: PluginState, to: PluginState): void =>
+    audit.told('plugin:state', { name: 'p', generation, from, to, reason: 'start' })
+  const crash = (generation: number, restartIn?: number, more = 0): void => {
+    moved(generation, 'running', 'failed')
+    const error = new PlugbayError('PLUGIN_CRASHED', 'it crashed')
+    audit.told('plugin:fault', { name: 'p', generation, error, ...(restartIn !== undefined && { restartIn }) })
+    if (restartIn === undefined) return
+    grant(generation + 1, 'crash', more)
+    moved(generation + 1, 'resolved', 'running')
+    audit.told('plugin:replaced', { name: 'p', from: generation, to: generation + 1, reason: 'crash', ms: 1, moved: 0, left: [] })
+  }
+  grant(1, 'start')
+  for (let generation = 1; generation <= 1_000; generation++) crash(generation, 1)
+  await audit.act('updateConfig', { name: 'p', newest: 1_001 }, { actor: 'anna' }, async () => {})
+  moved(1_001, 'running', 'running')
+  for (let generation = 1_001; generation < 1_010; generation++) crash(generation, 1, generation === 1_005 ? 1 : 0)
+  crash(1_010)
+  await audit.close()
+
+  const entries = await lastEntries(dir, 10_000)
+  expect((await verifyAudit(dir)).faults).toEqual([])
+  expect(entries[0]).toMatchObject({ kind: 'action', actor: 'anna' })
+  expect(entries.length).toBeLessThan(150)
+  const crashes = entries.filter(({ kind }) => kind === 'plugin.fault')
+  const sum = (sums: number, { reason, details }: AuditEntry) =>
+    sums + Number(details?.['unsaid'] ?? 0) + (reason?.startsWith('it crashed more') ? 0 : 1)
+  expect(crashes.reduce(sum, 0)).toBe(1_010)
+  const asked = entries.findIndex(({ details }) => details?.['action'] === 'updateConfig')
+  expect(entries.slice(asked - 2, asked + 2)).toMatchObject([
+    { kind: 'plugin.fault', generation: 1_000, details: { unsaid: expect.any(Number) as number } },
+    { kind: 'plugin.state', generation: 1_001, details: { to: 'running' } },
+    { kind: 'action' },
+    { kind: 'plugin.state' },
+  ])
+  // What it may do is written whenever that is another than before, and so is what ends it.
+  expect(entries.filter(({ kind, generation }) => kind === 'plugin.granted' && [1_006, 1_007].includes(Number(generation)))).toHaveLength(2)
+  expect(entries.at(-1)).toMatchObject({ kind: 'plugin.fault', generation: 1_010, reason: 'it crashed' })
 })

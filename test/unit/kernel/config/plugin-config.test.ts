@@ -113,6 +113,30 @@ describe('variables', () => {
     expect(error.message).toContain('${HOST:-default}')
   })
 
+  describe('that are 60,000', () => {
+    const TEXT = '${A}'.repeat(60_000)
+
+    test.each([
+      ['are not set', 'CONFIG_ENV_MISSING', { override: { text: TEXT } }],
+      ['are not for the plugin', 'PERMISSION_DENIED', { declaration: { defaults: { text: TEXT } }, mayRead: () => false }],
+    ])('and %s are told of by a hundred of them, and how many more there are', async (_, code, sources) => {
+      const error = await thrown(() => resolve({ ...sources, env: {} }))
+      expect(error).toMatchObject({ code, message: expect.stringContaining('; and 59900 more') })
+      expect(JSON.stringify([error.message, error.details]).length).toBeLessThan(20_000)
+    })
+
+    test('and are none are told of by a hundred, in a text of any length under any name', async () => {
+      const error = await thrown(() => resolve({ override: { ['k'.repeat(60_000)]: '${-}'.repeat(60_000) } }))
+      expect(error.code).toBe('CONFIG_INVALID')
+      expect(JSON.stringify([error.message, error.details]).length).toBeLessThan(700_000)
+    })
+  })
+
+  test('whose name is longer than any variable has are none', async () => {
+    const error = await thrown(() => resolve({ override: { text: `\${${'A'.repeat(257)}}` } }))
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('up to 256') })
+  })
+
   test('in a value that is overridden need not be set', async () => {
     expect(await resolve({ declaration: { defaults: { url: '${HOST}' } }, override: { url: 'x' } })).toEqual({ url: 'x' })
   })

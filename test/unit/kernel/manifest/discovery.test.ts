@@ -88,6 +88,17 @@ describe('discovery', () => {
     ])
   })
 
+  test('what a manifest is to be is not looked for in one that is too long to be read', () => {
+    const abort = { onFailure: 'abort', name: 'long', description: 'x'.repeat(262_144) }
+    const root = tree({ 'p/long/plugin.json': abort, 'p/short/plugin.json': { ...abort, description: 1 } })
+    const { faults } = discover('p', root)
+    expect(faults.map(({ path, mustRun }) => [path, mustRun])).toEqual([
+      [join(root, 'p/long'), false],
+      [join(root, 'p/short'), true],
+    ])
+    expect(faults[0]?.error.message).toContain('more than 262144')
+  })
+
   test('of two plugins with one name the first stays, and the fault names both', async () => {
     const root = tree({
       'p/a/plugin.json': { name: 'same' },

@@ -102,6 +102,17 @@ describe.skipIf(process.platform === 'win32')('without a free descriptor', () =>
     })
   })
 
+  test('the first kernel, and the first configuration file, of a process are told of as what cannot be loaded for want of one', async () => {
+    const told = await withFewDescriptors(`
+      import { createKernel, loadConfigFile } from ${built('index.js')}
+      ${OUTCOME}
+      const release = exhaust()
+      console.log(JSON.stringify([await outcome(createKernel), await outcome(() => loadConfigFile('/'))]))`)
+    const unloaded = (call: string) =>
+      expect.stringMatching(`^SYSTEM_LIMIT ${call}\\(\\) cannot load what it is made of: the application has no free descriptor`) as string
+    expect(told).toEqual([unloaded('createKernel'), unloaded('loadConfigFile')])
+  })
+
   test('a kernel goes on with its plugins as they are, tells what it cannot do, and does it once there is one', async () => {
     const told = await withFewDescriptors(`
       import { createKernel } from ${built('index.js')}

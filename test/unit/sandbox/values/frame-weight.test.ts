@@ -1,4 +1,4 @@
-import { Serializer } from 'node:v8'
+import { Serializer, serialize } from 'node:v8'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { assertWeight } from '#src/sandbox/values/frame-weight.js'
@@ -26,7 +26,7 @@ describe('what V8 has written', () => {
     ['texts', ['', 'a', 'ü', 'ü€', '\0']],
     ['what is nothing', [undefined, null, true, false]],
     ['objects', [{}, { a: { b: [1, 'x'] } }, { '€': 1, 5: 2 }]],
-    ['arrays', [[], Object.assign(new Array(3), { 1: 'x' }), Object.assign([1, 2], { more: 1 }), new Array(1e6)]],
+    ['arrays', [[], Object.assign(new Array(3), { 1: 'x' }), Object.assign([1, 2], { more: 1 }), new Array(1_000)]],
     ['maps and sets', [new Map<unknown, unknown>([[{}, [1]]]), new Set([1, 'a', new Set()])]],
     ['dates and expressions', [new Date(0), /x€/giu, /y/]],
     ['primitives as objects', [1, 's€', true, false, 1n].map((value) => Object(value) as unknown)],
@@ -50,6 +50,24 @@ describe('what V8 has written', () => {
     ],
   ])('passes: %s', (_, values) => {
     for (const value of [...(values as unknown[]), values]) expect(() => assertWeight(among(value), 10_000)).not.toThrow()
+  })
+
+  it.each<[string, () => unknown]>([
+    ['places of an array that are not taken', () => Object.assign([], { 33_554_430: 1 })],
+    ['most bytes of a buffer', () => Reflect.construct(ArrayBuffer, [2, { maxByteLength: 2 ** 26 }])],
+    ['most bytes of a buffer, nearly 4 GiB', () => Reflect.construct(ArrayBuffer, [2, { maxByteLength: 2 ** 32 - 1 }])],
+  ])('refuses in however few bytes: %s', (_, make) => {
+    const bytes = written([make()])
+    expect(bytes.length).toBeLessThan(100)
+    expect(() => assertWeight(bytes, 1_000_000)).toThrow('too many parts')
+  })
+
+  it('passes as node:v8 writes it, with views of buffers, which count as parts', () => {
+    const views = { short: 0, views: true }
+    const value = [error, buffer, new DataView(buffer.buffer, 1, 3), Buffer.from('hello'), new Float64Array(2), { last: 'ü€' }]
+    expect(() => assertWeight(serialize(value), 100, views)).not.toThrow()
+    const many = Array.from({ length: 100 }, () => Buffer.alloc(1))
+    expect(() => assertWeight(serialize(many), 100, views)).toThrow('too many parts')
   })
 
   it('passes: buffers that are moved', () => {

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { symlinkSync, writeFileSync } from 'node:fs'
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { expect, test } from 'vitest'
-import { hotSpots } from '#src/kernel/limits/hot-spots.js'
-import type { ProfileNode } from '#src/sandbox/cpu-profile.js'
+import { expect, test, vi } from 'vitest'
+import { guiltOf, type HotSpot } from '#src/kernel/limits/guilt.js'
+import type { CpuProfile, ProfileNode } from '#src/sandbox/cpu-profile.js'
 import { emptyFolder } from '../../../support/plugin-folder.js'
 
 const node = (
@@ -23,6 +23,29 @@ const node = (
 })
 
 const profileOf = (nodes: ProfileNode[]) => ({ nodes, startTime: 0, endTime: 1, samples: [], timeDeltas: [] })
+
+const hotSpots = async (profile: CpuProfile, root: string): Promise<HotSpot[]> =>
+  (await guiltOf({ text: JSON.stringify(profile) }, { name: 'p', root }, 1, join(root, 'profiles'))).frames
+
+test('a profile is as long as the plugin likes: it is read and written in a thread of its own', async () => {
+  const root = emptyFolder()
+  const profile = profileOf([node(1, 'work', pathToFileURL(join(root, 'index.js')).href, 10, { 12: 8 })])
+  const text = JSON.stringify({ id: 5, result: { profile } })
+  const inThisThread = [vi.spyOn(JSON, 'parse'), vi.spyOn(JSON, 'stringify')]
+  const { frames, profile: path } = await guiltOf({ text, sureFor: 0 }, { name: 'p', root }, 1, join(root, 'profiles'))
+  for (const spy of inThisThread) {
+    expect(spy).not.toHaveBeenCalled()
+    spy.mockRestore()
+  }
+  expect(frames).toEqual([{ function: 'work', file: 'index.js', line: 12, share: 1 }])
+  expect(JSON.parse(readFileSync(String(path), 'utf8'))).toEqual(profile)
+})
+
+test('what is no profile blames nobody', async () => {
+  const root = emptyFolder()
+  for (const text of ['{"id":5,"error":{}}', '{', 'null'])
+    expect(await guiltOf({ text }, { name: 'p', root }, 1, root)).toEqual({ frames: [], profile: undefined })
+})
 
 test('the time of packages and of Node is that of the function that called for it; the collector and the idle are nobody', async () => {
   const root = emptyFolder()
