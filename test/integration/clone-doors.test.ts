@@ -120,6 +120,41 @@ describe('in the thread of a plugin', () => {
     await expect(by(`return structuredClone({ a: ${made} })`)).resolves.toBe('DataCloneError')
     await expect(by(`return await ctx.bus.publish('some.event', { a: [${made}] })`)).resolves.toBe('PAYLOAD_NOT_CLONEABLE')
   })
+
+  const HOLES = 'Object.assign([], { 4_000_000: 1 })'
+
+  it.each([
+    ['of few bytes', `return await posted(${HOLES})`],
+    [
+      'of which its getters tell nobody but V8',
+      `let n = 0; return await posted({ map: new Map(), get a() { return ++n > 1 ? ${HOLES} : 1 } })`,
+    ],
+    [
+      'however the realm was changed before',
+      `const { includes } = Uint8Array.prototype; Uint8Array.prototype.includes = () => false; try { return await posted(${HOLES}) } finally { Uint8Array.prototype.includes = includes }`,
+    ],
+  ])('what would take its reader far more memory than it was written in stays here: %s', async (_what, code) => {
+    const by = await tried()
+    await expect(by(code)).resolves.toBe('DataCloneError')
+  })
+
+  it('so it does where a getter has it ready for nobody but the one who writes', async () => {
+    const by = await tried()
+    const told = by(`
+      let asked = 0
+      let last = Infinity
+      const event = { map: new Map(), get a() { return ++asked < last ? 1 : ${HOLES} } }
+      await ctx.bus.publish('some.event', event)
+      last = asked
+      asked = 0
+      return await ctx.bus.publish('some.event', event)`)
+    await expect(told).resolves.toBe('PAYLOAD_NOT_CLONEABLE')
+  })
+
+  it('it may be copied here all the same', async () => {
+    const by = await tried()
+    await expect(by(`return structuredClone(${HOLES}).length`)).resolves.toBe(4_000_001)
+  })
 })
 
 /** The same code without a plugin around it. */

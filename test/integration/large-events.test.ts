@@ -14,7 +14,8 @@ it('an event larger than limits.message is refused, by name and size, plain or n
         await refusal('x'.repeat(2_000)),
         await refusal(new Map([['a', new Uint8Array(2_000)]])),
         await refusal({ text: 'x'.repeat(900) }),
-      ])`,
+      ])
+      await ctx.bus.publish('refusals', [await refusal([new Map(), Object.assign([], { 250: 1 })])])`,
   })
   const { kernel, folder } = await startedWith({})
   const refusals: unknown[] = []
@@ -22,7 +23,7 @@ it('an event larger than limits.message is refused, by name and size, plain or n
   kernel.bus.subscribe('refusals', ({ data }) => refusals.push(...(data as unknown[])))
   kernel.bus.subscribe('big', ({ data }) => taken.push(data))
   await kernel.load(writePlugin(folder, 'p', { code: publishes, manifest: { limits: { message: 1_000 } } }))
-  await eventually(() => expect(refusals).toHaveLength(4))
+  await eventually(() => expect(refusals).toHaveLength(5))
   const refused = (size: number) => ({
     code: 'PAYLOAD_TOO_LARGE',
     message: expect.stringMatching(
@@ -30,7 +31,7 @@ it('an event larger than limits.message is refused, by name and size, plain or n
     ) as string,
     details: { topic: 'big', size: expect.closeTo(size, -3) as number, limit: 1_000 },
   })
-  expect(refusals).toEqual([refused(2_000), refused(2_000), refused(3_000), 'taken'])
+  expect(refusals).toEqual([refused(2_000), refused(2_000), refused(3_000), 'taken', refused(3_000)])
   expect(taken).toEqual([{ text: 'x'.repeat(900) }])
 })
 

@@ -1,4 +1,19 @@
 /** What a value that only structured clone can copy weighs, every part of it: for whoever must have room for it, and time to make it. */
+import {
+  bytesIn,
+  countIn,
+  entriesIn,
+  integerIn,
+  isArrayBuffer,
+  isBigIntObject,
+  isMap,
+  isNativeError,
+  isRegExp,
+  isSet,
+  isStringObject,
+  membersIn,
+  textIn,
+} from './inner-kind.js'
 
 /*
  * A thread that reads a message does nothing else until all of it is made, and small parts take far longer to make than their bytes to copy. So of a call each kind of part weighs about as
@@ -66,10 +81,8 @@ export const OF_AN_EVENT: Weights = {
 /** A call where it arrives, which shows no more which of its buffers were copied: those that were moved count for nothing, however large. */
 export const OF_WHAT_CAME: Weights = { ...OF_A_CALL, byte: 0 }
 
-/** Elements of an array that may have names beside them: to ask for those of a longer one would cost more than the clone. */
-const SHORT = 1_024
 /** The plugin may change what it finds in the realm: taken before it runs. */
-const { getPrototypeOf, keys } = Object
+const { getPrototypeOf, keys, values } = Object
 const { isArray } = Array
 const { isView } = ArrayBuffer
 
@@ -106,30 +119,33 @@ export const bytesOf = (integer: bigint): number => (BigInt.asIntN(64, integer) 
 const open = (object: object, parts: object[], seen: Set<unknown>, room: number, weights: Weights): number => {
   try {
     if (isArray(object)) return openArray(object, parts, seen, room, weights)
-    if (object instanceof ArrayBuffer) return weights.buffer + weights.byte * object.byteLength
+    if (isArrayBuffer(object)) return weights.buffer + weights.byte * bytesIn(object)
     if (isView(object)) {
       // A view is copied with all of its buffer, and that once; shared memory is not.
       return weights.object + put(object.buffer, parts, weights)
     }
-    if (object instanceof Map) {
-      let weight = weights.object + object.size * weights.entry
-      if (weight <= room) for (const [key, value] of object) weight += put(key, parts, weights) + put(value, parts, weights)
+    if (isMap(object)) {
+      let weight = weights.object + countIn(object) * weights.entry
+      const add = (value: unknown, key: unknown): void => void (weight += put(key, parts, weights) + put(value, parts, weights))
+      if (weight <= room) entriesIn(object, add)
       return weight
     }
-    if (object instanceof Set) {
-      let weight = weights.object + object.size * weights.entry
-      if (weight <= room) for (const value of object) weight += put(value, parts, weights)
+    if (isSet(object)) {
+      let weight = weights.object + countIn(object) * weights.entry
+      const add = (value: unknown): void => void (weight += put(value, parts, weights))
+      if (weight <= room) membersIn(object, add)
       return weight
     }
+    // Its characters are properties of it, but no clone has them as such.
+    if (isStringObject(object)) return weights.object + textIn(object).length
+    if (isBigIntObject(object)) return weights.object + weights.bigint + bytesOf(integerIn(object))
     let weight = weights.object
     const prototype: unknown = getPrototypeOf(object)
     if (prototype !== Object.prototype && prototype !== null) {
       if (object instanceof Blob) return weights.host
-      // Its characters are properties of it, but no clone has them as such.
-      if (object instanceof String) return weight + object.length
-      if (object instanceof Error) for (const part of [object.message, object.stack, object.cause]) weight += put(part, parts, weights)
-      else if (object instanceof RegExp) weight += put(object.source, parts, weights)
     }
+    if (isNativeError(object)) for (const part of [object.message, object.stack, object.cause]) weight += put(part, parts, weights)
+    else if (isRegExp(object)) weight += put(object.source, parts, weights)
     return weight + openProperties(object, keys(object), parts, seen, room, weights)
   } catch {
     return weights.object // one of its getters throws: structured clone will say so
@@ -138,14 +154,20 @@ const open = (object: object, parts: object[], seen: Set<unknown>, room: number,
 
 const openArray = (array: readonly unknown[], parts: object[], seen: Set<unknown>, room: number, weights: Weights): number => {
   const { length } = array
-  let weight = weights.object + length * weights.element
+  // Its places are made, whatever is in them.
+  let weight = weights.object + length * (weights.element + weights.leaf)
   if (weight > room) return weight
-  for (let i = 0; i < length; i++) weight += put(array[i], parts, weights)
-  return length > SHORT ? weight : weight + openProperties(array, namesBeside(array), parts, seen, room, weights)
+  let taken = length
+  for (let i = 0; i < length; i++) {
+    const element = array[i]
+    if (element === undefined && !(i in array)) taken--
+    weight += put(element, parts, weights) - weights.leaf
+  }
+  return taken === values(array).length ? weight : weight + openProperties(array, namesBeside(array), parts, seen, room, weights)
 }
 
 /** The names that an array has after those of its elements, as a match of a regular expression does. */
-const namesBeside = (array: readonly unknown[]): string[] => {
+export const namesBeside = (array: readonly unknown[]): string[] => {
   const names = keys(array)
   let first = names.length
   while (first > 0 && !(Number(names[first - 1]) >= 0)) first--

@@ -1,6 +1,7 @@
 /** Values on their way over a thread boundary: plain ones flattened into primitives at once, all others left to the platform's structured clone. */
 import { isTooDeep, tooDeep } from '../../nesting.js'
-import { bytesOf, cloneSize, OF_AN_EVENT } from './clone-size.js'
+import { bytesOf, cloneSize, namesBeside, OF_AN_EVENT } from './clone-size.js'
+import { bytesIn, entriesIn, isArrayBuffer, isBoxedPrimitive, isMap, isNativeError, isRegExp, isSet, membersIn } from './inner-kind.js'
 import { buildValue, LEAF, LEAF_SHAPE, type Shape, ShapeBook, type ShapeText, TOO_LONG } from './shape.js'
 
 /*
@@ -183,6 +184,9 @@ const LIVE_BYTES = 1_024
 const WEIGHED_PARTS = 4_096
 const WEIGHED_DEPTH = 4
 
+/** A list of more is too large for whoever takes a glance at it. */
+const MOST_PLACES = 16 * 1_024 * 1_024
+
 /** Not all parts of the value were looked at that was weighed last. */
 let cut = false
 
@@ -223,6 +227,9 @@ class Names {
   }
 }
 
+/** It is to structured clone what its properties say. */
+const isUsual = (part: object): boolean => !(isNativeError(part) || isRegExp(part) || isBoxedPrimitive(part))
+
 const alike = (names: readonly string[], others: readonly string[]): boolean =>
   names.length === others.length && names.every((name, at) => name === others[at])
 
@@ -242,21 +249,42 @@ export const liveSize = (value: unknown): number => {
     if (typeof part !== 'object' || part === null) return LEAF_BYTES
     if (++parts > WEIGHED_PARTS) cut = true
     if (parts > WEIGHED_PARTS) return LEAF_BYTES
-    if (part instanceof ArrayBuffer) return part.byteLength
+    if (isArrayBuffer(part)) return bytesIn(part)
     if (ArrayBuffer.isView(part)) {
       // A clone has all of its buffer.
       if (part.byteLength !== part.buffer.byteLength) cut = true
       return part.byteLength
     }
-    // Of the last three, what is large is no property.
-    if (depth === WEIGHED_DEPTH || part instanceof Error || part instanceof RegExp || part instanceof String) {
+    const list = Array.isArray(part)
+    // Of what is neither list, map, set nor a usual object, what is large is mostly no property.
+    if (depth === WEIGHED_DEPTH || !(list || isMap(part) || isSet(part) || isUsual(part))) {
       cut = true
       return LEAF_BYTES
     }
+    if (list) return weighList(part, depth)
     let size = LEAF_BYTES
-    if (part instanceof Map) for (const [key, each] of part) size += weigh(key, depth + 1) + weigh(each, depth + 1)
-    else for (const each of part instanceof Set ? part : Object.values(part)) size += weigh(each, depth + 1)
-    if (Object.getPrototypeOf(part) !== Array.prototype && !(part instanceof Map) && !(part instanceof Set)) size += names.weigh(part)
+    if (isMap(part)) entriesIn(part, (each, key) => void (size += weigh(key, depth + 1) + weigh(each, depth + 1)))
+    else if (isSet(part)) membersIn(part, (each) => void (size += weigh(each, depth + 1)))
+    else {
+      for (const each of Object.values(part)) size += weigh(each, depth + 1)
+      size += names.weigh(part)
+    }
+    return size
+  }
+  /** Its places are made where it is read, whatever is in them. */
+  const weighList = (list: readonly unknown[], depth: number): number => {
+    const { length } = list
+    let size = LEAF_BYTES
+    if (length > MOST_PLACES) return size + length * LEAF_BYTES
+    let taken = length
+    for (let i = 0; i < length; i++) {
+      const element = list[i]
+      if (element === undefined && !(i in list)) taken--
+      size += weigh(element, depth + 1)
+    }
+    if (taken !== Object.values(list).length)
+      for (const name of namesBeside(list))
+        size += name.length + NAME_BYTES + weigh((list as unknown as Record<string, unknown>)[name], depth + 1)
     return size
   }
   try {

@@ -1,14 +1,24 @@
 /** What a value takes to be built that V8 has written down: weighed in its bytes, as three of them may stand for an object. */
-import { serialize } from 'node:v8'
 
 /** So few bytes are read in no time, by whoever takes values of up to 64 MiB, whatever they stand for. */
 const SHORT = 256 * 1_024
-/** What else is written in two bytes before each value: its version. */
-const HEADER = serialize(null).subarray(0, 2)
+/** What is written before each value: a mark, and the version. */
+const HEADER_BYTES = 2
+let header: Uint8Array | undefined
+/** Not every place loads what knows it. */
+const currentHeader = (): Uint8Array => (header ??= process.getBuiltinModule('node:v8').serialize(null).subarray(0, HEADER_BYTES))
+
+/** A plugin may change what it finds in the realm: taken before it runs, and what is here calls nothing else of it. */
+const { apply } = Reflect
+const { includes } = Uint8Array.prototype
+const has = (bytes: Uint8Array, byte: number): boolean => apply(includes, bytes, [byte])
+
+/** No value is nested so deep. */
+const MOST_OPEN = 4_096
 
 /** A part weighs by what it takes to be built: a number is the unit. */
 const OBJECT = 4
-/** So many bytes are a number's. */
+/** A place that is made and not written weighs as much as these: nobody has them by accident. */
 const BYTES = 8
 const PORT = 256
 
@@ -93,9 +103,12 @@ const [RESIZABLE, SPARSE, ERROR, END, CAUSE, VIEW, PADDING, HOST] = Array.from('
   number,
   number,
 ]
-const KINDS_OF_ERROR = new Set(Array.from('EFRSTU', code))
-const TEXTS_OF_ERROR = new Set(Array.from('ms', code))
-const TEXTS = new Set(Array.from('"cS', code))
+/** Which bytes are one of these characters. */
+const among = (characters: string): readonly boolean[] =>
+  Array.from({ length: 256 }, (_, at) => characters.includes(String.fromCharCode(at)))
+const KINDS_OF_ERROR = among('EFRSTU')
+const TEXTS_OF_ERROR = among('ms')
+const TEXTS = among('"cS')
 
 /** How a value is written, and how it is weighed. */
 export interface Written {
@@ -103,19 +116,25 @@ export interface Written {
   short: number
   /** Views of buffers stand in it as `node:v8` writes them, by kind, length and bytes; and not ports, by number. */
   views: boolean
+  /** This place has written it just now, by the version that it reads. */
+  own?: boolean
 }
 
 const IN_A_FRAME: Written = { short: SHORT, views: false }
 
 /** Throws a RangeError for a value that weighs more than `most`, and for bytes that V8 would not write. Nothing is built. */
-export const assertWeight = (bytes: Uint8Array, most: number, { short, views } = IN_A_FRAME): void => {
+export const assertWeight = (bytes: Uint8Array, most: number, { short, views, own }: Written = IN_A_FRAME): void => {
   const { length } = bytes
-  if (length <= short && !bytes.includes(SPARSE) && !bytes.includes(RESIZABLE)) return
-  if (HEADER.some((byte, at) => byte !== bytes[at])) throw new RangeError('a value is of another version')
-  let at = HEADER.length
+  if (length <= short && !has(bytes, SPARSE) && !has(bytes, RESIZABLE)) return
+  if (!own) {
+    const [mark, version] = currentHeader()
+    if (bytes[0] !== mark || bytes[1] !== version) throw new RangeError('a value is of another version')
+  }
+  let at = HEADER_BYTES
   let weight = 0
   /** What is open around here, by its tag: of an error the parts have tags of their own, but for its cause. */
-  const open: number[] = []
+  const open = new Uint8Array(MOST_OPEN)
+  let depth = 0
   let inner = PADDING
 
   const number = (): number => {
@@ -131,16 +150,17 @@ export const assertWeight = (bytes: Uint8Array, most: number, { short, views } =
   const text = (): void => {
     let tag = bytes[at++]
     while (tag === PADDING) tag = bytes[at++]
-    if (tag === undefined || !TEXTS.has(tag)) throw new RangeError('a text is none')
+    if (tag === undefined || !TEXTS[tag]) throw new RangeError('a text is none')
     skip(number())
   }
   const enter = (tag: number): void => {
-    open.push(tag)
+    if (depth === MOST_OPEN) throw new RangeError(`a value is nested more than ${MOST_OPEN} deep`)
+    open[depth++] = tag
     inner = tag
   }
   const leave = (): void => {
-    open.pop()
-    inner = open.at(-1) ?? PADDING
+    depth--
+    inner = open[depth - 1] ?? PADDING
   }
   /** A value has ended: if it was the cause of an error, and is not seen through a view yet, the error goes on. */
   const ended = (): void => {
@@ -149,21 +169,21 @@ export const assertWeight = (bytes: Uint8Array, most: number, { short, views } =
   const partOfError = (tag: number): void => {
     weight++
     if (tag === CAUSE) enter(CAUSE)
-    else if (TEXTS_OF_ERROR.has(tag)) text()
+    else if (TEXTS_OF_ERROR[tag]) text()
     else if (tag === END) {
       leave()
       ended()
-    } else if (!KINDS_OF_ERROR.has(tag)) throw new RangeError(`no error has a part of kind ${tag}`)
+    } else if (!KINDS_OF_ERROR[tag]) throw new RangeError(`no error has a part of kind ${tag}`)
   }
   /** Its most bytes are reserved at once. */
   const resizable = (): void => {
     const size = number()
-    weight += OBJECT + number() / BYTES
+    weight += OBJECT + number()
     skip(size)
   }
   /** All its places are made at once, however few of them are taken. */
   const sparse = (): void => {
-    weight += OBJECT + number()
+    weight += OBJECT + BYTES * number()
     enter(SPARSE)
   }
   const part = (tag: number): void => {

@@ -44,12 +44,13 @@ it('queues that share a memory hold what is inside them, keep their order, and l
     fc.asyncProperty(fc.array(act, { maxLength: 60 }), fc.integer({ min: 1, max: 6 }), async (acts, capacity) => {
       const most = 100
       const memory = new QueueMemory(most)
-      const queues = [0, 1, 2].map(() => new BoundedQueue(capacity, memory))
-      const model: Entry[][] = [[], [], []]
+      const one = () => new BoundedQueue(capacity, memory)
+      const queues = [one(), one(), one()] as const
+      const model: readonly [Entry[], Entry[], Entry[]] = [[], [], []]
       let number = 0
       for (const { act, queue: at, weight } of acts) {
-        const queue = queues[at] as BoundedQueue
-        const list = model[at] as Entry[]
+        const queue = queues[at as 0]
+        const list = model[at as 0]
         if (act === 'push') {
           const envelope = new Weighed(number++, weight)
           list.push({ envelope, inside: followed(queue.push(envelope)) })
@@ -64,20 +65,20 @@ it('queues that share a memory hold what is inside them, keep their order, and l
           await settled()
           expect(gone.every(({ inside }) => inside())).toBe(true)
         } else if (act === 'takeOver') {
-          const next = (at + 1) % 3
-          queue.takeOver(queues[next] as BoundedQueue)
+          const next = ((at + 1) % 3) as 0
+          queue.takeOver(queues[next])
           queue.admit()
-          list.unshift(...(model[next] as Entry[]).splice(0))
+          list.unshift(...model[next].splice(0))
         }
         await settled()
         const held = model.flat().filter(({ inside }) => inside())
         expect(memory.held).toBe(held.reduce((sum, { envelope }) => sum + envelope.weight, 0))
         for (const [i, entries] of model.entries()) {
-          expect(queues[i]?.size).toBe(entries.length)
+          expect(queues[i as 0].size).toBe(entries.length)
           // Who comes next in a queue waits for one of two reasons.
           const next = entries.findIndex(({ inside }) => !inside())
           if (next < 0 || next >= capacity) continue
-          const wanted = (entries[next] as Entry).envelope.weight
+          const wanted = entries[next]?.envelope.weight ?? 0
           const waiting = model.flatMap((each) => each.slice(0, capacity).find(({ inside }) => !inside()) ?? [])
           expect(Math.max(wanted, ...waiting.map(({ envelope }) => envelope.weight)) + memory.held).toBeGreaterThan(most)
         }
@@ -97,7 +98,7 @@ it('one event has room in any case', () => {
 it('who came first is let in first, into whichever queue', async () => {
   const memory = new QueueMemory(10)
   const [one, two, three] = [new BoundedQueue(5, memory), new BoundedQueue(5, memory), new BoundedQueue(5, memory)] as const
-  one.push(new Weighed(1, 10))
+  void one.push(new Weighed(1, 10))
   const order: string[] = []
   void two.push(new Weighed(2, 8))?.then(() => order.push('two'))
   void three.push(new Weighed(3, 1))?.then(() => order.push('three'))

@@ -6,6 +6,7 @@ import type PerfHooks from 'node:perf_hooks'
 import nodeUtil from 'node:util'
 import { MessagePort } from 'node:worker_threads'
 import { words } from '../../permissions/words.js'
+import { assertWeight, type Written } from '../../values/frame-weight.js'
 import { askedObjectIn } from './asked-object.js'
 import { lock } from './lock.js'
 import { standIn } from './stand-in.js'
@@ -78,13 +79,13 @@ const iterable = (objects: readonly object[]): Iterable<object> => {
   return all
 }
 
-/** A value as data that nobody had in hand yet, with what is `moved` itself in it. Throws a DataCloneError. */
-const copyOf = (value: unknown, moved: readonly object[]): unknown => {
+/** A value as data that nobody had in hand yet, with what is `moved` itself in it; one that `leaves` is weighed. Throws a DataCloneError. */
+const copyOf = (value: unknown, moved: readonly object[], leaves: boolean): unknown => {
   const asked = askedObjectIn(value)
   if (asked !== undefined) throw uncloneable(`${nameOf(asked)} could not be cloned.`)
-  const whole = through(value, moved, false)
+  const whole = through(value, moved, leaves, false)
   // V8 alone does not read shared memory again. Views of it pass as they are: of a view, Node asks no method.
-  return whole === SHARED ? through(value, moved, true) : whole
+  return whole === SHARED ? through(value, moved, leaves, true) : whole
 }
 
 const SHARED = Symbol('shared memory')
@@ -97,7 +98,7 @@ const moveBuffers = (moved: readonly object[], end: { transferArrayBuffer(id: nu
 }
 
 /** The value written and read by V8; `views`: those of buffers are not copied. {@link SHARED} where some must not be. */
-const through = (value: unknown, moved: readonly object[], views: boolean): unknown => {
+const through = (value: unknown, moved: readonly object[], leaves: boolean, views: boolean): unknown => {
   const { Serializer, Deserializer } = (engine ??= builtin('node:v8'))
   const kept: object[] = []
   let count = 0
@@ -124,11 +125,27 @@ const through = (value: unknown, moved: readonly object[], views: boolean): unkn
   writer.writeValue(value)
   const bytes = writer.releaseBuffer()
   if (shared) return SHARED
+  if (leaves) assertLight(bytes)
   const reader = new Deserializer(bytes)
   own(reader, '_readHostObject', () => kept[reader.readUint32()])
   moveBuffers(moved, reader)
   reader.readHeader()
   return reader.readValue()
+}
+
+/**
+ * What was written may be more than was weighed before, as a getter or an object that is not what its prototype says tells each who asks something else; and few bytes may stand for very much. The heaviest call of its
+ * size weighs less than this.
+ */
+const HEAVIEST = 4 * 1_024 * 1_024
+const WRITTEN_HERE: Written = { short: 16 * 1_024, views: false, own: true }
+
+const assertLight = (bytes: Uint8Array): void => {
+  try {
+    assertWeight(bytes, HEAVIEST, WRITTEN_HERE)
+  } catch (error) {
+    throw uncloneable(`It is too large to leave this thread: ${(error as Error).message}.`)
+  }
 }
 
 const nameOf = (object: object): string => {
@@ -139,7 +156,8 @@ const nameOf = (object: object): string => {
   }
 }
 
-const asData = (value: unknown, moved: readonly object[] = []): unknown => (isInert(value) ? value : copyOf(value, moved))
+const asData = (value: unknown, moved: readonly object[], leaves: boolean): unknown =>
+  isInert(value) ? value : copyOf(value, moved, leaves)
 
 /** For all time: from then on every way to structured clone that the realm has is one of these. */
 export const closeCloning = (): void => {
@@ -148,14 +166,14 @@ export const closeCloning = (): void => {
       if (all.length === 0) return apply(clone as () => unknown, undefined, [])
       const value = all[0]
       const moved = movedOf(all[1]?.transfer)
-      const data = asData(value, moved)
+      const data = asData(value, moved, false)
       if (moved.length > 0) return clone(data, { __proto__: null, transfer: iterable(moved) } as unknown as { transfer: ArrayBuffer[] })
       // What was copied is a clone.
       return data === value ? clone(data) : data
     },
     postMessage(this: MessagePort, message: unknown, given?: Iterable<unknown> | { transfer?: Iterable<unknown> } | null): unknown {
       const moved = movedOf(given === undefined || given === null ? undefined : isIterable(given) ? given : given.transfer)
-      return apply(postMessage, this, [asData(message, moved), moved])
+      return apply(postMessage, this, [asData(message, moved, true), moved])
     },
   }
   standIn(globalThis, 'structuredClone', copied.structuredClone)
@@ -236,5 +254,5 @@ export const closePerfHooks = (hooks: typeof PerfHooks): void => {
 const withData = (options: unknown): unknown => {
   if (typeof options !== 'object' || options === null) return options
   const { startTime, start, end, duration, detail } = options as Record<string, unknown>
-  return { __proto__: null, startTime, start, end, duration, detail: asData(detail) }
+  return { __proto__: null, startTime, start, end, duration, detail: asData(detail, [], false) }
 }

@@ -3,6 +3,7 @@ import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
 import { describe, expect, test } from 'vitest'
 import { CALL_LIMIT } from '#src/sandbox/values/call-window.js'
 import { cloneSize } from '#src/sandbox/values/clone-size.js'
+import { sentSize } from '#src/sandbox/values/codec.js'
 
 const MEGABYTE = 1_048_576
 
@@ -113,5 +114,45 @@ describe('what weighs as much as a call may have', () => {
     expect(cloneSize(value, Infinity)).toBeGreaterThan(CALL_LIMIT * 0.9)
     // Some 50 ms, where nobody else uses the machine.
     expect(toRead(value)).toBeLessThan(1_000)
+  })
+})
+
+describe('what is more than its keys say', () => {
+  const holed = (length: number): unknown[] => Object.assign([], { [length - 1]: 1 })
+  const named = (length: number): unknown[] =>
+    Object.assign(
+      Array.from({ length }, () => 1),
+      { [`${'n'.repeat(100_000)}1`]: 1, [`${'n'.repeat(100_000)}2`]: 1 },
+    )
+  const namedAndHoled = (): unknown[] => {
+    const list = named(5_000)
+    Reflect.deleteProperty(list, 7)
+    Reflect.deleteProperty(list, 8)
+    return list
+  }
+  const without = <T extends object>(object: T): T => Object.setPrototypeOf(object, null) as T
+
+  test.each<[string, () => unknown, number]>([
+    ['the places of an array that are not taken', () => ({ list: holed(100_000) }), 800_000],
+    ['the names beside the elements of an array', () => ({ list: named(3) }), 200_000],
+    ['those of a long one', () => ({ list: named(5_000) }), 200_000],
+    ['those of one with as many holes', () => ({ list: namedAndHoled() }), 200_000],
+    ['a bigint as an object', () => ({ big: Object(1n << 8_000_000n) as unknown }), 1_000_000],
+    [
+      'a bigint as an object that is said to be a usual one',
+      () => [Object.setPrototypeOf(Object(1n << 8_000_000n), Object.prototype)],
+      1_000_000,
+    ],
+    ['a text as an object', () => ({ text: without(Object('x'.repeat(200_000)) as object) }), 200_000],
+    ['a Map that is said to be none', () => ({ map: without(new Map([[1, 'x'.repeat(200_000)]])) }), 200_000],
+    ['a Set that is said to be none', () => ({ set: without(new Set(['x'.repeat(200_000)])) }), 200_000],
+    ['a Map that says that it is empty', () => Object.defineProperty(new Map([[1, 'x'.repeat(200_000)]]), 'size', { value: 0 }), 200_000],
+    ['a buffer that is said to be none', () => ({ buffer: without(new ArrayBuffer(200_000)) }), 200_000],
+    ['an error that is said to be none', () => ({ error: without(new Error('x'.repeat(200_000))) }), 200_000],
+  ])('weighs it: %s', (_, make, least) => {
+    const value = make()
+    expect(sentSize(value)).toBeGreaterThanOrEqual(least)
+    expect(sentSize(value)).toBeLessThan(4 * least)
+    expect(cloneSize(value, Number.POSITIVE_INFINITY)).toBeGreaterThanOrEqual(least)
   })
 })
