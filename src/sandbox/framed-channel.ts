@@ -48,6 +48,20 @@ const uncloneable = (message: string): Error => new DOMException(message, 'DataC
 /** Which end of the stream this is: the kernel believes nothing that comes from a guest. */
 export type Side = 'kernel' | 'guest'
 
+/**
+ * Node closes a stream at once when a write fails, with what has come and was not read. A guest that dies has said before what of: its stream is read
+ * for one more turn of the event loop, and closed then.
+ */
+const closeAfterReading = (stream: Duplex): void => {
+  const { _write: write, _writev: writev } = stream
+  const after = (done: () => void) => (error?: Error | null) => {
+    if (error) setImmediate(() => setImmediate(() => stream.destroy(error)))
+    done()
+  }
+  stream._write = (chunk, encoding, done) => write.call(stream, chunk, encoding, after(done))
+  if (writev) stream._writev = (chunks, done) => writev.call(stream, chunks, after(done))
+}
+
 class Writer extends Serializer {
   /** The ports met in the value, with the lines they got. */
   readonly ports: [line: number, port: MessagePort][] = []
@@ -150,6 +164,7 @@ export class FramedChannel implements Channel {
     this.#nextLine = side === 'kernel' ? 2 : 3
     // A broken pipe closes the stream, which is all there is to know.
     stream.on('error', () => {})
+    if (side === 'kernel') closeAfterReading(stream)
     // Read from the start, not from `listen` on: ports that were sent may be answered before.
     stream.on('data', (chunk: Buffer) => {
       if (this.#over) return

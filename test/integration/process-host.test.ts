@@ -70,6 +70,18 @@ const between = async (provider: string, consumer: string, methods: string) => {
 }
 
 describe('a plugin in a process of its own', () => {
+  onLinux('that ends by an error is told of with that, though the application writes to it before it reads', async () => {
+    const code = pluginCode({ start: "ctx.bus.subscribe('go', () => void setTimeout(() => { throw new RangeError('fell') }))" })
+    const { kernel, faults } = await startedWith({ p: { code, manifest } })
+    const [guest = 0] = guestsOf(process.pid)
+    await kernel.bus.publish('go')
+    await new Promise(setImmediate)
+    while (alive(guest));
+    await kernel.bus.publish('go')
+    await eventually(() => expect(faults).toHaveLength(1))
+    expect(faults[0]?.error).toMatchObject({ code: 'PLUGIN_CRASHED', cause: { name: 'RangeError', message: 'fell' } })
+  })
+
   it('says in plugins() how strongly it is really held', async () => {
     const { kernel } = await startedWith({ far: { code: pluginCode({ start: '' }), manifest } })
     expect(infoOf(kernel, 'far')).toMatchObject({ isolation: 'process', tier: expect.stringMatching(/^process(\+permission|\+sandbox)?$/) })

@@ -60,7 +60,9 @@ it.each<[string, Record<string, unknown>, string, string]>([
 })
 
 it('kernel.stop() waits for no process that has closed its channel, and blames it for nothing', async () => {
-  const start = `await ctx.services.provide('p', { close: () => closeSync(3) }); ${ends}`
+  // One that goes on would miss its channel as soon as it answers, and end by itself, maybe before the kernel stops.
+  const close = 'closeSync(3); for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)'
+  const start = `await ctx.services.provide('p', { close() { ${close} } }); ${ends}`
   const code = pluginCode({ start }, "import { closeSync } from 'node:fs'")
   const { kernel } = await kernelWith({ p: { code, manifest: { isolation: 'process', limits } } })
   const started = thrown(() => kernel.start())

@@ -24,8 +24,8 @@ interface Child {
   wasPlugin: boolean
   unwatch: (() => void) | undefined
   timer: NodeJS.Timeout | undefined
-  /** It is being looked at. */
-  looking: boolean
+  /** The newest look at it, as long as that is under way: what an older one finds after it has begun is no longer so. */
+  look: symbol | undefined
   /** Those who wait until no further look at it is to come. */
   awaited: (() => void)[]
 }
@@ -37,7 +37,7 @@ const childAt = (path: string): Child => ({
   wasPlugin: false,
   unwatch: undefined,
   timer: undefined,
-  looking: false,
+  look: undefined,
   awaited: [],
 })
 
@@ -162,7 +162,7 @@ export class WatchedPlace {
     clearTimeout(child.timer)
     child.timer = setTimeout(() => {
       void this.#settle(child, delay).then(() => {
-        if (!child.timer && !child.looking) judged(child)
+        if (!child.timer && !child.look) judged(child)
       })
     }, delay)
   }
@@ -170,9 +170,11 @@ export class WatchedPlace {
   async #settle(child: Child, waited: number): Promise<void> {
     // Before the look: what stirs while it is taken asks for another, which then stands for this one.
     child.timer = undefined
-    child.looking = true
+    const look = Symbol(child.path)
+    child.look = look
     const now = await this.#describe(child.path)
-    child.looking = false
+    if (child.look !== look) return
+    child.look = undefined
     if (this.#closed || child.timer) return
     if (now === undefined) return this.#gone(child, waited)
     if (now !== child.seen) {
@@ -203,7 +205,9 @@ export class WatchedPlace {
 
   /** Whether another child is on its way in: it is told of first. */
   #isComing(gone: Child): boolean {
-    return [...this.#children.values()].some((child) => child !== gone && !child.wasPlugin && (child.timer !== undefined || child.looking))
+    return [...this.#children.values()].some(
+      (child) => child !== gone && !child.wasPlugin && (child.timer !== undefined || child.look !== undefined),
+    )
   }
 
   async #watchUnlessTracked(child: Child): Promise<void> {

@@ -1,8 +1,10 @@
 /** `plugbay dev` and `plugbay start` as real processes: boot, run, replace, stop. */
-import { rename, writeFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { folderWith, plugbay, pluginsWith, run } from '../../support/command.js'
+import { save } from '../../support/save.js'
 
 const plugin = (body: string): string => `export default { ${body} }`
 
@@ -111,7 +113,7 @@ describe('plugbay start', () => {
     })
     const { child, says, ended } = run(['start'], folder)
     await says('plugbay 1 plugin running')
-    await writeFile(join(folder, 'plugins/one/index.js'), plugin(`start() { console.log('version 2') }`))
+    save({ folder }, { 'plugins/one/index.js': plugin(`start() { console.log('version 2') }`) })
     await says('version 2')
     child.kill('SIGINT')
     expect(await ended).toMatchObject({ code: 0 })
@@ -123,11 +125,9 @@ describe('plugbay dev', () => {
     const folder = folderWith({ ...pluginsWith({ one: {} }), 'plugins/one/index.js': plugin(`start() { console.log('version 1') }`) })
     const { child, says, output, ended } = run(['dev'], folder)
     await says('plugbay 1 plugin running')
-    const file = join(folder, 'plugins/one/index.js')
-    await writeFile(file, plugin(`start() { console.log('version 2') }`))
+    writeFileSync(join(folder, 'plugins/one/index.js'), plugin(`start() { console.log('version 2') }`))
     await says('version 2')
-    await writeFile(`${file}.tmp`, plugin(`start() { console.log('version 3') }`))
-    await rename(`${file}.tmp`, file)
+    save({ folder }, { 'plugins/one/index.js': plugin(`start() { console.log('version 3') }`) })
     await says('version 3')
     await says(/^.*Replaced generation 2 by 3.*$/m)
     expect(output().match(/version 2/g)).toHaveLength(1)
@@ -139,17 +139,19 @@ describe('plugbay dev', () => {
     const folder = folderWith({ ...pluginsWith({ one: {} }), 'plugins/one/index.js': noisy('one') })
     const { child, says, ended } = run(['dev'], folder)
     await says('plugbay 1 plugin running')
-    const file = join(folder, 'plugins/one/index.js')
-    await writeFile(file, 'export default {')
+    save({ folder }, { 'plugins/one/index.js': 'export default {' })
     await says('PLUGIN_LOAD')
-    await writeFile(file, plugin(`start() { console.log('mended') }`))
+    save({ folder }, { 'plugins/one/index.js': plugin(`start() { console.log('mended') }`) })
     await says('mended')
     child.kill('SIGINT')
     expect(await ended).toMatchObject({ code: 0 })
   })
 
   test('says of a plugin that crashed that it was restarted, in which generation and why; of one that is saved, that it was replaced', async () => {
-    const falling = plugin(`start() { setTimeout(() => { throw new Error('fell') }, 100) }`)
+    // Once it serves: what falls before that is no restart.
+    const falling = plugin(
+      `start(ctx) { ctx.bus.subscribe('kernel.plugin.replaced', () => void setTimeout(() => { throw new Error('fell') })) }`,
+    )
     const folder = folderWith({
       ...pluginsWith({ one: {}, two: {} }),
       'plugins/one/index.js': plugin('start() {}'),
@@ -157,9 +159,9 @@ describe('plugbay dev', () => {
     })
     const { child, says, output, ended } = run(['dev'], folder)
     await says('plugbay 2 plugins running')
-    await writeFile(join(folder, 'plugins/two/index.js'), plugin('start() { }'))
+    save({ folder }, { 'plugins/two/index.js': plugin('start() { }') })
     await says(/INFO {2}two#2 Replaced generation 1 by 2 in [\d.]+ ms: file change\.$/m)
-    await writeFile(join(folder, 'plugins/one/index.js'), falling)
+    save({ folder }, { 'plugins/one/index.js': falling })
     await says(
       /INFO {2}one#3 Restarted after a crash of generation 2, as generation 3 in [\d.]+ ms\. The crash: Plugin 'one' crashed .*: fell\./m,
     )
@@ -181,9 +183,9 @@ describe('plugbay dev', () => {
     const { child, says, output, ended } = run(['dev'], folder)
     await says('plugbay 2 plugins running, 1 failed')
     expect(output()).not.toMatch(/Came in|Runs again/)
-    await writeFile(join(folder, 'plugins/broken/index.js'), plugin('start() {}'))
+    save({ folder }, { 'plugins/broken/index.js': plugin('start() {}') })
     await says(/INFO {2}broken#2 Runs again\.$/m)
-    await writeFile(join(folder, 'plugins/late.mjs'), plugin('start() {}'))
+    save({ folder }, { 'plugins/late.mjs': plugin('start() {}') })
     await says(/INFO {2}late#1 Came in, and runs\.$/m)
     await rename(join(folder, 'plugins/base'), join(folder, 'aside/base'))
     await says(/INFO {2}user#1 Stopped: 'base' was unloaded\.$/m)
@@ -191,11 +193,11 @@ describe('plugbay dev', () => {
     await rename(join(folder, 'aside/base'), join(folder, 'plugins/base'))
     await says(/INFO {2}base#1 Came in, and runs\.$/m)
     await says(/INFO {2}user#2 Runs again\.$/m)
-    await writeFile(join(folder, 'conf/user.yaml'), 'greeting: hello')
+    save({ folder }, { 'conf/user.yaml': 'greeting: hello' })
     await says(/INFO {2}user#2 Took its new configuration as it runs\.$/m)
-    await writeFile(join(folder, 'plugins/late.mjs'), plugin('start() { }'))
+    save({ folder }, { 'plugins/late.mjs': plugin('start() { }') })
     await says(/late#2 Replaced generation 1 by 2/)
-    await writeFile(join(folder, 'plugbay.config.json'), JSON.stringify({ plugins: './plugins', configDir: './conf', maxConcurrency: 3 }))
+    save({ folder }, { 'plugbay.config.json': { plugins: './plugins', configDir: './conf', maxConcurrency: 3 } })
     await says(/WARN {2}kernel plugbay\.config\.json was saved\. .*restart/)
     expect(output()).not.toMatch(/late#2 (Runs|Came)|late#1 Stopped/)
     child.kill('SIGINT')
@@ -212,7 +214,7 @@ describe('plugbay dev', () => {
     const { child, says, output, ended } = run(['dev', '--inspect=one:0'], folder)
     await says('plugbay 2 plugins running')
     await says(/one.* listens at ws:\/\/127\.0\.0\.1:\d+\//)
-    await writeFile(join(folder, 'plugins/one/index.js'), plugin(`start() { console.log('saved') }`))
+    save({ folder }, { 'plugins/one/index.js': plugin(`start() { console.log('saved') }`) })
     await says(/Replaced generation 1 by 2/)
     const ports = [...output().matchAll(/listens at ws:\/\/127\.0\.0\.1:(\d+)\//g)].map(([, port]) => port)
     expect(ports).toHaveLength(2)

@@ -316,7 +316,7 @@ describe('verifying', () => {
 
   test('finds every changed byte, every line taken out, every two lines that changed places, every end that was cut off', async () => {
     const dir = emptyFolder()
-    await write(dir, 1, 60, { maxBytes: 4_096, keep: 3 })
+    await write(dir, 1, 30, { maxBytes: 1_500, keep: 3 })
     const names = [...files(dir), 'head.json']
     const whole = new Map(names.map((name) => [name, readFileSync(join(dir, name))]))
     const text = (name: string): Buffer => whole.get(name) ?? Buffer.alloc(0)
