@@ -90,12 +90,12 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
       if (source) roster.adopt(instance, source)
       if (config) configurations.give(instance.name, config)
     },
-    cameBack: ({ name, restart }) => void (restart.strategy === 'rest-for-one' && reconciler.replaceDependents(name)),
+    cameBack: ({ name, restarts }) => void (restarts.policy.strategy === 'rest-for-one' && reconciler.replaceDependents(name)),
     demotable: ({ source }) => {
       const { isolation, from } = placementOf(source, options)
       return isolation === 'thread' && from !== 'operator'
     },
-    givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && reconciler.stopDependents(name)),
+    givenUp: ({ name, restarts }) => void (restarts.policy.onGiveUp === 'stop' && reconciler.stopDependents(name)),
   })
   const reconciler = new Reconciler(roster.byName, supervisor, options.concurrentStarts, (service, version) =>
     plane.registry.isTaken(service, version),

@@ -233,7 +233,6 @@ export class PluginOperations {
     await reconciler.inTurn(async (round) => {
       roster.assertStill(instance)
       instance.enable()
-      instance.shelved = false
       instance.rest('resolved', 'it was enabled')
       await round(`'${instance.name}' was enabled`)
     })

@@ -94,10 +94,8 @@ export class Roster {
   /** From now on the plugin is what it was read as last. */
   adopt(instance: PluginInstance, source: PluginSource): void {
     this.#lookAt(source, instance.source)
-    instance.become(source)
+    instance.become(source, effectiveRestart(source.manifest, this.#options.defaults))
     this.unread.forget(source.path)
-    instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
-    instance.demotion.lift()
   }
 
   #lookAt(source: PluginSource, former?: PluginSource): void {

@@ -89,26 +89,21 @@ export class Supervisor {
 
   async #start(instance: PluginInstance, attempt: Attempt): Promise<void> {
     const { signal } = attempt
-    this.#forgetRetry(instance)
+    instance.restarts.cancel()
     const began = performance.now()
     try {
       assertGoesOn(instance, signal)
       instance.rest('resolved', 'start')
       const next = await this.#options.make(instance, {}, { reason: 'start' }, this.#crashed(instance))
-      instance.generation = next
+      instance.enter(next)
       await next.start(signal)
       this.#started(instance, {}, began)
     } catch (error) {
       await attempt.judge()
-      instance.leave()
-      instance.startMs = performance.now() - began
-      instance.error = error as Error
       // To be stopped is no fault of its own.
-      if (signal.aborted) instance.rest('stopped', reasonOf(error))
-      else {
-        instance.rest('failed', reasonOf(error))
-        this.#fault(instance, instance.newest, error as Error)
-      }
+      const failed = !signal.aborted
+      instance.notStarted(error as Error, performance.now() - began, failed ? 'failed' : 'stopped')
+      if (failed) this.#fault(instance, instance.newest, error as Error)
       throw error
     }
   }
@@ -119,9 +114,7 @@ export class Supervisor {
   }
 
   #started(instance: PluginInstance, change: Change, began: number): void {
-    instance.error = undefined
-    instance.startMs = performance.now() - began
-    instance.record.up()
+    instance.started(performance.now() - began)
     this.#options.adopt(instance, change)
   }
 
@@ -220,17 +213,17 @@ export class Supervisor {
         const { instance, old, next, change } = heir
         if (!next) continue
         // Not before: of one that crashed and whose change fails, the restart is still to come.
-        this.#forgetRetry(instance)
+        instance.restarts.cancel()
         moved.set(heir, next.gateway.takeOver(old.gateway, leaving))
-        instance.generation = next
-        if (ASKED_FOR.has(reason)) instance.record.forget()
+        instance.enter(next)
+        if (ASKED_FOR.has(reason)) instance.restarts.forget()
         this.#started(instance, change, began)
       }
     })
     const ms = performance.now() - began
     const replacements = heirs.map(async (heir): Promise<Replacement> => {
       const { instance, old, next, release } = heir
-      const left = await this.#retire(instance, old, reason)
+      const left = labels(await instance.retire(old, `replaced: ${reason}`))
       const to = next?.number ?? old.number
       const replacement: Replacement = { name: instance.name, from: old.number, to, reason, ms, moved: moved.get(heir) ?? 0, left }
       this.#options.emit('plugin:replaced', replacement)
@@ -248,19 +241,12 @@ export class Supervisor {
     return old.snapshot(signal)
   }
 
-  async #retire({ retiring }: PluginInstance, old: Generation, reason: string): Promise<string[]> {
-    retiring.add(old)
-    const left = await (old.alive ? old.stop(`replaced: ${reason}`) : old.close(`replaced: ${reason}`))
-    retiring.delete(old)
-    return labels(left)
-  }
-
   /** Stops a plugin and leaves nothing of it; what is coming up of it ends at once. Returns what could not be undone. */
   stop(instance: PluginInstance, reason: string): Promise<string[]> {
-    this.#forgetRetry(instance)
+    instance.restarts.cancel()
     instance.interrupt(reason)
     return instance.inTurn(async () => {
-      this.#forgetRetry(instance)
+      instance.restarts.cancel()
       const { generation } = instance
       if (generation === undefined) return []
       const leftovers = await generation.stop(reason)
@@ -274,9 +260,9 @@ export class Supervisor {
   #crashed(instance: PluginInstance): Crashed {
     return (generation, exit, lost) => {
       const error = generation.fault ?? new PlugbayError('PLUGIN_CRASHED', `Plugin '${instance.name}' crashed.`, { plugin: instance.name })
-      instance.lastExit = { at: Date.now(), ...(exit.code === undefined ? {} : { code: exit.code }), reason: error.message }
+      instance.exited(exit, error.message)
       if (error.code === 'PLUGIN_STOPPED') return this.#done(instance, generation)
-      instance.error = error
+      instance.fell(error)
       // A generation that was being retired may crash as it likes.
       if (instance.generation !== generation) this.#fault(instance, generation.number, error, { lost })
       else this.#ended(instance, generation.number, error, lost)
@@ -293,13 +279,12 @@ export class Supervisor {
 
   /** It ended, or its restart failed: the policy says what comes next. */
   #ended(instance: PluginInstance, generation: number, error: Error, lost?: number): void {
-    const { max, within } = instance.restart
-    const demoted = this.#options.demotable(instance) && instance.demotion.fault(instance.restart)
-    // Faults in its thread say nothing about it in a process.
-    if (demoted) instance.record.forget()
-    const verdict = instance.record.ended(instance.restart)
-    const restartIn = verdict.restartIn === undefined ? undefined : Math.max(verdict.restartIn, instance.pace.next())
-    if (restartIn !== undefined) instance.retry = setTimeout(() => void this.#restart(instance), restartIn)
+    const { restarts } = instance
+    const { max, within } = restarts.policy
+    const demoted = this.#options.demotable(instance) && restarts.fellInThread()
+    const verdict = restarts.ended()
+    const { restartIn } = verdict
+    if (restartIn !== undefined) restarts.schedule(() => void this.#restart(instance), restartIn)
     this.#fault(instance, generation, error, { ...(lost === undefined ? {} : { lost }), ...(restartIn === undefined ? {} : { restartIn }) })
     if (demoted) this.#demoted(instance, generation, error)
     if (verdict.restartIn !== undefined) return
@@ -316,8 +301,8 @@ export class Supervisor {
   }
 
   #demoted(instance: PluginInstance, generation: number, error: Error): void {
-    const { name, restart } = instance
-    const { after = 0, within = 0 } = restart.demote ?? {}
+    const { name, restarts } = instance
+    const { after = 0, within = 0 } = restarts.policy.demote ?? {}
     const reason =
       `Plugin '${name}' had ${counted(after, 'fault')} within ${within} ms in its thread (restart.demote): it runs in a process from its next start on, ` +
       `until its files change or it is reloaded. The last fault: ${error.message}`
@@ -336,18 +321,18 @@ export class Supervisor {
   }
 
   async #restartNow(instance: PluginInstance, attempt: Attempt): Promise<boolean> {
-    this.#forgetRetry(instance)
-    const dead = instance.generation
+    const { restarts, generation: dead } = instance
+    restarts.cancel()
     // Stopped or replaced meanwhile: there is nothing to restart.
     if (dead === undefined || dead.alive) return false
-    instance.restarts++
+    restarts.begin()
     try {
       await this.#replace(heirOf(instance, dead, {}), 'crash', attempt)
       return true
     } catch (error) {
       if (!attempt.signal.aborted) throw error
       // It waits on: its stop, which comes next, ends that, too.
-      instance.retry = setTimeout(() => void this.#restart(instance), instance.restart.backoff.initial)
+      restarts.schedule(() => void this.#restart(instance), restarts.policy.backoff.initial)
       return false
     }
   }
@@ -357,7 +342,7 @@ export class Supervisor {
     void instance.inTurn(async () => {
       if (generation === undefined || instance.generation !== generation) return
       await this.#shelve(instance, generation)
-      instance.error = error
+      instance.fell(error)
       // A crash that is not answered by a restart has been told as such.
       if (isOwn(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
       this.#options.givenUp(instance)
@@ -367,12 +352,7 @@ export class Supervisor {
   async #shelve(instance: PluginInstance, generation: Generation): Promise<void> {
     await generation.close('it is not restarted')
     instance.leave()
-    instance.shelved = true
-  }
-
-  #forgetRetry(instance: PluginInstance): void {
-    clearTimeout(instance.retry)
-    instance.retry = undefined
+    instance.shelve()
   }
 }
 
