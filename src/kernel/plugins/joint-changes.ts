@@ -1,5 +1,5 @@
 /** Changes of plugins that wait at the same time: in which order they are carried out, and which of them only together. */
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
 import type { Partners } from '../supervision/supervisor.js'
 import type { Reconciler } from './reconciler.js'

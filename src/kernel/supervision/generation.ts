@@ -25,7 +25,7 @@ import { Lifecycle, type PluginState, type Transition } from '../lifecycle/lifec
 import type { Guilt } from '../limits/guilt.js'
 import { limitError } from '../limits/limit-error.js'
 import type { Excess } from '../limits/quota.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { Readable } from '../modules/readable.js'
 import type { EffectiveLimits } from '../options/options.js'
 import type { Plane } from '../services/plane.js'
