@@ -1,10 +1,11 @@
 /** What a manifest is: read, checked, and completed with the schema's own defaults. */
+import { shown } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { readTextFile } from '../../text-file.js'
 import { isRange, isVersion } from '../../versions.js'
 import { reasonOf } from '../../wire-error.js'
 import { permissionProblems, withGrammar } from '../schema/permission-grammar.js'
-import { fieldPath, MAX_PROBLEMS, type Problem, problemsError, schemaProblems, show } from '../schema/schema-problems.js'
+import { fieldPath, MAX_PROBLEMS, type Problem, problemsError, schemaProblems } from '../schema/schema-problems.js'
 import type { ManifestFile, Ranges } from '../schema/schema-types.generated.js'
 import { validateManifest } from '../schema/schema-validators.generated.js'
 import { parseUniqueJson } from '../text/json-text.js'
@@ -49,7 +50,7 @@ const semanticProblems = (manifest: ManifestFile): Problem[] => {
       if (problems.length > MAX_PROBLEMS) return problems
       const path = fieldPath([field, name])
       if (!isRange(range))
-        problems.push({ path, value: range, message: `must be a semver range, such as '^1.0.0' or '*', not ${show(range)}` })
+        problems.push({ path, value: range, message: `must be a semver range, such as '^1.0.0' or '*', not ${shown(range)}` })
       if (name === manifest.name) problems.push({ path, value: range, message: 'a plugin cannot name itself here' })
     }
   }
@@ -57,7 +58,7 @@ const semanticProblems = (manifest: ManifestFile): Problem[] => {
     problems.push({
       path: 'version',
       value: manifest.version,
-      message: `must be a semantic version, such as '1.4.0', not ${show(manifest.version)}`,
+      message: `must be a semantic version, such as '1.4.0', not ${shown(manifest.version)}`,
     })
   }
   return problems
