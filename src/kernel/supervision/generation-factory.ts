@@ -23,9 +23,10 @@ import { Generation, type GenerationOptions } from './generation.js'
 import type { Inspection } from './inspection.js'
 import { placeFor } from './placement.js'
 import type { PluginInstance } from './plugin-instance.js'
+import type { Birth, Change } from './replacer.js'
 import { endsWell } from './restart-record.js'
 import type { StuckThreads } from './stuck-threads.js'
-import type { Birth, Change, Crashed } from './supervisor.js'
+import type { Crashed } from './supervisor.js'
 
 /** What the generations of one kernel are made of. */
 export interface GenerationParts {

@@ -1,6 +1,5 @@
 /** A plugin as the kernel knows it, across its generations. */
 import type { Exit } from '../../sandbox/plugin-host.js'
-import type { Leftover } from '../../scope.js'
 import { reasonOf } from '../../wire-error.js'
 import { brief } from '../announcing/brief-error.js'
 import { Attempt } from '../lifecycle/attempt.js'
@@ -8,6 +7,7 @@ import { Lifecycle, type PluginState, type Transition } from '../lifecycle/lifec
 import type { PluginSource } from '../manifest/plugin-source.js'
 import type { EffectiveRestart } from '../options/options.js'
 import type { Generation } from './generation.js'
+import { labelsOf } from './leftovers.js'
 import { Restarts } from './restarts.js'
 import { StuckThreads } from './stuck-threads.js'
 
@@ -155,11 +155,11 @@ export class PluginInstance {
   }
 
   /** One that was replaced finishes what it has in hand, and ends. Returns what could not be undone. */
-  async retire(old: Generation, reason: string): Promise<Leftover[]> {
+  async retire(old: Generation, reason: string): Promise<string[]> {
     this.#retiring.add(old)
     const left = await (old.alive ? old.stop(reason) : old.close(reason))
     this.#retiring.delete(old)
-    return left
+    return labelsOf(left)
   }
 
   // ── how it fares ─────────────────────────────────────────────────────────────────────────────────────────────────
