@@ -5,12 +5,24 @@ import { didYouMean } from './nearest.js'
 /** More of a text than this tells nobody more. */
 const SHOWN = 80
 
+const beginningOf = (text: string): string => (text.length > SHOWN ? `${text.slice(0, SHOWN - 1)}…` : text)
+
 /** `5`, `'shop'`, `a list`, `an object`: a value in the sentence that refuses it. */
 export const shown = (value: unknown): string => {
-  if (typeof value === 'string') return `'${value.length > SHOWN ? `${value.slice(0, SHOWN - 3)}...` : value}'`
+  if (typeof value === 'string') return `'${beginningOf(value)}'`
   if (typeof value === 'function') return 'a function'
   if (Array.isArray(value)) return 'a list'
   return typeof value === 'object' && value !== null ? 'an object' : String(value)
+}
+
+/** The same of what somebody has written as data: a list or an object with what is in it, as far as that is JSON. */
+export const shownAsData = (value: unknown): string => {
+  if (typeof value !== 'object' || value === null) return shown(value)
+  try {
+    return beginningOf(JSON.stringify(value))
+  } catch {
+    return shown(value) // a circle, a BigInt, or what says that it is nothing in JSON
+  }
 }
 
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)

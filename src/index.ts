@@ -23,7 +23,7 @@ export { type BootedPlugin, type BootReport, renderBootTree } from './kernel/rep
 export type { Explanation } from './kernel/reports/explain.js'
 export type { PluginInfo, PluginTraffic } from './kernel/reports/inventory.js'
 export type { InspectOptions } from './kernel/supervision/inspection.js'
-export type { FaultRecord } from './kernel/supervision/plugin-instance.js'
+export type { FaultRecord, LastExit } from './kernel/supervision/plugin-instance.js'
 export { byReference, transfer } from './passing.js'
 export type { Permission } from './permission-set.js'
 

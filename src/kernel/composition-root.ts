@@ -13,7 +13,7 @@ import { KernelServices } from './kernel-services.js'
 import { KernelLifecycle } from './lifecycle/kernel-lifecycle.js'
 import { readableLogger } from './log/log.js'
 import { placementOf } from './manifest/isolation.js'
-import type { PluginSource } from './manifest/manifest.js'
+import type { PluginSource } from './manifest/plugin-source.js'
 import { type KernelOptions, type Logger, type ResolvedOptions, resolveOptions } from './options/options.js'
 import { PluginPermissions } from './permissions/plugin-permissions.js'
 import { JointChanges } from './plugins/joint-changes.js'
@@ -90,12 +90,12 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
       if (source) roster.adopt(instance, source)
       if (config) configurations.give(instance.name, config)
     },
-    cameBack: ({ name, restart }) => void (restart.strategy === 'rest-for-one' && reconciler.replaceDependents(name)),
+    cameBack: ({ name, restarts }) => void (restarts.policy.strategy === 'rest-for-one' && reconciler.replaceDependents(name)),
     demotable: ({ source }) => {
       const { isolation, from } = placementOf(source, options)
       return isolation === 'thread' && from !== 'operator'
     },
-    givenUp: ({ name, restart }) => void (restart.onGiveUp === 'stop' && reconciler.stopDependents(name)),
+    givenUp: ({ name, restarts }) => void (restarts.policy.onGiveUp === 'stop' && reconciler.stopDependents(name)),
   })
   const reconciler = new Reconciler(roster.byName, supervisor, options.concurrentStarts, (service, version) =>
     plane.registry.isTaken(service, version),

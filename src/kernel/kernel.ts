@@ -22,8 +22,8 @@ import type { Explanation } from './reports/explain.js'
 import type { Inventory, PluginInfo, PluginTraffic } from './reports/inventory.js'
 import type { Inspection, InspectOptions } from './supervision/inspection.js'
 import type { PluginInstance } from './supervision/plugin-instance.js'
+import type { Replacement } from './supervision/replacer.js'
 import type { StuckThreads } from './supervision/stuck-threads.js'
-import type { Replacement } from './supervision/supervisor.js'
 
 export interface KernelMetrics {
   state: KernelState

@@ -2,7 +2,7 @@
 import type { EventBus } from '../../bus/event-bus.js'
 import { isOwn, toWire } from '../../wire-error.js'
 import type { Audit } from '../audit/audit.js'
-import { KernelEmitter, type KernelEvents } from '../lifecycle/kernel-events.js'
+import { KernelEmitter, type KernelEventHandlers, type KernelEvents } from '../lifecycle/kernel-events.js'
 import type { Logger } from '../options/options.js'
 import { brief, briefError } from './brief-error.js'
 import { StartDenials } from './start-denials.js'
@@ -16,6 +16,34 @@ export class Announcer {
   /** Faults that have been told. */
   readonly #told = new WeakSet<Error>()
   readonly #denials = new StartDenials()
+
+  /** What an operator should see of each in the log, and the one place that writes a fault there. */
+  readonly #write: KernelEventHandlers = {
+    'plugin:state': ({ name, generation, to }) => {
+      if (to === 'initializing') this.#denials.began(startOf(name, generation))
+      else if (to === 'running') this.#writeDenials(name, generation)
+    },
+    'plugin:fault': ({ name, generation, error }) => {
+      if (isOwn(error) && error.code === 'PERMISSION_DENIED' && this.#denials.keep(startOf(name, generation), error)) return
+      this.#writeDenials(name, generation, error)
+      this.#writeFault(name, generation, error)
+    },
+    'plugin:replaced': ({ name, from, to, reason, ms }) => {
+      const took = `in ${ms.toFixed(1)} ms`
+      const line =
+        reason === 'crash'
+          ? `Restarted after a crash of generation ${from}, as generation ${to} ${took}. The crash: ${this.#lastEnd(name)}`
+          : `Replaced generation ${from} by ${to} ${took}: ${reason}.`
+      this.#log.info({ plugin: name, generation: to }, line)
+    },
+    'plugin:demoted': ({ name, generation, reason }) => this.#log.warn({ plugin: name, generation }, reason),
+    'plugin:stuck': ({ name, generation }) =>
+      this.#log.error(
+        { plugin: name, generation },
+        `A thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,
+      ),
+    'kernel:state': () => {},
+  }
 
   /** `lastEnd`: how a plugin's place last ended by itself. */
   constructor(log: Logger, audit: Audit | undefined, bus: EventBus, lastEnd: (plugin: string) => string | undefined) {
@@ -43,7 +71,7 @@ export class Announcer {
   }
 
   #tell<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
-    this.#write(event, payload)
+    this.#write[event](payload)
     this.#audit?.told(event, payload)
     if ('reason' in payload && payload.reason.length > brief(payload.reason).length) {
       this.#publish(event, { ...payload, reason: brief(payload.reason) })
@@ -56,48 +84,6 @@ export class Announcer {
     if (event === 'kernel:state') return
     const data = 'error' in payload ? { ...payload, error: toWire(payload.error) } : payload
     void this.#bus.publish(`kernel.${event.replace(':', '.')}`, data as never).catch(() => {})
-  }
-
-  /** What an operator should see of it, and the one place that logs a fault. */
-  #write<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
-    switch (event) {
-      case 'plugin:state':
-        return this.#moved(payload as KernelEvents['plugin:state'])
-      case 'plugin:fault':
-        return this.#fault(payload as KernelEvents['plugin:fault'])
-      case 'plugin:replaced': {
-        const { name, from, to, reason, ms } = payload as KernelEvents['plugin:replaced']
-        const took = `in ${ms.toFixed(1)} ms`
-        const line =
-          reason === 'crash'
-            ? `Restarted after a crash of generation ${from}, as generation ${to} ${took}. The crash: ${this.#lastEnd(name)}`
-            : `Replaced generation ${from} by ${to} ${took}: ${reason}.`
-        return this.#log.info({ plugin: name, generation: to }, line)
-      }
-      case 'plugin:demoted': {
-        const { name, generation, reason } = payload as KernelEvents['plugin:demoted']
-        return this.#log.warn({ plugin: name, generation }, reason)
-      }
-      case 'plugin:stuck': {
-        const { name, generation } = payload as KernelEvents['plugin:stuck']
-        return this.#log.error(
-          { plugin: name, generation },
-          `A thread of plugin '${name}' does not end: a native call holds it, which nothing can interrupt. It has no part in the system any more; end the process with kernel.exit().`,
-        )
-      }
-      default:
-    }
-  }
-
-  #moved({ name, generation, to }: KernelEvents['plugin:state']): void {
-    if (to === 'initializing') this.#denials.began(startOf(name, generation))
-    else if (to === 'running') this.#writeDenials(name, generation)
-  }
-
-  #fault({ name, generation, error }: KernelEvents['plugin:fault']): void {
-    if (isOwn(error) && error.code === 'PERMISSION_DENIED' && this.#denials.keep(startOf(name, generation), error)) return
-    this.#writeDenials(name, generation, error)
-    this.#writeFault(name, generation, error)
   }
 
   #writeDenials(name: string, generation: number, failure?: Error): void {

@@ -4,10 +4,10 @@ import { cut } from '../../cut.js'
 import type { Permission } from '../../permission-set.js'
 import type { Tier } from '../../sandbox/plugin-host.js'
 import { codeOf, isOwn, reasonOf } from '../../wire-error.js'
-import type { KernelEvents } from '../lifecycle/kernel-events.js'
+import type { KernelEventHandlers, KernelEvents } from '../lifecycle/kernel-events.js'
 import type { PluginState } from '../lifecycle/lifecycle.js'
 import type { Placement } from '../manifest/isolation.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { Attribution } from './attribution.js'
 import type { AuditLog } from './audit-log.js'
 import type { AuditEntry } from './chain.js'
@@ -56,11 +56,50 @@ export interface AuditOptions {
 
 export class Audit {
   readonly #options: AuditOptions
-
   readonly #denied = new SummedEntries('more was denied to it than is written one by one')
   readonly #restarts = new RestartEntries()
   /** What each plugin was granted, as it was written last. */
   readonly #granted = new Map<string, object>()
+
+  /** What the log has of each. */
+  readonly #enter: KernelEventHandlers = {
+    'plugin:state': ({ name, generation, from, to, reason }) => {
+      const error = this.#options.errorOf(name)
+      const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : short(reason)
+      if (!RESTARTED.has(to)) this.#endRestarts([name])
+      if (!this.#restarts.isSilent(name)) this.#tellDenied([name])
+      this.#afterRestart({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
+    },
+    'plugin:fault': ({ name, generation, error, lost, restartIn }) => {
+      const code = codeOf(error)
+      const entry = { plugin: name, generation, reason: saidBy(error) }
+      if (isOwn(error) && code === 'PERMISSION_DENIED')
+        return this.#deniedTo(name, { kind: 'plugin.denied', ...entry, actor: name, details: { code } }, error, restartIn !== undefined)
+      const fault = {
+        kind: 'plugin.fault',
+        ...entry,
+        actor: KERNEL,
+        details: { code, lost, restartIn: restartIn && Math.round(restartIn) },
+      }
+      if (restartIn === undefined) this.#endRestarts([name])
+      this.#append(restartIn === undefined ? [fault] : this.#restarts.crash(name, fault))
+    },
+    'plugin:replaced': ({ name, from, to, reason, moved, left }) => {
+      const details = { from, moved, left: left.map(short) }
+      if (reason !== 'crash') this.#endRestarts([name])
+      this.#afterRestart({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
+    },
+    'plugin:stuck': ({ name, generation }) => {
+      const reason = 'its thread is held by native code'
+      this.#options.log.append({ kind: 'plugin.stuck', plugin: name, generation, actor: KERNEL, reason })
+    },
+    'plugin:demoted': ({ name, generation, from, to, reason }) => {
+      this.#endRestarts([name])
+      const entry = { plugin: name, generation, actor: KERNEL, reason: short(reason) }
+      this.#options.log.append({ kind: 'plugin.demoted', ...entry, details: { from, to } })
+    },
+    'kernel:state': (moved) => this.#options.log.append({ kind: 'kernel.state', actor: KERNEL, details: { ...moved } }),
+  }
 
   constructor(options: AuditOptions) {
     this.#options = options
@@ -83,54 +122,7 @@ export class Audit {
 
   /** What the kernel tells of itself and its plugins. */
   told<E extends keyof KernelEvents>(event: E, payload: KernelEvents[E]): void {
-    switch (event) {
-      case 'plugin:state':
-        return this.#moved(payload as KernelEvents['plugin:state'])
-      case 'plugin:fault':
-        return this.#fault(payload as KernelEvents['plugin:fault'])
-      case 'plugin:replaced':
-        return this.#replaced(payload as KernelEvents['plugin:replaced'])
-      case 'plugin:demoted':
-        return this.#demoted(payload as KernelEvents['plugin:demoted'])
-      case 'kernel:state':
-        return this.#options.log.append({ kind: 'kernel.state', actor: KERNEL, details: { ...payload } })
-      case 'plugin:stuck':
-        return this.#stuck(payload as KernelEvents['plugin:stuck'])
-    }
-  }
-
-  #stuck({ name, generation }: KernelEvents['plugin:stuck']): void {
-    this.#options.log.append({ kind: 'plugin.stuck', plugin: name, generation, actor: KERNEL, reason: 'its thread is held by native code' })
-  }
-
-  #demoted({ name, generation, from, to, reason }: KernelEvents['plugin:demoted']): void {
-    this.#endRestarts([name])
-    this.#options.log.append({
-      kind: 'plugin.demoted',
-      plugin: name,
-      generation,
-      actor: KERNEL,
-      reason: short(reason),
-      details: { from, to },
-    })
-  }
-
-  #moved({ name, generation, from, to, reason }: KernelEvents['plugin:state']): void {
-    const error = this.#options.errorOf(name)
-    const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : short(reason)
-    if (!RESTARTED.has(to)) this.#endRestarts([name])
-    if (!this.#restarts.isSilent(name)) this.#tellDenied([name])
-    this.#afterRestart({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
-  }
-
-  #fault({ name, generation, error, lost, restartIn }: KernelEvents['plugin:fault']): void {
-    const code = codeOf(error)
-    const entry = { plugin: name, generation, reason: saidBy(error) }
-    if (isOwn(error) && code === 'PERMISSION_DENIED')
-      return this.#deniedTo(name, { kind: 'plugin.denied', ...entry, actor: name, details: { code } }, error, restartIn !== undefined)
-    const fault = { kind: 'plugin.fault', ...entry, actor: KERNEL, details: { code, lost, restartIn: restartIn && Math.round(restartIn) } }
-    if (restartIn === undefined) this.#endRestarts([name])
-    this.#append(restartIn === undefined ? [fault] : this.#restarts.crash(name, fault))
+    this.#enter[event](payload)
   }
 
   /** `restarted`: it is started again for that. */
@@ -157,12 +149,6 @@ export class Audit {
 
   #endRestarts(plugins?: string[]): void {
     this.#append(this.#restarts.end(plugins))
-  }
-
-  #replaced({ name, from, to, reason, moved, left }: KernelEvents['plugin:replaced']): void {
-    const details = { from, moved, left: left.map(short) }
-    if (reason !== 'crash') this.#endRestarts([name])
-    this.#afterRestart({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
   }
 
   /** A generation was made, for that reason: all that it may do, and how strongly its place holds it to that. */

@@ -1,11 +1,11 @@
 /** The JSON Schema that a manifest has for its plugin's configuration: compiled, and held to a time limit, as its author decides how much work it is. */
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv'
-import { shown } from '../../arguments.js'
+import { shown, shownAsData } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { didYouMean } from '../../nearest.js'
 import { reasonOf } from '../../wire-error.js'
 import type { ConfigDeclaration } from '../manifest/manifest.js'
-import { fieldPath, MAX_ERRORS, type Problem, problemsError, schemaProblems, show } from '../schema/schema-problems.js'
+import { fieldPath, MAX_ERRORS, type Problem, problemsError, schemaProblems } from '../schema/schema-problems.js'
 import { explainShortage } from '../text/system-limit.js'
 import { TIME_LIMIT, withTimeLimit } from './time-limit.js'
 
@@ -184,7 +184,7 @@ const dialectOf = (schema: object, owner: SchemaOwner): Dialect => {
   if (found !== undefined) return found[1]
   const all = Object.keys(DIALECTS)
   const mend = OLDER.test(address) ? AS_DRAFT_07 : didYouMean(address, all)
-  const message = `${show(named)} is no dialect that plugbay validates by. Those are ${all.join(', ')}; it is draft-07 where none is named.${mend}`
+  const message = `${shownAsData(named)} is no dialect that plugbay validates by. Those are ${all.join(', ')}; it is draft-07 where none is named.${mend}`
   throw manifestError(owner, [{ path: '$schema', value: named, message }])
 }
 

@@ -1,5 +1,5 @@
 /** The configurations that a kernel was given, by plugin, and what comes of each with the plugin's manifest and its file. */
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { ResolvedOptions } from '../options/options.js'
 import type { PluginPermissions } from '../permissions/plugin-permissions.js'
 import { type PluginConfig, resolvePluginConfig } from './plugin-config.js'

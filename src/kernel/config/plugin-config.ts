@@ -1,13 +1,14 @@
 /** The configuration of one plugin: gathered from its manifest, its file and the options, filled in from the environment, and validated. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { shown, shownAsData } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { entryFor, toAllow } from '../../permission-set.js'
 import { uncloneablePart } from '../../sandbox/values/uncloneable-part.js'
 import { enumerated } from '../../sentence.js'
 import { reasonOf } from '../../wire-error.js'
 import type { ConfigDeclaration } from '../manifest/manifest.js'
-import { fieldPath, MAX_PROBLEMS, type Problem, problemsError, show } from '../schema/schema-problems.js'
+import { fieldPath, MAX_PROBLEMS, type Problem, problemsError } from '../schema/schema-problems.js'
 import { parseUniqueJson } from '../text/json-text.js'
 import { didYouMeanPath, isMissing } from '../text/missing-path.js'
 import { unreadForWant } from '../text/system-limit.js'
@@ -100,7 +101,7 @@ const pointerOf = (path: Path): string => path.map((part) => `/${String(part).re
 const malformed = ({ path, written, found }: Substitution['malformed'][number]): Problem => ({
   path: fieldPath(path),
   value: written,
-  message: `has ${show(found)}, which is no placeholder: that is \${VAR} or \${VAR:-default}, with a name of letters, digits and _, up to 256 of them, and no placeholder in the default. Write $\${ for the text \${ itself`,
+  message: `has ${shown(found)}, which is no placeholder: that is \${VAR} or \${VAR:-default}, with a name of letters, digits and _, up to 256 of them, and no placeholder in the default. Write $\${ for the text \${ itself`,
 })
 
 /** A copy in which every string, and every other value that is neither a list nor a plain object, is what `change` makes of it. */
@@ -211,7 +212,7 @@ const readConfigFile = async (file: string, plugin: string): Promise<unknown> =>
 
 const objectIn = (value: unknown, where: string, plugin: string): PluginConfig | undefined => {
   if (value === undefined || value === null || isPlain(value)) return value ?? undefined
-  throw problemsError('CONFIG_INVALID', where, [{ path: '', value, message: `must be an object, not ${show(value)}` }], { plugin })
+  throw problemsError('CONFIG_INVALID', where, [{ path: '', value, message: `must be an object, not ${shownAsData(value)}` }], { plugin })
 }
 
 const describeSources = (name: string, ...places: readonly string[]): string =>

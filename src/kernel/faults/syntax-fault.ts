@@ -2,7 +2,7 @@
 import { basename, relative } from 'node:path'
 import { PlugbayError } from '../../errors.js'
 import { unended } from '../../sentence.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { Readable } from '../modules/readable.js'
 import { WorkThread } from '../modules/work-thread.js'
 import { enginePosition } from './engine-position.js'

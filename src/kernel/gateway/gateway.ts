@@ -1,43 +1,33 @@
-/** What one generation of a plugin may do: the one place where the bus and the sandbox meet. All it acquires is in its scope. */
-import type { MessagePort } from 'node:worker_threads'
-import type { ServiceRecord } from '../../bus/service-registry.js'
+/** What one generation of a plugin may do: the one way from its sandbox to the bus, the services and all else of the kernel. All it acquires is in its scope. */
 import type { Subscription } from '../../bus/subscription.js'
-import { Denials } from '../../denials.js'
 import { PlugbayError } from '../../errors.js'
-import { type PermissionSet, permissionDenied } from '../../permission-set.js'
+import type { PermissionSet } from '../../permission-set.js'
 import { isLarge } from '../../sandbox/conversation/at-once.js'
 import type { Call } from '../../sandbox/conversation/call.js'
 import type { Body, Meta } from '../../sandbox/conversation/frames.js'
 import type { HeldVerb } from '../../sandbox/conversation/held-answer.js'
-import { Boxed, type Party } from '../../sandbox/conversation/party.js'
+import type { Party } from '../../sandbox/conversation/party.js'
 import { LINE_LIMIT, omitted } from '../../sandbox/log/log-line.js'
-import { entryThatOpens } from '../../sandbox/permissions/builtin-modules.js'
-import type { Connection, KernelVerbs, LogLevel, TaskInput } from '../../sandbox/protocol.js'
+import type { KernelVerbs, LogLevel, TaskInput } from '../../sandbox/protocol.js'
 import type { Conversation } from '../../sandbox/rpc.js'
 import { WINDOW_BYTES } from '../../sandbox/values/call-window.js'
-import type { Packed } from '../../sandbox/values/codec.js'
-import { tooLarge } from '../../sandbox/values/unsendable.js'
 import type { Scope } from '../../scope.js'
-import { assertServiceName } from '../../service-options.js'
-import { assertPattern, assertPluginTopic } from '../../topic.js'
-import { reasonOf, toWire } from '../../wire-error.js'
-import { costOfLines, type Excess, Quota, REQUEST } from '../limits/quota.js'
+import { assertPattern } from '../../topic.js'
+import { type Excess, Quota, REQUEST } from '../limits/quota.js'
 import { Room } from '../limits/room.js'
 import { TurnShare } from '../limits/turn-share.js'
 import type { EffectiveLimits } from '../options/options.js'
 import { grantsOf } from '../permissions/permissions.js'
-import { PackedEvent } from '../services/packed-event.js'
 import type { Plane } from '../services/plane.js'
-import type { OpenedUse, ServiceConsumer, ServiceProvider } from '../services/service-broker.js'
 import type { Succession } from '../services/succession.js'
 import type { TakenService } from '../services/taken-service.js'
 import type { SubscriptionTraffic } from './event-route.js'
 import { EventRoutes } from './event-routes.js'
 import { FileAccess } from './file-access.js'
-import { HeldLines } from './held-lines.js'
 import { MAX_BODY, NetAccess } from './net-access.js'
-import { Offers } from './offers.js'
-import { SelfDeadlock } from './self-deadlock.js'
+import { Publisher } from './publisher.js'
+import { Rights } from './rights.js'
+import { ServiceSeat } from './service-seat.js'
 
 /** How a gateway reaches the rest of its generation. */
 export interface GatewayOptions {
@@ -66,98 +56,71 @@ export interface GatewayOptions {
 
 const LOG_LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(['debug', 'info', 'warn', 'error'])
 
-const LINE = ['line'] as const
-
-/** Bytes of events that it may have published and not been told the end of. Its own end lets a fourth of it go, and weighs on its own scale. */
-const UNTOLD_BYTES = 4 * WINDOW_BYTES
-
 /** Bytes of the bodies of answers: several of the longest, as one may come slowly. */
 const FETCHED = 4 * MAX_BODY
 
-/** Milliseconds in which a guest says that it is there. Nothing depends on those that say so later. */
-const ANSWER = 1_000
-
-/** Longer names of resources and actions are no guest's of ours. */
-const MAX_TOLD = 4_096
-
-export class Gateway implements Party, ServiceConsumer {
-  readonly name: string
+export class Gateway implements Party {
+  /** What it may do, and so may the threads of its tasks. */
+  readonly rights: Rights
+  readonly #plugin: string
   readonly #options: GatewayOptions
-  readonly #plane: Plane
-  readonly #scope: Scope
-  readonly #permissions: PermissionSet
-  readonly #denials: Denials
   readonly #files: FileAccess
   readonly #net: NetAccess
   /** For what is read on the plugin's behalf. */
   readonly #rooms: Record<HeldVerb, Room>
   readonly #quota: Quota
   readonly #routes: EventRoutes
-  readonly #selfDeadlock: SelfDeadlock
-  readonly #offers: Offers
-  /** What withdraws each service, and has the scope forget it. */
-  readonly #releases = new Map<number, () => unknown>()
-  readonly #watches = new Map<number, { name: string; stop: () => unknown }>()
-  readonly #lines: HeldLines
+  readonly #publisher: Publisher
+  readonly #services: ServiceSeat
   readonly #turns = new TurnShare()
   #conversation: Conversation | undefined
-  #aside: boolean
-  /** The topic it published on last, and may. */
-  #topic: string | undefined
-  /** Events that it published and has not been told the end of. */
-  #untold = 0
-  #untoldBytes = 0
-  #accepted = 0
-  #acceptedBytes = 0
-  #telling = false
   #closed = false
 
   constructor(options: GatewayOptions) {
-    this.name = options.plugin
+    const { plugin, plane, scope, permissions, limits, succession, log, breached } = options
+    this.#plugin = plugin
     this.#options = options
-    this.#plane = options.plane
-    this.#scope = options.scope
-    this.#permissions = options.permissions
-    this.#denials = new Denials((resource, action, unsaid) =>
-      options.denied(permissionDenied(options.plugin, resource, action, entryThatOpens(resource, action), unsaid)),
-    )
-    const denied = (resource: string, action: string): void => this.#denials.add(resource, action)
-    const { root, dataDir } = options.permissions.granted
-    const { fs, net } = grantsOf(options.permissions)
-    const { used, limits, breached } = options
-    this.#files = new FileAccess({ plugin: this.name, root, dataDir, grants: fs, denied, used })
-    this.#net = new NetAccess({ plugin: this.name, hosts: net, cpu: limits.cpu, denied, used })
+    const rights = new Rights(options)
+    this.rights = rights
+    const quota = new Quota({ plugin, limits, warn: (message) => log('warn', message, undefined), breached })
+    this.#quota = quota
+    const { root, dataDir } = permissions.granted
+    const { fs, net } = grantsOf(permissions)
+    const told = { denied: (resource: string, action: string): void => rights.deny(resource, action), used: options.used }
+    this.#files = new FileAccess({ plugin, root, dataDir, grants: fs, ...told })
+    this.#net = new NetAccess({ plugin, hosts: net, cpu: limits.cpu, ...told })
     this.#rooms = { file: new Room('file', WINDOW_BYTES), fetch: new Room('fetch', FETCHED) }
-    this.#quota = new Quota({ plugin: this.name, limits, warn: (message) => options.log('warn', message, undefined), breached })
-    this.#lines = new HeldLines(this.#quota)
-    this.#offers = new Offers(this.name, this.#plane, options.succession)
-    this.#aside = options.succession !== undefined
     this.#routes = new EventRoutes({
-      plugin: this.name,
-      plane: this.#plane,
-      scope: this.#scope,
+      plugin,
+      plane,
+      scope,
       inFlight: options.inFlight,
       capacity: limits.queue,
       overlap: limits.overlap,
       crowded: (ways, topic) => this.#crowded(ways, topic),
-      aside: this.#aside,
-      log: options.log,
+      aside: succession !== undefined,
+      log,
     })
-    this.#selfDeadlock = new SelfDeadlock({
-      plugin: this.name,
+    this.#publisher = new Publisher({
+      plugin,
+      plane,
+      rights,
+      quota,
+      limits,
       subscriptions: () => this.#routes.subscriptions,
-      waits: () => this.#untold > 0,
-      warn: (message, fields) => options.log('warn', message, fields),
+      log,
+      accepted: (count) => this.#conversation?.notify('accepted', [count]),
     })
-    this.#scope.own('look for a deadlock', () => this.#selfDeadlock.close())
-    for (const [verb, room] of Object.entries(this.#rooms)) this.#scope.own(`room of ${verb}`, () => room.close())
-    this.#scope.own('requests', () => this.#net.close())
-    this.#scope.own('service lines', () => this.#plane.broker.releaseAll(this))
+    scope.own('look for a deadlock', () => this.#publisher.close())
+    for (const [verb, room] of Object.entries(this.#rooms)) scope.own(`room of ${verb}`, () => room.close())
+    scope.own('requests', () => this.#net.close())
+    this.#services = new ServiceSeat({ plugin, plane, scope, rights, quota, succession, offended: options.denied })
   }
 
   /** The conversation with the guest: set once, right after it was made with this party. */
   set conversation(conversation: Conversation) {
     this.#conversation = conversation
+    this.#services.conversation = conversation
   }
 
   /** One for each route: several of the plugin's subscriptions may follow it. */
@@ -171,7 +134,7 @@ export class Gateway implements Party, ServiceConsumer {
   }
 
   get provides(): string[] {
-    return this.#offers.names
+    return this.#services.provides
   }
 
   // ── what the guest says ──────────────────────────────────────────────────────────────────────────────────────────
@@ -180,7 +143,7 @@ export class Gateway implements Party, ServiceConsumer {
     if (this.#closed) return
     switch (verb) {
       case 'publish':
-        this.#publish(metas[0] as string, body.pack())
+        this.#publisher.publish(metas[0] as string, body.pack())
         break
       case 'handled':
         this.#handled(metas[0] as number, metas[1] as number)
@@ -206,7 +169,7 @@ export class Gateway implements Party, ServiceConsumer {
   /** The logger is the embedder's: nothing but a line comes to it. */
   #log(level: unknown, message: unknown, fields: unknown): void {
     if (!LOG_LEVELS.has(level) || typeof message !== 'string')
-      throw new PlugbayError('PROTOCOL', 'a line for the log has no message, or no level that there is', { plugin: this.name })
+      throw new PlugbayError('PROTOCOL', 'a line for the log has no message, or no level that there is', { plugin: this.#plugin })
     this.#options.log(level as LogLevel, message, fields)
   }
 
@@ -220,16 +183,16 @@ export class Gateway implements Party, ServiceConsumer {
         this.#routes.leave(metas[0] as number)
         break
       case 'denied':
-        this.deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
+        this.rights.deniedThere(String(metas[0]), String(metas[1]), Number(metas[2]))
         break
       case 'offended':
-        this.#offers.offended(metas[0] as number, String(metas[1]), String(metas[2]))
+        this.#services.tellOffended(metas[0] as number, String(metas[1]), String(metas[2]))
         break
       case 'broken':
-        this.#plane.broker.broken(this, metas[0] as number, metas[1] as number, metas[2] === null ? undefined : String(metas[2]))
+        this.#services.tellBroken(metas[0] as number, metas[1] as number, metas[2] === null ? undefined : String(metas[2]))
         break
       case 'used':
-        this.usedThere(String(metas[0]), String(metas[1]))
+        this.rights.usedThere(String(metas[0]), String(metas[1]))
         break
       default:
     }
@@ -268,25 +231,25 @@ export class Gateway implements Party, ServiceConsumer {
     if (this.#closed) return undefined
     switch (call.verb as keyof KernelVerbs) {
       case 'provide':
-        this.#provide(body as KernelVerbs['provide']['asks'])
+        this.#services.provide(body as KernelVerbs['provide']['asks'])
         return
       case 'withdraw':
-        this.#releases.get((body as KernelVerbs['withdraw']['asks']).service)?.()
+        this.#services.withdraw((body as KernelVerbs['withdraw']['asks']).service)
         return
       case 'use':
-        return this.#use(body as KernelVerbs['use']['asks'], call.signal)
+        return this.#services.use(body as KernelVerbs['use']['asks'], call.signal)
       case 'watch':
-        this.#watch(body as KernelVerbs['watch']['asks'])
+        this.#services.watch(body as KernelVerbs['watch']['asks'])
         return
       case 'unwatch':
-        this.#watches.get((body as KernelVerbs['unwatch']['asks']).watch)?.stop()
+        this.#services.unwatch((body as KernelVerbs['unwatch']['asks']).watch)
         return
       case 'drain':
         return this.#routes.behind((body as KernelVerbs['drain']['asks']).subscription)?.drain()
       case 'sync':
         return
       default:
-        throw new PlugbayError('VERB_UNKNOWN', `The kernel does not know the verb '${call.verb}' that plugin '${this.name}' asked for.`)
+        throw new PlugbayError('VERB_UNKNOWN', `The kernel does not know the verb '${call.verb}' that plugin '${this.#plugin}' asked for.`)
     }
   }
 
@@ -300,78 +263,12 @@ export class Gateway implements Party, ServiceConsumer {
 
   // ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #publish(topic: string, packed: Packed): void {
-    const { bus, stamp } = this.#plane
-    const { window, message } = this.#options.limits
-    const { size } = packed
-    // Its own end waits before that, and refuses by itself what is refused here: what comes so far went round it.
-    if (++this.#untold > window)
-      throw new PlugbayError('PROTOCOL', `it published more than the ${window} events of its window`, { plugin: this.name })
-    if ((this.#untoldBytes += size) > UNTOLD_BYTES + message)
-      throw new PlugbayError('PROTOCOL', `it published more than the ${UNTOLD_BYTES} bytes of its window`, { plugin: this.name })
-    // What is published goes on for a while: the same topic is not looked at twice.
-    if (topic !== this.#topic) {
-      assertPluginTopic(topic, this.name)
-      if (!this.#permissions.mayPublish(topic)) {
-        this.#denials.add(`bus:${topic}`, 'publish')
-        if (this.#quota.spend()) this.#accept(size)
-        return
-      }
-      this.#options.used?.(`bus:${topic}`, 'publish')
-      this.#topic = topic
-    }
-    if (size > message) {
-      if (this.#quota.spend(REQUEST)) this.#refused(topic, size, tooLarge(`The data of '${topic}'`, size, message, { plugin: this.name }))
-      return
-    }
-    let room: Promise<void> | undefined
-    try {
-      room = bus.dispatch(new PackedEvent(stamp.ids, stamp.serial(), topic, this.name, stamp.time(), packed))
-    } catch (error) {
-      this.#refused(topic, size, error)
-      return
-    }
-    if (room === undefined) return this.#accept(size)
-    this.#selfDeadlock.waiting(topic)
-    room.then(
-      () => this.#accept(size),
-      (error: unknown) => this.#refused(topic, size, error),
-    )
-  }
-
-  #refused(topic: string, size: number, error: unknown): void {
-    this.#options.log('error', `Event '${topic}' was refused: ${reasonOf(error)}`, { error: toWire(error) })
-    this.#accept(size)
-  }
-
-  /** Opens the publisher's window again, told at the end of the turn: within one, no more than the window may come. */
-  #accept(size: number): void {
-    this.#accepted++
-    this.#acceptedBytes += size
-    if (this.#telling) return
-    this.#telling = true
-    setImmediate(this.#tellAccepted)
-  }
-
-  readonly #tellAccepted = (): void => {
-    this.#telling = false
-    if (this.#accepted === 0) return
-    this.#conversation?.notify('accepted', [this.#accepted])
-    this.#untold -= this.#accepted
-    this.#untoldBytes -= this.#acceptedBytes
-    this.#accepted = 0
-    this.#acceptedBytes = 0
-  }
-
   #subscribe(number: number, pattern: string, capacity: number | null): void {
     assertPattern(pattern)
-    if (!this.#permissions.maySubscribe(pattern)) {
-      this.#denials.add(`bus:${pattern}`, 'subscribe')
-      return
-    }
+    if (!this.rights.permissions.maySubscribe(pattern)) return this.rights.deny(`bus:${pattern}`, 'subscribe')
     this.#routes.assertFree(number)
     if (!this.#quota.holdsSubscription(this.#routes.size)) return
-    this.#options.used?.(`bus:${pattern}`, 'subscribe')
+    this.rights.use(`bus:${pattern}`, 'subscribe')
     this.#routes.follow(this.#conversation as Conversation, number, pattern, capacity)
   }
 
@@ -391,134 +288,16 @@ export class Gateway implements Party, ServiceConsumer {
     if (!this.#routes.failed(number, type, id, follower, error)) this.#quota.spend()
   }
 
-  // ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #provide(asked: KernelVerbs['provide']['asks']): void {
-    const { service, name } = asked
-    assertServiceName(name)
-    if (!this.#permissions.mayProvide(name)) throw this.#denied(`service:${name}`, 'provide')
-    this.#quota.assertService(this.#offers.size, `provide the service '${name}'`, 'provides', 'Withdraw what nobody needs')
-    this.#options.used?.(`service:${name}`, 'provide')
-    const conversation = this.#conversation as Conversation
-    const provider: ServiceProvider = {
-      seat: this,
-      connect: (consumer, port, methods) =>
-        conversation.notify('connect', [service, consumer], { port, methods } satisfies Connection, [port]),
-    }
-    const bound = this.#offers.add(asked, provider, this.#aside)
-    const release = this.#scope.own(`service ${name}`, () => {
-      this.#releases.delete(service)
-      this.#offers.withdraw(service)
-    })
-    this.#releases.set(service, release)
-    this.#quota.spend(costOfLines(bound, asked.methods.length))
-  }
-
-  async #use(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<Boxed> {
-    assertServiceName(request.name)
-    if (!this.#permissions.mayUse(request.name)) throw this.#denied(`service:${request.name}`, 'call')
-    this.#lines.take(request)
-    this.#options.used?.(`service:${request.name}`, 'call')
-    const opened = await this.#open(request, signal).catch((error: unknown) => {
-      this.#lines.giveBack(request)
-      // To say what is there instead is more work than to find it.
-      this.#quota.spend(REQUEST)
-      throw error
-    })
-    const { use, port, methods } = opened
-    this.#quota.spend(costOfLines(1, methods.length) - REQUEST)
-    if (port === undefined) this.#lines.giveBack(request)
-    else if (signal.aborted) {
-      // Cancelled while it was opened: it would never be told of.
-      this.#lines.giveBack(request)
-      this.#plane.broker.release(use)
-      port.close()
-    }
-    signal.throwIfAborted()
-    const answer: KernelVerbs['use']['answers'] = { ...opened, methods: [...methods] }
-    return new Boxed(answer, port === undefined ? [] : [port], LINE)
-  }
-
-  async #open(request: KernelVerbs['use']['asks'], signal: AbortSignal): Promise<OpenedUse> {
-    const { broker } = this.#plane
-    const aside = this.#aside ? this.#offers.standingAside(request.name, request.range) : undefined
-    if (aside !== undefined) return broker.openAside(this, request.range, aside)
-    return broker.open(this, request, AbortSignal.any([signal, this.#scope.signal]))
-  }
-
-  mayCall(service: string, method: string): boolean {
-    return this.#permissions.mayCall(service, method)
-  }
-
-  rebind(use: number, { version, provider, methods }: ServiceRecord, port: MessagePort): void {
-    this.#conversation?.notify('rebind', [use, version, provider], { port, methods: [...methods] } satisfies Connection, [port])
-  }
-
-  gone(use: number, hard: boolean, error: PlugbayError): void {
-    this.#conversation?.notify('gone', [use, hard], toWire(error))
-  }
-
-  offended(error: PlugbayError): void {
-    this.#options.denied(error)
-  }
-
-  async answers(): Promise<boolean> {
-    try {
-      await this.#conversation?.request('sync', undefined, { timeout: ANSWER })
-      return true
-    } catch {
-      return false
-    }
-  }
-
-  #watch({ watch, name }: KernelVerbs['watch']['asks']): void {
-    assertServiceName(name)
-    if (!this.#permissions.mayUse(name)) throw this.#denied(`service:${name}`, 'call')
-    this.#quota.assertService(this.#watches.size, `watch the service '${name}'`, 'watches services,', 'Stop the watches that are done')
-    const alike = [...this.#watches.values()].filter((other) => other.name === name).length
-    this.#quota.assertOfOne(alike, `watch the service '${name}'`, 'watches it', 'Watch it once, and tell the others')
-    this.#options.used?.(`service:${name}`, 'call')
-    const stop = this.#plane.registry.watch(name, ({ kind, record }) =>
-      this.#conversation?.notify('changed', [watch, kind, record.version]),
-    )
-    this.#watches.set(watch, {
-      name,
-      stop: this.#scope.own(`watch of service ${name}`, () => {
-        this.#watches.delete(watch)
-        stop()
-      }),
-    })
-  }
-
-  // ── permissions ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #denied(resource: string, action: string): PlugbayError {
-    this.#denials.add(resource, action)
-    return permissionDenied(this.name, resource, action)
-  }
-
-  /** What a guest of the plugin says that it refused; what it may do was not refused. */
-  deniedThere(resource: string, action: string, times: number): void {
-    if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !(times > 0) || this.#permissions.has(resource, action)) return
-    this.#denials.add(resource, action, times)
-  }
-
-  /** What the guest says that its plugin used, as far as it could. */
-  usedThere(resource: string, action: string): void {
-    if (resource.length > MAX_TOLD || action.length > MAX_TOLD || !this.#permissions.has(resource, action)) return
-    this.#options.used?.(resource, action)
-  }
-
   // ── endings and the take-over ────────────────────────────────────────────────────────────────────────────────────
 
   /** Which service that it was refused, as another has it, a failure of its guest's is over. */
   refusalIn(failure: unknown): Partial<TakenService> | undefined {
-    return this.#offers.refusalIn(failure)
+    return this.#services.refusalIn(failure)
   }
 
   /** Throws SERVICE_DUPLICATE where {@link takeOver} would fail, as one that is not `leaving` has a service by now that this is to provide. */
   assertMayTakeOver(leaving: readonly Gateway[]): void {
-    this.#offers.assertStillFree(leaving.map((gateway) => gateway.#offers))
+    this.#services.assertMayTakeOver(leaving.map((gateway) => gateway.#services))
   }
 
   /**
@@ -526,10 +305,11 @@ export class Gateway implements Party, ServiceConsumer {
    * succeeded in that turn.
    */
   takeOver(predecessor: Gateway, leaving: readonly Gateway[]): number {
-    this.#aside = false
     const moved = this.#routes.takeOver(predecessor.#routes, !predecessor.#closed)
-    const offers = leaving.map((gateway) => gateway.#offers)
-    this.#offers.takeOver(predecessor.#offers, offers)
+    this.#services.takeOver(
+      predecessor.#services,
+      leaving.map((gateway) => gateway.#services),
+    )
     return moved
   }
 
@@ -545,14 +325,14 @@ export class Gateway implements Party, ServiceConsumer {
   /** No new event and no new call comes in. Resolves when the events that had been accepted for it are handled. */
   async detach(): Promise<void> {
     await this.#routes.detach()
-    this.#offers.withdrawAll()
+    this.#services.withdrawAll()
     await this.#routes.drain()
   }
 
   /** The place is dead: calls to it fail now, its events wait for a successor. Returns how many it had taken and not handled. */
   bury(why: PlugbayError): number {
     this.#closed = true
-    this.#offers.withdrawAll(why)
+    this.#services.withdrawAll(why)
     return this.#routes.bury()
   }
 }

@@ -34,6 +34,9 @@ export type KernelEvents = {
   'kernel:state': { from: KernelState; to: KernelState }
 }
 
+/** What is done about each of them. */
+export type KernelEventHandlers = { readonly [E in keyof KernelEvents]: (payload: KernelEvents[E]) => void }
+
 export type KernelState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
 
 const KERNEL_EVENTS: Record<keyof KernelEvents, true> = {

@@ -9,7 +9,9 @@ import { parseJson } from '../text/json-text.js'
 import { didYouMeanPath, isMissing, namesIn } from '../text/missing-path.js'
 import { unreadForWant } from '../text/system-limit.js'
 import { kernelNameFault } from './kernel-names.js'
-import { entryAmong, isPluginModule, MAX_MANIFEST, modulesAmong, type PluginSource, readPlugin, unreadPlugin } from './manifest.js'
+import { MAX_MANIFEST } from './manifest.js'
+import { entryAmong, isPluginModule, modulesAmong } from './module-names.js'
+import { type PluginSource, readPlugin, unreadPlugin } from './plugin-source.js'
 
 /** Something in a plugin place that is no usable plugin, and why. `path` is absolute. */
 export interface DiscoveryFault {

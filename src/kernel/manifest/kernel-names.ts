@@ -1,6 +1,6 @@
 /** Names that no plugin may have: by one it would be taken for the kernel, in the source of events, in the log and in the audit log. */
 import { PlugbayError } from '../../errors.js'
-import type { PluginSource } from './manifest.js'
+import type { PluginSource } from './plugin-source.js'
 
 /** What the kernel is called wherever it does not go by the name in its options. */
 const ALWAYS = ['kernel', 'plugbay']

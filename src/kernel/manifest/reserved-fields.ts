@@ -1,5 +1,5 @@
 /** What a manifest may say already and what nothing is done about yet. */
-import type { PluginSource } from './manifest.js'
+import type { PluginSource } from './plugin-source.js'
 
 /** One sentence, where there is such a thing. */
 export const reservedIn = ({ name, manifest: { activation } }: PluginSource): string | undefined =>

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { basename, extname } from 'node:path'
 import type { PlugbayError } from '../../errors.js'
 import { targetOf } from '../text/missing-path.js'
-import { isPluginModule } from './manifest.js'
+import { isPluginModule } from './module-names.js'
 
 export interface UnreadPlugin {
   /** As it is told of: its path where nobody can say its name. */

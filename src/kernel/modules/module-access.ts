@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { hooksInThread } from '../../sandbox/host/permission-flags.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import { moduleGraph } from './module-graph.js'
 
 /** This kernel's own copy, whatever other copies a plugin's folder could find. */

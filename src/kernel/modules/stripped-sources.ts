@@ -1,7 +1,7 @@
 /** What the TypeScript of a plugin is without its types, so that its place need not find out: for Nodes that do not strip by themselves. */
 import { isTypeScript, runsTypeScript, type Stripped } from '../../strip-types.js'
 import { readTextFile } from '../../text-file.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import { moduleGraph } from './module-graph.js'
 import type { Readable } from './readable.js'
 

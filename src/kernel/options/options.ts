@@ -1,12 +1,12 @@
 /** The kernel's options: checked and completed. */
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { asItIsNow } from '../../arguments.js'
+import { asItIsNow, shownAsData } from '../../arguments.js'
 import { didYouMean } from '../../nearest.js'
 import { guardedLogger } from '../log/guarded-logger.js'
 import type { Logger, LogLevel } from '../log/log.js'
 import { permissionProblems, roleProblems, withGrammar } from '../schema/permission-grammar.js'
-import { type Problem, problemsError, schemaProblems, show } from '../schema/schema-problems.js'
+import { type Problem, problemsError, schemaProblems } from '../schema/schema-problems.js'
 import type {
   Backoff,
   Isolation,
@@ -166,10 +166,10 @@ const codeProblems = ({ logger, env, learn }: KernelOptions): Problem[] => {
       problems.push({ path: 'logger', message: `must have the methods ${LOG_METHODS.join(', ')}; ${missing.join(', ')} is missing` })
   }
   if (env !== undefined && (typeof env !== 'object' || (env as unknown) === null)) {
-    problems.push({ path: 'env', value: env, message: `must be an object of variables, not ${show(env)}` })
+    problems.push({ path: 'env', value: env, message: `must be an object of variables, not ${shownAsData(env)}` })
   }
   if (learn !== undefined && typeof learn !== 'boolean')
-    problems.push({ path: 'learn', value: learn, message: `must be true or false, not ${show(learn)}` })
+    problems.push({ path: 'learn', value: learn, message: `must be true or false, not ${shownAsData(learn)}` })
   return problems
 }
 

@@ -4,7 +4,7 @@ import { type Kind, type Permission, PermissionSet, partsOf } from '../../permis
 import { BY_GRANT, CLOSED } from '../../sandbox/permissions/builtin-modules.js'
 import { TEMPORARY } from '../../sandbox/permissions/temporary-folder.js'
 import { placementOf } from '../manifest/isolation.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { actionsIn, MAX_ACTIONS } from '../schema/permission-grammar.js'
 import { type Learned, leastOf, MAX_USED, type Used, usedByCode } from './least-permissions.js'

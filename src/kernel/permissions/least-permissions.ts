@@ -10,7 +10,8 @@ import { enumerated } from '../../sentence.js'
 import { readTextFile } from '../../text-file.js'
 import { reasonOf } from '../../wire-error.js'
 import { within } from '../../within.js'
-import type { Isolation, PluginSource } from '../manifest/manifest.js'
+import type { Isolation } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import { moduleGraph } from '../modules/module-graph.js'
 
 /** Actions by resource, as the kernel met them. */

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { ACTIONS, type Kind, type Permission, PermissionSet, partsOf, pathOf } from '../../permission-set.js'
 import type { Grants } from '../../sandbox/permissions/grants.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { roleProblems } from '../schema/permission-grammar.js'
 import { problemsError } from '../schema/schema-problems.js'

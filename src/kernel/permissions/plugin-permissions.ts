@@ -1,6 +1,6 @@
 /** What each plugin of one kernel may do: decided once for each as it was read, since neither its manifest nor the kernel's options change then. */
 import type { PermissionSet } from '../../permission-set.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { ResolvedOptions } from '../options/options.js'
 import type { Learning } from './learning.js'
 import { permissionsOf } from './permissions.js'

@@ -1,7 +1,7 @@
 /** Changes of plugins that wait at the same time: in which order they are carried out, and which of them only together. */
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
-import type { Partners } from '../supervision/supervisor.js'
+import type { Partners } from '../supervision/replacer.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
 import type { Whereabouts } from './whereabouts.js'

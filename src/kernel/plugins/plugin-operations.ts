@@ -7,12 +7,13 @@ import type { Configurations } from '../config/configurations.js'
 import type { Attempt } from '../lifecycle/attempt.js'
 import type { KernelLifecycle } from '../lifecycle/kernel-lifecycle.js'
 import { looksLikePlugin } from '../manifest/discovery.js'
-import { type PluginSource, readPlugin } from '../manifest/manifest.js'
+import { type PluginSource, readPlugin } from '../manifest/plugin-source.js'
 import type { UnreadPlugin } from '../manifest/unread-plugins.js'
 import { problemsError } from '../schema/schema-problems.js'
 import { leftOf, type Plane } from '../services/plane.js'
 import { PluginInstance } from '../supervision/plugin-instance.js'
-import type { Replacement, ReplaceReason, Supervisor } from '../supervision/supervisor.js'
+import type { Replacement, ReplaceReason } from '../supervision/replacer.js'
+import type { Supervisor } from '../supervision/supervisor.js'
 import type { JointChanges, Waiting } from './joint-changes.js'
 import type { Reconciler } from './reconciler.js'
 import type { Roster } from './roster.js'
@@ -233,7 +234,6 @@ export class PluginOperations {
     await reconciler.inTurn(async (round) => {
       roster.assertStill(instance)
       instance.enable()
-      instance.shelved = false
       instance.rest('resolved', 'it was enabled')
       await round(`'${instance.name}' was enabled`)
     })

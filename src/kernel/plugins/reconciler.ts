@@ -3,7 +3,7 @@ import { PlugbayError } from '../../errors.js'
 import { type Limiter, limiter } from '../../limiter.js'
 import { reasonOf } from '../../wire-error.js'
 import type { Attempt } from '../lifecycle/attempt.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import { takenService } from '../services/taken-service.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
 import type { Supervisor } from '../supervision/supervisor.js'
@@ -94,7 +94,7 @@ export class Reconciler {
    */
   reconcile(reason: string, again?: PluginInstance, attempt?: Attempt): Promise<void> {
     return this.inTurn((round) => {
-      if (again) again.shelved = false
+      again?.unshelve()
       return round(reason, 'all', again && attempt && { instance: again, attempt })
     }, attempt)
   }
@@ -127,14 +127,9 @@ export class Reconciler {
       )
     const before = this.#plan
     const next = (this.#plan = this.planWith(NOTHING))
-    for (const [at, wave] of next.waves.entries()) for (const name of wave) this.#mark(name, at)
+    for (const [at, wave] of next.waves.entries()) for (const name of wave) this.#instances.get(name)?.joinWave(at)
     await this.#stopOthers(before, next, reason)
-    for (const [name, error] of next.excluded) {
-      const instance = this.#instances.get(name)
-      if (instance === undefined) continue
-      instance.error = error
-      instance.rest('failed', error.message)
-    }
+    for (const [name, error] of next.excluded) this.#instances.get(name)?.keepDown(error)
     this.#unshelve()
     const starts = this.#startAll(next, turn)
     await this.#passing(turn, Promise.all(starts[wait]))
@@ -159,13 +154,8 @@ export class Reconciler {
     for (const instance of this.#instances.values()) {
       const taken = instance.shelved ? takenService(instance.error, instance.name) : undefined
       if (taken === undefined || this.#isProvided(taken.name, taken.version)) continue
-      instance.shelved = this.#instances.get(taken.provider)?.generation?.alive === false
+      if (this.#instances.get(taken.provider)?.generation?.alive !== false) instance.unshelve()
     }
-  }
-
-  #mark(name: string, wave: number): void {
-    const instance = this.#instances.get(name)
-    if (instance) instance.wave = wave
   }
 
   /** Dependents go before what they depend on, as the plan under which they started has it. */
@@ -223,15 +213,14 @@ export class Reconciler {
     const failed = required.map((dependency) => this.#instances.get(dependency)).find((dependency) => !dependency?.running)
     if (failed) {
       const root = rootOf(failed)
-      instance.error = dependencyFailed(name, root.name, root.cause)
-      instance.rest('failed', instance.error.message)
+      instance.keepDown(dependencyFailed(name, root.name, root.cause))
       return
     }
     try {
       await this.#limit(() => this.#supervisor.start(instance, attempt), signal)
     } catch {
       // The instance keeps the error; explain and the boot report tell it. One that was to stop is for the round that comes with its stop.
-      instance.shelved = !signal.aborted
+      if (!signal.aborted) instance.shelve()
     }
   }
 
@@ -271,8 +260,7 @@ export class Reconciler {
         if (this.#closed || !root || root.running || instance?.generation === undefined) continue
         const error = dependencyFailed(dependent, name, root.error)
         await this.#supervisor.stop(instance, error.message)
-        instance.error = error
-        instance.rest('failed', error.message)
+        instance.keepDown(error)
       }
     })
   }

@@ -4,7 +4,7 @@ import { PlugbayError } from '../../errors.js'
 import { didYouMean } from '../../nearest.js'
 import type { Transition } from '../lifecycle/lifecycle.js'
 import { kernelNameFault } from '../manifest/kernel-names.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import { reservedIn } from '../manifest/reserved-fields.js'
 import { type UnreadPlugin, UnreadPlugins } from '../manifest/unread-plugins.js'
 import { effectiveRestart, type ResolvedOptions } from '../options/options.js'
@@ -94,10 +94,8 @@ export class Roster {
   /** From now on the plugin is what it was read as last. */
   adopt(instance: PluginInstance, source: PluginSource): void {
     this.#lookAt(source, instance.source)
-    instance.become(source)
+    instance.become(source, effectiveRestart(source.manifest, this.#options.defaults))
     this.unread.forget(source.path)
-    instance.restart = effectiveRestart(source.manifest, this.#options.defaults)
-    instance.demotion.lift()
   }
 
   #lookAt(source: PluginSource, former?: PluginSource): void {

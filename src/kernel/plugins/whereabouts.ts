@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { PlugbayError } from '../../errors.js'
 import { looksLikePlugin } from '../manifest/discovery.js'
-import { type PluginSource, readPlugin } from '../manifest/manifest.js'
+import { type PluginSource, readPlugin } from '../manifest/plugin-source.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
 import type { Roster } from './roster.js'
 

@@ -35,7 +35,7 @@ export const explainUnread = ({ name, error }: UnreadPlugin, instances: readonly
 })
 
 export const explain = (instance: PluginInstance, instances: ReadonlyMap<string, PluginInstance>, plan: Plan): Explanation => {
-  const { name, state, running, enabled, retry, shelved, lastExit } = instance
+  const { name, state, running, enabled, restarts, shelved, lastExit } = instance
   const fault = instance.generation?.fault
   // It is told of before its supervisor knows.
   const error = instance.error ?? fault
@@ -59,7 +59,7 @@ export const explain = (instance: PluginInstance, instances: ReadonlyMap<string,
   function because(): string {
     if (running) return `It runs, in generation ${instance.generation?.number ?? instance.newest}.`
     if (!enabled) return 'It is disabled. Enable it with kernel.enable() or "enabled": true in its manifest.'
-    if (retry) return `It crashed and will be restarted. ${error?.message ?? ''}`
+    if (restarts.waiting) return `It crashed and will be restarted. ${error?.message ?? ''}`
     const excluded = plan.excluded.get(name)
     const root = error?.cause instanceof Error && code === 'DEPENDENCY_FAILED' ? ` ${error.cause.message}` : ''
     if (error) return error.message + root

@@ -12,7 +12,7 @@ import type { PluginPermissions } from '../permissions/plugin-permissions.js'
 import type { Reconciler } from '../plugins/reconciler.js'
 import type { Roster } from '../plugins/roster.js'
 import type { Inspection } from '../supervision/inspection.js'
-import { type FaultRecord, PluginInstance } from '../supervision/plugin-instance.js'
+import { type FaultRecord, type LastExit, PluginInstance } from '../supervision/plugin-instance.js'
 import type { BootedPlugin, BootReport } from './boot-report.js'
 import { type Explanation, explain, explainUnread } from './explain.js'
 
@@ -38,7 +38,7 @@ export interface PluginInfo {
   restarts: number
   /** What last ended it or kept it from running: like `lastExit`, it stays when the plugin runs again. */
   lastError: { code: string | undefined; message: string } | undefined
-  lastExit: { at: number; code?: number; reason: string } | undefined
+  lastExit: LastExit | undefined
   /** Threads of earlier generations that were to end and are held by native code. */
   stuckThreads: number
   /** Its newest faults, at most 20, the oldest first. */
@@ -80,8 +80,8 @@ export class Inventory {
 
   plugin(instance: PluginInstance): PluginInfo {
     const { options, permissions, inspections } = this.#options
-    const { name, source, demotion } = instance
-    const chosen = placementOf(source, options, demotion.active)
+    const { name, source, restarts } = instance
+    const chosen = placementOf(source, options, restarts.demoted)
     return infoOf(instance, inspections.has(name) ? inspectedPlacement(chosen) : chosen, permissions.of(source).granted.permissions)
   }
 
@@ -124,10 +124,10 @@ const infoOf = (instance: PluginInstance, { isolation, from }: Placement, permis
     generation: generation?.number ?? instance.newest,
     path: source.path,
     wave: instance.wave,
-    restarts: instance.restarts,
+    restarts: instance.restarts.count,
     lastError: lastError && { code: codeOf(lastError), message: lastError.message },
     lastExit: instance.lastExit,
-    stuckThreads: instance.stuckThreads,
+    stuckThreads: instance.stuckThreads.count,
     history: [...instance.history],
     provides: generation?.gateway.provides ?? [],
     // The kernel decides by its own.

@@ -1,11 +1,12 @@
 /** The grammar of permissions in manifests, roles and grants: what a schema cannot say, told with field, value and the nearest valid name. */
 import { builtinModules, isBuiltin } from 'node:module'
+import { shown } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { lengthFault } from '../../names.js'
 import { didYouMean } from '../../nearest.js'
 import { ACTIONS, KINDS, type Kind, partsOf } from '../../permission-set.js'
 import { assertPattern } from '../../topic.js'
-import { fieldPath, MAX_PROBLEMS, type Problem, show } from './schema-problems.js'
+import { fieldPath, MAX_PROBLEMS, type Problem } from './schema-problems.js'
 
 /** What the name of each kind is, with an example; null: it takes none. */
 const NAMES: Record<Kind, { what: string; example: string } | null> = {
@@ -109,7 +110,7 @@ export const permissionProblems = (list: unknown, at: readonly (string | number)
     if (typeof resource !== 'string' || resource === '') continue
     const fault = resourceFault(resource)
     if (fault !== undefined)
-      problems.push({ path: fieldPath([...at, index, 'resource']), value: resource, message: `${show(resource)}: ${fault}` })
+      problems.push({ path: fieldPath([...at, index, 'resource']), value: resource, message: `${shown(resource)}: ${fault}` })
     const [kind] = partsOf(resource)
     if (!Object.hasOwn(ACTIONS, kind) || !Array.isArray(actions)) continue
     for (const [place, action] of (actions as unknown[]).entries()) {
@@ -117,7 +118,7 @@ export const permissionProblems = (list: unknown, at: readonly (string | number)
       if (typeof action !== 'string' || action === '') continue
       const wrong = actionFault(kind as Kind, action)
       if (wrong !== undefined)
-        problems.push({ path: fieldPath([...at, index, 'actions', place]), value: action, message: `${show(action)} ${wrong}` })
+        problems.push({ path: fieldPath([...at, index, 'actions', place]), value: action, message: `${shown(action)} ${wrong}` })
     }
   }
   return problems

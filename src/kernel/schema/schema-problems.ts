@@ -1,5 +1,6 @@
 /** Turns what a JSON Schema validator found into sentences: field, value, rule, and the likely mend. */
 import type { ErrorObject } from 'ajv'
+import { shownAsData } from '../../arguments.js'
 import { cut } from '../../cut.js'
 import { type ErrorCode, PlugbayError } from '../../errors.js'
 import { didYouMean, nearest } from '../../nearest.js'
@@ -32,21 +33,6 @@ export const fieldPath = (segments: readonly (string | number)[]): string => {
     return path === '' ? name : `${path}.${name}`
   }, '')
   return cut(whole, MAX_TEXT)
-}
-
-const MAX_SHOWN = 80
-
-/** A value as a reader recognises it: short, and never a crash. */
-export const show = (value: unknown): string => {
-  let text: string | undefined
-  try {
-    // A text is cut first: what is cut out of a quoted one keeps all of that.
-    text = typeof value === 'string' ? `'${value.slice(0, MAX_SHOWN)}'` : JSON.stringify(value)
-  } catch {
-    text = undefined // a circle, or a BigInt
-  }
-  text ??= typeof value === 'function' ? 'a function' : Object.prototype.toString.call(value)
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
 }
 
 const NOUN: Record<string, string> = {
@@ -135,32 +121,36 @@ const problemOf = (error: ErrorObject, data: unknown): Problem => {
       const allowed = (params.allowedValues as unknown[]).map((each) => (typeof each === 'string' ? each : JSON.stringify(each))) // oxlint-disable-line typescript/no-unsafe-type-assertion
       const mend = typeof value === 'string' ? didYouMean(value, allowed) : ''
       return at(
-        `must be ${allowed.length > 1 ? 'one of ' : ''}${allowed.map((each) => `'${each}'`).join(', ')}, not ${show(value)}.${mend}`,
+        `must be ${allowed.length > 1 ? 'one of ' : ''}${allowed.map((each) => `'${each}'`).join(', ')}, not ${shownAsData(value)}.${mend}`,
       )
     }
     case 'const':
-      return at(`must be ${show(params.allowedValue)}, not ${show(value)}`)
+      return at(`must be ${shownAsData(params.allowedValue)}, not ${shownAsData(value)}`)
     case 'type':
-      return at(`must be ${wanted(params.type as string | string[])}, not ${show(value)}`) // oxlint-disable-line typescript/no-unsafe-type-assertion
+      return at(`must be ${wanted(params.type as string | string[])}, not ${shownAsData(value)}`) // oxlint-disable-line typescript/no-unsafe-type-assertion
     case 'pattern':
-      return at(`${textOf(error.parentSchema, 'patternErrorMessage') ?? `must match ${String(params.pattern)}`}, not ${show(value)}`)
+      return at(`${textOf(error.parentSchema, 'patternErrorMessage') ?? `must match ${String(params.pattern)}`}, not ${shownAsData(value)}`)
     case 'format':
-      return at(`must be a valid ${String(params.format)}, not ${show(value)}`)
+      return at(`must be a valid ${String(params.format)}, not ${shownAsData(value)}`)
     case 'minimum':
     case 'maximum':
     case 'exclusiveMinimum':
     case 'exclusiveMaximum':
-      return at(`must be ${LIMIT[String(params.comparison)] ?? String(params.comparison)} ${String(params.limit)}, not ${show(value)}`)
+      return at(
+        `must be ${LIMIT[String(params.comparison)] ?? String(params.comparison)} ${String(params.limit)}, not ${shownAsData(value)}`,
+      )
     case 'minLength':
-      return at(params.limit === 1 ? 'must not be empty' : `must have at least ${String(params.limit)} characters, not ${show(value)}`)
+      return at(
+        params.limit === 1 ? 'must not be empty' : `must have at least ${String(params.limit)} characters, not ${shownAsData(value)}`,
+      )
     case 'maxLength':
-      return at(`must have at most ${String(params.limit)} characters, not ${show(value)}`)
+      return at(`must have at most ${String(params.limit)} characters, not ${shownAsData(value)}`)
     case 'minItems':
       return at(params.limit === 1 ? 'must not be empty' : `must have at least ${String(params.limit)} items`)
     case 'false schema':
       return at('is not allowed here')
     default:
-      return at(`${error.message ?? `breaks the rule '${error.keyword}'`}, but is ${show(value)}`)
+      return at(`${error.message ?? `breaks the rule '${error.keyword}'`}, but is ${shownAsData(value)}`)
   }
 }
 

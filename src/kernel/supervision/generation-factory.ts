@@ -9,7 +9,7 @@ import type { Announcer } from '../announcing/announcer.js'
 import type { Audit } from '../audit/audit.js'
 import type { Configurations } from '../config/configurations.js'
 import { inspectedPlacement, type Placement, placementOf } from '../manifest/isolation.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import { needsModuleHooks, PLUGIN_MODULE } from '../modules/module-access.js'
 import { strippedSources } from '../modules/stripped-sources.js'
 import { effectiveLimits, type Logger, type ResolvedOptions } from '../options/options.js'
@@ -23,9 +23,10 @@ import { Generation, type GenerationOptions } from './generation.js'
 import type { Inspection } from './inspection.js'
 import { placeFor } from './placement.js'
 import type { PluginInstance } from './plugin-instance.js'
+import type { Birth, Change } from './replacer.js'
 import { endsWell } from './restart-record.js'
 import type { StuckThreads } from './stuck-threads.js'
-import type { Birth, Change, Crashed } from './supervisor.js'
+import type { Crashed } from './supervisor.js'
 
 /** What the generations of one kernel are made of. */
 export interface GenerationParts {
@@ -65,7 +66,7 @@ export class GenerationFactory {
     assertRoles(source, options)
     const inspection = inspections.get(name)
     // What it did in a thread says nothing about new code.
-    const placement = this.#placementOf(source, change.source === undefined && instance.demotion.active, inspection)
+    const placement = this.#placementOf(source, change.source === undefined && instance.restarts.demoted, inspection)
     const declared = effectiveLimits(source.manifest, options)
     const limits = inspection?.unhurried(declared) ?? declared
     const permissions = this.#parts.permissions.of(source)
@@ -75,7 +76,7 @@ export class GenerationFactory {
     const needs = { reach, dataDir, limits, grants, inspected: inspection !== undefined }
     const host = await placeFor(source, placement, this.#parts.standby, needs)
     const [config, needsHooks, stripped] = await this.#readFor(source, placement, change.config, host, grants)
-    const number = ++instance.newest
+    const number = instance.nextNumber()
     audit?.granted(source, number, { ...placement, tier: host.tier }, permissions.granted.permissions, reason)
     audit?.configured(name, number, instance.generation?.config, config, reason)
     const generation: Generation = new Generation({
@@ -97,7 +98,7 @@ export class GenerationFactory {
       stripped,
       grants,
       ...this.#reports(source, number),
-      endsWell: (exit) => endsWell(instance.restart, exit),
+      endsWell: (exit) => endsWell(instance.restarts.policy, exit),
       crashed: (exit, lost) => crashed(generation, exit, lost),
       stuck: (gone) => this.#stuck(instance, number, gone),
     })
@@ -147,7 +148,7 @@ export class GenerationFactory {
   }
 
   #stuck(instance: PluginInstance, generation: number, gone: Promise<unknown>): void {
-    this.#parts.stuckThreads.add(instance, gone)
+    for (const threads of [instance.stuckThreads, this.#parts.stuckThreads]) threads.add(gone)
     this.#parts.announcer.tell('plugin:stuck', { name: instance.name, generation })
   }
 }

@@ -16,16 +16,15 @@ import type { GuestVerbs, HealthReport, Hook, LogLevel } from '../../sandbox/pro
 import { Conversation, type RequestOptions } from '../../sandbox/rpc.js'
 import { type Leftover, Scope } from '../../scope.js'
 import type { Stripped } from '../../strip-types.js'
-import { codeOf, isOwn, reasonOf } from '../../wire-error.js'
-import { quoted } from '../announcing/brief-error.js'
+import { isOwn, reasonOf } from '../../wire-error.js'
 import { Gateway } from '../gateway/gateway.js'
-import { interrupted } from '../lifecycle/interrupted.js'
+import { assertGoesOn, interrupted } from '../lifecycle/interrupted.js'
 import { keepAlive } from '../lifecycle/keep-alive.js'
 import { Lifecycle, type PluginState, type Transition } from '../lifecycle/lifecycle.js'
 import type { Guilt } from '../limits/guilt.js'
 import { limitError } from '../limits/limit-error.js'
 import type { Excess } from '../limits/quota.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import type { Readable } from '../modules/readable.js'
 import type { EffectiveLimits } from '../options/options.js'
 import type { Plane } from '../services/plane.js'
@@ -35,6 +34,7 @@ import type { TaskPools } from '../tasks/task-pools.js'
 import { explainShortage } from '../text/system-limit.js'
 import { crashError, ownEnd } from './crash-error.js'
 import type { Inspection } from './inspection.js'
+import { type Phase, phaseFault, timeoutOf } from './phases.js'
 
 export interface GenerationOptions {
   source: PluginSource
@@ -72,25 +72,8 @@ export interface GenerationOptions {
   stuck(gone: Promise<unknown>): void
 }
 
-type Phase = keyof GuestVerbs &
-  ('inspect' | 'load' | 'initialize' | 'start' | 'stop' | 'drain' | 'health' | 'updateConfig' | 'snapshot' | 'restore')
-
-/** What a phase that throws is reported as, and the limit that holds for it. */
-const PHASES: Record<Phase, { code: ErrorCode; limit: keyof EffectiveLimits }> = {
-  inspect: { code: 'PLUGIN_LOAD', limit: 'loadTimeout' },
-  load: { code: 'PLUGIN_LOAD', limit: 'loadTimeout' },
-  initialize: { code: 'PLUGIN_INITIALIZE', limit: 'initializeTimeout' },
-  start: { code: 'PLUGIN_START', limit: 'startTimeout' },
-  drain: { code: 'PLUGIN_STOP', limit: 'stopTimeout' },
-  stop: { code: 'PLUGIN_STOP', limit: 'stopTimeout' },
-  health: { code: 'PLUGIN_STATE', limit: 'healthTimeout' },
-  updateConfig: { code: 'CONFIG_INVALID', limit: 'startTimeout' },
-  snapshot: { code: 'PLUGIN_STOP', limit: 'stopTimeout' },
-  restore: { code: 'PLUGIN_START', limit: 'startTimeout' },
-}
-
-/** Where to look for what does not end in a phase, where that is no function of the plugin's of that name. */
-const PLACES: Partial<Record<Phase, string>> = { load: 'its modules, such as a top-level await,', drain: 'its handlers of events' }
+/** With these a request fails whose line has ended. */
+const LINE_ENDED: ReadonlySet<ErrorCode> = new Set(['CHANNEL_CLOSED', 'PROTOCOL', 'PLUGIN_CRASHED'])
 
 /** Events that may be under way to one subscription of a plugin; the rest waits in the kernel. */
 const IN_FLIGHT = 1_024
@@ -155,8 +138,8 @@ export class Generation {
       learning: options.permissions.granted.learning === true,
       memory: limits.memory,
       log: (level, message) => this.#log(level, message, undefined),
-      denied: (resource, action, times) => this.gateway.deniedThere(resource, action, times),
-      used: (resource, action) => this.gateway.usedThere(resource, action),
+      denied: (resource, action, times) => this.gateway.rights.deniedThere(resource, action, times),
+      used: (resource, action) => this.gateway.rights.usedThere(resource, action),
       fault: options.denied,
       stuck: options.stuck,
       beyond: host.kind === 'process',
@@ -179,7 +162,7 @@ export class Generation {
   async start(signal: AbortSignal): Promise<void> {
     const { dataDir, host, inspection } = this.#options
     try {
-      if (signal.aborted) throw interrupted(this.name, 'before it was started', signal)
+      assertGoesOn(this.name, signal)
       this.lifecycle.move('initializing', 'start')
       this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.#options.tasks.expect(this.#options.source.tasks)
@@ -270,7 +253,7 @@ export class Generation {
 
   /** One phase: asked of the guest, timed, limited, its failure told as the plugin's. */
   async #run(phase: Phase, body?: unknown, options?: RequestOptions): Promise<unknown> {
-    const timeout = this.limits[PHASES[phase].limit]
+    const timeout = timeoutOf(phase, this.limits)
     const began = performance.now()
     try {
       if (this.#dead) throw this.#dead
@@ -288,59 +271,23 @@ export class Generation {
   }
 
   async #phaseError(phase: Phase, elapsed: number, error: unknown, signal: AbortSignal | undefined): Promise<PlugbayError> {
-    const { code, limit } = PHASES[phase]
-    const details = { phase, generation: this.number, elapsed: Math.round(elapsed) }
-    const options = { plugin: this.name, cause: error, details }
     // It is dead: that is why the phase failed, whatever the phase says.
     if (this.#dead) return this.#dead
     if (signal?.aborted) return interrupted(this.name, `during ${phase}`, signal)
-    if (!isOwn(error)) return this.#failure(phase, error, details)
-    switch (error.code) {
-      case 'CALL_TIMEOUT': {
-        const awaited = phase === 'load' ? await (await import('../faults/load-fault.js')).awaitedImport(this.source) : undefined
-        const where = PLACES[phase] ?? `its ${phase}`
-        const mend = awaited ?? `Look for something in ${where} that never ends, or raise the limit.`
-        return new PlugbayError(
-          'PLUGIN_TIMEOUT',
-          `Plugin '${this.name}' did not finish '${phase}' in time: ${Math.round(elapsed)} ms went by, its limit is ${this.limits[limit]} ms (limits.${limit}). ${mend}`,
-          { ...options, details: { ...options.details, limit, allowed: this.limits[limit] } },
-        )
-      }
-      case 'CHANNEL_CLOSED':
-      case 'PROTOCOL':
-      case 'PLUGIN_CRASHED': {
-        const exit = await this.#ownEnd(signal)
-        if (signal?.aborted) return interrupted(this.name, `during ${phase}`, signal)
-        if (exit === undefined) return new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' was stopped during ${phase}.`, options)
-        return crashError(this.name, exit, `during ${phase}`)
-      }
-      case 'PLUGIN_STOPPED':
-        return error
-      default:
-        return new PlugbayError(code, `Plugin '${this.name}' failed in ${phase}: ${quoted(error.message)}`, options)
-    }
-  }
-
-  /** What the guest says that the phase failed over. Whatever that is, it decides nothing here but what is told. */
-  async #failure(phase: Phase, said: unknown, details: Record<string, unknown>): Promise<PlugbayError> {
-    const plugin = this.name
-    const code = codeOf(said)
-    if (phase === 'load' && said instanceof Error && (code === 'PLUGIN_LOAD' || code === 'PLUGIN_SHAPE')) {
-      const fault = new PlugbayError(code, said.message, { plugin, cause: said.cause, details })
-      // Loaded when it is needed: most plugins load.
-      const { explainLoadFault, explainShape } = await import('../faults/load-fault.js')
-      return code === 'PLUGIN_LOAD' ? explainLoadFault(fault, this.source, this.#readable) : explainShape(fault, this.source)
-    }
-    const taken = this.gateway.refusalIn(said)
-    return new PlugbayError(PHASES[phase].code, `Plugin '${plugin}' failed in ${phase}: ${quoted(reasonOf(said))}`, {
-      plugin,
-      cause: said,
-      details: taken === undefined ? details : { ...details, taken },
+    if (!isOwn(error) || !LINE_ENDED.has(error.code)) return phaseFault(this, phase, elapsed, error)
+    const exit = await this.#ownEnd(signal)
+    if (signal?.aborted) return interrupted(this.name, `during ${phase}`, signal)
+    if (exit !== undefined) return crashError(this.name, exit, `during ${phase}`)
+    const details = { phase, generation: this.number, elapsed: Math.round(elapsed) }
+    return new PlugbayError('PLUGIN_STOPPED', `Plugin '${this.name}' was stopped during ${phase}.`, {
+      plugin: this.name,
+      cause: error,
+      details,
     })
   }
 
   /** Inline it may read whatever the application may. */
-  get #readable(): Readable {
+  get readable(): Readable {
     return this.host.kind === 'inline' ? undefined : this.#options.permissions.names('fs', 'read')
   }
 

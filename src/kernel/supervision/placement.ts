@@ -6,7 +6,7 @@ import { ThreadHost } from '../../sandbox/host/thread.js'
 import type { Grants } from '../../sandbox/permissions/grants.js'
 import type { PluginHost } from '../../sandbox/plugin-host.js'
 import { isolationUnavailable, type Placement } from '../manifest/isolation.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import { needsModuleHooks } from '../modules/module-access.js'
 import type { EffectiveLimits } from '../options/options.js'
 

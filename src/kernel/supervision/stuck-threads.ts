@@ -1,6 +1,4 @@
-/** Threads that were to end and are held by native code. Node waits for them at the end of the process, so they are counted. */
-import type { PluginInstance } from './plugin-instance.js'
-
+/** Threads that were to end and are held by native code, of a plugin or of all. Node waits for them at the end of the process, so they are counted. */
 export class StuckThreads {
   #count = 0
 
@@ -9,12 +7,8 @@ export class StuckThreads {
   }
 
   /** `gone`: one may end after all, and counts no longer then. */
-  add(instance: PluginInstance, gone: Promise<unknown>): void {
-    instance.stuckThreads++
+  add(gone: Promise<unknown>): void {
     this.#count++
-    void gone.then(() => {
-      instance.stuckThreads--
-      this.#count--
-    })
+    void gone.then(() => this.#count--)
   }
 }

@@ -1,61 +1,18 @@
-/** Keeps plugins running: starts and stops them, and replaces a generation by the next for whatever reason there is. */
+/** Keeps plugins running: starts and stops them, has a generation replaced for whatever reason there is, and answers crashes as their policies say. */
 import { PlugbayError } from '../../errors.js'
 import type { Exit } from '../../sandbox/plugin-host.js'
-import type { Leftover } from '../../scope.js'
 import { counted } from '../../sentence.js'
 import { codeOf, isOwn, reasonOf } from '../../wire-error.js'
-import type { Gateway } from '../gateway/gateway.js'
 import type { Attempt } from '../lifecycle/attempt.js'
-import { interrupted } from '../lifecycle/interrupted.js'
+import { assertGoesOn } from '../lifecycle/interrupted.js'
 import type { KernelEvents } from '../lifecycle/kernel-events.js'
-import type { PluginSource } from '../manifest/manifest.js'
-import { Succession } from '../services/succession.js'
 import type { Generation } from './generation.js'
+import { labelsOf } from './leftovers.js'
 import type { PluginInstance } from './plugin-instance.js'
-
-/** Why a generation is replaced. */
-export type ReplaceReason = 'crash' | 'dependency' | 'file change' | 'configuration' | 'reload' | 'upgrade'
-
-/** With these something is new: earlier crashes say nothing about what runs now. */
-const ASKED_FOR: ReadonlySet<ReplaceReason> = new Set(['file change', 'configuration', 'reload', 'upgrade'])
-
-/** What changes with the next generation; what is left out stays. */
-export interface Change {
-  source?: PluginSource
-  /** The configuration as given to the kernel, before defaults. */
-  config?: object
-}
-
-/** What a change may be carried out together with: others that wait. */
-export interface Partners {
-  /** Those that come up whatever happens, in that order; the plugin itself is among them. */
-  readonly order: readonly string[]
-  /** All others whose changes wait: part of it where one that is takes what they have. */
-  readonly others: ReadonlyMap<string, { instance: PluginInstance; change: Change }>
-  /** Told of each other that has taken over with it. */
-  joined(plugin: string): void
-}
-
-/** A generation that comes up beside its predecessor. */
-interface Heir {
-  instance: PluginInstance
-  old: Generation
-  change: Change
-  next: Generation | undefined
-  /** Lets others do something to the plugin again. */
-  release: (() => void) | undefined
-}
-
-export type Replacement = KernelEvents['plugin:replaced']
+import { type Birth, type Change, type Partners, type Replacement, type ReplaceReason, Replacer } from './replacer.js'
 
 /** Told of a generation whose place ended by itself, or broke a limit; `lost`: events it had taken and not handled. */
 export type Crashed = (generation: Generation, exit: Exit, lost: number) => void
-
-/** Why a generation is made, as the audit log says it, and among whom it takes over; undefined where it has no predecessor. */
-export interface Birth {
-  reason: ReplaceReason | 'start'
-  succession?: Succession
-}
 
 export interface SupervisorOptions {
   /** Makes the next generation, not started. Rejects when its configuration or its place is not to be had. */
@@ -75,9 +32,17 @@ export interface SupervisorOptions {
 
 export class Supervisor {
   readonly #options: SupervisorOptions
+  readonly #replacer: Replacer
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#replacer = new Replacer({
+      make: (instance, change, birth) => options.make(instance, change, birth, this.#crashed(instance)),
+      started: (instance, change, began) => this.#started(instance, change, began),
+      fault: (instance, generation, error) => this.#fault(instance, generation, error),
+      emit: (event, replacement) => options.emit(event, replacement),
+      together: (make) => options.together(make),
+    })
   }
 
   /** Starts a plugin that does not run. Rejects with what kept it from starting, or with PLUGIN_STOPPED once the attempt has ended; nothing of it is left then. */
@@ -89,26 +54,21 @@ export class Supervisor {
 
   async #start(instance: PluginInstance, attempt: Attempt): Promise<void> {
     const { signal } = attempt
-    this.#forgetRetry(instance)
+    instance.restarts.cancel()
     const began = performance.now()
     try {
-      assertGoesOn(instance, signal)
+      assertGoesOn(instance.name, signal)
       instance.rest('resolved', 'start')
       const next = await this.#options.make(instance, {}, { reason: 'start' }, this.#crashed(instance))
-      instance.generation = next
+      instance.enter(next)
       await next.start(signal)
       this.#started(instance, {}, began)
     } catch (error) {
       await attempt.judge()
-      instance.leave()
-      instance.startMs = performance.now() - began
-      instance.error = error as Error
       // To be stopped is no fault of its own.
-      if (signal.aborted) instance.rest('stopped', reasonOf(error))
-      else {
-        instance.rest('failed', reasonOf(error))
-        this.#fault(instance, instance.newest, error as Error)
-      }
+      const failed = !signal.aborted
+      instance.notStarted(error as Error, performance.now() - began, failed ? 'failed' : 'stopped')
+      if (failed) this.#fault(instance, instance.newest, error as Error)
       throw error
     }
   }
@@ -119,9 +79,7 @@ export class Supervisor {
   }
 
   #started(instance: PluginInstance, change: Change, began: number): void {
-    instance.error = undefined
-    instance.startMs = performance.now() - began
-    instance.record.up()
+    instance.started(performance.now() - began)
     this.#options.adopt(instance, change)
   }
 
@@ -144,128 +102,22 @@ export class Supervisor {
           this.#options.adopt(instance, change)
           return undefined
         }
-        return this.#replace(heirOf(instance, old, change), reason, attempt, partners)
+        return this.#replacer.replace(instance, old, change, reason, attempt, partners)
       })
     return instance.attempt(act, attempt)
   }
 
-  async #replace(first: Heir, reason: ReplaceReason, attempt: Attempt, partners?: Partners): Promise<Replacement> {
-    const { signal } = attempt
-    const began = performance.now()
-    const succession = new Succession(partners?.others)
-    const heirs: Heir[] = []
-    const enter = async (name: string): Promise<void> => {
-      succession.enter(name)
-      const heir = name === first.instance.name ? first : await partnerOf(partners, name, attempt)
-      if (heir) heirs.push(heir)
-    }
-    /** Whose fault it is when something fails. */
-    let active: { heir: Heir; generation?: Generation } = { heir: first }
-    try {
-      for (const name of partners?.order ?? [first.instance.name]) await enter(name)
-      for (const heir of heirs) {
-        active = { heir }
-        await this.#comeUp(heir, { reason, succession }, signal)
-        for (const name of succession.wanted) await enter(name)
-      }
-      for (const heir of heirs) await this.#handState(heir, signal, (generation) => (active = { heir, generation }))
-      const leaving = leavingOf(heirs)
-      for (const heir of heirs) {
-        const { next: generation } = heir
-        if (generation === undefined) continue
-        active = { heir, generation }
-        // While others came up it may have died, and an outsider may have taken what it found free. From here to the end of the take-over nothing else runs.
-        if (generation.fault) throw generation.fault
-        generation.gateway.assertMayTakeOver(leaving)
-      }
-    } catch (error) {
-      await attempt.judge()
-      const { heir, generation } = active
-      await undo(heirs, reasonOf(error), signal.aborted ? undefined : generation)
-      // Another is tried by itself, too: that tells its fault.
-      const fault = heir === first ? (error as Error) : partnerFailed(first.instance.name, heir.instance.name, error)
-      // Of a restart it is told with what comes next; to be stopped is no fault.
-      if (reason !== 'crash' && !signal.aborted)
-        this.#fault(first.instance, (heir === first && generation?.number) || first.instance.newest, fault)
-      throw fault
-    }
-    attempt.keep()
-    const replacement = await this.#takeOver(heirs, first, reason, began)
-    for (const { instance } of heirs) if (instance !== first.instance) partners?.joined(instance.name)
-    return replacement
-  }
-
-  async #comeUp(heir: Heir, birth: Birth, signal: AbortSignal): Promise<void> {
-    const { instance, change } = heir
-    assertGoesOn(instance, signal)
-    heir.next = await this.#options.make(instance, change, birth, this.#crashed(instance))
-    await heir.next.start(signal)
-  }
-
-  /** What the old generation leaves to the next, where both know how. `active` is told who is at work. */
-  async #handState({ old, next }: Heir, signal: AbortSignal, active: (generation: Generation) => unknown): Promise<void> {
-    if (!next || !old.alive || !old.has('snapshot') || !next.has('restore')) return
-    active(old)
-    const state = await this.#lastStateOf(old, signal)
-    active(next)
-    await next.restore(state, signal)
-  }
-
-  async #takeOver(heirs: readonly Heir[], first: Heir, reason: ReplaceReason, began: number): Promise<Replacement> {
-    const leaving = leavingOf(heirs)
-    const moved = new Map<Heir, number>()
-    // In one turn: no event and no call falls between the generations.
-    this.#options.together(() => {
-      for (const heir of heirs) {
-        const { instance, old, next, change } = heir
-        if (!next) continue
-        // Not before: of one that crashed and whose change fails, the restart is still to come.
-        this.#forgetRetry(instance)
-        moved.set(heir, next.gateway.takeOver(old.gateway, leaving))
-        instance.generation = next
-        if (ASKED_FOR.has(reason)) instance.record.forget()
-        this.#started(instance, change, began)
-      }
-    })
-    const ms = performance.now() - began
-    const replacements = heirs.map(async (heir): Promise<Replacement> => {
-      const { instance, old, next, release } = heir
-      const left = await this.#retire(instance, old, reason)
-      const to = next?.number ?? old.number
-      const replacement: Replacement = { name: instance.name, from: old.number, to, reason, ms, moved: moved.get(heir) ?? 0, left }
-      this.#options.emit('plugin:replaced', replacement)
-      release?.()
-      return replacement
-    })
-    await Promise.all(replacements)
-    return replacements[heirs.indexOf(first)] as Promise<Replacement>
-  }
-
-  /** The old generation finishes what it has in hand, then its state is what the new one starts from. */
-  async #lastStateOf(old: Generation, signal: AbortSignal): Promise<unknown> {
-    old.gateway.pause()
-    await old.drainEvents(signal)
-    return old.snapshot(signal)
-  }
-
-  async #retire({ retiring }: PluginInstance, old: Generation, reason: string): Promise<string[]> {
-    retiring.add(old)
-    const left = await (old.alive ? old.stop(`replaced: ${reason}`) : old.close(`replaced: ${reason}`))
-    retiring.delete(old)
-    return labels(left)
-  }
-
   /** Stops a plugin and leaves nothing of it; what is coming up of it ends at once. Returns what could not be undone. */
   stop(instance: PluginInstance, reason: string): Promise<string[]> {
-    this.#forgetRetry(instance)
+    instance.restarts.cancel()
     instance.interrupt(reason)
     return instance.inTurn(async () => {
-      this.#forgetRetry(instance)
+      instance.restarts.cancel()
       const { generation } = instance
       if (generation === undefined) return []
       const leftovers = await generation.stop(reason)
       instance.leave()
-      return labels(leftovers)
+      return labelsOf(leftovers)
     })
   }
 
@@ -274,9 +126,9 @@ export class Supervisor {
   #crashed(instance: PluginInstance): Crashed {
     return (generation, exit, lost) => {
       const error = generation.fault ?? new PlugbayError('PLUGIN_CRASHED', `Plugin '${instance.name}' crashed.`, { plugin: instance.name })
-      instance.lastExit = { at: Date.now(), ...(exit.code === undefined ? {} : { code: exit.code }), reason: error.message }
+      instance.exited(exit, error.message)
       if (error.code === 'PLUGIN_STOPPED') return this.#done(instance, generation)
-      instance.error = error
+      instance.fell(error)
       // A generation that was being retired may crash as it likes.
       if (instance.generation !== generation) this.#fault(instance, generation.number, error, { lost })
       else this.#ended(instance, generation.number, error, lost)
@@ -293,13 +145,12 @@ export class Supervisor {
 
   /** It ended, or its restart failed: the policy says what comes next. */
   #ended(instance: PluginInstance, generation: number, error: Error, lost?: number): void {
-    const { max, within } = instance.restart
-    const demoted = this.#options.demotable(instance) && instance.demotion.fault(instance.restart)
-    // Faults in its thread say nothing about it in a process.
-    if (demoted) instance.record.forget()
-    const verdict = instance.record.ended(instance.restart)
-    const restartIn = verdict.restartIn === undefined ? undefined : Math.max(verdict.restartIn, instance.pace.next())
-    if (restartIn !== undefined) instance.retry = setTimeout(() => void this.#restart(instance), restartIn)
+    const { restarts } = instance
+    const { max, within } = restarts.policy
+    const demoted = this.#options.demotable(instance) && restarts.fellInThread()
+    const verdict = restarts.ended()
+    const { restartIn } = verdict
+    if (restartIn !== undefined) restarts.schedule(() => void this.#restart(instance), restartIn)
     this.#fault(instance, generation, error, { ...(lost === undefined ? {} : { lost }), ...(restartIn === undefined ? {} : { restartIn }) })
     if (demoted) this.#demoted(instance, generation, error)
     if (verdict.restartIn !== undefined) return
@@ -316,8 +167,8 @@ export class Supervisor {
   }
 
   #demoted(instance: PluginInstance, generation: number, error: Error): void {
-    const { name, restart } = instance
-    const { after = 0, within = 0 } = restart.demote ?? {}
+    const { name, restarts } = instance
+    const { after = 0, within = 0 } = restarts.policy.demote ?? {}
     const reason =
       `Plugin '${name}' had ${counted(after, 'fault')} within ${within} ms in its thread (restart.demote): it runs in a process from its next start on, ` +
       `until its files change or it is reloaded. The last fault: ${error.message}`
@@ -336,18 +187,18 @@ export class Supervisor {
   }
 
   async #restartNow(instance: PluginInstance, attempt: Attempt): Promise<boolean> {
-    this.#forgetRetry(instance)
-    const dead = instance.generation
+    const { restarts, generation: dead } = instance
+    restarts.cancel()
     // Stopped or replaced meanwhile: there is nothing to restart.
     if (dead === undefined || dead.alive) return false
-    instance.restarts++
+    restarts.begin()
     try {
-      await this.#replace(heirOf(instance, dead, {}), 'crash', attempt)
+      await this.#replacer.replace(instance, dead, {}, 'crash', attempt)
       return true
     } catch (error) {
       if (!attempt.signal.aborted) throw error
       // It waits on: its stop, which comes next, ends that, too.
-      instance.retry = setTimeout(() => void this.#restart(instance), instance.restart.backoff.initial)
+      restarts.schedule(() => void this.#restart(instance), restarts.policy.backoff.initial)
       return false
     }
   }
@@ -357,7 +208,7 @@ export class Supervisor {
     void instance.inTurn(async () => {
       if (generation === undefined || instance.generation !== generation) return
       await this.#shelve(instance, generation)
-      instance.error = error
+      instance.fell(error)
       // A crash that is not answered by a restart has been told as such.
       if (isOwn(error) && error.code === 'PLUGIN_CRASH_LOOP') this.#fault(instance, instance.newest, error)
       this.#options.givenUp(instance)
@@ -367,67 +218,6 @@ export class Supervisor {
   async #shelve(instance: PluginInstance, generation: Generation): Promise<void> {
     await generation.close('it is not restarted')
     instance.leave()
-    instance.shelved = true
-  }
-
-  #forgetRetry(instance: PluginInstance): void {
-    clearTimeout(instance.retry)
-    instance.retry = undefined
+    instance.shelve()
   }
 }
-
-const leavingOf = (heirs: readonly Heir[]): readonly Gateway[] => heirs.map(({ old }) => old.gateway)
-
-const heirOf = (instance: PluginInstance, old: Generation, change: Change, release?: () => void): Heir => ({
-  instance,
-  old,
-  change,
-  next: undefined,
-  release,
-})
-
-/** One whose change waits, with the plugin held for it; undefined for one that does not run: it has nothing that anybody could take. */
-const partnerOf = async (partners: Partners | undefined, name: string, attempt: Attempt): Promise<Heir | undefined> => {
-  const partner = partners?.others.get(name)
-  if (partner === undefined) return undefined
-  const { instance, change } = partner
-  const leave = instance.takePart(attempt)
-  try {
-    const letGo = await instance.hold(attempt.signal)
-    const release = (): void => {
-      leave()
-      letGo()
-    }
-    const old = instance.generation
-    if (old?.alive) return heirOf(instance, old, change, release)
-    release()
-    return undefined
-  } catch {
-    leave()
-    throw interrupted(name, 'as it waited to be replaced', attempt.signal)
-  }
-}
-
-/** Throws PLUGIN_STOPPED where it is to be stopped. */
-const assertGoesOn = ({ name }: PluginInstance, signal: AbortSignal): void => {
-  if (signal.aborted) throw interrupted(name, 'before it was started', signal)
-}
-
-/** None of them takes over, for that reason: each predecessor goes on. `failed`: whose fault it is. */
-const undo = async (heirs: readonly Heir[], reason: string, failed: Generation | undefined): Promise<void> => {
-  for (const { old, next, release } of heirs) {
-    await next?.discard(reason, next === failed)
-    if (old.alive) old.gateway.resume()
-    release?.()
-  }
-}
-
-/** The error of a plugin that was not replaced because its change goes together with that of another, which failed. */
-const partnerFailed = (name: string, partner: string, cause: unknown): PlugbayError =>
-  new PlugbayError(
-    'DEPENDENCY_FAILED',
-    `Plugin '${name}' was not replaced: its change goes together with that of '${partner}', which failed. ${reasonOf(cause)}`,
-    { plugin: name, cause, details: { root: partner, together: true } },
-  )
-
-const labels = (leftovers: readonly Leftover[]): string[] => leftovers.map(({ label, error }) => `${label}: ${reasonOf(error)}`)

@@ -15,7 +15,7 @@ import { shortageOf } from '../../sandbox/shortage.js'
 import type { TaskAnswer, TaskGreeting, TaskIdentity, TaskRun } from '../../sandbox/task-wire.js'
 import { fromWire, reasonOf, type WireError } from '../../wire-error.js'
 import { taskLimitError } from '../limits/limit-error.js'
-import type { PluginSource, TaskSource } from '../manifest/manifest.js'
+import type { PluginSource, TaskSource } from '../manifest/plugin-source.js'
 import { PLUGIN_MODULE } from '../modules/module-access.js'
 import { noThreadForTasks, systemLimit } from '../text/system-limit.js'
 

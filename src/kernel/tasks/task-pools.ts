@@ -3,7 +3,7 @@ import { PlugbayError } from '../../errors.js'
 import { didYouMean } from '../../nearest.js'
 import { discard } from '../../sandbox/conversation/sealed.js'
 import type { TaskInput } from '../../sandbox/protocol.js'
-import type { PluginSource } from '../manifest/manifest.js'
+import type { PluginSource } from '../manifest/plugin-source.js'
 import { explainShortage, noThreadForTasks } from '../text/system-limit.js'
 import type { TaskOwner, TaskPool } from './task-pool.js'
 

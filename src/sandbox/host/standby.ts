@@ -1,13 +1,13 @@
 /** Threads that are booted before they are needed, so that a start or a replacement costs the import of the plugin alone. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { newCells, type Pulse } from '../pulse.js'
-import type { Subject } from '../watch/watched-thread.js'
+import type { ThreadSubject } from '../watch/thread-subject.js'
 import { guard } from './guarded-worker.js'
 import { guestCode } from './guest-code.js'
 import { outlasts } from './patience.js'
 
 /** A thread with the guest runtime in it, and the kernel's end of its wire. */
-export interface BootedThread extends Subject {
+export interface BootedThread extends ThreadSubject {
   port: MessagePort
 }
 

@@ -5,8 +5,8 @@ import { asBeginning } from '../../sentence.js'
 import { fromWire, toWire, type WireError } from '../../wire-error.js'
 import type { CallWindow } from '../values/call-window.js'
 import { type Sent, uncloneable, weighed } from '../values/sendable.js'
+import { isAskedOfAll, labelled } from './faraway.js'
 import { answering, calling } from './reference-wire.js'
-import { isAskedOfAll, shownAs } from './shown.js'
 
 /** What a call by reference answers: comlink alone would drop an error's code and cause. */
 type Outcome = { value: unknown } | { error: WireError }
@@ -74,7 +74,7 @@ export const wrapReference = async (port: MessagePort, label: string, window: Ca
   const calls = new ReferenceCalls(port, label)
   const caller = new ReferenceCaller(wrap<Remote>(calling(port)), calls, label, window)
   // `then` stays undefined: a remote object is no promise, and awaiting it must give itself.
-  const object = new Proxy(shownAs(`[object of ${label}]`), {
+  const object = new Proxy(labelled(`[object of ${label}]`), {
     get: (shown, key) => {
       if (key in shown) return Reflect.get(shown, key)
       return isAskedOfAll(key) ? undefined : (...args: unknown[]) => caller.call(key as string, args)

@@ -12,9 +12,9 @@ import { Boxed, type Party } from '../conversation/party.js'
 import { Conversation, type RequestOptions } from '../rpc.js'
 import { CALL_LIMIT, WINDOW_CALLS } from '../values/call-window.js'
 import { BOXED, type Box, box, boxAll, drop, Holdings, needsBox, unbox } from './boxing.js'
+import { isAskedOfAll, labelled, unwaited } from './faraway.js'
 import { lineChannel } from './line-channel.js'
 import { Peer, Peers } from './peers.js'
-import { isAskedOfAll, shownAs, unwaited } from './shown.js'
 
 /** Milliseconds a call may take unless its caller says otherwise. */
 export const CALL_TIMEOUT = 5_000
@@ -219,7 +219,7 @@ export class ServiceClient {
   proxy(options: CallOptions): ServiceProxy {
     const timeout = options.timeout ?? CALL_TIMEOUT
     // Unknown methods are found on the prototype alone, so that known ones are plain properties.
-    const unknown = new Proxy(shownAs(`[service ${this.#name}]`), {
+    const unknown = new Proxy(labelled(`[service ${this.#name}]`), {
       get: (shown, key) => {
         if (typeof key === 'string') {
           const denied = this.#denied.get(key)

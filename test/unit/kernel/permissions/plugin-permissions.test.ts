@@ -1,6 +1,6 @@
 /** What each plugin may do is decided once for each as it was read. */
 import { describe, expect, it } from 'vitest'
-import { readPlugin } from '#src/kernel/manifest/manifest.js'
+import { readPlugin } from '#src/kernel/manifest/plugin-source.js'
 import { resolveOptions } from '#src/kernel/options/options.js'
 import { PluginPermissions } from '#src/kernel/permissions/plugin-permissions.js'
 import { emptyFolder, infoOf, pluginCode, startedWith, writePlugin } from '../../../support/plugin-folder.js'

@@ -64,7 +64,7 @@ describe.skipIf(process.platform === 'win32')('without a free descriptor', () =>
     const root = tree(files)
     const told = await withFewDescriptors(`
       import { discover, looksLikePlugin } from ${built('kernel/manifest/discovery.js')}
-      import { readPlugin } from ${built('kernel/manifest/manifest.js')}
+      import { readPlugin } from ${built('kernel/manifest/plugin-source.js')}
       import { loadConfigFile } from ${built('kernel/options/config-file.js')}
       import { resolvePluginConfig } from ${built('kernel/config/plugin-config.js')}
       ${OUTCOME}

@@ -1,11 +1,11 @@
-/** How something far away shows as text: in a template, in a log line, in a debugger; to ask it would be a call. */
+/** Something far away, before those who take it for a value at hand: who turns it into text, awaits it or prints it. To ask it would be a call. */
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
-/** The members that text is made by. They answer here, and nothing else does: it has no prototype. */
-export const shownAs = (text: string): object => {
-  const show = (): string => text
-  return Object.assign(Object.create(null) as object, { [Symbol.toPrimitive]: show, [INSPECT]: show, toString: show })
+/** What is that text in a template, in a log line, in a debugger. The members that text is made by answer here, and nothing else does: it has no prototype. */
+export const labelled = (text: string): object => {
+  const label = (): string => text
+  return Object.assign(Object.create(null) as object, { [Symbol.toPrimitive]: label, [INSPECT]: label, toString: label })
 }
 
 /** Asked of anything by those who await it or turn it into text or JSON: no methods, unless it is known to have them. */
