@@ -126,10 +126,6 @@ describe('in the thread of a plugin', () => {
   it.each([
     ['of few bytes', `return await posted(${HOLES})`],
     [
-      'of which its getters tell nobody but V8',
-      `let n = 0; return await posted({ map: new Map(), get a() { return ++n > 1 ? ${HOLES} : 1 } })`,
-    ],
-    [
       'however the realm was changed before',
       `const { includes } = Uint8Array.prototype; Uint8Array.prototype.includes = () => false; try { return await posted(${HOLES}) } finally { Uint8Array.prototype.includes = includes }`,
     ],
@@ -141,12 +137,12 @@ describe('in the thread of a plugin', () => {
   it('so it does where a getter has it ready for nobody but the one who writes', async () => {
     const by = await tried()
     const told = by(`
-      let asked = 0
+      let looks = 0
       let last = Infinity
-      const event = { map: new Map(), get a() { return ++asked < last ? 1 : ${HOLES} } }
+      const event = { map: new Map(), get a() { return ++looks < last ? 1 : ${HOLES} } }
       await ctx.bus.publish('some.event', event)
-      last = asked
-      asked = 0
+      last = looks
+      looks = 0
       return await ctx.bus.publish('some.event', event)`)
     await expect(told).resolves.toBe('PAYLOAD_NOT_CLONEABLE')
   })
