@@ -39,6 +39,8 @@ export interface HotReloadOptions {
   formerPlaces(path: string): readonly string[]
   appeared(path: string, attempt: Attempt): Promise<unknown>
   vanished(name: string): Promise<unknown>
+  /** What was saved of it is not to be had, for that reason. */
+  refused(instance: PluginInstance, error: Error): void
   fault(name: string, error: Error): void
 }
 
@@ -50,8 +52,6 @@ export class HotReload {
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => Promise<PackageScope> }>()
   readonly #changed = new Set<string>()
-  /** What is under way for a save: a newer one ends it. */
-  readonly #attempts = new Set<Attempt>()
   /** Plugins that are being unloaded as their files are gone, by where they lay. */
   readonly #leaving = new Map<string, Promise<void>>()
   #working: Promise<void> | undefined
@@ -131,8 +131,7 @@ export class HotReload {
 
   /** What was read of its files is not what is there. */
   #stale(name: string): void {
-    for (const attempt of this.#attempts) {
-      if (!attempt.open || !this.#options.instances.get(name)?.takesPart(attempt)) continue
+    for (const attempt of this.#options.instances.get(name)?.openAttempts ?? []) {
       for (const other of this.#partOf(attempt)) this.#note(other)
       attempt.outdate()
     }
@@ -141,21 +140,20 @@ export class HotReload {
 
   /** Does what a newer save of the plugins that take part in it ends, or of that one: they are noted then. */
   async #attempt(act: (attempt: Attempt) => Promise<unknown>, plugin?: string): Promise<void> {
-    const attempt: Attempt = new Attempt(async () => {
-      const names = new Set([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])])
-      const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name)))
-      if (!stir.includes(true)) return false
-      for (const name of names) this.#note(name)
-      return true
-    })
-    this.#attempts.add(attempt)
+    const attempt: Attempt = new Attempt(() => this.stir([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])]))
     try {
       await act(attempt)
     } catch (error) {
       if (!attempt.outdated) throw error
-    } finally {
-      this.#attempts.delete(attempt)
     }
+  }
+
+  /** Looks at the files of these plugins: where any of them may be others than what was reported before, all are tried anew. */
+  async stir(names: readonly string[]): Promise<boolean> {
+    const stir = await Promise.all(names.map((name) => this.#watcher.stirs(name)))
+    if (!stir.includes(true)) return false
+    for (const name of names) this.#note(name)
+    return true
   }
 
   #partOf(attempt: Attempt): string[] {
@@ -191,7 +189,7 @@ export class HotReload {
 
   /** `waiting`: those that changed together and have not been carried out; it is one of them. */
   async #renew(name: string, waiting: Set<string>, attempt: Attempt): Promise<void> {
-    const { instances, changed, log, fault } = this.#options
+    const { instances, changed, refused, log, fault } = this.#options
     const instance = instances.get(name)
     if (instance === undefined) return
     const { path } = instance.source
@@ -223,6 +221,7 @@ export class HotReload {
         const told = `The change of '${name}' was not taken over: generation ${generation} stays.`
         log.warn({ plugin: name, generation }, then === undefined ? told : `${told} ${then}`)
       }
+      refused(instance, error as Error)
       fault(name, error as Error)
       // Others may have been watched as what they were to be together with it.
       const all = new Set([name, ...this.#refused.plugins].flatMap((plugin) => instances.get(plugin) ?? []))
