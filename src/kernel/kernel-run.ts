@@ -198,7 +198,8 @@ export class KernelRun {
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
     this.#parts.reconciler.changedSince = async (plugin) => (await this.#hotReload?.stir([plugin])) ?? false
     const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./reload/hot-reload.js'), import('./reload/manifest-guard.js')])
-    const { options, log, roster, whereabouts, jointChanges, reconciler, operations, configurations, announcer, act, plane } = this.#parts
+    const { options, log, roster, whereabouts, jointChanges, reconciler, operations, inventory, configurations, announcer, act, plane } =
+      this.#parts
     const guard = new ManifestGuard(options, this.#parts.permissions, roster.byName)
     whereabouts.heed = (source, instance) => guard.assertMayBecome(source, instance)
     this.#hotReload = new HotReload({
@@ -211,6 +212,7 @@ export class KernelRun {
       registry: plane.registry,
       log,
       inOrder: (names) => jointChanges.orderOf(names),
+      isInline: (instance) => inventory.plugin(instance).isolation === 'inline',
       isAllowed: (instance, waiting) => jointChanges.isAllowed(instance, waiting),
       changed: (instance, waiting, attempt) =>
         act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change', waiting, attempt)),

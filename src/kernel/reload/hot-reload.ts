@@ -11,6 +11,7 @@ import { type PackageScope, packageScope } from '../modules/package-scope.js'
 import type { Logger } from '../options/options.js'
 import type { Waiting } from '../plugins/joint-changes.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
+import { KeptModules } from './kept-modules.js'
 import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
 
@@ -33,6 +34,8 @@ export interface HotReloadOptions {
   inOrder(names: readonly string[]): readonly string[]
   /** Whether the others allow what its files say, also as `waiting` ones would be. */
   isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean
+  /** Whether it runs in the kernel's own thread. */
+  isInline(instance: PluginInstance): boolean
   changed(instance: PluginInstance, waiting: Waiting, attempt: Attempt): Promise<unknown>
   configured(instance: PluginInstance): Promise<unknown>
   /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
@@ -49,6 +52,7 @@ export class HotReload {
   readonly #watcher: Watcher
   readonly #refused: RefusedChanges
   readonly #graphs = new Map<string, ModuleGraph>()
+  readonly #kept = new KeptModules()
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => Promise<PackageScope> }>()
   readonly #changed = new Set<string>()
@@ -115,6 +119,8 @@ export class HotReload {
 
   /** Most changes of a package.json are of no concern to the modules in it. */
   #stirred(name: string, paths: readonly string[]): void {
+    const instance = this.#options.instances.get(name)
+    if (instance && this.#options.isInline(instance)) this.#kept.saved(paths, this.#graphs.get(instance.source.entry))
     const { scope } = this.#scopes.get(name) ?? {}
     if (scope && paths.every((path) => scope.files.includes(path))) void this.#run(name, () => this.#stirredAround(name))
     else this.#stale(name)
@@ -206,6 +212,7 @@ export class HotReload {
       const others = [...waiting].filter((plugin) => plugin !== name)
       await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done }, attempt)
       waiting.delete(name)
+      this.#remarkOnKept(instance)
     } catch (error) {
       await attempt.judge()
       if (attempt.outdated) {
@@ -223,10 +230,19 @@ export class HotReload {
       }
       refused(instance, error as Error)
       fault(name, error as Error)
+      this.#remarkOnKept(instance)
       // Others may have been watched as what they were to be together with it.
       const all = new Set([name, ...this.#refused.plugins].flatMap((plugin) => instances.get(plugin) ?? []))
       await Promise.all(Array.from(all, ({ source }) => this.track(source, this.#scopes.get(source.name)?.scope.says)))
     }
+  }
+
+  /** What was saved of an inline plugin may not be what runs. */
+  #remarkOnKept(instance: PluginInstance): void {
+    const { isInline, log } = this.#options
+    const { name, source, newest } = instance
+    const remark = isInline(instance) ? this.#kept.remarkOn(source, this.#graphs.get(source.entry)) : undefined
+    if (remark !== undefined) log.warn({ plugin: name, generation: newest }, remark)
   }
 
   #reconfigure(name: string): void {
