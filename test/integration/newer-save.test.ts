@@ -168,6 +168,21 @@ describe('while the kernel starts', () => {
     ])
   })
 
+  it('that the plugin makes itself as it starts keeps it from starting for so long only', async () => {
+    const writes =
+      `writeFileSync(new URL('./stamp.json', import.meta.url), JSON.stringify(process.hrtime.bigint().toString()))\n` +
+      // Long enough for the watcher to see it.
+      'await new Promise((resolve) => setTimeout(resolve, 1_000))'
+    const code = pluginCode(
+      { start: writes },
+      "import { writeFileSync } from 'node:fs'\nawait import('./stamp.json', { with: { type: 'json' } })",
+    )
+    const running = await kernelWith({ p: { code, manifest: { isolation: 'inline' } } }, options)
+    writeFileSync(join(running.folder, 'p/stamp.json'), '0')
+    const report = await running.kernel.start()
+    expect(stateIn(report, 'p')).toBe('running')
+  })
+
   it('keeps nobody from stopping it', async () => {
     const running = await kernelWith({ p: IN_START }, options)
     const started = running.kernel.start().catch((error: unknown) => error)

@@ -44,6 +44,9 @@ interface Start {
   attempt: Attempt
 }
 
+/** So often in a row a newer save ends the start of a plugin. One that writes its own files as it starts would never come up otherwise. */
+const MOST_PUT_OFF = 10
+
 export class Reconciler {
   readonly #instances: ReadonlyMap<string, PluginInstance>
   readonly #supervisor: Supervisor
@@ -65,6 +68,8 @@ export class Reconciler {
   readonly #interrupted = new WeakMap<PluginInstance, number>()
   /** Plugins whose start was ended by a newer save of theirs, or of what they need: the round that this brings starts them. */
   readonly #putOff = new Set<PluginInstance>()
+  /** How often in a row that was so. */
+  readonly #timesPutOff = new WeakMap<PluginInstance, number>()
   /** Told when none of them is to wait any more. */
   readonly #resumed: (() => void)[] = []
   /** Where files are watched: whether those of a plugin are others than what was read, and will be tried. */
@@ -225,7 +230,7 @@ export class Reconciler {
       if (this.#starts.get(instance) === start) this.#starts.delete(instance)
     }
     const attempt = own?.instance === instance ? own.attempt : this.#attemptOf(instance)
-    if (number <= this.#needy) attempt.keep()
+    if (number <= this.#needy || this.#timesPutOffOf(instance) >= MOST_PUT_OFF) attempt.keep()
     return instance.attempt(act, attempt)
   }
 
@@ -237,10 +242,15 @@ export class Reconciler {
   async #startOne(instance: PluginInstance, turn: number, attempt: Attempt): Promise<void> {
     const isInterrupted = (): boolean => (this.#interrupted.get(instance) ?? 0) >= turn
     if (!isInterrupted()) await this.#tryOne(instance, attempt)
+    this.#timesPutOff.set(instance, attempt.outdated ? this.#timesPutOffOf(instance) + 1 : 0)
     if (!attempt.outdated || isInterrupted()) return
     this.#putOff.add(instance)
     // What its newer save brings comes while others are still starting.
     this.#hurryAll()
+  }
+
+  #timesPutOffOf(instance: PluginInstance): number {
+    return this.#timesPutOff.get(instance) ?? 0
   }
 
   async #tryOne(instance: PluginInstance, attempt: Attempt): Promise<void> {
