@@ -155,6 +155,7 @@ export class WatchedFile {
 
   /** Looks at it: whether it may be another than what was reported before. */
   async stirs(): Promise<boolean> {
+    await this.#baseline
     const reported = this.#hash
     this.look()
     while (this.#inspecting) await this.#inspecting
