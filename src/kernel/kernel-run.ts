@@ -224,7 +224,7 @@ export class KernelRun {
         const instance = roster.find(name)
         return act('unload', instance, BY_WATCHER, () => operations.vanished(instance))
       },
-      refused: (instance, error) => reconciler.refuse(instance, error),
+      refused: (instance, error) => void reconciler.refuse(instance, error),
       fault: (what, error) => {
         const known = PlugbayError.is(error) && error.plugin !== undefined && roster.byName.get(error.plugin)
         const name = known && known.source.path === what ? known.name : what

@@ -288,13 +288,16 @@ export class Reconciler {
   }
 
   /** What a newer save made of a plugin is not to be had: where its start was ended for that, it has failed by it. */
-  refuse(instance: PluginInstance, error: Error): void {
+  async refuse(instance: PluginInstance, error: Error): Promise<void> {
+    const start = this.#starts.get(instance)
+    // Its place may take a while to end.
+    if (start?.attempt.outdated) await start.done
     if (!this.#putOff.has(instance)) return
     instance.error = error
     instance.rest('failed', reasonOf(error))
     instance.shelved = true
     // Those that need it are to know.
-    void this.reconcile(`what was saved of '${instance.name}' was refused`, undefined, new Attempt()).catch(() => {})
+    await this.reconcile(`what was saved of '${instance.name}' was refused`, undefined, new Attempt()).catch(() => {})
   }
 
   /** Resolves when no start is under way, and none is put off. */
