@@ -136,11 +136,17 @@ describe('while the kernel starts', () => {
     expect(came(running, 'p', 'initializing')).toEqual([1, 2, 3])
   })
 
-  it.each<[string, Record<string, string>, string]>([
-    ['does not start', { 'p/index.js': says(2, "throw new Error('no luck')") }, 'no luck'],
-    ['cannot be read', { 'p/plugin.json': '{ "name": "p", "nonsense": 1 }' }, 'nonsense'],
-  ])('is told as the fault where it %s, of the plugin and of those that need it', async (_what, files, told) => {
-    const running = await kernelWith({ p: IN_START, needy: { code: says(''), manifest: needs('p') }, other: says('') }, options)
+  const unreadable = { 'p/plugin.json': '{ "name": "p", "nonsense": 1 }' }
+
+  it.each<[string, string, Record<string, string>, string]>([
+    ['does not start', 'thread', { 'p/index.js': says(2, "throw new Error('no luck')") }, 'no luck'],
+    ['cannot be read', 'thread', unreadable, 'nonsense'],
+    ['cannot be read', 'process', unreadable, 'nonsense'],
+  ])('is told as the fault where it %s (in a %s), of the plugin and of those that need it', async (_what, isolation, files, told) => {
+    const running = await kernelWith(
+      { p: { code: IN_START, manifest: { isolation } }, needy: { code: says(''), manifest: needs('p') }, other: says('') },
+      options,
+    )
     const started = running.kernel.start()
     await hung(running)
     save(running, files)
