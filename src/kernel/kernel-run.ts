@@ -9,6 +9,7 @@ import type { Attribution } from './audit/attribution.js'
 import type { Act, Audit } from './audit/audit.js'
 import type { Configurations } from './config/configurations.js'
 import { strangersIn } from './config/strangers.js'
+import { Attempt } from './lifecycle/attempt.js'
 import type { KernelLifecycle } from './lifecycle/kernel-lifecycle.js'
 import { type DiscoveryFault, discover } from './manifest/discovery.js'
 import type { PluginSource } from './manifest/plugin-source.js'
@@ -93,7 +94,9 @@ export class KernelRun {
     this.#watching = options.watch && this.#watch(options.watch.settle, [...found, ...faults])
     // Told below, after the plugins have started.
     this.#watching?.catch(() => {})
-    await reconciler.reconcile('the kernel starts')
+    await reconciler.reconcile('the kernel starts', undefined, new Attempt())
+    // A plugin whose start was ended by a newer save of it is judged by that.
+    await reconciler.settled()
     lifecycle.assertStarting()
     this.#logExcluded()
     await this.#abortIfAsked(faults)
@@ -193,8 +196,10 @@ export class KernelRun {
   }
 
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
+    this.#parts.reconciler.changedSince = async (plugin) => (await this.#hotReload?.stir([plugin])) ?? false
     const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./reload/hot-reload.js'), import('./reload/manifest-guard.js')])
-    const { options, log, roster, whereabouts, jointChanges, reconciler, operations, configurations, announcer, act, plane } = this.#parts
+    const { options, log, roster, whereabouts, jointChanges, reconciler, operations, inventory, configurations, announcer, act, plane } =
+      this.#parts
     const guard = new ManifestGuard(options, this.#parts.permissions, roster.byName)
     whereabouts.heed = (source, instance) => guard.assertMayBecome(source, instance)
     this.#hotReload = new HotReload({
@@ -207,6 +212,7 @@ export class KernelRun {
       registry: plane.registry,
       log,
       inOrder: (names) => jointChanges.orderOf(names),
+      isInline: (instance) => inventory.plugin(instance).isolation === 'inline',
       isAllowed: (instance, waiting) => jointChanges.isAllowed(instance, waiting),
       changed: (instance, waiting, attempt) =>
         act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change', waiting, attempt)),
@@ -218,6 +224,7 @@ export class KernelRun {
         const instance = roster.find(name)
         return act('unload', instance, BY_WATCHER, () => operations.vanished(instance))
       },
+      refused: (instance, error) => void reconciler.refuse(instance, error),
       fault: (what, error) => {
         const known = PlugbayError.is(error) && error.plugin !== undefined && roster.byName.get(error.plugin)
         const name = known && known.source.path === what ? known.name : what

@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { renderBootTree } from 'plugbay'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { infoOf, kernelWith, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
@@ -183,9 +184,16 @@ describe('a boot', () => {
   })
 
   it('draws a circle, and logs it once', async () => {
-    const { kernel, lines } = await kernelWith({ a: depends('b'), b: depends('c'), c: depends('a'), d: ok })
-    await kernel.start()
+    const plugins = { a: depends('b'), b: depends('c'), c: depends('a'), d: ok, e: depends('b'), f: depends('e') }
+    const { kernel, lines } = await kernelWith(plugins)
+    const report = await kernel.start()
     expect(lines.filter(({ message }) => message.includes('a → b → c → a'))).toHaveLength(1)
+    expect(renderBootTree(report).split('a → b → c → a')).toHaveLength(2)
+    expect(['a', 'b', 'c'].map((name) => kernel.explain(name).holdsBack)).toEqual([
+      ['e', 'f'],
+      ['e', 'f'],
+      ['e', 'f'],
+    ])
     expect(kernel.explain('b')).toMatchObject({ code: 'DEPENDENCY_CYCLE', because: expect.stringContaining('a → b → c → a') })
     expect(stateOf(kernel, 'd')).toBe('running')
   })

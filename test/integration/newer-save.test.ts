@@ -1,9 +1,10 @@
 /** A save while what the one before it brought is still coming up: that ends, and the newer one is tried at once. */
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { BootReport } from 'plugbay'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { emptyFolder, infoOf, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+import { emptyFolder, infoOf, kernelWith, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 import { save } from '../support/save.js'
 
 /** More than any test takes: what waited for it would not be done in time. */
@@ -68,6 +69,148 @@ describe.each([
     expect(came(running, 'p', 'initializing')).toEqual([1, 2, 3])
     expect(running.faults.map(({ generation }) => generation)).toEqual([1])
   })
+})
+
+describe('while the kernel starts', () => {
+  const needs = (...names: string[]): Record<string, unknown> => ({ dependencies: Object.fromEntries(names.map((name) => [name, '*'])) })
+  const stateIn = (report: BootReport, plugin: string): string | undefined => report.plugins.find(({ name }) => name === plugin)?.state
+
+  it.each([
+    ['in its start', IN_START],
+    ['in its module', IN_MODULE],
+  ])('of a plugin that hangs %s is what that, and all that need it, start with', async (_where, hangs) => {
+    const files = { code: hangs, manifest: { onFailure: 'abort' } }
+    const running = await kernelWith(
+      { p: files, needy: { code: says(''), manifest: needs('p') }, last: { code: says(''), manifest: needs('needy') } },
+      options,
+    )
+    const started = running.kernel.start()
+    await hung(running)
+    save(running, { 'p/index.js': says(2) })
+    const report = await started
+    expect(await answer(running, 'p')).toBe('2')
+    expect(report.plugins.map(({ name, state, generation, wave }) => [name, state, generation, wave]).sort()).toEqual([
+      ['last', 'running', 1, 2],
+      ['needy', 'running', 1, 1],
+      ['p', 'running', 2, 0],
+    ])
+    expect(report.plugins.flatMap(({ error }) => error ?? [])).toEqual([])
+    expect(running.faults).toEqual([])
+    expect(running.states.filter(({ to }) => to === 'failed')).toEqual([])
+  })
+
+  it('starts what can start, though another plugin still hangs, and waits for all of it', async () => {
+    const running = await kernelWith(
+      {
+        p: IN_START,
+        slow: says('', "await (await ctx.services.use('gate')).opened()"),
+        needy: { code: says('needy'), manifest: needs('p') },
+        both: { code: says(''), manifest: needs('p', 'slow') },
+      },
+      options,
+    )
+    const { kernel } = running
+    let free: (() => void) | undefined
+    await kernel.services.provide('gate', { opened: () => new Promise<void>((resolve) => (free = resolve)) })
+    const started = kernel.start()
+    await hung(running)
+    await eventually(() => expect(free).toBeDefined())
+    save(running, { 'p/index.js': says(2) })
+    await eventually(() => expect(stateOf(kernel, 'needy')).toBe('running'))
+    expect([stateOf(kernel, 'slow'), stateOf(kernel, 'both'), kernel.state]).toEqual(['starting', 'discovered', 'starting'])
+    free?.()
+    const report = await started
+    expect(report.plugins.map(({ state }) => state)).toEqual(['running', 'running', 'running', 'running'])
+    expect(running.faults).toEqual([])
+  })
+
+  it('may hang as well: the one after it is tried', async () => {
+    const running = await kernelWith({ p: IN_START, needy: { code: says(''), manifest: needs('p') } }, options)
+    const started = running.kernel.start()
+    for (const generation of [1, 2]) {
+      await eventually(() => expect(running.lines.filter(({ message }) => message === 'hangs')).toHaveLength(generation))
+      save(running, { 'p/index.js': generation === 1 ? `${IN_START}// again` : says(3) })
+    }
+    const report = await started
+    expect([stateIn(report, 'p'), stateIn(report, 'needy')]).toEqual(['running', 'running'])
+    expect(came(running, 'p', 'initializing')).toEqual([1, 2, 3])
+  })
+
+  const unreadable = { 'p/plugin.json': '{ "name": "p", "nonsense": 1 }' }
+
+  it.each<[string, string, Record<string, string>, string]>([
+    ['does not start', 'thread', { 'p/index.js': says(2, "throw new Error('no luck')") }, 'no luck'],
+    ['cannot be read', 'thread', unreadable, 'nonsense'],
+    ['cannot be read', 'process', unreadable, 'nonsense'],
+  ])('is told as the fault where it %s (in a %s), of the plugin and of those that need it', async (_what, isolation, files, told) => {
+    const running = await kernelWith(
+      { p: { code: IN_START, manifest: { isolation } }, needy: { code: says(''), manifest: needs('p') }, other: says('') },
+      options,
+    )
+    const started = running.kernel.start()
+    await hung(running)
+    save(running, files)
+    const report = await started
+    const byName = Object.fromEntries(report.plugins.map((plugin) => [plugin.name, plugin]))
+    expect(byName['p']).toMatchObject({ state: 'failed', error: { message: expect.stringContaining(told) as string } })
+    expect(byName['needy']).toMatchObject({ state: 'failed', error: { code: 'DEPENDENCY_FAILED' } })
+    expect(byName['other']).toMatchObject({ state: 'running' })
+    expect(running.kernel.explain('needy').because).toContain(told)
+    expect(running.faults).toHaveLength(1)
+    save(running, { 'p/plugin.json': '{ "name": "p" }', 'p/index.js': says(3) })
+    await eventually(() => expect(stateOf(running.kernel, 'needy')).toBe('running'))
+  })
+
+  it('may take the plugin away, or disable it: the kernel has started then', async () => {
+    const running = await kernelWith({ p: IN_START, q: IN_START, needy: { code: says(''), manifest: needs('p') } }, options)
+    const started = running.kernel.start()
+    await eventually(() => expect(running.lines.filter(({ message }) => message === 'hangs')).toHaveLength(2))
+    save(running, { 'p/plugin.json': { name: 'p', enabled: false } })
+    rmSync(join(running.folder, 'q'), { recursive: true })
+    const report = await started
+    expect(report.plugins.map(({ name, state }) => [name, state]).sort()).toEqual([
+      ['needy', 'failed'],
+      ['p', 'disabled'],
+    ])
+  })
+
+  it('that the plugin makes itself as it starts keeps it from starting for so long only', async () => {
+    const writes =
+      `writeFileSync(new URL('./stamp.json', import.meta.url), JSON.stringify(process.hrtime.bigint().toString()))\n` +
+      // Long enough for the watcher to see it.
+      'await new Promise((resolve) => setTimeout(resolve, 1_000))'
+    const code = pluginCode(
+      { start: writes },
+      "import { writeFileSync } from 'node:fs'\nawait import('./stamp.json', { with: { type: 'json' } })",
+    )
+    const running = await kernelWith({ p: { code, manifest: { isolation: 'inline' } } }, options)
+    writeFileSync(join(running.folder, 'p/stamp.json'), '0')
+    const report = await running.kernel.start()
+    expect(stateIn(report, 'p')).toBe('running')
+  })
+
+  it('keeps nobody from stopping it', async () => {
+    const running = await kernelWith({ p: IN_START }, options)
+    const started = running.kernel.start().catch((error: unknown) => error)
+    await hung(running)
+    save(running, { 'p/index.js': `${IN_START}// again` })
+    await eventually(() => expect(came(running, 'p', 'stopped')).toContain(1))
+    await running.kernel.stop()
+    expect(await started).toMatchObject({ code: 'KERNEL_STATE' })
+  })
+})
+
+it('ends the start of what came up together with a change as well', async () => {
+  const manifest = { dependencies: { p: '*' } }
+  const running = await startedWith(
+    { p: pluginCode({ start: "throw new Error('no luck')" }), needy: { code: IN_START, manifest } },
+    options,
+  )
+  save(running, { 'p/index.js': says(2) })
+  await hung(running)
+  save(running, { 'needy/index.js': says('fixed') })
+  await eventually(async () => expect(await answer(running, 'needy')).toBe('fixed'))
+  expect(running.faults.map(({ name, generation }) => [name, generation])).toEqual([['p', 1]])
 })
 
 it('of two plugins that swap their services is judged with the other change, which is carried out once', async () => {

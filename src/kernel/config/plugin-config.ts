@@ -5,7 +5,7 @@ import { shown, shownAsData } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { entryFor, toAllow } from '../../permission-set.js'
 import { uncloneablePart } from '../../sandbox/values/uncloneable-part.js'
-import { enumerated } from '../../sentence.js'
+import { enumerated, unended } from '../../sentence.js'
 import { reasonOf } from '../../wire-error.js'
 import type { ConfigDeclaration } from '../manifest/manifest.js'
 import { fieldPath, MAX_PROBLEMS, type Problem, problemsError } from '../schema/schema-problems.js'
@@ -218,10 +218,43 @@ const objectIn = (value: unknown, where: string, plugin: string): PluginConfig |
 const describeSources = (name: string, ...places: readonly string[]): string =>
   `The configuration of plugin '${name}'${places.length === 0 ? '' : ` (${places.join(', ')})`}`
 
+/** Where the application could write it. */
+const applicationPlaces = ({ name, configDir }: PluginConfigSources): string =>
+  `options.config['${name}']${configDir === undefined ? '' : ` or ${join(configDir, `${name}.yaml`)}`}`
+
 /** Where a configuration could be written of which nothing is. */
-const nowhere = ({ name, declaration, configDir }: PluginConfigSources): string =>
-  `${declaration?.defaults ? 'its manifest alone gives any' : 'none is given'}: write it into options.config['${name}']` +
-  (configDir === undefined ? '' : ` or ${join(configDir, `${name}.yaml`)}`)
+const nowhere = (sources: PluginConfigSources): string =>
+  `${sources.declaration?.defaults ? 'its manifest alone gives any' : 'none is given'}: write it into ${applicationPlaces(sources)}`
+
+/** The fields that a layer has, with all within them, and what stands there. */
+const fieldsOf = (value: unknown, path: Path = []): [string, unknown][] => {
+  if (!Array.isArray(value) && !isPlain(value)) return []
+  return Object.entries(value).flatMap(([key, item]) => {
+    const inner = [...path, Array.isArray(value) ? Number(key) : key]
+    return [[fieldPath(inner), item], ...fieldsOf(item, inner)]
+  })
+}
+
+/** Of each problem with what nobody but the manifest gave: told as the manifest's. Undefined for another. `given`: what others gave. */
+const manifestFaults = (
+  problems: readonly Problem[],
+  sources: PluginConfigSources,
+  given: readonly unknown[],
+): readonly (Problem | undefined)[] => {
+  const { declaration, manifestPath = 'plugin.json' } = sources
+  const defaults = new Map(fieldsOf(declaration?.defaults))
+  const others = new Map(given.flatMap((layer) => fieldsOf(layer)))
+  return problems.map((problem) => {
+    const { path, value, message } = problem
+    const own = defaults.get(path)
+    // What stands in for a placeholder is the environment's.
+    const isFilledIn = typeof own === 'string' && own.includes('${')
+    if (path === '' || value === undefined || isFilledIn || others.has(path)) return undefined
+    const field = defaults.has(path) ? `config.defaults${path.startsWith('[') ? '' : '.'}${path}` : 'its "default" in config.schema'
+    const mend = `mend ${field} in ${manifestPath}, or give another value in ${applicationPlaces(sources)}`
+    return { ...problem, message: `${unended(message)}. That is the default of the plugin's own manifest: ${mend}` }
+  })
+}
 
 const inWords = (named: readonly Named[]): { path: string; variable: string }[] =>
   named.slice(0, MAX_PROBLEMS).map(({ path, variable }) => ({ path: fieldPath(path), variable }))
@@ -269,7 +302,7 @@ const deniedError = ({ name, manifestPath }: PluginConfigSources, denied: readon
  * system gives nothing to read by.
  */
 export const resolvePluginConfig = async (sources: PluginConfigSources): Promise<PluginConfig> => {
-  const { name, declaration, override, from = `options.config['${name}']`, env, mayRead } = sources
+  const { name, declaration, manifestPath, override, from = `options.config['${name}']`, env, mayRead } = sources
   const file = await fileOf(sources)
   const fromFile = file === undefined ? undefined : objectIn(await readConfigFile(file, name), file, name)
   const given = objectIn(override, describeSources(name, from), name)
@@ -288,7 +321,10 @@ export const resolvePluginConfig = async (sources: PluginConfigSources): Promise
     throw problemsError('CONFIG_INVALID', subject, state.malformed.slice(0, MAX_PROBLEMS + 1).map(malformed), { plugin: name })
   if (state.missing.length > 0) throw environmentError(name, file, state.missing)
   if (declaration?.schema === undefined) return config
-  const problems = await schemaFaults(config, state.whole, declaration, sources)
-  if (problems.length === 0) return config
-  throw problemsError('CONFIG_INVALID', subject, problems, { plugin: name, details: file === undefined ? {} : { file } })
+  const found = await schemaFaults(config, state.whole, declaration, sources)
+  if (found.length === 0) return config
+  const manifests = manifestFaults(found, sources, [fromFile, given])
+  const problems = found.map((problem, at) => manifests[at] ?? problem)
+  const who = manifests.includes(undefined) ? subject : describeSources(name, manifestPath ?? 'its manifest')
+  throw problemsError('CONFIG_INVALID', who, problems, { plugin: name, details: file === undefined ? {} : { file } })
 }

@@ -38,8 +38,8 @@ const CANDIDATES = ['', '.js', '.json', '.cjs', '.ts', `${sep}index.js`, `${sep}
 const AT_ONCE = 131_072
 /** Each is watched for: when the first of them come, the graph is read again. */
 const MOST_UNRESOLVED = 100
-/** Bytes of all that is read for one graph. */
-const MOST = 16_777_216
+/** Bytes of the code of a plugin that are read to know it: all together for one graph, and of each file to know whether it changed. */
+export const MOST_READ = 16_777_216
 
 /** The names a source imports. Of one that cannot be parsed only what it requires is known, and of a long one nothing. */
 const importsOf = async (source: string, path: string, root: string, parse: Parse): Promise<{ names: string[]; parsed: boolean }> => {
@@ -123,7 +123,7 @@ export const moduleGraph = async (
   }
 
   const pace = new Pace()
-  let room = MOST
+  let room = MOST_READ
   const waiting = [entry]
   for (const written of waiting) {
     if (pace.due) await pace.rest()

@@ -2,7 +2,7 @@
 import { PlugbayError } from '../../errors.js'
 import { type Limiter, limiter } from '../../limiter.js'
 import { reasonOf } from '../../wire-error.js'
-import type { Attempt } from '../lifecycle/attempt.js'
+import { Attempt } from '../lifecycle/attempt.js'
 import type { PluginSource } from '../manifest/plugin-source.js'
 import { takenService } from '../services/taken-service.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
@@ -44,6 +44,9 @@ interface Start {
   attempt: Attempt
 }
 
+/** So often in a row a newer save ends the start of a plugin. One that writes its own files as it starts would never come up otherwise. */
+const MOST_PUT_OFF = 10
+
 export class Reconciler {
   readonly #instances: ReadonlyMap<string, PluginInstance>
   readonly #supervisor: Supervisor
@@ -63,6 +66,14 @@ export class Reconciler {
   readonly #starts = new Map<PluginInstance, Start>()
   /** Plugins that are about to be stopped, with what had been asked for by then: none of that begins to start them. */
   readonly #interrupted = new WeakMap<PluginInstance, number>()
+  /** Plugins whose start was ended by a newer save of theirs, or of what they need: the round that this brings starts them. */
+  readonly #putOff = new Set<PluginInstance>()
+  /** How often in a row that was so. */
+  readonly #timesPutOff = new WeakMap<PluginInstance, number>()
+  /** Told when none of them is to wait any more. */
+  readonly #resumed: (() => void)[] = []
+  /** Where files are watched: whether those of a plugin are others than what was read, and will be tried. */
+  changedSince: ((plugin: string) => Promise<boolean>) | undefined
   /** Called after each round: what was not possible may be so now. */
   onRound: (() => void) | undefined
 
@@ -108,7 +119,7 @@ export class Reconciler {
     const number = ++this.#asked
     if (attempt === undefined) {
       this.#needy = number
-      for (const { own } of this.#waiting) own?.attempt.keep()
+      for (const start of this.#starts.values()) start.attempt.keep()
     }
     const before = this.#round
     let done: Promise<T> | undefined
@@ -132,6 +143,7 @@ export class Reconciler {
     for (const [name, error] of next.excluded) this.#instances.get(name)?.keepDown(error)
     this.#unshelve()
     const starts = this.#startAll(next, turn)
+    this.#resume(...this.#putOff)
     await this.#passing(turn, Promise.all(starts[wait]))
     this.onRound?.()
   }
@@ -140,9 +152,14 @@ export class Reconciler {
   async #passing(turn: Turn, starts: Promise<unknown>): Promise<void> {
     this.#waiting.add(turn)
     this.#hurry()
-    if (turn.own && turn.number < this.#needy) turn.own.attempt.keep()
     await (turn.own ? Promise.race([starts, endOf(turn.own.attempt)]) : starts)
     this.#waiting.delete(turn)
+  }
+
+  /** From now on nobody who has asked for something keeps others waiting for starts. */
+  #hurryAll(): void {
+    this.#hurried = this.#asked
+    this.#hurry()
   }
 
   #hurry(): void {
@@ -202,15 +219,39 @@ export class Reconciler {
       await done
       if (this.#starts.get(instance) === start) this.#starts.delete(instance)
     }
-    return instance.attempt(act, own?.instance === instance ? own.attempt : undefined)
+    const attempt = own?.instance === instance ? own.attempt : this.#attemptOf(instance)
+    if (number <= this.#needy || this.#timesPutOffOf(instance) >= MOST_PUT_OFF) attempt.keep()
+    return instance.attempt(act, attempt)
+  }
+
+  #attemptOf({ name }: PluginInstance): Attempt {
+    const { changedSince } = this
+    return new Attempt(changedSince && (() => changedSince(name)))
   }
 
   async #startOne(instance: PluginInstance, turn: number, attempt: Attempt): Promise<void> {
+    const isInterrupted = (): boolean => (this.#interrupted.get(instance) ?? 0) >= turn
+    if (!isInterrupted()) await this.#tryOne(instance, attempt)
+    this.#timesPutOff.set(instance, attempt.outdated ? this.#timesPutOffOf(instance) + 1 : 0)
+    if (!attempt.outdated || isInterrupted()) return
+    this.#putOff.add(instance)
+    // What its newer save brings comes while others are still starting.
+    this.#hurryAll()
+  }
+
+  #timesPutOffOf(instance: PluginInstance): number {
+    return this.#timesPutOff.get(instance) ?? 0
+  }
+
+  async #tryOne(instance: PluginInstance, attempt: Attempt): Promise<void> {
     const { name } = instance
     const { signal } = attempt
-    if (signal.aborted || (this.#interrupted.get(instance) ?? 0) >= turn) return
-    const required = Object.keys(instance.source.manifest.dependencies)
-    const failed = required.map((dependency) => this.#instances.get(dependency)).find((dependency) => !dependency?.running)
+    const failed = await this.#lacking(instance, signal)
+    if (signal.aborted) return
+    if (failed && this.#putOff.has(failed)) {
+      this.#putOff.add(instance)
+      return attempt.end(`'${failed.name}', which it depends on, is started anew`)
+    }
     if (failed) {
       const root = rootOf(failed)
       instance.keepDown(dependencyFailed(name, root.name, root.cause))
@@ -222,6 +263,43 @@ export class Reconciler {
       // The instance keeps the error; explain and the boot report tell it. One that was to stop is for the round that comes with its stop.
       if (!signal.aborted) instance.shelve()
     }
+  }
+
+  /** What it needs and does not run. Waits for what is being started anew. */
+  async #lacking({ source }: PluginInstance, signal: AbortSignal): Promise<PluginInstance | undefined> {
+    const required = Object.keys(source.manifest.dependencies).flatMap((dependency) => this.#instances.get(dependency) ?? [])
+    for (;;) {
+      const lacking = required.filter(({ running }) => !running)
+      const starts = lacking.flatMap((dependency) => this.#starts.get(dependency)?.done ?? [])
+      if (signal.aborted || starts.length === 0) return lacking[0]
+      await Promise.all(starts)
+    }
+  }
+
+  /** What a newer save made of a plugin is not to be had: where its start was ended for that, it has failed by it. */
+  async refuse(instance: PluginInstance, error: Error): Promise<void> {
+    const start = this.#starts.get(instance)
+    // Its place may take a while to end.
+    if (start?.attempt.outdated) await start.done
+    if (!this.#putOff.has(instance)) return
+    instance.keepDown(error)
+    instance.shelve()
+    // Those that need it are to know.
+    await this.reconcile(`what was saved of '${instance.name}' was refused`, undefined, new Attempt()).catch(() => {})
+  }
+
+  /** Resolves when no start is under way, and none is put off. */
+  async settled(): Promise<void> {
+    for (;;) {
+      await Promise.all(Array.from(this.#starts.values(), ({ done }) => done))
+      if (this.#starts.size === 0 && this.#putOff.size === 0) return
+      if (this.#starts.size === 0) await new Promise<void>((resume) => this.#resumed.push(resume))
+    }
+  }
+
+  #resume(...instances: readonly PluginInstance[]): void {
+    for (const instance of instances) this.#putOff.delete(instance)
+    if (this.#putOff.size === 0) for (const resume of this.#resumed.splice(0)) resume()
   }
 
   /** Stops a plugin after those that depend on it, has it forgotten, and does a round. Returns what could not be undone. */
@@ -267,8 +345,7 @@ export class Reconciler {
 
   /** A plugin is about to be stopped, and those that depend on it: what is coming up of them ends, and no turn before that waits for other starts. */
   interrupt(name: string, reason: string): void {
-    this.#hurried = this.#asked
-    this.#hurry()
+    this.#hurryAll()
     for (const each of [name, ...this.#plan.dependentsOf(name)]) {
       const instance = this.#instances.get(each)
       if (instance) this.#interrupt(instance, reason)
@@ -277,6 +354,7 @@ export class Reconciler {
 
   #interrupt(instance: PluginInstance, reason: string): void {
     this.#interrupted.set(instance, this.#asked)
+    this.#resume(instance)
     instance.interrupt(reason)
   }
 

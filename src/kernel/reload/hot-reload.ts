@@ -11,6 +11,7 @@ import { type PackageScope, packageScope } from '../modules/package-scope.js'
 import type { Logger } from '../options/options.js'
 import type { Waiting } from '../plugins/joint-changes.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
+import { KeptModules } from './kept-modules.js'
 import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
 
@@ -33,12 +34,16 @@ export interface HotReloadOptions {
   inOrder(names: readonly string[]): readonly string[]
   /** Whether the others allow what its files say, also as `waiting` ones would be. */
   isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean
+  /** Whether it runs in the kernel's own thread. */
+  isInline(instance: PluginInstance): boolean
   changed(instance: PluginInstance, waiting: Waiting, attempt: Attempt): Promise<unknown>
   configured(instance: PluginInstance): Promise<unknown>
   /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
   formerPlaces(path: string): readonly string[]
   appeared(path: string, attempt: Attempt): Promise<unknown>
   vanished(name: string): Promise<unknown>
+  /** What was saved of it is not to be had, for that reason. */
+  refused(instance: PluginInstance, error: Error): void
   fault(name: string, error: Error): void
 }
 
@@ -47,11 +52,10 @@ export class HotReload {
   readonly #watcher: Watcher
   readonly #refused: RefusedChanges
   readonly #graphs = new Map<string, ModuleGraph>()
+  readonly #kept = new KeptModules()
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => Promise<PackageScope> }>()
   readonly #changed = new Set<string>()
-  /** What is under way for a save: a newer one ends it. */
-  readonly #attempts = new Set<Attempt>()
   /** Plugins that are being unloaded as their files are gone, by where they lay. */
   readonly #leaving = new Map<string, Promise<void>>()
   #working: Promise<void> | undefined
@@ -115,6 +119,8 @@ export class HotReload {
 
   /** Most changes of a package.json are of no concern to the modules in it. */
   #stirred(name: string, paths: readonly string[]): void {
+    const instance = this.#options.instances.get(name)
+    if (instance && this.#options.isInline(instance)) this.#kept.saved(paths, this.#graphs.get(instance.source.entry))
     const { scope } = this.#scopes.get(name) ?? {}
     if (scope && paths.every((path) => scope.files.includes(path))) void this.#run(name, () => this.#stirredAround(name))
     else this.#stale(name)
@@ -131,8 +137,7 @@ export class HotReload {
 
   /** What was read of its files is not what is there. */
   #stale(name: string): void {
-    for (const attempt of this.#attempts) {
-      if (!attempt.open || !this.#options.instances.get(name)?.takesPart(attempt)) continue
+    for (const attempt of this.#options.instances.get(name)?.openAttempts ?? []) {
       for (const other of this.#partOf(attempt)) this.#note(other)
       attempt.outdate()
     }
@@ -141,21 +146,20 @@ export class HotReload {
 
   /** Does what a newer save of the plugins that take part in it ends, or of that one: they are noted then. */
   async #attempt(act: (attempt: Attempt) => Promise<unknown>, plugin?: string): Promise<void> {
-    const attempt: Attempt = new Attempt(async () => {
-      const names = new Set([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])])
-      const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name)))
-      if (!stir.includes(true)) return false
-      for (const name of names) this.#note(name)
-      return true
-    })
-    this.#attempts.add(attempt)
+    const attempt: Attempt = new Attempt(() => this.stir([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])]))
     try {
       await act(attempt)
     } catch (error) {
       if (!attempt.outdated) throw error
-    } finally {
-      this.#attempts.delete(attempt)
     }
+  }
+
+  /** Looks at the files of these plugins: where any of them may be others than what was reported before, all are tried anew. */
+  async stir(names: readonly string[]): Promise<boolean> {
+    const stir = await Promise.all(names.map((name) => this.#watcher.stirs(name)))
+    if (!stir.includes(true)) return false
+    for (const name of names) this.#note(name)
+    return true
   }
 
   #partOf(attempt: Attempt): string[] {
@@ -191,7 +195,7 @@ export class HotReload {
 
   /** `waiting`: those that changed together and have not been carried out; it is one of them. */
   async #renew(name: string, waiting: Set<string>, attempt: Attempt): Promise<void> {
-    const { instances, changed, log, fault } = this.#options
+    const { instances, changed, refused, log, fault } = this.#options
     const instance = instances.get(name)
     if (instance === undefined) return
     const { path } = instance.source
@@ -208,6 +212,7 @@ export class HotReload {
       const others = [...waiting].filter((plugin) => plugin !== name)
       await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done }, attempt)
       waiting.delete(name)
+      this.#remarkOnKept(instance)
     } catch (error) {
       await attempt.judge()
       if (attempt.outdated) {
@@ -223,11 +228,21 @@ export class HotReload {
         const told = `The change of '${name}' was not taken over: generation ${generation} stays.`
         log.warn({ plugin: name, generation }, then === undefined ? told : `${told} ${then}`)
       }
+      refused(instance, error as Error)
       fault(name, error as Error)
+      this.#remarkOnKept(instance)
       // Others may have been watched as what they were to be together with it.
       const all = new Set([name, ...this.#refused.plugins].flatMap((plugin) => instances.get(plugin) ?? []))
       await Promise.all(Array.from(all, ({ source }) => this.track(source, this.#scopes.get(source.name)?.scope.says)))
     }
+  }
+
+  /** What was saved of an inline plugin may not be what runs. */
+  #remarkOnKept(instance: PluginInstance): void {
+    const { isInline, log } = this.#options
+    const { name, source, newest } = instance
+    const remark = isInline(instance) ? this.#kept.remarkOn(source, this.#graphs.get(source.entry)) : undefined
+    if (remark !== undefined) log.warn({ plugin: name, generation: newest }, remark)
   }
 
   #reconfigure(name: string): void {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { type BigIntStats, stat } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { MOST_READ } from '../modules/module-graph.js'
 
 /** What `stat` says that changes whenever the file may have: looking at it is cheap, reading the file is not. */
 interface Look {
@@ -22,8 +23,8 @@ const lookOf = (stats: BigIntStats | undefined): Look => {
 const lookAt = (path: string): Promise<Look> =>
   new Promise((resolve) => stat(path, { bigint: true }, (error, stats) => resolve(lookOf(error ? undefined : stats))))
 
-/** Bytes of a file that is read: of a larger one a touch counts as a new version. */
-const LARGEST = 16_777_216n
+/** Of a larger file, in bytes, a touch counts as a new version: it is not read. */
+const LARGEST = BigInt(MOST_READ)
 
 const hashOf = async (path: string, { signature, size }: Look): Promise<string> => {
   if (size === undefined) return 'absent'
@@ -154,6 +155,7 @@ export class WatchedFile {
 
   /** Looks at it: whether it may be another than what was reported before. */
   async stirs(): Promise<boolean> {
+    await this.#baseline
     const reported = this.#hash
     this.look()
     while (this.#inspecting) await this.#inspecting

@@ -87,9 +87,19 @@ const headline = (plugin: BootedPlugin, columns: Columns, style: TerminalStyle):
   ].join(' ')
 }
 
-const detailsOf = (plugin: BootedPlugin, width: number, style: TerminalStyle): string[] => {
-  const details: string[] = []
-  if (plugin.error) details.push(`${style.red(plugin.error.code)} ${visible(plugin.error.message.split('\n', 1)[0] as string)}`)
+/** Whose error was told, by what it says: the members of a circle share one, and it is told once. */
+type Told = Map<string, string>
+
+const faultOf = ({ name, error }: BootedPlugin, style: TerminalStyle, told: Told): string[] => {
+  if (!error) return []
+  const first = told.get(error.message)
+  if (first === undefined) told.set(error.message, name)
+  const what = first === undefined ? (error.message.split('\n', 1)[0] as string) : `as '${first}'`
+  return [`${style.red(error.code)} ${visible(what)}`]
+}
+
+const detailsOf = (plugin: BootedPlugin, width: number, style: TerminalStyle, told: Told): string[] => {
+  const details = faultOf(plugin, style, told)
   for (const kind of ['provides', 'publishes', 'subscribes'] as const) {
     if (plugin[kind].length > 0) details.push(`${style.dim(kind.padEnd(10))} ${visible(listed(plugin[kind], width))}`)
   }
@@ -122,13 +132,14 @@ export const renderBootTree = (report: BootReport, { color = false, width = 100 
   if (other > 0) counts.push(`${other} not started`)
   const lines = [`${style.bold('plugbay')} ${counts.join(', ')}, in ${duration(report.ms)}`]
 
+  const told: Told = new Map()
   const group = (title: string, plugins: readonly BootedPlugin[]) => {
     lines.push(style.dim(title))
     for (const [index, plugin] of plugins.entries()) {
       const last = index === plugins.length - 1
       lines.push(`${style.dim(last ? '└─' : '├─')} ${headline(plugin, columns, style)}`)
       const stem = style.dim(last ? '  ' : '│ ')
-      for (const detail of detailsOf(plugin, width, style)) lines.push(`${stem}     ${detail}`)
+      for (const detail of detailsOf(plugin, width, style, told)) lines.push(`${stem}     ${detail}`)
     }
   }
   for (const [index, plugins] of waves.entries()) if (plugins.length > 0) group(`wave ${index + 1}`, plugins)

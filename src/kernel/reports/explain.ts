@@ -12,7 +12,7 @@ export interface Explanation {
   code: string | undefined
   /** One sentence. */
   because: string
-  /** Plugins that cannot run because of this one. */
+  /** Plugins that cannot run because of this one; of a member of a circle, those outside of it that the circle holds back. */
   holdsBack: string[]
   /** Its newest faults, at most 20, the oldest first. */
   history: FaultRecord[]
@@ -20,6 +20,10 @@ export interface Explanation {
 
 /** It waits for that one, which does not run. */
 const needs = ({ source, running }: PluginInstance, name: string): boolean => name in source.manifest.dependencies && !running
+
+/** The members of the circle that keeps it from running: they are one cause. */
+const circleOf = (error: Error | undefined): readonly string[] =>
+  isOwn(error) && error.code === 'DEPENDENCY_CYCLE' ? (error.details?.['path'] as readonly string[]) : []
 
 const sorted = (instances: readonly PluginInstance[]): string[] => instances.map(({ name }) => name).sort()
 
@@ -39,9 +43,11 @@ export const explain = (instance: PluginInstance, instances: ReadonlyMap<string,
   const fault = instance.generation?.fault
   // It is told of before its supervisor knows.
   const error = instance.error ?? fault
+  const causes = [...new Set([name, ...circleOf(error)])]
   const holdsBack = [...instances.values()].filter((other) => {
     const { details } = isOwn(other.error) ? other.error : {}
-    return other !== instance && (details?.['root'] === name || (!running && needs(other, name)))
+    const isHeldBackBy = (cause: string): boolean => details?.['root'] === cause || (!running && needs(other, cause))
+    return !causes.includes(other.name) && causes.some(isHeldBackBy)
   })
   // To have ended by itself, as its policy lets it, is no error.
   const ended = error === fault && fault?.code === 'PLUGIN_STOPPED'

@@ -275,6 +275,11 @@ export class PluginInstance {
     return this.#attempts.has(attempt)
   }
 
+  /** What concerns it and can still be ended by a newer save. */
+  get openAttempts(): Attempt[] {
+    return [...this.#attempts].filter(({ open }) => open)
+  }
+
   /** It is to stop: all that was attempted until now ends. */
   interrupt(reason: string): void {
     for (const attempt of this.#attempts) attempt.end(reason)

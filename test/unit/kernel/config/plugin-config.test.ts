@@ -314,6 +314,51 @@ describe('validation', () => {
     )
   })
 
+  describe('that the defaults of the manifest break', () => {
+    const manifestPath = '/plugins/hello/plugin.json'
+    const schema = {
+      properties: { a: { properties: { port: { type: 'integer' } } }, list: { items: { enum: ['x'] } }, b: { type: 'string' } },
+    }
+    const defaults = { a: { port: 'many' }, list: ['x', 'y'] }
+    const own = (field: string): string =>
+      `That is the default of the plugin's own manifest: mend ${field} in ${manifestPath}, or give another value in options.config['hello'].`
+
+    test('says so, with field, value, rule, and where to mend it', async () => {
+      const error = await thrown(() => resolve({ manifestPath, declaration: { schema, defaults }, override: { b: 'fine' } }))
+      expect(error.message).toBe(
+        [
+          `The configuration of plugin 'hello' (${manifestPath}) is not valid:`,
+          `  - a.port: must be a whole number, not 'many'. ${own('config.defaults.a.port').slice(0, -1)}`,
+          `  - list[1]: must be 'x', not 'y'. ${own('config.defaults.list[1]').slice(0, -1)}`,
+        ].join('\n'),
+      )
+      expect(problemsOf(error).map(({ path }) => path)).toEqual(['a.port', 'list[1]'])
+    })
+
+    test('says so of the default in a schema, too', async () => {
+      const declaration = { schema: { properties: { port: { type: 'integer', default: 'many' } } } }
+      const error = await thrown(() => resolve({ manifestPath, declaration }))
+      expect(error.message).toBe(
+        `The configuration of plugin 'hello' (${manifestPath}) is not valid: port: must be a whole number, not 'many'. ${own('its "default" in config.schema')}`,
+      )
+    })
+
+    test('is told beside what others gave, each with whose it is', async () => {
+      const configDir = tree({ 'hello.yaml': 'list: [z]\n' })
+      const error = await thrown(() => resolve({ manifestPath, configDir, declaration: { schema, defaults }, override: { b: 1 } }))
+      const [subject, ...told] = error.message.split('\n')
+      expect(subject).toBe(`The configuration of plugin 'hello' (${join(configDir, 'hello.yaml')}, options.config['hello']) is not valid:`)
+      expect(told).toHaveLength(3)
+      expect(told.filter((line) => line.includes('own manifest'))).toEqual([expect.stringContaining('config.defaults.a.port')])
+    })
+
+    test('is not theirs where a variable of the environment stands in them', async () => {
+      const declaration = { schema: { properties: { port: { type: 'integer' } } }, defaults: { port: '${PORT}' } }
+      const error = await thrown(() => resolve({ manifestPath, declaration, env: { PORT: 'many' }, mayRead: () => true }))
+      expect(error.message).not.toContain('own manifest')
+    })
+  })
+
   test.each([
     ['http://json-schema.org/draft-06/schema#', { properties: { a: { exclusiveMinimum: 0 } } }, { a: 0 }],
     ['http://json-schema.org/draft-07/schema#', { properties: { a: { if: { minimum: 9 }, else: { multipleOf: 2 } } } }, { a: 3 }],

@@ -169,6 +169,13 @@ describe.concurrent('a file that others have read while it was another', () => {
 })
 
 describe.concurrent('what is asked for between reports', () => {
+  test('a file of which it is not known yet what it is does not stir', async () => {
+    const { watcher } = recording()
+    const tracked = watcher.track('hello', [join(tree({ 'index.js': '1' }), 'index.js')])
+    expect(await watcher.stirs('hello')).toBe(false)
+    await tracked
+  })
+
   test('a file stirs where it may be another, and not where it was merely touched, or is just being looked at', async () => {
     const { watcher, changes, file } = await tracking({ 'index.js': 'one' })
     expect(await watcher.stirs('hello')).toBe(false)

@@ -66,6 +66,16 @@ describe('the boot tree', () => {
     expect(renderBootTree({ ms: 1, waves: [], order: [], plugins: [] })).toBe('plugbay 0 plugins running, in 1 ms')
   })
 
+  test('tells a fault that several share once', () => {
+    const error = { code: 'DEPENDENCY_CYCLE', message: 'Plugins depend on each other in a circle: a → b → a.' }
+    const plugins = ['a', 'b'].map((name) => plugin(name, { state: 'failed', wave: -1, error }))
+    const lines = renderBootTree({ ms: 1, waves: [], order: [], plugins }).split('\n')
+    expect(lines.filter((line) => line.includes('DEPENDENCY_CYCLE')).map((line) => line.replace(/^[│ ]*/, ''))).toEqual([
+      `DEPENDENCY_CYCLE ${error.message}`,
+      "DEPENDENCY_CYCLE as 'a'",
+    ])
+  })
+
   test('cuts long lists and says how much is missing', () => {
     const publishes = Array.from({ length: 50 }, (_, index) => `topic.number.${index}`)
     const one = { ms: 1, waves: [['a']], order: ['a'], plugins: [plugin('a', { publishes })] }
