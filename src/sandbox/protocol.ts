@@ -44,7 +44,7 @@ export interface KernelVerbs {
       method: string
       headers: [string, string][]
       redirect: 'follow' | 'error' | 'manual'
-      body: Uint8Array<ArrayBuffer> | null
+      body: Uint8Array | null
     }
     answers: {
       status: number
@@ -53,7 +53,7 @@ export interface KernelVerbs {
       /** The last one, when there were redirects. */
       url: string
       redirected: boolean
-      body: Uint8Array<ArrayBuffer> | null
+      body: Uint8Array | null
     }
   }
 }

@@ -32,9 +32,9 @@ export type TaskRun = TaskInput & {
 export type TaskAnswer = { value: unknown } | { sealed: true }
 
 export type TaskNotice =
-  | ['log', level: LogLevel, message: string]
-  | ['denied', resource: string, action: string, times: number]
+  | [told: 'log', level: LogLevel, message: string]
+  | [told: 'denied', resource: string, action: string, times: number]
   /** What the run of that number answers. */
-  | ['answer', run: number, answer: Sealed]
+  | [told: 'answer', run: number, answer: Sealed]
   /** While permissions are learnt. */
-  | ['used', resource: string, action: string]
+  | [told: 'used', resource: string, action: string]
