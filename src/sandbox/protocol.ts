@@ -155,6 +155,8 @@ export interface LoadRequest {
   entry: string
   /** The plugin's folder, absolute. */
   root: string
+  /** Real paths of folders beside it, outside of every node_modules, that are packages to the plugin: links lead to them. */
+  packages?: readonly string[] | undefined
   /** The plugin shares the module cache of the kernel's thread. */
   inline: boolean
   /** Its imports need hooks that this Node can only run in a thread of their own: TypeScript, or a folder from which `plugbay/plugin` is not found. */

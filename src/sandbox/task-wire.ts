@@ -4,7 +4,7 @@ import type { Sealed } from './conversation/sealed.js'
 import type { LoadRequest, LogLevel, TaskInput } from './protocol.js'
 
 /** Whose tasks a thread runs, and what its gate opens: given to it as it is made. */
-export type TaskIdentity = Pick<LoadRequest, 'name' | 'root' | 'grants' | 'pluginModule'> & {
+export type TaskIdentity = Pick<LoadRequest, 'name' | 'root' | 'packages' | 'grants' | 'pluginModule'> & {
   learning: boolean
   /** Its plugin, which gets what the tasks answer, is in another process. */
   beyond: boolean
