@@ -51,7 +51,7 @@ const fileIn = (folder: string, part: string): string | undefined => {
 const saidIn = (file: string): { exports?: unknown; main?: unknown } => {
   try {
     const parsed = parseJson(readTextFile(file))
-    return 'value' in parsed ? ((parsed.value ?? {}) as object) : {}
+    return 'value' in parsed ? (parsed.value ?? {}) : {}
   } catch {
     return {}
   }

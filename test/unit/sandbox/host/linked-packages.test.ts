@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { linkedPackages } from '#src/sandbox/host/linked-packages.js'
@@ -18,8 +18,10 @@ const workspace = (links: Record<string, string>, root: object = { workspaces: [
   mkdirSync(at('app/plugins/p'), { recursive: true })
   writeFileSync(at('package.json'), JSON.stringify(root))
   for (const [path, target] of Object.entries(links)) {
-    if (!Object.hasOwn(links, target)) mkdirSync(at(target), { recursive: true })
-    if (!Object.hasOwn(links, target) && !target.includes('none')) writeFileSync(join(at(target), 'package.json'), '{}')
+    if (!Object.hasOwn(links, target) && !existsSync(at(target))) {
+      mkdirSync(at(target), { recursive: true })
+      if (!target.includes('none')) writeFileSync(join(at(target), 'package.json'), '{}')
+    }
     link(path, target)
   }
   const finder = (writable: string[]) => ({
