@@ -43,15 +43,13 @@ export const KNOWS_PATHS = MAJOR >= 22
 const NOT_OUR_FOLDER = KNOWS_PATHS ? ['--interactive'] : []
 
 /** Plugins with the same flags may run in each other's waiting threads. */
-export const permissionFlags = (grants: Grants, { root, packages, application }: Reach): string[] => {
+export const permissionFlags = (grants: Grants, reach: Reach): string[] => {
+  const { packages } = reach
   const { read, write } = grants.fs
   const addons = grants.addons ? [] : ['--no-addons']
   // Under the model no file can be flushed (fsync), and who writes what must last needs that: the gate alone holds such a plugin to its paths.
   if (write.length > 0) return [...HOOKS, ...addons]
-  const files = read.length > 0
-  const shared = !files && application?.places.some((place) => within(place, root)) ? application : undefined
-  const home = shared ? placesAndPackages(shared) : [root, ...modulesAbove(root)]
-  const readable = KNOWS_PATHS ? [DIST, ...modulesAbove(DIST), ...home, ...packages, ...read] : ['*']
+  const readable = KNOWS_PATHS ? [DIST, ...modulesAbove(DIST), ...homeOf(reach, read.length > 0), ...packages, ...read] : ['*']
   return [
     ...HOOKS,
     MODEL,
@@ -83,6 +81,12 @@ const modulesAbove = (folder: string): string[] =>
   upFrom(folder)
     .map((at) => join(at, 'node_modules'))
     .filter((modules) => existsSync(modules))
+
+/** `files`: it was granted some, which others are not to read. */
+const homeOf = ({ root, application }: Reach, files: boolean): string[] => {
+  const shared = !files && application?.places.some((place) => within(place, root)) ? application : undefined
+  return shared ? placesAndPackages(shared) : [root, ...modulesAbove(root)]
+}
 
 /** Plugins start in great numbers at once, and packages are not installed in between. */
 const LOOK_AGAIN_AFTER = 500
