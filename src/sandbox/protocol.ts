@@ -44,7 +44,7 @@ export interface KernelVerbs {
       method: string
       headers: [string, string][]
       redirect: 'follow' | 'error' | 'manual'
-      body: Uint8Array | null
+      body: Bytes | null
     }
     answers: {
       status: number
@@ -53,10 +53,13 @@ export interface KernelVerbs {
       /** The last one, when there were redirects. */
       url: string
       redirected: boolean
-      body: Uint8Array | null
+      body: Bytes | null
     }
   }
 }
+
+/** Bytes in a buffer that can be moved: `Uint8Array<ArrayBuffer>`, which has no parameter before TypeScript 5.7. */
+type Bytes = ReturnType<Uint8ArrayConstructor['of']>
 
 export type FileKind = 'file' | 'folder' | 'other'
 
