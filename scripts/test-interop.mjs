@@ -7,7 +7,11 @@ import { fileURLToPath } from 'node:url'
 
 /** A command, the package of Debian's that has it, and the tests that use it. */
 const NEEDS = [
-  { command: 'bwrap', package: 'bubblewrap', tests: ['test/integration/process-tiers.test.ts', 'test/integration/process-host.test.ts'] },
+  {
+    command: 'bwrap',
+    package: 'bubblewrap',
+    tests: ['process-tiers', 'process-host', 'workspaces'].map((name) => `test/integration/${name}.test.ts`),
+  },
 ]
 
 const there = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).error === undefined

@@ -1,9 +1,9 @@
 // Runs a command under another Node: `node scripts/with-node.mjs 24 -- npx vitest run`. The binary comes from npm, without
 // install scripts, into .node/<version>/, and is kept there.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { fromNpm } from './from-npm.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -11,15 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 export const nodeBinary = (version) => {
   const windows = process.platform === 'win32'
   const name = `node-${windows ? 'win' : process.platform}-${process.arch}`
-  const folder = join(root, '.node', version)
-  const binary = join(folder, 'node_modules', name, 'bin', windows ? 'node.exe' : 'node')
-  if (!existsSync(binary)) {
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-    const npm = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', `${name}@${version}`]
-    execFileSync('npm', npm, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'], shell: windows })
-  }
-  return binary
+  return fromNpm(join(root, '.node', version), name, version, join('bin', windows ? 'node.exe' : 'node'))
 }
 
 /** The environment in which `node` is that binary. */

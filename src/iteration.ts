@@ -44,13 +44,18 @@ export function assertReadable(readers: Readers | undefined, pattern: string): a
   )
 }
 
-export const iterationOf = <E>(source: Iterated<E>): AsyncIterableIterator<E, undefined> => {
+/** As `AsyncIterableIterator<E, undefined>`, which has one parameter alone before TypeScript 5.6. */
+export interface Iteration<E> extends AsyncIterator<E, undefined> {
+  [Symbol.asyncIterator](): Iteration<E>
+}
+
+export const iterationOf = <E>(source: Iterated<E>): Iteration<E> => {
   let held = 0
   const putBack = (count: number): void => {
     held -= count
     if (count > 0) source.done(count)
   }
-  const iterator: AsyncIterableIterator<E, undefined> = {
+  const iterator: Iteration<E> = {
     next: () => {
       putBack(Math.min(held, 1))
       return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /** One subscription: when an event may go to its consumer, and who follows it when it ends. Its ledger has what waits. */
 import { keepFollowed } from '../composite-signals.js'
-import { assertReadable, type Give, iterationOf } from '../iteration.js'
+import { assertReadable, type Give, type Iteration, iterationOf } from '../iteration.js'
 import { assertSubscribeOptions } from '../subscribe-options.js'
 import { isThenable } from '../thenable.js'
 import { assertPattern } from '../topic.js'
@@ -311,7 +311,7 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
   }
 
   /** Reads events one at a time: asking for one more says that one is done. Leaving the loop unsubscribes. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<E, undefined> {
+  [Symbol.asyncIterator](): Iteration<E> {
     assertReadable(this.#ledger.readers, this.pattern)
     return iterationOf<E>({
       ask: (give) => this.#ask(give),

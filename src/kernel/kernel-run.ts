@@ -80,7 +80,7 @@ export class KernelRun {
     if (this.#parts.learns)
       log.warn({}, 'Permissions are recorded, not enforced: this kernel learns. Run code that you trust, and no production.')
     const began = performance.now()
-    standby.prepare(commonFlags(options.plugins))
+    standby.prepare(commonFlags({ base: options.base, places: options.plugins }))
     const { found, faults, passedOver } = discover(options.plugins, options.base, options.name)
     for (const { path, error } of faults) {
       log.error({ err: error, path }, error.message)

@@ -44,7 +44,7 @@ export interface KernelVerbs {
       method: string
       headers: [string, string][]
       redirect: 'follow' | 'error' | 'manual'
-      body: Uint8Array<ArrayBuffer> | null
+      body: Bytes | null
     }
     answers: {
       status: number
@@ -53,10 +53,13 @@ export interface KernelVerbs {
       /** The last one, when there were redirects. */
       url: string
       redirected: boolean
-      body: Uint8Array<ArrayBuffer> | null
+      body: Bytes | null
     }
   }
 }
+
+/** Bytes in a buffer that can be moved: `Uint8Array<ArrayBuffer>`, which has no parameter before TypeScript 5.7. */
+type Bytes = ReturnType<Uint8ArrayConstructor['of']>
 
 export type FileKind = 'file' | 'folder' | 'other'
 
@@ -155,6 +158,8 @@ export interface LoadRequest {
   entry: string
   /** The plugin's folder, absolute. */
   root: string
+  /** Real paths of folders beside it, outside of every node_modules, that are packages to the plugin: links lead to them. */
+  packages?: readonly string[] | undefined
   /** The plugin shares the module cache of the kernel's thread. */
   inline: boolean
   /** Its imports need hooks that this Node can only run in a thread of their own: TypeScript, or a folder from which `plugbay/plugin` is not found. */

@@ -4,7 +4,7 @@ import type { Sealed } from './conversation/sealed.js'
 import type { LoadRequest, LogLevel, TaskInput } from './protocol.js'
 
 /** Whose tasks a thread runs, and what its gate opens: given to it as it is made. */
-export type TaskIdentity = Pick<LoadRequest, 'name' | 'root' | 'grants' | 'pluginModule'> & {
+export type TaskIdentity = Pick<LoadRequest, 'name' | 'root' | 'packages' | 'grants' | 'pluginModule'> & {
   learning: boolean
   /** Its plugin, which gets what the tasks answer, is in another process. */
   beyond: boolean
@@ -32,9 +32,9 @@ export type TaskRun = TaskInput & {
 export type TaskAnswer = { value: unknown } | { sealed: true }
 
 export type TaskNotice =
-  | ['log', level: LogLevel, message: string]
-  | ['denied', resource: string, action: string, times: number]
+  | [told: 'log', level: LogLevel, message: string]
+  | [told: 'denied', resource: string, action: string, times: number]
   /** What the run of that number answers. */
-  | ['answer', run: number, answer: Sealed]
+  | [told: 'answer', run: number, answer: Sealed]
   /** While permissions are learnt. */
-  | ['used', resource: string, action: string]
+  | [told: 'used', resource: string, action: string]

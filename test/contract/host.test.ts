@@ -43,6 +43,7 @@ const HOSTS: Record<string, HostKind> = {
         plugin: 'p',
         root: folder,
         dataDir: join(folder, 'data'),
+        packages: [],
         grants: NO_GRANTS,
         memory: 256,
         needsHooks: false,

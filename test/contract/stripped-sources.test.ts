@@ -25,6 +25,7 @@ const HOSTS: Record<string, (root: string) => PluginHost | Promise<PluginHost>> 
       plugin: 'p',
       root,
       dataDir: join(root, 'data'),
+      packages: [],
       grants: NO_GRANTS,
       memory: 256,
       needsHooks: true,

@@ -38,7 +38,10 @@ const gated = async (code: string, grants: Partial<Grants> = {}, files: Record<s
     writeFileSync(join(path, name), text)
   }
   const all = { ...NO_GRANTS, ...grants }
-  const host = new ThreadHost(new Standby(0), permissionFlags(all, { root: path, places: [dirname(path)] }))
+  const host = new ThreadHost(
+    new Standby(0),
+    permissionFlags(all, { root: path, packages: [], application: { base: path, places: [dirname(path)] } }),
+  )
   onTestFinished(() => host.kill('the test is over'))
   const channel = await host.start(new AbortController().signal)
   const lines: Gated['lines'] = []

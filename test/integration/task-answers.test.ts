@@ -147,6 +147,7 @@ describe('the main thread', () => {
       grants: undefined,
       learning: false,
       beyond,
+      packages: [],
       memory: 256,
       log: ignore,
       denied: ignore,

@@ -230,6 +230,6 @@ describe('a task of a plugin that was granted', () => {
 it("a task's thread has Node's permission model beneath the gate, as its plugin's has", async () => {
   const { run, path } = await startedTasks({ 'flags.js': 'export default () => process.execArgv' })
   const { value } = await run('flags')
-  expect(value).toEqual(expect.arrayContaining(permissionFlags(NO_GRANTS, { root: path, places: [] })))
+  expect(value).toEqual(expect.arrayContaining(permissionFlags(NO_GRANTS, { root: path, packages: [] })))
   expect((value as string[]).some((flag) => /^--(experimental-)?permission$/.test(flag))).toBe(true)
 })

@@ -1,20 +1,36 @@
 /** A plugin whose modules do not load: where the fault is, and what to do about it. */
+import { realpathSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { PlugbayError } from '../../errors.js'
+import { entryFor, toAllow } from '../../permission-set.js'
 import { IRREGULAR, isIrregular } from '../../sandbox/permissions/irregular-file.js'
 import { unended } from '../../sentence.js'
 import type { PluginSource } from '../manifest/plugin-source.js'
+import { linkOf } from '../modules/linked-module.js'
 import { moduleGraph } from '../modules/module-graph.js'
-import type { Readable } from '../modules/readable.js'
+import { type Readable, readsFor } from '../modules/readable.js'
 import { locateSyntaxFault, mendOfMissing } from './syntax-fault.js'
 
 const NO_MODULE = /^Cannot find module '([^'?]+)[^']*' imported from /
 const NO_PACKAGE = /^Cannot find package '((?:@[\w.-]+\/)?[\w.-]+)' imported from /
+/** What was not found in a package, or of one, and by whom. */
+const OF_PACKAGE = /^Cannot find (?:package|module) '(?:[^']*[\\/]node_modules[\\/])?([^'.\\/][^']*)' imported from (.+)/
 const NO_SUBPATH = /^Package subpath '[^']+' is not defined by "exports" in /
 const NOT_A_MODULE = /^(?:module|exports|require) is not defined in ES module scope/
 
+/** Where the package is only linked, and leads to where the plugin may not read: to the plugin it is not there. */
+const mendOfLinked = (reason: string, { root }: PluginSource, readable: Readable): string | undefined => {
+  const [, name, from] = OF_PACKAGE.exec(reason) ?? []
+  const link = name && from && linkOf(name, from)
+  if (!link || readsFor(root, readable)(link)) return undefined
+  const folder = realpathSync(link)
+  return ` ${link} is a link to ${folder}, which is no package that this plugin may import. ${toAllow(entryFor(`fs:${folder}`, 'read'))}`
+}
+
 /** A sentence for the end of the engine's own, or nothing. */
 const mendOf = async (reason: string, source: PluginSource, readable: Readable): Promise<string> => {
+  const linked = mendOfLinked(reason, source, readable)
+  if (linked !== undefined) return linked
   const module = NO_MODULE.exec(reason)?.[1]
   if (module !== undefined) return isAbsolute(module) ? mendOfMissing(module, source, readable) : ''
   const name = NO_PACKAGE.exec(reason)?.[1]

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { Pace } from '../../pace.js'
 import { isTypeScript } from '../../strip-types.js'
 import { readTextFile } from '../../text-file.js'
+import { linkedModule } from './linked-module.js'
 import { importsIn, lexer, MOST_IMPORTS, type Parse, requiredIn } from './module-imports.js'
 
 export interface ModuleGraph {
@@ -27,6 +28,8 @@ interface GraphOptions {
   previous?: ModuleGraph | undefined
   /** Whether a file is looked into: if it is not, it is as if nobody imported it. */
   reads?: (path: string) => boolean
+  /** Whether packages that are only linked are followed. */
+  linked?: boolean
 }
 
 const SCANNED = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', ''])
@@ -91,14 +94,14 @@ const read = (path: string, most: number): string | undefined => {
 
 /**
  * Follows the imports of a module. `root` is the plugin's folder: what lies in a node_modules within it, or in one
- * elsewhere, is a library and not followed. Never throws: a file with a syntax error is in `broken`, and the files of
+ * elsewhere, is a library and not followed, unless it is only linked there. Never throws: a file with a syntax error is in `broken`, and the files of
  * `previous` stay in the graph then, so that the fix is seen wherever it is made. Files are mostly small and in
  * the system's cache: asking for each in another thread would cost several times as much. What is long, or TypeScript that has to be stripped to be read, is.
  */
 export const moduleGraph = async (
   entry: string,
   root: string,
-  { previous, reads = () => true }: GraphOptions = {},
+  { previous, reads = () => true, linked = true }: GraphOptions = {},
 ): Promise<ModuleGraph> => {
   const parse = await lexer()
   const files = new Set<string>()
@@ -134,11 +137,9 @@ export const moduleGraph = async (
     room -= source?.length ?? 0
     if (!parsed || source === undefined) broken.push(path)
     for (const name of names) {
-      if (!isPath(name)) {
-        if (!name.startsWith('data:')) bare.add(name)
-        continue
-      }
-      const target = pathOf(name, path)
+      const named = !isPath(name)
+      if (named && !name.startsWith('data:')) bare.add(name)
+      const target = named ? (linked ? linkedModule(name, path) : undefined) : pathOf(name, path)
       if (target !== undefined && waiting.length < MOST_IMPORTS) waiting.push(target)
     }
   }

@@ -77,7 +77,7 @@ const belonging = async (folders: readonly string[], limit: string, pace: Pace):
 }
 
 /** `@scope/name/part` → `@scope/name`. */
-const packageOf = (name: string): string => (/^(?:@[^/]+\/)?[^/]+/.exec(name) ?? [name])[0]
+export const packageOf = (name: string): string => (/^(?:@[^/]+\/)?[^/]+/.exec(name) ?? [name])[0]
 
 /** Where packages would be that are imported from `folder` and are nowhere, and what an installer writes when it is done. */
 const missing = async (folder: string, bare: readonly string[], pace: Pace): Promise<PackageScope> => {

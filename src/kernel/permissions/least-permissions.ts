@@ -201,7 +201,7 @@ export const usedByCode = async (
   const inline = isolation === 'inline'
   const gated = isolation === 'thread' || (!inline && Object.keys(tasks).length > 0)
   const entries = [entry, ...Object.values(tasks).map(({ file }) => file)]
-  const graphs = await Promise.all(entries.map((file) => moduleGraph(file, root)))
+  const graphs = await Promise.all(entries.map((file) => moduleGraph(file, root, { linked: false })))
   const bare = new Set([...graphs.flatMap((graph) => graph.bare), ...imported.map((name) => `node:${name}`)])
   const used = new Map<string, Set<string>>()
   const notes: string[] = []

@@ -1,7 +1,8 @@
 /** Makes generations: gathers what the next run of a plugin is to have (its place, limits, permissions, configuration), as the kernel decides it now. */
 import { join } from 'node:path'
+import { linkedPackages } from '../../sandbox/host/linked-packages.js'
+import { real } from '../../sandbox/host/readable.js'
 import type { Standby } from '../../sandbox/host/standby.js'
-import type { Grants } from '../../sandbox/permissions/grants.js'
 import type { PluginHost } from '../../sandbox/plugin-host.js'
 import type { Stripped } from '../../strip-types.js'
 import { asWritten, toWire } from '../../wire-error.js'
@@ -72,10 +73,12 @@ export class GenerationFactory {
     const permissions = this.#parts.permissions.of(source)
     const grants = grantsOf(permissions)
     const dataDir = join(options.dataDir, name)
-    const reach = { root: source.root, places: options.plugins }
+    const packages =
+      placement.isolation === 'inline' ? [] : this.#packagesOf(source, permissions.granted.learning ? [] : [dataDir, ...grants.fs.write])
+    const reach = { root: source.root, packages, application: { base: options.base, places: options.plugins } }
     const needs = { reach, dataDir, limits, grants, inspected: inspection !== undefined }
     const host = await placeFor(source, placement, this.#parts.standby, needs)
-    const [config, needsHooks, stripped] = await this.#readFor(source, placement, change.config, host, grants)
+    const [config, needsHooks, stripped] = await this.#readFor(source, placement, change.config, host, [...grants.fs.read, ...packages])
     const number = instance.nextNumber()
     audit?.granted(source, number, { ...placement, tier: host.tier }, permissions.granted.permissions, reason)
     audit?.configured(name, number, instance.generation?.config, config, reason)
@@ -97,6 +100,7 @@ export class GenerationFactory {
       needsHooks,
       stripped,
       grants,
+      packages,
       ...this.#reports(source, number),
       endsWell: (exit) => endsWell(instance.restarts.policy, exit),
       crashed: (exit, lost) => crashed(generation, exit, lost),
@@ -111,19 +115,24 @@ export class GenerationFactory {
     return inspection ? inspectedPlacement(chosen) : chosen
   }
 
+  #packagesOf({ root }: PluginSource, writable: string[]): string[] {
+    const { base, plugins } = this.#parts.options
+    return linkedPackages({ root, closed: [base, ...plugins].map(real), writable })
+  }
+
   /** What is read from files for it: its configuration, whether its modules need hooks, and what they are without types. */
   #readFor(
     source: PluginSource,
     { isolation }: Placement,
     given: object | undefined,
     host: PluginHost,
-    grants: Grants,
+    readable: string[],
   ): Promise<[object, boolean, Stripped, void]> {
     const { configurations, track } = this.#parts
     return Promise.all([
       configurations.resolve(source, given ?? configurations.given(source.name)),
       isolation !== 'thread' && needsModuleHooks(source),
-      strippedSources(source, isolation === 'inline' ? undefined : grants.fs.read),
+      strippedSources(source, isolation === 'inline' ? undefined : readable),
       // What it is now is known before its code is read: a save made meanwhile is seen.
       track(source),
     ]).catch(async (error: unknown) => {

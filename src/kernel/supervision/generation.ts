@@ -58,6 +58,8 @@ export interface GenerationOptions {
   stripped: Stripped
   /** What its place lets it reach; undefined: whatever the process may. */
   grants: Grants | undefined
+  /** See `LoadRequest`. */
+  packages: readonly string[]
   moved(transition: Transition): void
   log(level: LogLevel, message: string, fields: unknown): void
   /** It did what it has no permission for. */
@@ -135,6 +137,7 @@ export class Generation {
       source,
       // The tasks of a plugin in a process run in the kernel's: they are held as a thread's.
       grants: host.kind === 'inline' ? undefined : options.grants,
+      packages: options.packages,
       learning: options.permissions.granted.learning === true,
       memory: limits.memory,
       log: (level, message) => this.#log(level, message, undefined),
@@ -209,13 +212,15 @@ export class Generation {
   }
 
   #loadRequest(): GuestVerbs['load']['asks'] {
-    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, stripped, grants, inspection } = this.#options
+    const { source, number, config, dataDir, permissions, host, pluginModule, needsHooks, stripped, grants, packages, inspection } =
+      this.#options
     return {
       name: this.name,
       version: source.version,
       generation: number,
       entry: pathToFileURL(source.entry).href,
       root: source.root,
+      packages,
       inline: host.kind === 'inline',
       needsHooks,
       stripped,
@@ -288,7 +293,7 @@ export class Generation {
 
   /** Inline it may read whatever the application may. */
   get readable(): Readable {
-    return this.host.kind === 'inline' ? undefined : this.#options.permissions.names('fs', 'read')
+    return this.host.kind === 'inline' ? undefined : [...this.#options.permissions.names('fs', 'read'), ...this.#options.packages]
   }
 
   /** How its place ended, which may take a while to be told, and is not of one that native code holds; undefined where it is to stop, or comes to be meanwhile. */

@@ -35,7 +35,7 @@ export const placeFor = async (
   const { name, root } = source
   if (isolation === 'process') {
     const [{ ProcessHost }, needsHooks] = await Promise.all([import('../../sandbox/host/process.js'), needsModuleHooks(source)])
-    return ProcessHost.make({ plugin: name, root, dataDir, grants, memory, needsHooks, inspected })
+    return ProcessHost.make({ plugin: name, root, dataDir, packages: reach.packages, grants, memory, needsHooks, inspected })
   }
   throw isolationUnavailable(name, isolation)
 }

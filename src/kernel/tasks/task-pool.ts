@@ -30,6 +30,8 @@ export interface TaskOwner extends Omit<TaskListener, 'answer'> {
   source: PluginSource
   /** What the gate of its threads opens; undefined: they have none. */
   grants: Grants | undefined
+  /** See `LoadRequest`. */
+  packages: readonly string[]
   /** Whether what its tasks use is recorded. */
   learning: boolean
   /** It is in another process. */
@@ -58,9 +60,9 @@ export class TaskPool {
   #unmade: PlugbayError | undefined
 
   constructor(owner: TaskOwner, maxThreads: number) {
-    const { source, grants, learning, beyond } = owner
+    const { source, grants, packages, learning, beyond } = owner
     const { name, root, tasks } = source
-    const identity: TaskIdentity = { name, root, grants, pluginModule: PLUGIN_MODULE, learning, beyond }
+    const identity: TaskIdentity = { name, root, packages, grants, pluginModule: PLUGIN_MODULE, learning, beyond }
     this.#owner = owner
     this.#listener = { ...owner, answer: (run, answer) => this.#answered(run, answer) }
     this.#turn = limiter(maxThreads)
@@ -75,7 +77,7 @@ export class TaskPool {
       idleTimeout: IDLE,
       // The default would freeze an idle worker's event loop.
       atomics: 'disabled',
-      execArgv: ['--disable-warning=ExperimentalWarning', ...(grants ? permissionFlags(grants, { root, places: [] }) : HOOKS)],
+      execArgv: ['--disable-warning=ExperimentalWarning', ...(grants ? permissionFlags(grants, { root, packages }) : HOOKS)],
       resourceLimits: { maxOldGenerationSizeMb: HARD_HEAP_MB },
     })
     this.#piscina

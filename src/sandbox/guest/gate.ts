@@ -24,7 +24,7 @@ import { replaceStdio } from './stdio.js'
 
 /** Whose gate it is, and who hears of what happens at it. */
 export interface Gate {
-  plugin: Pick<LoadRequest, 'name' | 'root' | 'pluginModule' | 'needsHooks' | 'stripped'>
+  plugin: Pick<LoadRequest, 'name' | 'root' | 'packages' | 'pluginModule' | 'needsHooks' | 'stripped'>
   grants: Grants
   /** Takes each denial. */
   tell(resource: string, action: string): void
@@ -37,8 +37,8 @@ export interface Gate {
 /** For all time: a thread has one plugin. */
 export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void => {
   const deny = denyFor(plugin.name, tell)
-  const own = [plugin.root, dirname(fileURLToPath(plugin.pluginModule))]
-  const checkFile = fileCheck(grants, own, deny, used && recordFiles(used))
+  const reach = { grants, own: [plugin.root, dirname(fileURLToPath(plugin.pluginModule))], packages: plugin.packages }
+  const checkFile = fileCheck(reach, deny, used && recordFiles(used))
   const check = closingWhenAsked(
     importCheck(importable(grants), deny, (url) => checkUrl(checkFile, url)),
     grants,
@@ -57,8 +57,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   closeLookups(
     checkFile,
     fileCheck(
-      grants,
-      own,
+      reach,
       denyFor(plugin.name, () => {}),
     ),
   )

@@ -2,7 +2,7 @@
 import { assertNoMore } from '../../arguments.js'
 import { keepFollowed } from '../../composite-signals.js'
 import { PlugbayError } from '../../errors.js'
-import { assertReadable, type Give, iterationOf, Readers } from '../../iteration.js'
+import { assertReadable, type Give, type Iteration, iterationOf, Readers } from '../../iteration.js'
 import { readSubscriber } from '../../subscribe-options.js'
 import { assertPattern, assertPluginTopic } from '../../topic.js'
 import { toWire } from '../../wire-error.js'
@@ -407,7 +407,7 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
     this.#finished(this.#readers === undefined ? 0 : this.#running)
   }
 
-  [Symbol.asyncIterator](): AsyncIterableIterator<GuestEvent, undefined> {
+  [Symbol.asyncIterator](): Iteration<GuestEvent> {
     assertReadable(this.#readers, this.pattern)
     return iterationOf<GuestEvent>({
       ask: (give) => this.#ask(give),

@@ -40,14 +40,18 @@ beatBy(() => channel.tell(0))
 const denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
 
 /** The system and Node hold the rest of what a plugin may do in its process. The network neither knows by its hosts, and Node not at all before 25. */
-const close = ({ name, grants, root, dataDir, pluginModule, offline }: LoadRequest, used: Used | undefined): CheckFile | undefined => {
+const close = (
+  { name, grants, root, packages, dataDir, pluginModule, offline }: LoadRequest,
+  used: Used | undefined,
+): CheckFile | undefined => {
   if (grants === undefined) return undefined
   const deny = denyFor(name, (resource, action) => denials.add(resource, action))
   if (!used) askModel(grants, deny)
   if (offline) return undefined
   const { read, write } = grants.fs
   const own = [root, dataDir, dirname(fileURLToPath(pluginModule))]
-  const checkFile = fileCheck({ ...grants, fs: { read, write: [dataDir, ...write] } }, own, deny, used && recordOpened(used))
+  const reach = { grants: { ...grants, fs: { read, write: [dataDir, ...write] } }, own, packages }
+  const checkFile = fileCheck(reach, deny, used && recordOpened(used))
   closeNet({ grants, deny, checkFile, used, ownStreams: true })
   if (used) {
     askEach(checkFile)

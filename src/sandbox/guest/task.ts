@@ -23,7 +23,7 @@ import { prepareModules } from './module-hooks.js'
 
 type Task = (input: unknown) => unknown
 
-const { name, root, grants, pluginModule, learning, beyond } = workerData as TaskIdentity
+const { name, root, packages, grants, pluginModule, learning, beyond } = workerData as TaskIdentity
 const pulse = new MessageChannel()
 const wire = new MessageChannel()
 const cells = newCells()
@@ -48,7 +48,7 @@ let closed = false
 
 /** At the first task: before, piscina's worker has yet to say on the thread's own port that it is ready. */
 const close = (): void => {
-  const plugin = { name, root, pluginModule, needsHooks: false }
+  const plugin = { name, root, packages, pluginModule, needsHooks: false }
   if (grants === undefined) return prepareModules(plugin)
   const used = learning ? (resource: string, action: string): void => tell(['used', resource, action]) : undefined
   closeGate({ plugin, grants, tell: denied, used, output })

@@ -1,17 +1,27 @@
 /** The flags of Node's permission model for one thread: what the gate closes in JavaScript, Node closes natively beneath it. */
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { within } from '../../within.js'
 import { type Grants, NO_GRANTS } from '../permissions/grants.js'
+import { linkedPackages } from './linked-packages.js'
 import { grantedFlags, INSPECTABLE, MODEL } from './permission-model.js'
 import { DIST, real, upFrom } from './readable.js'
+
+/** Where the plugins of an application lie: those that were granted nothing may run in each other's waiting threads. Paths are absolute. */
+export interface Application {
+  base: string
+  /** Folders of plugins. */
+  places: readonly string[]
+}
 
 /** The files a thread has to do with. */
 export interface Reach {
   /** The plugin's own folder, absolute. */
   root: string
-  /** Folders of plugins, absolute: those in them that were granted nothing may run in each other's waiting threads. */
-  places: readonly string[]
+  /** See `LoadRequest`. */
+  packages: readonly string[]
+  /** Left out: no other plugin runs in its thread. */
+  application?: Application
 }
 
 const [MAJOR = 0] = process.versions.node.split('.').map(Number)
@@ -33,14 +43,13 @@ export const KNOWS_PATHS = MAJOR >= 22
 const NOT_OUR_FOLDER = KNOWS_PATHS ? ['--interactive'] : []
 
 /** Plugins with the same flags may run in each other's waiting threads. */
-export const permissionFlags = (grants: Grants, { root, places }: Reach): string[] => {
+export const permissionFlags = (grants: Grants, reach: Reach): string[] => {
+  const { packages } = reach
   const { read, write } = grants.fs
   const addons = grants.addons ? [] : ['--no-addons']
   // Under the model no file can be flushed (fsync), and who writes what must last needs that: the gate alone holds such a plugin to its paths.
   if (write.length > 0) return [...HOOKS, ...addons]
-  const files = read.length > 0
-  const home = !files && places.some((place) => within(place, root)) ? places : [root]
-  const readable = KNOWS_PATHS ? [DIST, ...home, ...modulesOf([DIST, ...home]), ...read] : ['*']
+  const readable = KNOWS_PATHS ? [DIST, ...modulesAbove(DIST), ...homeOf(reach, read.length > 0), ...packages, ...read] : ['*']
   return [
     ...HOOKS,
     MODEL,
@@ -56,8 +65,9 @@ export const permissionFlags = (grants: Grants, { root, places }: Reach): string
   ]
 }
 
-/** The threads of plugins in these places that were granted nothing. */
-export const commonFlags = (places: readonly string[]): string[] => permissionFlags(NO_GRANTS, { root: places[0] ?? DIST, places })
+/** The threads of an application's plugins that were granted nothing. */
+export const commonFlags = (application: Application): string[] =>
+  permissionFlags(NO_GRANTS, { root: application.places[0] ?? DIST, packages: [], application })
 
 const allow = (paths: readonly string[]): string[] => {
   if (paths.includes('*')) return ['--allow-fs-read=*']
@@ -66,54 +76,31 @@ const allow = (paths: readonly string[]): string[] => {
   return [...all].sort().flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-read=${join(path, '*')}`])
 }
 
+/** Where Node looks for packages from a folder: every `node_modules` on the way up. */
+const modulesAbove = (folder: string): string[] =>
+  upFrom(folder)
+    .map((at) => join(at, 'node_modules'))
+    .filter((modules) => existsSync(modules))
+
+/** `files`: it was granted some, which others are not to read. */
+const homeOf = ({ root, application }: Reach, files: boolean): string[] => {
+  const shared = !files && application?.places.some((place) => within(place, root)) ? application : undefined
+  return shared ? placesAndPackages(shared) : [root, ...modulesAbove(root)]
+}
+
 /** Plugins start in great numbers at once, and packages are not installed in between. */
 const LOOK_AGAIN_AFTER = 500
 const looked = new Map<string, { at: number; paths: string[] }>()
 
-/** Where Node looks for packages from these folders: every `node_modules` on the way up, and what is linked from there. */
-const modulesOf = (folders: readonly string[]): string[] => {
-  const key = folders.join('\0')
+/** These folders, and what a plugin in one of them finds: the same for all that lie there. */
+const placesAndPackages = ({ base, places }: Application): string[] => {
+  const key = [base, ...places].join('\0')
   const at = performance.now()
   const known = looked.get(key)
   if (known !== undefined && at - known.at < LOOK_AGAIN_AFTER) return known.paths
-  const paths = modulesNow(folders)
+  const closed = [base, ...places].map(real)
+  const packages = places.flatMap((place) => linkedPackages({ root: join(real(place), 'any'), closed, writable: [] }))
+  const paths = [...places, ...places.flatMap(modulesAbove), ...packages]
   looked.set(key, { at, paths })
   return paths
-}
-
-const modulesNow = (folders: readonly string[]): string[] => {
-  const found = new Set<string>()
-  for (const folder of folders) {
-    for (const at of upFrom(folder)) {
-      const modules = join(at, 'node_modules')
-      if (existsSync(modules)) found.add(modules)
-    }
-  }
-  return [...found].flatMap((modules) => [modules, ...linkedFrom(real(modules))])
-}
-
-interface Listed {
-  mtime: number
-  linked: string[]
-  scopes: string[]
-}
-
-/** Each start asks; a folder with hundreds of packages takes milliseconds to list. */
-const listed = new Map<string, Listed>()
-
-const list = (modules: string): Listed => {
-  const mtime = statSync(modules).mtimeMs
-  const known = listed.get(modules)
-  if (known?.mtime === mtime) return known
-  const entries = readdirSync(modules, { withFileTypes: true })
-  const linked = entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => real(join(modules, name)))
-  const scopes = entries.filter((entry) => entry.isDirectory() && entry.name.startsWith('@')).map(({ name }) => join(modules, name))
-  const now = { mtime, linked, scopes }
-  listed.set(modules, now)
-  return now
-}
-
-const linkedFrom = (modules: string): string[] => {
-  const { linked, scopes } = list(modules)
-  return [...linked, ...scopes.flatMap(linkedFrom)].filter((path) => !within(modules, path))
 }

@@ -12,6 +12,8 @@ export interface Place {
   root: string
   /** Must exist. */
   dataDir: string
+  /** See `LoadRequest`. */
+  packages: readonly string[]
   grants: Grants
   /** As in the plugin's limits: what stops a heap that nobody looks at follows from it. */
   memory: number
@@ -34,8 +36,8 @@ const packagesAbove = (root: string): string[] =>
   upFrom(dirname(root)).flatMap((at) => [join(at, 'node_modules'), join(at, 'package.json')])
 
 /** Paths as they are named and as they are: those that are there, and those that were granted. What of these is not there it may be told. */
-export const readableIn = ({ root, grants }: Place): string[] => {
-  const paths = [...[root, ...ownFiles(), ...packagesAbove(root)].filter((path) => existsSync(path)), ...grants.fs.read]
+export const readableIn = ({ root, packages, grants }: Place): string[] => {
+  const paths = [...[root, ...ownFiles(), ...packagesAbove(root), ...packages].filter((path) => existsSync(path)), ...grants.fs.read]
   return [...new Set([...paths, ...paths.map(real)])]
 }
 

@@ -11,7 +11,7 @@ const [MAJOR = 0] = process.versions.node.split('.').map(Number)
 const commandIn = (name: string, bwrap: boolean, grants = NO_GRANTS, inspected = false): (() => unknown) => {
   const root = join(emptyFolder(), name)
   mkdirSync(root)
-  const place = { plugin: 'p', root, dataDir: root, grants, memory: 64, needsHooks: false, inspected }
+  const place = { plugin: 'p', root, dataDir: root, packages: [], grants, memory: 64, needsHooks: false, inspected }
   return () => commandFor(place, { prlimit: false, setpriv: false, bwrap, sizes: false, shuts: false })
 }
 

@@ -21,7 +21,7 @@ test.skipIf(process.platform === 'win32')('a process that the system does not le
     import { constants } from 'node:os'
     import { NO_GRANTS as grants } from ${built('sandbox/permissions/grants.js')}
     import { ProcessHost } from ${built('sandbox/host/process.js')}
-    const host = await ProcessHost.make({ root: '/', dataDir: '/', grants, memory: 64, needsHooks: false, inspected: false })
+    const host = await ProcessHost.make({ root: '/', dataDir: '/', packages: [], grants, memory: 64, needsHooks: false, inspected: false })
     const { spawn } = ChildProcess.prototype
     ChildProcess.prototype.spawn = function (options) {
       const { spawn: begin } = this._handle

@@ -60,14 +60,31 @@ export type CheckFile = (use: Use, given: unknown) => unknown
 /** A file that is reached: how, where its path leads, and how it is named. */
 export type FileUsed = (use: Use, real: string, named: string) => void
 
-/** `own`: the folders, absolute, of the plugin's and the kernel's modules. `used`: takes what is reached in others, where all are open. */
-export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[], deny: Deny, used?: FileUsed): CheckFile => {
+/** What a plugin may reach of files. */
+interface FileReach {
+  grants: Grants
+  /** The folders, absolute, of the plugin's and the kernel's modules. */
+  own: readonly string[]
+  /** See `LoadRequest`. */
+  packages?: readonly string[] | undefined
+}
+
+/** `used`: takes what is reached in folders that are not the plugin's own, where all are open. */
+export const fileCheck = ({ grants, own, packages = [] }: FileReach, deny: Deny, used?: FileUsed): CheckFile => {
+  const { read, write } = grants.fs
+  const linked = [...packages]
   const allowed = { read: [...own, ...read], write: [...write] }
   const kept = create(null) as Record<string, string | undefined>
   let keeps = write.length === 0
   /** Who may write could put a link in a folder's place: where that is, is kept from the first look on, which is before the first change. */
   const keep = (folders: readonly string[]): void => {
     for (let at = 0; at < folders.length; at++) kept[folders[at] as string] = realOf(folders[at] as string)
+  }
+  /** Packages are code that every plugin may import. */
+  const ofPackage = (real: string): boolean => {
+    if (apply<string, [string], boolean>(includes, real, [`${sep}node_modules${sep}`])) return true
+    for (let at = 0; at < linked.length; at++) if (within(linked[at] as string, real)) return true
+    return false
   }
   const may = (act: Act, real: string, use: Use, wanted: string): boolean => {
     if (!keeps) {
@@ -103,9 +120,6 @@ export const fileCheck = ({ fs: { read, write } }: Grants, own: readonly string[
 
 /** What takes leave to write, and what to read. */
 export const actOf = (use: Use): Act => (use === 'write' || use === 'change' ? 'write' : 'read')
-
-/** Packages are code that every plugin may import. */
-const ofPackage = (real: string): boolean => apply<string, [string], boolean>(includes, real, [`${sep}node_modules${sep}`])
 
 /** Of the URL of a module. */
 export const checkUrl = (check: CheckFile, url: string): void => {
