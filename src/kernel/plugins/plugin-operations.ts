@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../../errors.js'
+import { reasonOf } from '../../wire-error.js'
 import type { Audit } from '../audit/audit.js'
 import type { Configurations } from '../config/configurations.js'
 import type { Attempt } from '../lifecycle/attempt.js'
@@ -61,12 +62,11 @@ export class PluginOperations {
   /** `path` is absolute. Rejects with what keeps the plugin from running: then it is not known any more. */
   async load(path: string): Promise<PluginInstance> {
     const instance = await this.#enter(path)
-    if (instance.enabled && !instance.running) {
-      const { name, error } = instance
-      this.#options.roster.forget(instance)
-      throw error ?? new PlugbayError('PLUGIN_STOPPED', `Plugin '${name}' was stopped before it was started.`, { plugin: name })
-    }
-    return instance
+    if (!instance.enabled || instance.running) return instance
+    const { name, error } = instance
+    // Somebody who came since may be about to start it.
+    await this.#remove(instance, `'${name}' could not be loaded`)
+    throw error ?? new PlugbayError('PLUGIN_STOPPED', `Plugin '${name}' was stopped before it was started.`, { plugin: name })
   }
 
   /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
@@ -75,7 +75,7 @@ export class PluginOperations {
     // A save of a plugin that was unloaded on purpose does not bring it back.
     if (whereabouts.staysUnloaded(path)) return
     try {
-      const there = roster.all.find(({ source }) => source.path === path)
+      const there = await this.#at(path, attempt)
       // It changed before it was watched, as it waited for its turn.
       if (there !== undefined) {
         await this.reload(there, 'file change', undefined, attempt)
@@ -90,6 +90,12 @@ export class PluginOperations {
       // It was moved, most likely: that is so once it is certain that the other is gone.
       if (whereabouts.isLost(holder)) await this.vanished(holder)
     }
+  }
+
+  /** The plugin of that place, once what was asked for before is done: it may be on its way out. */
+  async #at(path: string, attempt?: Attempt): Promise<PluginInstance | undefined> {
+    const { roster, reconciler } = this.#options
+    return roster.at(path) && reconciler.inTurn(async () => roster.at(path), attempt)
   }
 
   /** Takes in what stays known whether it comes to run or not, and rejects where it does not. */
@@ -117,14 +123,14 @@ export class PluginOperations {
         // What it was is gone, and what it is now does not run: its next save may mend it.
       }
     }
-    await this.remove(instance)
+    await this.#remove(instance)
     const next = whereabouts.successorOf(instance)
     if (next) await this.dropIn(next.path)
   }
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */
   async #enter(path: string, heed?: (source: PluginSource) => void, attempt?: Attempt): Promise<PluginInstance> {
-    const { lifecycle, roster, whereabouts, reconciler } = this.#options
+    const { lifecycle, roster, whereabouts, reconciler, supervisor } = this.#options
     lifecycle.assertRunning('load')
     const source = readPlugin(path)
     heed?.(source)
@@ -133,7 +139,10 @@ export class PluginOperations {
     const added = roster.byName.has(source.name) ? undefined : roster.add(source)
     return reconciler.inTurn(async (round) => {
       const instance = added ?? roster.add(source)
-      await round(`'${source.name}' was loaded`, 'all', attempt && { instance, attempt }).catch((error: unknown) => {
+      await round(`'${source.name}' was loaded`, 'all', attempt && { instance, attempt }).catch(async (error: unknown) => {
+        // The round of another may have started it: then it is stopped with all others.
+        if (instance.running) throw error
+        await supervisor.stop(instance, reasonOf(error))
         roster.forget(instance)
         throw error
       })
@@ -142,18 +151,29 @@ export class PluginOperations {
     }, attempt)
   }
 
-  /** Its files do not bring it back. */
-  unload(instance: PluginInstance): Promise<UnloadReport> {
-    this.#options.whereabouts.unloaded(instance.source.path)
-    return this.remove(instance)
+  /** Stops the plugin that has the name when its turn comes. Its files do not bring it back. */
+  async unload({ name, source }: PluginInstance): Promise<UnloadReport> {
+    const { whereabouts, plane } = this.#options
+    whereabouts.unloaded(source.path)
+    const left = await this.#forget(name, () => true)
+    return { name, left: [...left, ...leftOf(name, plane)] }
   }
 
-  /** Stops the plugin, and first those that depend on it, and forgets it. */
-  async remove({ name }: PluginInstance): Promise<UnloadReport> {
-    const { roster, reconciler, plane, untrack } = this.#options
+  /** The same to that plugin alone: another may have its name when its turn comes. */
+  async #remove(instance: PluginInstance, reason?: string): Promise<void> {
+    await this.#forget(instance.name, (other) => other === instance, reason)
+  }
+
+  /** Stops a plugin, and first those that depend on it, and forgets it. Returns what could not be undone. */
+  #forget(name: string, isMeant: (instance: PluginInstance) => boolean, reason = `'${name}' was unloaded`): Promise<string[]> {
+    const { roster, reconciler, untrack } = this.#options
+    // What comes to where it lies is news from here on.
     untrack(name)
-    const left = await reconciler.remove(name, `'${name}' was unloaded`, () => roster.remove(name))
-    return { name, left: [...left, ...leftOf(name, plane)] }
+    return reconciler.remove(name, reason, isMeant, (instance) => {
+      roster.forget(instance)
+      // It was watched anew, where something was tried with it until now.
+      untrack(name)
+    })
   }
 
   /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it cannot be without them. */
@@ -164,13 +184,19 @@ export class PluginOperations {
     if (source.name !== instance.name) return this.#rename(instance, source, reason)
     if (!instance.enabledAs(source)) return this.#rest(instance, source, reason)
     const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting), attempt)
-    whereabouts.settled(source.path)
     // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
     await reconciler.reconcile(reason, instance, attempt)
-    const next = path === source.path ? undefined : whereabouts.leftAt(path)
-    if (next) await this.dropIn(next.path)
+    await this.#settled(path, source)
     if (replacement === undefined) assertRuns(instance)
     return replacement
+  }
+
+  /** A plugin is what its files say now. What lies where it lay before comes in, if that is new. */
+  async #settled(before: string, { path }: PluginSource): Promise<void> {
+    const { whereabouts } = this.#options
+    whereabouts.settled(path)
+    const next = before === path ? undefined : whereabouts.leftAt(before)
+    if (next) await this.dropIn(next.path)
   }
 
   /** The same for one that could not be read: it comes in as soon as it can. */
@@ -198,7 +224,7 @@ export class PluginOperations {
     const holder = roster.byName.get(source.name)
     const moved = holder !== undefined && !whereabouts.isThere(holder)
     if (!moved && holder?.source.path !== source.path) roster.assertFree(source)
-    await this.remove(instance)
+    await this.#remove(instance)
     if (holder === undefined) await this.dropIn(source.path)
     else if (moved) {
       whereabouts.standsBack(source.path)
@@ -209,6 +235,7 @@ export class PluginOperations {
   /** It is not enabled, as what it was or as what it is now: it is that from here on, and does not run. */
   async #rest(instance: PluginInstance, source: PluginSource, reason: ReplaceReason): Promise<undefined> {
     const { name, enabled } = instance
+    const { path } = instance.source
     if (!enabled && reason === 'reload') {
       throw new PlugbayError(
         'PLUGIN_STATE',
@@ -225,6 +252,7 @@ export class PluginOperations {
       await round(`the manifest of '${name}' disables it`, 'begun')
     })
     await track(source)
+    await this.#settled(path, source)
   }
 
   /** Rejects with what keeps the plugin from running. */

@@ -235,16 +235,30 @@ export class Reconciler {
     }
   }
 
-  /** Stops a plugin after those that depend on it, has it forgotten, and does a round. Returns what could not be undone. */
-  remove(name: string, reason: string, forget: () => void): Promise<string[]> {
-    this.interrupt(name, reason)
+  /**
+   * Stops a plugin after those that depend on it, has it forgotten, and does a round, where the one that has the name in its turn is meant. Returns what could not be undone.
+   * There is no other way out of here: whatever was about to start it has ended by then, and nothing begins to.
+   */
+  remove(
+    name: string,
+    reason: string,
+    isMeant: (instance: PluginInstance) => boolean,
+    forget: (instance: PluginInstance) => void,
+  ): Promise<string[]> {
+    const meant = (): PluginInstance | undefined => {
+      const instance = this.#instances.get(name)
+      return instance && isMeant(instance) ? instance : undefined
+    }
+    if (meant()) this.interrupt(name, reason)
     return this.inTurn(async (round) => {
       const left: string[] = []
+      const removed = meant()
+      if (removed === undefined) return left
       for (const gone of [...this.#plan.dependentsOf(name), name]) {
         const instance = this.#instances.get(gone)
         if (instance) left.push(...(await this.#supervisor.stop(instance, reason)))
       }
-      forget()
+      forget(removed)
       if (!this.#closed) await round(reason, 'begun')
       return left
     })

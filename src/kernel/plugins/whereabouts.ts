@@ -48,7 +48,7 @@ export class Whereabouts {
   leaveOut(path: string, error: unknown): PluginInstance | undefined {
     if (!PlugbayError.is(error)) return undefined
     if (error.code !== 'PLUGIN_DUPLICATE') {
-      if (!this.#roster.all.some(({ source }) => source.path === path)) this.#roster.unread.add(path, error)
+      if (this.#roster.at(path) === undefined) this.#roster.unread.add(path, error)
       return undefined
     }
     const holder = this.#roster.byName.get(error.plugin ?? '')
@@ -121,7 +121,7 @@ export class Whereabouts {
   /** The plugin at a place that another has left: it comes in, if it is new. */
   leftAt(path: string): PluginSource | undefined {
     const source = readable(path)
-    if (source === undefined || this.#roster.all.some((instance) => instance.source.path === path)) return undefined
+    if (source === undefined || this.#roster.at(path)) return undefined
     if (!this.#roster.byName.has(source.name)) return source
     this.standsBack(path)
     return undefined

@@ -373,7 +373,8 @@ export class Watcher {
     else if (full !== undefined && this.#isIgnored(full)) return
     else if (how !== 'write') {
       for (const entry of this.#entries.values()) {
-        if (entry.linkFolders.has(folder) || (full !== undefined && within(full, entry.file.path))) entry.file.touched('put')
+        if (full !== undefined && within(full, entry.file.path)) entry.file.moved()
+        else if (entry.linkFolders.has(folder)) entry.file.touched('put')
         else if (full === undefined && dirname(entry.file.path) === folder) entry.file.touched('unknown')
       }
     }
