@@ -83,6 +83,11 @@ export class Reconciler {
     return this.#plan
   }
 
+  /** Whether nothing is started any more. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
   /** What the plan would be if the sources of these plugins, by name, were others. */
   planWith(changed: ReadonlyMap<string, PluginSource>): Plan {
     return plan(Array.from(this.#instances.values(), (instance) => nodeOf(instance, changed.get(instance.name))))
