@@ -71,7 +71,7 @@ export class PluginOperations {
 
   /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
   async dropIn(path: string, attempt?: Attempt): Promise<void> {
-    const { roster, whereabouts } = this.#options
+    const { whereabouts } = this.#options
     // A save of a plugin that was unloaded on purpose does not bring it back.
     if (whereabouts.staysUnloaded(path)) return
     try {
