@@ -186,15 +186,16 @@ export class PluginOperations {
     const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting), attempt)
     // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
     await reconciler.reconcile(reason, instance, attempt)
-    await this.#settled(path, source)
+    await this.#settled(instance, path, source)
     if (replacement === undefined) assertRuns(instance)
     return replacement
   }
 
-  /** A plugin is what its files say now. What lies where it lay before comes in, if that is new. */
-  async #settled(before: string, { path }: PluginSource): Promise<void> {
-    const { whereabouts } = this.#options
+  /** A plugin is what its files say now, or comes in anew, where it was forgotten meanwhile. What lies where it lay before comes in, if that is new. */
+  async #settled(instance: PluginInstance, before: string, { path }: PluginSource): Promise<void> {
+    const { roster, whereabouts } = this.#options
     whereabouts.settled(path)
+    if (!roster.holds(instance)) return this.dropIn(path)
     const next = before === path ? undefined : whereabouts.leftAt(before)
     if (next) await this.dropIn(next.path)
   }
@@ -225,11 +226,12 @@ export class PluginOperations {
     const moved = holder !== undefined && !whereabouts.isThere(holder)
     if (!moved && holder?.source.path !== source.path) roster.assertFree(source)
     await this.#remove(instance)
-    if (holder === undefined) await this.dropIn(source.path)
-    else if (moved) {
+    // Who has the name may have left meanwhile.
+    const now = roster.byName.get(source.name)
+    if (now !== undefined && !whereabouts.isThere(now)) {
       whereabouts.standsBack(source.path)
-      await this.reload(holder, reason)
-    }
+      await this.reload(now, reason)
+    } else if (now?.source.path !== source.path) await this.dropIn(source.path)
   }
 
   /** It is not enabled, as what it was or as what it is now: it is that from here on, and does not run. */
@@ -246,13 +248,14 @@ export class PluginOperations {
     const { reconciler, roster, track } = this.#options
     reconciler.interrupt(name, 'its manifest disables it')
     await reconciler.inTurn(async (round) => {
-      roster.assertStill(instance)
+      if (reason === 'reload') roster.assertStill(instance)
+      if (!roster.holds(instance)) return
       roster.adopt(instance, source)
       instance.rest('disabled', 'its manifest says so')
       await round(`the manifest of '${name}' disables it`, 'begun')
     })
     await track(source)
-    await this.#settled(path, source)
+    await this.#settled(instance, path, source)
   }
 
   /** Rejects with what keeps the plugin from running. */

@@ -110,14 +110,19 @@ export class Roster {
     if (reserved !== undefined && (former === undefined || reservedIn(former) === undefined)) this.#remark(source.name, reserved)
   }
 
+  /** Whether it is one of them still: another plugin may have its name by now. */
+  holds(instance: PluginInstance): boolean {
+    return this.#instances.get(instance.name) === instance
+  }
+
   /** Unless another plugin has its name by now. Only once it is stopped, in the turn in which that was done: nobody can start it then. */
   forget(instance: PluginInstance): void {
-    if (this.#instances.get(instance.name) === instance) this.#instances.delete(instance.name)
+    if (this.holds(instance)) this.#instances.delete(instance.name)
   }
 
   /** Throws PLUGIN_UNKNOWN for one that was unloaded while something was done to it: another plugin may have its name by now. */
   assertStill(instance: PluginInstance): void {
-    if (this.#instances.get(instance.name) !== instance) {
+    if (!this.holds(instance)) {
       throw new PlugbayError('PLUGIN_UNKNOWN', `Plugin '${instance.name}' was unloaded meanwhile.`, { plugin: instance.name })
     }
   }

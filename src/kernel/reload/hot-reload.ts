@@ -141,9 +141,10 @@ export class HotReload {
 
   /** Does what a newer save of the plugins that take part in it ends, or of that one: they are noted then. */
   async #attempt(act: (attempt: Attempt) => Promise<unknown>, plugin?: string): Promise<void> {
+    const began = performance.now()
     const attempt: Attempt = new Attempt(async () => {
       const names = new Set([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])])
-      const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name)))
+      const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name, began)))
       if (!stir.includes(true)) return false
       for (const name of names) this.#note(name)
       return true

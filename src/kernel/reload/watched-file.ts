@@ -70,7 +70,8 @@ export class WatchedFile {
   #repeated: string | undefined
   /** When it last came to hold again what was reported, since others read it. */
   #restored: number | undefined
-  /** How often that was reason enough to try what was reported last once more. */
+  /** When that was reason last to try what was reported once more, and how often it was of this version. */
+  #excused: number | undefined
   #retried = 0
   readonly #baseline: Promise<void>
   #inspecting: Promise<void> | undefined
@@ -163,16 +164,16 @@ export class WatchedFile {
     return news
   }
 
-  /** Looks at it: whether it may be another than what was reported before, or was another since others read it. */
-  async stirs(): Promise<boolean> {
+  /** Looks at it: whether it may be another than what was reported before, or may have been since then, of `performance.now()`. */
+  async stirs(since = Number.POSITIVE_INFINITY): Promise<boolean> {
     const reported = this.#hash
     this.look()
     while (this.#inspecting) await this.#inspecting
     if (this.#pending !== undefined || this.#hash !== reported) return true
-    if (this.#restored === undefined || this.#retried >= MOST_RESTORED) return false
-    this.#restored = undefined
-    this.#retried++
-    return true
+    if (this.#restored === undefined || this.#restored < since) return false
+    if (this.#restored === this.#excused) return true
+    this.#excused = this.#restored
+    return this.#retried++ < MOST_RESTORED
   }
 
   async #inspectAll(): Promise<void> {

@@ -243,10 +243,10 @@ export class Watcher {
     })
   }
 
-  /** Looks at the plugin's files: whether they may be others than what was reported before. */
-  async stirs(name: string): Promise<boolean> {
+  /** Looks at the plugin's files: whether they may be others than what was reported before, or may have been since then, of `performance.now()`. */
+  async stirs(name: string, since?: number): Promise<boolean> {
     const files = [...(this.#plugins.get(name)?.files ?? [])]
-    const news = await Promise.all(files.map((file) => file.stirs()))
+    const news = await Promise.all(files.map((file) => file.stirs(since)))
     return news.includes(true)
   }
 
