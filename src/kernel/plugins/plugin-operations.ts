@@ -123,8 +123,13 @@ export class PluginOperations {
         // What it was is gone, and what it is now does not run: its next save may mend it.
       }
     }
+    await this.#leaves(instance)
+  }
+
+  /** It is unloaded, and what has its name elsewhere comes in. */
+  async #leaves(instance: PluginInstance): Promise<void> {
     await this.#remove(instance)
-    const next = whereabouts.successorOf(instance)
+    const next = this.#options.whereabouts.successorOf(instance)
     if (next) await this.dropIn(next.path)
   }
 
@@ -192,10 +197,13 @@ export class PluginOperations {
   }
 
   /** A plugin is what its files say now, or comes in anew, where it was forgotten meanwhile. What lies where it lay before comes in, if that is new. */
-  async #settled(instance: PluginInstance, before: string, { path }: PluginSource): Promise<void> {
+  async #settled(instance: PluginInstance, before: string, source: PluginSource): Promise<void> {
     const { roster, whereabouts } = this.#options
+    const { path } = source
     whereabouts.settled(path)
     if (!roster.holds(instance)) return this.dropIn(path)
+    // What came between the reading and the watching of another place is no change to the watcher.
+    if (before !== path && !whereabouts.stillSays(source)) await this.reload(instance, 'file change')
     const next = before === path ? undefined : whereabouts.leftAt(before)
     if (next) await this.dropIn(next.path)
   }
@@ -225,7 +233,7 @@ export class PluginOperations {
     const holder = roster.byName.get(source.name)
     const moved = holder !== undefined && !whereabouts.isThere(holder)
     if (!moved && holder?.source.path !== source.path) roster.assertFree(source)
-    await this.#remove(instance)
+    await this.#leaves(instance)
     // Who has the name may have left meanwhile.
     const now = roster.byName.get(source.name)
     if (now !== undefined && !whereabouts.isThere(now)) {

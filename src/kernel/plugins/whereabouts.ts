@@ -1,5 +1,6 @@
 /** Where plugins lie: those that were moved, that stand back for another of their name, or that were unloaded on purpose. */
 import { existsSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../../errors.js'
 import { looksLikePlugin } from '../manifest/discovery.js'
 import { type PluginSource, readPlugin } from '../manifest/manifest.js'
@@ -81,6 +82,12 @@ export class Whereabouts {
   /** Whether what lies at its place is still that plugin; one that cannot be read is. */
   isThere({ name, source: { path } }: PluginInstance): boolean {
     return looksLikePlugin(path) && (readable(path)?.name ?? name) === name
+  }
+
+  /** Whether what lies there is what was read of it; what cannot be read is. */
+  stillSays({ path, name, manifest }: PluginSource): boolean {
+    const now = readable(path)
+    return now === undefined || (now.name === name && isDeepStrictEqual(now.manifest, manifest))
   }
 
   /** The plugin of its name that lies elsewhere: it was left out for its sake, or was another until its files named it so. */
