@@ -72,10 +72,10 @@ export class PluginOperations {
   /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
   async dropIn(path: string, attempt?: Attempt): Promise<void> {
     const { whereabouts } = this.#options
-    // A save of a plugin that was unloaded on purpose does not bring it back.
-    if (whereabouts.staysUnloaded(path)) return
     try {
       const there = await this.#at(path, attempt)
+      // A save of a plugin that was unloaded on purpose does not bring it back.
+      if (whereabouts.staysUnloaded(path)) return
       // It changed before it was watched, as it waited for its turn.
       if (there !== undefined) {
         await this.reload(there, 'file change', undefined, attempt)
@@ -191,17 +191,17 @@ export class PluginOperations {
     const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting), attempt)
     // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
     await reconciler.reconcile(reason, instance, attempt)
-    await this.#settled(instance, path, source)
+    await this.#settled(instance, path, source, reason)
     if (replacement === undefined) assertRuns(instance)
     return replacement
   }
 
-  /** A plugin is what its files say now, or comes in anew, where it was forgotten meanwhile. What lies where it lay before comes in, if that is new. */
-  async #settled(instance: PluginInstance, before: string, source: PluginSource): Promise<void> {
+  /** A plugin is what its files say now, or comes in anew by them, where it was forgotten meanwhile. What lies where it lay before comes in, if that is new. */
+  async #settled(instance: PluginInstance, before: string, source: PluginSource, reason: ReplaceReason): Promise<void> {
     const { roster, whereabouts } = this.#options
     const { path } = source
     whereabouts.settled(path)
-    if (!roster.holds(instance)) return this.dropIn(path)
+    if (!roster.holds(instance)) return reason === 'file change' ? this.dropIn(path) : undefined
     // What came between the reading and the watching of another place is no change to the watcher.
     if (before !== path && !whereabouts.stillSays(source)) await this.reload(instance, 'file change')
     const next = before === path ? undefined : whereabouts.leftAt(before)
@@ -263,7 +263,7 @@ export class PluginOperations {
       await round(`the manifest of '${name}' disables it`, 'begun')
     })
     await track(source)
-    await this.#settled(instance, path, source)
+    await this.#settled(instance, path, source, reason)
   }
 
   /** Rejects with what keeps the plugin from running. */
