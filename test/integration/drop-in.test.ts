@@ -67,6 +67,29 @@ it('a plugin that is dropped in and removed while another that waited for it sta
   expect(faults).toEqual([])
 })
 
+it('a plugin whose folder comes back while it is being stopped is loaded again', async () => {
+  const code = "export default { start() {}, async stop(ctx) { await (await ctx.services.use('gate')).opened() } }"
+  const { kernel, folder, faults, states } = await startedWith({ p: code, ok: SOUND }, { watch: true })
+  let free: (() => void) | undefined
+  await kernel.services.provide('gate', { opened: () => new Promise<void>((resolve) => (free = resolve)) })
+  const aside = join(emptyFolder(), 'p')
+  renameSync(join(folder, 'p'), aside)
+  await eventually(() => expect(free).toBeDefined())
+  renameSync(aside, join(folder, 'p'))
+  // The watcher is past that when it has seen two more, one after the other.
+  for (const late of ['late', 'later']) {
+    writeFileSync(join(folder, `${late}.js`), SOUND)
+    await eventually(() => expect(kernel.plugins().map(({ name }) => name)).toContain(late))
+  }
+  free?.()
+  await eventually(() => expect(stateOf(kernel, 'p')).toBe('running'))
+  expect(states.filter(({ name, to }) => name === 'p' && to === 'running')).toHaveLength(2)
+  // Its saves are seen from there on.
+  writeFileSync(join(folder, 'p', 'index.js'), `${SOUND} // saved`)
+  await eventually(() => expect(infoOf(kernel, 'p').generation).toBe(2))
+  expect(faults).toEqual([])
+})
+
 describe('a plugin whose files come one after the other', () => {
   it('is what its manifest says when that comes after its module', async () => {
     const { kernel, folder, faults } = await startedWith({}, { watch: true })

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest'
 import { codeOf } from '#src/wire-error.js'
 import { eventually } from '../support/eventually.js'
 import { emptyFolder, infoOf, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+import { save } from '../support/save.js'
 
 const providing = (service: string): string => pluginCode({ start: `await ctx.services.provide('${service}', { who: () => ctx.name })` })
 const needing = (name: string) => ({ code: pluginCode({ start: '' }), manifest: { dependencies: { [name]: '*' } } })
@@ -114,6 +115,16 @@ it('of two plugins of one name, the one that was left out comes in when the file
   unlinkSync(join(folder, 'q.mjs'))
   await eventually(() => expect(infoOf(kernel, 'q').path).toBe(join(folder, 'q.ts')))
   await eventually(() => expect([stateOf(kernel, 'q'), stateOf(kernel, 'dep')]).toEqual(['running', 'running']))
+})
+
+it('what lies where a plugin lay comes in when that is read anew, also where it is disabled in the place that it has now', async () => {
+  const code = pluginCode({ start: '' })
+  const running = await startedWith({ f0: { code, manifest: { name: 'a' } }, f1: { code, manifest: { name: 'b' } } })
+  const { kernel } = running
+  save(running, { 'f1/plugin.json': { name: 'a', enabled: false }, 'f0/plugin.json': { name: 'c' } })
+  await kernel.reload('a')
+  expect(infoOf(kernel, 'a')).toMatchObject({ state: 'disabled', path: join(running.folder, 'f1') })
+  expect(infoOf(kernel, 'c')).toMatchObject({ state: 'running', path: join(running.folder, 'f0') })
 })
 
 it('one that is moved and no good where it is now does not run on as it was, and its next save mends it', async () => {

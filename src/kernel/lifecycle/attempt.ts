@@ -1,12 +1,13 @@
 /** What brings something of a plugin up, or changes it, or waits to: it ends at once where that is to stop, or where its files have changed again. */
 export class Attempt {
   readonly #controller = new AbortController()
-  readonly #changedSince: (() => Promise<boolean>) | undefined
+  readonly #began = performance.now()
+  readonly #changedSince: ((began: number) => Promise<boolean>) | undefined
   #kept: boolean
   #outdated = false
 
-  /** `changedSince`: whether what it is made of is not any more what it was made for. Without it, no save ends it. */
-  constructor(changedSince?: () => Promise<boolean>) {
+  /** `changedSince`: whether what it is made of is not any more what it was made for, or was another since it began, by `performance.now()`. Without it, no save ends it. */
+  constructor(changedSince?: (began: number) => Promise<boolean>) {
     this.#changedSince = changedSince
     this.#kept = changedSince === undefined
   }
@@ -38,7 +39,7 @@ export class Attempt {
 
   /** It has failed. Where its files have changed since it is outdated, and that is nobody's fault: it may have found one half written. */
   async judge(): Promise<void> {
-    if (this.open && (await this.#changedSince?.())) this.outdate()
+    if (this.open && (await this.#changedSince?.(this.#began))) this.outdate()
   }
 
   /** Only a stop ends it from now on: it has come about, or others wait for what it starts. */

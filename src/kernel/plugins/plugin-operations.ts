@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../../errors.js'
+import { reasonOf } from '../../wire-error.js'
 import type { Audit } from '../audit/audit.js'
 import type { Configurations } from '../config/configurations.js'
 import type { Attempt } from '../lifecycle/attempt.js'
@@ -62,21 +63,20 @@ export class PluginOperations {
   /** `path` is absolute. Rejects with what keeps the plugin from running: then it is not known any more. */
   async load(path: string): Promise<PluginInstance> {
     const instance = await this.#enter(path)
-    if (instance.enabled && !instance.running) {
-      const { name, error } = instance
-      this.#options.roster.forget(instance)
-      throw error ?? new PlugbayError('PLUGIN_STOPPED', `Plugin '${name}' was stopped before it was started.`, { plugin: name })
-    }
-    return instance
+    if (!instance.enabled || instance.running) return instance
+    const { name, error } = instance
+    // Somebody who came since may be about to start it.
+    await this.#remove(instance, `'${name}' could not be loaded`)
+    throw error ?? new PlugbayError('PLUGIN_STOPPED', `Plugin '${name}' was stopped before it was started.`, { plugin: name })
   }
 
   /** One that came in by its files and does not run stays known, as at the boot: its next save may mend it. */
   async dropIn(path: string, attempt?: Attempt): Promise<void> {
-    const { roster, whereabouts } = this.#options
-    // A save of a plugin that was unloaded on purpose does not bring it back.
-    if (whereabouts.staysUnloaded(path)) return
+    const { whereabouts } = this.#options
     try {
-      const there = roster.all.find(({ source }) => source.path === path)
+      const there = await this.#at(path, attempt)
+      // A save of a plugin that was unloaded on purpose does not bring it back.
+      if (whereabouts.staysUnloaded(path)) return
       // It changed before it was watched, as it waited for its turn.
       if (there !== undefined) {
         await this.reload(there, 'file change', undefined, attempt)
@@ -91,6 +91,12 @@ export class PluginOperations {
       // It was moved, most likely: that is so once it is certain that the other is gone.
       if (whereabouts.isLost(holder)) await this.vanished(holder)
     }
+  }
+
+  /** The plugin of that place, once what was asked for before is done: it may be on its way out. */
+  async #at(path: string, attempt?: Attempt): Promise<PluginInstance | undefined> {
+    const { roster, reconciler } = this.#options
+    return roster.at(path) && reconciler.inTurn(async () => roster.at(path), attempt)
   }
 
   /** Takes in what stays known whether it comes to run or not, and rejects where it does not. */
@@ -118,14 +124,19 @@ export class PluginOperations {
         // What it was is gone, and what it is now does not run: its next save may mend it.
       }
     }
-    await this.remove(instance)
-    const next = whereabouts.successorOf(instance)
+    await this.#leaves(instance)
+  }
+
+  /** It is unloaded, and what has its name elsewhere comes in. */
+  async #leaves(instance: PluginInstance): Promise<void> {
+    await this.#remove(instance)
+    const next = this.#options.whereabouts.successorOf(instance)
     if (next) await this.dropIn(next.path)
   }
 
   /** Takes in the plugin at `path`, whether it comes to run or not. */
   async #enter(path: string, heed?: (source: PluginSource) => void, attempt?: Attempt): Promise<PluginInstance> {
-    const { lifecycle, roster, whereabouts, reconciler } = this.#options
+    const { lifecycle, roster, whereabouts, reconciler, supervisor } = this.#options
     lifecycle.assertRunning('load')
     const source = readPlugin(path)
     heed?.(source)
@@ -134,7 +145,10 @@ export class PluginOperations {
     const added = roster.byName.has(source.name) ? undefined : roster.add(source)
     return reconciler.inTurn(async (round) => {
       const instance = added ?? roster.add(source)
-      await round(`'${source.name}' was loaded`, 'all', attempt && { instance, attempt }).catch((error: unknown) => {
+      await round(`'${source.name}' was loaded`, 'all', attempt && { instance, attempt }).catch(async (error: unknown) => {
+        // The round of another may have started it: then it is stopped with all others.
+        if (instance.running) throw error
+        await supervisor.stop(instance, reasonOf(error))
         roster.forget(instance)
         throw error
       })
@@ -143,18 +157,29 @@ export class PluginOperations {
     }, attempt)
   }
 
-  /** Its files do not bring it back. */
-  unload(instance: PluginInstance): Promise<UnloadReport> {
-    this.#options.whereabouts.unloaded(instance.source.path)
-    return this.remove(instance)
+  /** Stops the plugin that has the name when its turn comes. Its files do not bring it back. */
+  async unload({ name, source }: PluginInstance): Promise<UnloadReport> {
+    const { whereabouts, plane } = this.#options
+    whereabouts.unloaded(source.path)
+    const left = await this.#forget(name, () => true)
+    return { name, left: [...left, ...leftOf(name, plane)] }
   }
 
-  /** Stops the plugin, and first those that depend on it, and forgets it. */
-  async remove({ name }: PluginInstance): Promise<UnloadReport> {
-    const { roster, reconciler, plane, untrack } = this.#options
+  /** The same to that plugin alone: another may have its name when its turn comes. */
+  async #remove(instance: PluginInstance, reason?: string): Promise<void> {
+    await this.#forget(instance.name, (other) => other === instance, reason)
+  }
+
+  /** Stops a plugin, and first those that depend on it, and forgets it. Returns what could not be undone. */
+  #forget(name: string, isMeant: (instance: PluginInstance) => boolean, reason = `'${name}' was unloaded`): Promise<string[]> {
+    const { roster, reconciler, untrack } = this.#options
+    // What comes to where it lies is news from here on.
     untrack(name)
-    const left = await reconciler.remove(name, `'${name}' was unloaded`, () => roster.remove(name))
-    return { name, left: [...left, ...leftOf(name, plane)] }
+    return reconciler.remove(name, reason, isMeant, (instance) => {
+      roster.forget(instance)
+      // It was watched anew, where something was tried with it until now.
+      untrack(name)
+    })
   }
 
   /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it cannot be without them. */
@@ -165,13 +190,23 @@ export class PluginOperations {
     if (source.name !== instance.name) return this.#rename(instance, source, reason)
     if (!instance.enabledAs(source)) return this.#rest(instance, source, reason)
     const replacement = await supervisor.replace(instance, reason, { source }, jointChanges.partnersOf(source, waiting), attempt)
-    whereabouts.settled(source.path)
     // Its version, or what it depends on, may be another now; and it may not have run, or its start may just have failed.
     await reconciler.reconcile(reason, instance, attempt)
-    const next = path === source.path ? undefined : whereabouts.leftAt(path)
-    if (next) await this.dropIn(next.path)
+    await this.#settled(instance, path, source, reason)
     if (replacement === undefined) assertRuns(instance)
     return replacement
+  }
+
+  /** A plugin is what its files say now, or comes in anew by them, where it was forgotten meanwhile. What lies where it lay before comes in, if that is new. */
+  async #settled(instance: PluginInstance, before: string, source: PluginSource, reason: ReplaceReason): Promise<void> {
+    const { roster, whereabouts } = this.#options
+    const { path } = source
+    whereabouts.settled(path)
+    if (!roster.holds(instance)) return reason === 'file change' ? this.dropIn(path) : undefined
+    // What came between the reading and the watching of another place is no change to the watcher.
+    if (before !== path && !whereabouts.stillSays(source)) await this.reload(instance, 'file change')
+    const next = before === path ? undefined : whereabouts.leftAt(before)
+    if (next) await this.dropIn(next.path)
   }
 
   /** The same for one that could not be read: it comes in as soon as it can. */
@@ -199,17 +234,19 @@ export class PluginOperations {
     const holder = roster.byName.get(source.name)
     const moved = holder !== undefined && !whereabouts.isThere(holder)
     if (!moved && holder?.source.path !== source.path) roster.assertFree(source)
-    await this.remove(instance)
-    if (holder === undefined) await this.dropIn(source.path)
-    else if (moved) {
+    await this.#leaves(instance)
+    // Who has the name may have left meanwhile.
+    const now = roster.byName.get(source.name)
+    if (now !== undefined && !whereabouts.isThere(now)) {
       whereabouts.standsBack(source.path)
-      await this.reload(holder, reason)
-    }
+      await this.reload(now, reason)
+    } else if (now?.source.path !== source.path) await this.dropIn(source.path)
   }
 
   /** It is not enabled, as what it was or as what it is now: it is that from here on, and does not run. */
   async #rest(instance: PluginInstance, source: PluginSource, reason: ReplaceReason): Promise<undefined> {
     const { name, enabled } = instance
+    const { path } = instance.source
     if (!enabled && reason === 'reload') {
       throw new PlugbayError(
         'PLUGIN_STATE',
@@ -220,12 +257,14 @@ export class PluginOperations {
     const { reconciler, roster, track } = this.#options
     reconciler.interrupt(name, 'its manifest disables it')
     await reconciler.inTurn(async (round) => {
-      roster.assertStill(instance)
+      if (reason === 'reload') roster.assertStill(instance)
+      if (!roster.holds(instance)) return
       roster.adopt(instance, source)
       instance.rest('disabled', 'its manifest says so')
       await round(`the manifest of '${name}' disables it`, 'begun')
     })
     await track(source)
+    await this.#settled(instance, path, source, reason)
   }
 
   /** Rejects with what keeps the plugin from running. */

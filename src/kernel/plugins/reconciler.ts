@@ -73,7 +73,7 @@ export class Reconciler {
   /** Told when none of them is to wait any more. */
   readonly #resumed: (() => void)[] = []
   /** Where files are watched: whether those of a plugin are others than what was read, and will be tried. */
-  changedSince: ((plugin: string) => Promise<boolean>) | undefined
+  changedSince: ((plugin: string, began: number) => Promise<boolean>) | undefined
   /** Called after each round: what was not possible may be so now. */
   onRound: (() => void) | undefined
 
@@ -92,6 +92,11 @@ export class Reconciler {
   /** The plan of the last round. */
   get plan(): Plan {
     return this.#plan
+  }
+
+  /** Whether nothing is started any more. */
+  get closed(): boolean {
+    return this.#closed
   }
 
   /** What the plan would be if the sources of these plugins, by name, were others. */
@@ -226,7 +231,7 @@ export class Reconciler {
 
   #attemptOf({ name }: PluginInstance): Attempt {
     const { changedSince } = this
-    return new Attempt(changedSince && (() => changedSince(name)))
+    return new Attempt(changedSince && ((began) => changedSince(name, began)))
   }
 
   async #startOne(instance: PluginInstance, turn: number, attempt: Attempt): Promise<void> {
@@ -302,16 +307,30 @@ export class Reconciler {
     if (this.#putOff.size === 0) for (const resume of this.#resumed.splice(0)) resume()
   }
 
-  /** Stops a plugin after those that depend on it, has it forgotten, and does a round. Returns what could not be undone. */
-  remove(name: string, reason: string, forget: () => void): Promise<string[]> {
-    this.interrupt(name, reason)
+  /**
+   * Stops a plugin after those that depend on it, has it forgotten, and does a round, where the one that has the name in its turn is meant. Returns what could not be undone.
+   * There is no other way out of here: whatever was about to start it has ended by then, and nothing begins to.
+   */
+  remove(
+    name: string,
+    reason: string,
+    isMeant: (instance: PluginInstance) => boolean,
+    forget: (instance: PluginInstance) => void,
+  ): Promise<string[]> {
+    const meant = (): PluginInstance | undefined => {
+      const instance = this.#instances.get(name)
+      return instance && isMeant(instance) ? instance : undefined
+    }
+    if (meant()) this.interrupt(name, reason)
     return this.inTurn(async (round) => {
       const left: string[] = []
+      const removed = meant()
+      if (removed === undefined) return left
       for (const gone of [...this.#plan.dependentsOf(name), name]) {
         const instance = this.#instances.get(gone)
         if (instance) left.push(...(await this.#supervisor.stop(instance, reason)))
       }
-      forget()
+      forget(removed)
       if (!this.#closed) await round(reason, 'begun')
       return left
     })

@@ -38,6 +38,11 @@ export class Roster {
     return [...this.#instances.values()]
   }
 
+  /** The plugin that lies there. */
+  at(path: string): PluginInstance | undefined {
+    return this.all.find(({ source }) => source.path === path)
+  }
+
   /** Throws PLUGIN_UNKNOWN, or OPTIONS_INVALID for what is no name. */
   find(name: string): PluginInstance {
     const instance = this.#instances.get(name)
@@ -103,18 +108,19 @@ export class Roster {
     if (reserved !== undefined && (former === undefined || reservedIn(former) === undefined)) this.#remark(source.name, reserved)
   }
 
-  remove(name: string): void {
-    this.#instances.delete(name)
+  /** Whether it is one of them still: another plugin may have its name by now. */
+  holds(instance: PluginInstance): boolean {
+    return this.#instances.get(instance.name) === instance
   }
 
-  /** Removes one that does not run, unless another plugin has its name by now. */
+  /** Unless another plugin has its name by now. Only once it is stopped, in the turn in which that was done: nobody can start it then. */
   forget(instance: PluginInstance): void {
-    if (instance.generation === undefined && this.#instances.get(instance.name) === instance) this.#instances.delete(instance.name)
+    if (this.holds(instance)) this.#instances.delete(instance.name)
   }
 
   /** Throws PLUGIN_UNKNOWN for one that was unloaded while something was done to it: another plugin may have its name by now. */
   assertStill(instance: PluginInstance): void {
-    if (this.#instances.get(instance.name) !== instance) {
+    if (!this.holds(instance)) {
       throw new PlugbayError('PLUGIN_UNKNOWN', `Plugin '${instance.name}' was unloaded meanwhile.`, { plugin: instance.name })
     }
   }

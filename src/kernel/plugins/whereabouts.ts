@@ -1,5 +1,6 @@
 /** Where plugins lie: those that were moved, that stand back for another of their name, or that were unloaded on purpose. */
 import { existsSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../../errors.js'
 import { looksLikePlugin } from '../manifest/discovery.js'
 import { type PluginSource, readPlugin } from '../manifest/plugin-source.js'
@@ -48,7 +49,7 @@ export class Whereabouts {
   leaveOut(path: string, error: unknown): PluginInstance | undefined {
     if (!PlugbayError.is(error)) return undefined
     if (error.code !== 'PLUGIN_DUPLICATE') {
-      if (!this.#roster.all.some(({ source }) => source.path === path)) this.#roster.unread.add(path, error)
+      if (this.#roster.at(path) === undefined) this.#roster.unread.add(path, error)
       return undefined
     }
     const holder = this.#roster.byName.get(error.plugin ?? '')
@@ -81,6 +82,12 @@ export class Whereabouts {
   /** Whether what lies at its place is still that plugin; one that cannot be read is. */
   isThere({ name, source: { path } }: PluginInstance): boolean {
     return looksLikePlugin(path) && (readable(path)?.name ?? name) === name
+  }
+
+  /** Whether what lies there is what was read of it; what cannot be read is. */
+  stillSays({ path, name, manifest }: PluginSource): boolean {
+    const now = readable(path)
+    return now === undefined || (now.name === name && isDeepStrictEqual(now.manifest, manifest))
   }
 
   /** The plugin of its name that lies elsewhere: it was left out for its sake, or was another until its files named it so. */
@@ -121,7 +128,7 @@ export class Whereabouts {
   /** The plugin at a place that another has left: it comes in, if it is new. */
   leftAt(path: string): PluginSource | undefined {
     const source = readable(path)
-    if (source === undefined || this.#roster.all.some((instance) => instance.source.path === path)) return undefined
+    if (source === undefined || this.#roster.at(path)) return undefined
     if (!this.#roster.byName.has(source.name)) return source
     this.standsBack(path)
     return undefined

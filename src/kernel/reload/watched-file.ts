@@ -45,6 +45,9 @@ const LOOK_AGAIN = [60, 250]
 const EMPTY = { settles: 10, least: 100 }
 const MISSING = { settles: 20, least: 400 }
 
+/** So often the same content is tried once more because it was not there all the while: a plugin that writes its own files as it loads would be tried without end. */
+const MOST_RESTORED = 5
+
 export interface WatchedFileOptions {
   /** How long a file written in place must stay the same, in ms. */
   settle: number
@@ -68,6 +71,9 @@ export class WatchedFile {
   #repeated: string | undefined
   /** When it last came to hold again what was reported, since others read it. */
   #restored: number | undefined
+  /** When that was reason last to try what was reported once more, and how often it was of this version. */
+  #excused: number | undefined
+  #retried = 0
   readonly #baseline: Promise<void>
   #inspecting: Promise<void> | undefined
   #again = false
@@ -136,6 +142,12 @@ export class WatchedFile {
     this.#later = LOOK_AGAIN.map((delay) => setTimeout(() => this.look(), delay).unref())
   }
 
+  /** A folder above it came or went: it may not have been there all the while. */
+  moved(): void {
+    this.#restored = performance.now()
+    this.touched('put')
+  }
+
   /** Looks at the file now. */
   look(): void {
     if (this.#closed) return
@@ -153,13 +165,17 @@ export class WatchedFile {
     return news
   }
 
-  /** Looks at it: whether it may be another than what was reported before. */
-  async stirs(): Promise<boolean> {
+  /** Looks at it: whether it may be another than what was reported before, or may have been since then, of `performance.now()`. */
+  async stirs(since = Number.POSITIVE_INFINITY): Promise<boolean> {
     await this.#baseline
     const reported = this.#hash
     this.look()
     while (this.#inspecting) await this.#inspecting
-    return this.#pending !== undefined || this.#hash !== reported
+    if (this.#pending !== undefined || this.#hash !== reported) return true
+    if (this.#restored === undefined || this.#restored < since) return false
+    if (this.#restored === this.#excused) return true
+    this.#excused = this.#restored
+    return this.#retried++ < MOST_RESTORED
   }
 
   async #inspectAll(): Promise<void> {
@@ -188,6 +204,7 @@ export class WatchedFile {
     this.#known = look
     this.#repeated = this.#hash === undefined && hash === this.#before ? hash : undefined
     this.#hash = hash
+    this.#retried = 0
     this.#settled()
     this.#options.onVersion(this)
   }

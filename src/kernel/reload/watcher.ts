@@ -243,10 +243,10 @@ export class Watcher {
     })
   }
 
-  /** Looks at the plugin's files: whether they may be others than what was reported before. */
-  async stirs(name: string): Promise<boolean> {
+  /** Looks at the plugin's files: whether they may be others than what was reported before, or may have been since then, of `performance.now()`. */
+  async stirs(name: string, since?: number): Promise<boolean> {
     const files = [...(this.#plugins.get(name)?.files ?? [])]
-    const news = await Promise.all(files.map((file) => file.stirs()))
+    const news = await Promise.all(files.map((file) => file.stirs(since)))
     return news.includes(true)
   }
 
@@ -373,7 +373,8 @@ export class Watcher {
     else if (full !== undefined && this.#isIgnored(full)) return
     else if (how !== 'write') {
       for (const entry of this.#entries.values()) {
-        if (entry.linkFolders.has(folder) || (full !== undefined && within(full, entry.file.path))) entry.file.touched('put')
+        if (full !== undefined && within(full, entry.file.path)) entry.file.moved()
+        else if (entry.linkFolders.has(folder)) entry.file.touched('put')
         else if (full === undefined && dirname(entry.file.path) === folder) entry.file.touched('unknown')
       }
     }

@@ -98,7 +98,7 @@ export class Inventory {
   /** Why the plugin does not run, or that it does. */
   explain(known: PluginInstance | UnreadPlugin): Explanation {
     const { roster, reconciler } = this.#options
-    return known instanceof PluginInstance ? explain(known, roster.byName, reconciler.plan) : explainUnread(known, roster.all)
+    return known instanceof PluginInstance ? explain(known, roster.byName, reconciler) : explainUnread(known, roster.all)
   }
 
   /** `faults`: paths that were to be plugins and are none. */

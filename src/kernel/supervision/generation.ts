@@ -147,6 +147,9 @@ export class Generation {
       stuck: options.stuck,
       beyond: host.kind === 'process',
     }
+    this.scope.own('task pool', () => options.tasks.close(this.scope.label))
+    // From here on, whether it comes to a start or not: a thread was taken for it.
+    this.scope.own('place', () => host.kill('the generation ended'))
   }
 
   get state(): PluginState {
@@ -167,9 +170,7 @@ export class Generation {
     try {
       assertGoesOn(this.name, signal)
       this.lifecycle.move('initializing', 'start')
-      this.scope.own('task pool', () => this.#options.tasks.close(this.scope.label))
       this.#options.tasks.expect(this.#options.source.tasks)
-      this.scope.own('place', () => this.host.kill('the generation ended'))
       host.onOutput = (stream, text) => this.#log(outputLevel(stream, text), text.replace(/\n$/, ''), undefined)
       host.onStuck = () => this.#options.stuck(host.exited)
       // At a breakpoint it gets nothing done, and a debugger holds on to memory.

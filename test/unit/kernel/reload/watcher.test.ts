@@ -180,8 +180,12 @@ describe.concurrent('what is asked for between reports', () => {
     const { watcher, changes, file } = await tracking({ 'index.js': 'one' })
     expect(await watcher.stirs('hello')).toBe(false)
     expect(await Promise.all([watcher.stirs('hello'), watcher.stirs('hello')])).toEqual([false, false])
+    const before = performance.now()
     utimesSync(file, new Date(), new Date())
     expect(await Promise.all([watcher.stirs('hello'), watcher.stirs('hello')])).toEqual([false, false])
+    // It may have been written with what it held, and not been whole meanwhile, for all who ask.
+    expect(await Promise.all([watcher.stirs('hello', before), watcher.stirs('hello', before)])).toEqual([true, true])
+    expect(await watcher.stirs('hello', performance.now())).toBe(false)
     replace(file, 'two')
     expect(await watcher.stirs('hello')).toBe(true)
     await eventually(() => expect(changes).toHaveLength(1))
