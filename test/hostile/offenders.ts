@@ -81,6 +81,11 @@ const STORAGE_THIEF = `
   ctx.bus.subscribe('own', () => { storage.enterWith({}); setTimeout(() => {}, 1) })
   void ctx.bus.publish('own')`
 
+/** Node keeps them in the objects themselves, and looks at them when one is done. */
+const NO_NUMBERS = `
+  for (const timer of [setTimeout(() => {}, 1), setImmediate(() => {})])
+    timer[Object.getOwnPropertySymbols(timer).find(({ description }) => description === 'asyncId')] = NaN`
+
 export const OFFENDERS: Offender[] = [
   // ── never coming back ──────────────────────────────────────────────────────────────────────────────────────────
   { does: 'loops for ever', act: HANGS['in a loop'], manifest: SOON, end: 'hang' },
@@ -546,6 +551,20 @@ export const OFFENDERS: Offender[] = [
     code: pluginCode({ start: 'setImmediate(() => { for (;;); })' }),
     manifest: { restart: { max: 2, backoff: { initial: 1, max: 5, factor: 1 } }, limits: { hang: 250 } },
     end: 'PLUGIN_CRASH_LOOP',
+  },
+
+  // ── natives ────────────────────────────────────────────────────────────────────────────────────────────────────
+  { does: 'gives its timers numbers that are none', act: NO_NUMBERS, end: null },
+  {
+    does: 'gives its timers numbers that are none in a task',
+    task: `${NO_NUMBERS}; await new Promise((done) => setTimeout(done, 50)); throw new Error('done')`,
+    end: null,
+  },
+  {
+    does: 'waits for ever so often that its thread takes long to end',
+    act: `const memory = new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer)
+      for (let i = 0; i < 2e5; i++) Atomics.waitAsync(memory, 0, 0)`,
+    end: 'PERMISSION_DENIED',
   },
 
   // ── forgeries ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -826,6 +826,89 @@ describe('globals', () => {
     })
   })
 
+  it('suspend no call of WebAssembly: each takes mappings of the process', async () => {
+    expect(await tried("return ['promising', 'Suspending'].filter((name) => name in WebAssembly)")).toEqual([])
+  })
+
+  it('wait at shared memory so many times at once, and again when they are done', async () => {
+    const { made, told, answers } = (await tried(`
+      const memory = new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer)
+      const round = () => {
+        const waits = []
+        let told
+        try { for (;;) waits.push(Atomics.waitAsync(memory, 0, 0).value) } catch (error) { told = error.message }
+        Atomics.notify(memory, 0)
+        return { waits, told }
+      }
+      const { waits, told } = round()
+      const answers = [...new Set(await Promise.all(waits))]
+      return { made: [waits.length, round().waits.length], told, answers }`)) as Record<string, unknown>
+    expect(made).toEqual([10_000, 10_000])
+    expect(answers).toEqual(['ok'])
+    expect(told).toEqual(refused(/wait by Atomics\.waitAsync\(\) more than 10000 times at once/))
+  })
+
+  it.runIf('URLPattern' in globalThis)('match by URLPattern as ever', async () => {
+    // biome-ignore lint/suspicious/noExplicitAny: the types of Node 22 do not have it.
+    const match = (Pattern: any): unknown => {
+      const input = 'https://host.example/books/12'
+      class Own extends (Pattern as new (given: object) => { test(input: string): boolean }) {
+        own(): boolean {
+          return this.test(input)
+        }
+      }
+      const one = new Pattern({ pathname: '/books/:id' })
+      const own = new Own({ pathname: '/:all*' })
+      const failing = (act: () => unknown): unknown => {
+        try {
+          return act()
+        } catch (error) {
+          return (error as Error).name
+        }
+      }
+      return {
+        made: [one.test(input), { ...one.exec(input).pathname.groups }, one.protocol, one.pathname, one.hasRegExpGroups, own.own()],
+        kinds: [
+          one instanceof Pattern,
+          own instanceof Own,
+          own instanceof Pattern,
+          one.constructor === Pattern,
+          Pattern.name,
+          Pattern.length,
+        ],
+        failing: [failing(() => Pattern({})), failing(() => new Pattern('(')), failing(() => Pattern.prototype.pathname)],
+      }
+    }
+    expect(await tried(`return (${match.toString()})(URLPattern)`)).toEqual(
+      match((globalThis as unknown as Record<string, unknown>)['URLPattern']),
+    )
+    expect(await tried("return (await import('node:url')).URLPattern === URLPattern")).toBe(true)
+    const getter = "Object.getOwnPropertyDescriptor(URLPattern.prototype, 'protocol').get"
+    expect(await tried(`try { Reflect.construct(${getter}, []) } catch (error) { return error.name }`)).toBe('TypeError')
+  })
+
+  it('find in buffers as ever, by an encoding and from an offset', async () => {
+    const find = (Bytes: typeof Buffer): unknown[] => {
+      const bytes = Bytes.from('abcabc')
+      return [
+        ...[bytes.indexOf('c'), bytes.indexOf('c', 3), bytes.indexOf('c', -1), bytes.indexOf(98), bytes.indexOf(Bytes.from('bc'), 2)],
+        ...[bytes.lastIndexOf('a'), bytes.lastIndexOf('a', 2), bytes.lastIndexOf('abc', -4), bytes.lastIndexOf('a', undefined)],
+        ...[
+          bytes.includes('cab'),
+          bytes.includes('x'),
+          bytes.indexOf('6361', 'hex'),
+          bytes.indexOf('6361', 1, 'hex'),
+          bytes.includes('Yw', 'base64'),
+        ],
+      ]
+    }
+    expect(await tried(`return (${find.toString()})(Buffer)`)).toEqual(find(Buffer))
+    const error = (bytes: string): string => `try { ${bytes} } catch (error) { return [error.message] }`
+    expect(await tried(error("Buffer.from('a').indexOf('x', 0, {})"))).toEqual([expect.stringMatching(/encoding/)])
+    expect(await tried(error("Buffer.prototype.lastIndexOf.call({ length: 'x' }, 'x')"))).toEqual([expect.stringMatching(/Buffer/)])
+    expect(await tried("return Object.defineProperty(Buffer.from('aba'), 'length', { value: 'x' }).lastIndexOf(97)")).toBe(2)
+  })
+
   it('compress for a plugin that may have zlib', async () => {
     const body = `
       const { DecompressionStream: same } = await import('node:stream/web')
@@ -841,6 +924,58 @@ describe('globals', () => {
     ).toEqual([36, 4, 'undefined'])
     expect(await tried('return typeof crypto.subtle', { builtins: ['crypto'] })).toBe('object')
     expect(await tried('return typeof Crypto')).toBe('undefined')
+  })
+})
+
+describe('a histogram', () => {
+  it('records, adds and tells as Node has it', async () => {
+    const use = ({ createHistogram, performance }: typeof import('node:perf_hooks')): unknown => {
+      const [one, other] = [createHistogram(), createHistogram({ lowest: 1, highest: 1_000 })]
+      for (const value of [1, 2, 3n, 400]) one.record(value)
+      other.record(7)
+      one.add(other)
+      performance.timerify(() => {}, { histogram: other })()
+      return {
+        numbers: [one.count, one.min, one.max, one.mean, one.percentile(50), one.countBigInt, other.count],
+        percentiles: [...one.percentiles.entries()],
+        shown: [JSON.stringify(one), String(one)],
+      }
+    }
+    const body = `const hooks = await import('node:perf_hooks'); return (${use.toString()})(hooks)`
+    expect(await tried(body)).toEqual(use(await import('node:perf_hooks')))
+    const shown = "const { inspect } = await import('node:util'); return inspect((await import('node:perf_hooks')).createHistogram())"
+    expect(await tried(shown)).toMatch(/^Histogram \{/)
+    const delay = `
+      const delay = (await import('node:perf_hooks')).monitorEventLoopDelay({ resolution: 1 })
+      const enabled = [delay.enable(), delay.enable()]
+      while (delay.count === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+      return [...enabled, delay.max > 0, delay.disable()]`
+    expect(await tried(delay)).toEqual([true, false, true, true])
+  })
+
+  it('shows nothing of what it is made of', async () => {
+    const body = `
+      const hooks = await import('node:perf_hooks')
+      const { inspect } = await import('node:util')
+      const histogram = hooks.createHistogram()
+      const symbols = []
+      for (let at = histogram; at; at = Object.getPrototypeOf(at)) symbols.push(...Object.getOwnPropertySymbols(at).map(String))
+      const asked = []
+      const curious = new Proxy(() => {}, { get: (_, key) => { if (typeof key === 'symbol') asked.push(String(key)) } })
+      const acts = [() => histogram.add(curious), () => hooks.performance.timerify(() => {}, { histogram: curious }), () => hooks.timerify(() => {}, { histogram: curious })]
+      const failed = acts.map((act) => { try { act() } catch (error) { return error.name } })
+      const same = histogram[inspect.custom](-1, {}) === histogram
+      const { Map } = globalThis
+      globalThis.Map = class {}
+      try { histogram.percentiles } catch (error) { failed.push(error.name) }
+      globalThis.Map = Map
+      return { symbols, asked, failed, same }`
+    expect(await tried(body)).toEqual({
+      symbols: [expect.stringMatching(/inspect/)],
+      asked: [],
+      failed: ['TypeError', 'TypeError', 'TypeError', 'TypeError'],
+      same: true,
+    })
   })
 })
 

@@ -39,6 +39,33 @@ describe.runIf(told)('a plugin that keeps what V8 does not count', () => {
   })
 })
 
+/** That of Node 20 and 22 does without. */
+describe.runIf(Number.parseInt(process.versions.node, 10) >= 24)("what V8's own compiler takes for a plugin's code", () => {
+  /** One function of WebAssembly with 40,000 variables and 4,000 branches, 16 KB long. It is there when the plugin has started, and then called until it is worth optimizing. */
+  const OPTIMIZED = pluginCode({
+    start: `
+      const leb = (n) => (n < 128 ? [n] : [(n & 127) | 128, ...leb(n >> 7)])
+      const branches = Array.from({ length: 4_000 }, () => [32, 0, 13, 0]).flat()
+      const body = [1, ...leb(40_000), 127, 2, 64, ...branches, 11, 32, 1, 11]
+      const code = [1, ...leb(body.length), ...body]
+      const head = [0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 127, 1, 127, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0]
+      const { f } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([...head, 10, ...leb(code.length), ...code]))).exports
+      f(0)
+      const call = () => { for (let i = 0; i < 50; i++) f(0); setTimeout(call, 1) }
+      ctx.bus.subscribe('go', call)`,
+  })
+
+  it('is not found, and nobody is blamed for it: docs/threads.md says so, for as long as this does', { timeout: 90_000 }, async () => {
+    const manifest = { limits: { memory: 64, hang: 30_000, startTimeout: 30_000 } }
+    const { kernel, faults } = await startedWith({ p: { code: OPTIMIZED, manifest } })
+    const before = process.memoryUsage.rss()
+    await kernel.bus.publish('go')
+    // Of memory that V8 does not count, twice the limit and 128 MB more would be too much.
+    await vi.waitFor(() => expect(process.memoryUsage.rss() - before).toBeGreaterThan(300e6), { timeout: 60_000, interval: 20 })
+    expect(faults).toEqual([])
+  })
+})
+
 describe('a plugin is not blamed', () => {
   /** Does it for so many turns, with a pause for what others have to do, then says so. */
   const does = (step: string, turns: number, pause = 2): string =>

@@ -7,7 +7,7 @@ import { boxedSealed, discard, movedWith, type Sealed } from '../../sandbox/conv
 import { guestFile } from '../../sandbox/host/guest-file.js'
 import { outlasts } from '../../sandbox/host/patience.js'
 import { HOOKS, permissionFlags } from '../../sandbox/host/permission-flags.js'
-import { HARD_HEAP_MB } from '../../sandbox/host/standby.js'
+import { HARD_HEAP_MB, THREAD_FLAGS } from '../../sandbox/host/standby.js'
 import { TaskBreach, type TaskListener, TaskThread } from '../../sandbox/host/task-thread.js'
 import type { Grants } from '../../sandbox/permissions/grants.js'
 import type { TaskInput } from '../../sandbox/protocol.js'
@@ -77,7 +77,7 @@ export class TaskPool {
       idleTimeout: IDLE,
       // The default would freeze an idle worker's event loop.
       atomics: 'disabled',
-      execArgv: ['--disable-warning=ExperimentalWarning', ...(grants ? permissionFlags(grants, { root, packages }) : HOOKS)],
+      execArgv: [...THREAD_FLAGS, ...(grants ? permissionFlags(grants, { root, packages }) : HOOKS)],
       resourceLimits: { maxOldGenerationSizeMb: HARD_HEAP_MB },
     })
     this.#piscina

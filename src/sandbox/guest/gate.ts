@@ -2,6 +2,7 @@
 import asyncHooks from 'node:async_hooks'
 import nodeModule from 'node:module'
 import { dirname, isAbsolute, resolve } from 'node:path'
+import type PerfHooks from 'node:perf_hooks'
 import { fileURLToPath, pathToFileURL, URL } from 'node:url'
 import workerThreads from 'node:worker_threads'
 import { type CheckImport, hasSockets, importable, importCheck, moduleName } from '../permissions/builtin-modules.js'
@@ -16,6 +17,7 @@ import { closeCloning, closePerfHooks } from './doors/clone-doors.js'
 import { type CheckFile, checkUrl, closeFiles, fileCheck } from './doors/file-doors.js'
 import { closeGlobals, withholdCompressionStreams } from './doors/global-doors.js'
 import { lock, protect } from './doors/lock.js'
+import { closeHistograms, closeNative } from './doors/native-doors.js'
 import { closeNet } from './doors/net-doors.js'
 import { closeProcess } from './doors/process-doors.js'
 import { recordFiles, recordImports, recordTemporary, type Used } from './doors/recorder.js'
@@ -63,6 +65,7 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   )
   closeThreads(grants, deny)
   closeCloning()
+  closeNative()
   // Node's loader calls these by their names, with itself: a changed one would be handed what loads all modules without a look.
   protect(Function.prototype, ['apply', 'bind', 'call'])
   closePromises()
@@ -81,7 +84,10 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
 /** What is closed in one of Node's modules when that is asked for: to load it before would take each thread longer than most that the gate does. */
 const closingWhenAsked = (check: CheckImport, grants: Grants, deny: Deny): CheckImport => {
   const closings: Record<string, ((module: never) => void) | undefined> = bare({
-    perf_hooks: closePerfHooks,
+    perf_hooks: (hooks: typeof PerfHooks) => {
+      closePerfHooks(hooks)
+      closeHistograms(hooks)
+    },
     'stream/web': grants.builtins.includes('zlib') ? undefined : (streams: object) => withholdCompressionStreams(streams, deny),
   })
   return (specifier) => {

@@ -9,10 +9,12 @@ import { words } from '../../permissions/words.js'
 import { assertWeight, type Written } from '../../values/frame-weight.js'
 import { askedObjectIn } from './asked-object.js'
 import { lock } from './lock.js'
+import { histogramOr } from './native-doors.js'
 import { standIn } from './stand-in.js'
 
 type Mark = (name: unknown, options: unknown) => unknown
 type Measure = (name: unknown, options: unknown, end: unknown) => unknown
+type Timerify = (timed: unknown, options: unknown) => unknown
 type Class = new (...all: unknown[]) => object
 
 // The plugin may change what it finds in the realm, prototypes of what is made here among it: taken before it runs, and defined rather than assigned.
@@ -229,8 +231,10 @@ const copyDetails = (performance: object, Whole: Class): object => {
   const Held = (Mark = function (name: unknown, options: unknown): unknown {
     return construct(Whole, [name, withData(options)], new.target === undefined || new.target === Held ? Whole : new.target)
   })
-  const { prototype } = performance.constructor as unknown as { prototype: Record<'mark' | 'measure', Mark & Measure> }
-  const { mark, measure } = prototype
+  const { prototype } = performance.constructor as unknown as {
+    prototype: Record<'mark' | 'measure' | 'timerify', Mark & Measure & Timerify>
+  }
+  const { mark, measure, timerify } = prototype
   const copied = {
     mark(this: unknown, name: unknown, options: unknown): unknown {
       return apply(mark, this, [name, withData(options)])
@@ -238,9 +242,13 @@ const copyDetails = (performance: object, Whole: Class): object => {
     measure(this: unknown, name: unknown, options: unknown, end: unknown): unknown {
       return apply(measure, this, [name, withData(options), end])
     },
+    timerify(this: unknown, timed: unknown, options: unknown): unknown {
+      return apply(timerify, this, [timed, withHistogram(options)])
+    },
   }
   standIn(prototype, 'mark', copied.mark)
   standIn(prototype, 'measure', copied.measure)
+  standIn(prototype, 'timerify', copied.timerify)
   return Held
 }
 
@@ -248,7 +256,15 @@ const copyDetails = (performance: object, Whole: Class): object => {
 export const closePerfHooks = (hooks: typeof PerfHooks): void => {
   if (hooks.PerformanceMark !== Mark)
     standIn(hooks, 'PerformanceMark', copyDetails(hooks.performance, hooks.PerformanceMark as unknown as Class))
+  // From Node 24 on it is here by itself, too.
+  if ('timerify' in hooks) defineProperty(hooks, 'timerify', { value: hooks.performance.timerify })
 }
+
+/** The options of a function that is timed, with the histogram itself. */
+const withHistogram = (options: unknown): unknown =>
+  typeof options !== 'object' || options === null
+    ? options
+    : { __proto__: null, histogram: histogramOr((options as { histogram?: unknown }).histogram) }
 
 /** The options of a mark or a measure, as they are now. */
 const withData = (options: unknown): unknown => {

@@ -22,6 +22,7 @@ export const CLOSED_GLOBALS: readonly string[] = [
   'crypto',
   'localStorage',
   'sessionStorage',
+  'Storage',
 ]
 
 /** They reach nothing beyond the thread, nor do they keep the threads busy that the whole process shares. Of `process` and `navigator` single members are closed. */
@@ -30,7 +31,7 @@ export const OPEN_GLOBALS: readonly string[] = words(`
   DOMException ErrorEvent Event EventTarget File FormData Headers MessageChannel MessageEvent MessagePort Navigator Performance
   PerformanceEntry PerformanceMark PerformanceMeasure PerformanceObserver PerformanceObserverEntryList PerformanceResourceTiming QuotaExceededError
   ReadableByteStreamController ReadableStream ReadableStreamBYOBReader ReadableStreamBYOBRequest ReadableStreamDefaultController
-  ReadableStreamDefaultReader Request Response Storage SubtleCrypto TextDecoder TextDecoderStream TextEncoder TextEncoderStream TransformStream
+  ReadableStreamDefaultReader Request Response SubtleCrypto TextDecoder TextDecoderStream TextEncoder TextEncoderStream TransformStream
   TransformStreamDefaultController URL URLPattern URLSearchParams WebAssembly WritableStream WritableStreamDefaultController
   WritableStreamDefaultWriter atob btoa clearImmediate clearInterval clearTimeout console constructor global navigator performance process
   queueMicrotask setImmediate setInterval setTimeout structuredClone
@@ -53,9 +54,12 @@ export const closeGlobals = (grants: Grants, deny: Deny, used?: Used): void => {
   if (typeof Navigator === 'function' && 'locks' in Navigator.prototype) {
     Object.defineProperty(Navigator.prototype, 'locks', { get: () => deny('use navigator.locks'), configurable: false })
   }
-  for (const name of ['localStorage', 'sessionStorage']) Reflect.deleteProperty(globalThis, name)
+  // Of native code, and constructors: as such they end the process, and nothing is left that they are for.
+  for (const name of ['localStorage', 'sessionStorage', 'Storage']) Reflect.deleteProperty(globalThis, name)
   withholdSharedMemory(deny)
+  boundWaits(deny)
   withholdResizing(deny)
+  withholdSuspending()
   countMemories()
   if (!grants.builtins.includes('zlib')) withholdCompression(deny)
   if (!grants.builtins.includes('crypto')) narrowCrypto()
@@ -99,6 +103,35 @@ const withholdSharedMemory = (deny: Deny): void => {
   replace('SharedArrayBuffer', withheld)
 }
 
+/** V8 takes those that a thread leaves out of a list one by one, each time from its beginning: with ten times as many the thread does not end for half a minute. */
+const MOST_WAITS = 10_000
+
+/** WebAssembly has shared memory to wait at. */
+const boundWaits = (deny: Deny): void => {
+  const atomics = Atomics as unknown as { waitAsync: Waiting }
+  const { waitAsync } = atomics
+  const { apply } = Reflect
+  const { then } = Promise.prototype
+  let waits = 0
+  const over = (): void => {
+    waits--
+  }
+  const { held } = {
+    held(...all: unknown[]): ReturnType<Waiting> {
+      if (waits >= MOST_WAITS) deny(`wait by Atomics.waitAsync() more than ${MOST_WAITS} times at once`)
+      const answer = apply(waitAsync, atomics, all)
+      if (answer.async) {
+        waits++
+        void apply(then, answer.value, [over])
+      }
+      return answer
+    },
+  }
+  standIn(atomics, 'waitAsync', held)
+}
+
+type Waiting = (...all: unknown[]) => { async: boolean; value: Promise<string> }
+
 /**
  * A buffer that can be resized takes mappings of the process, however small it is, and V8 ends the process that has none left. One would do, as a copy of it is
  * another: so none is made. All else is made as ever.
@@ -115,6 +148,15 @@ const withholdResizing = (deny: Deny): void => {
   standIn(globalThis, 'ArrayBuffer', Held)
   const { prototype } = (globalThis as unknown as { WebAssembly: { Memory: { prototype: object } } }).WebAssembly.Memory
   if ('toResizableBuffer' in prototype) lock(prototype, 'toResizableBuffer', refuse)
+}
+
+/**
+ * A call of WebAssembly that is suspended has a stack of its own, which takes mappings as well. What is written for it looks first whether they are there, and
+ * does without.
+ */
+const withholdSuspending = (): void => {
+  const { WebAssembly } = globalThis as unknown as { WebAssembly: object }
+  for (const name of ['promising', 'Suspending']) Reflect.deleteProperty(WebAssembly, name)
 }
 
 /** What one of them is written at once, one job takes, and that cannot be taken back: a plugin that is ended would hold up the files of all others for as long. */
