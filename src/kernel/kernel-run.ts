@@ -196,7 +196,7 @@ export class KernelRun {
   }
 
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
-    this.#parts.reconciler.changedSince = async (plugin, began) => (await this.#hotReload?.stir([plugin], began)) ?? false
+    this.#parts.reconciler.changedSince = async (plugin, began) => (await this.#hotReload?.stir(new Set([plugin]), began)) ?? false
     const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./reload/hot-reload.js'), import('./reload/manifest-guard.js')])
     const { options, log, roster, whereabouts, jointChanges, reconciler, operations, inventory, configurations, announcer, act, plane } =
       this.#parts

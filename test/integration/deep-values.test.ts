@@ -53,7 +53,7 @@ const nest = (levels: number): unknown => {
   return value
 }
 
-it.each([3_000, 5_000, 7_000, 12_000])(
+it.each([2_000, 3_000, 4_000])(
   'who forges a value %i deep ends itself alone: not the host, and nobody who was to have it',
   async (levels) => {
     const evil = {
@@ -81,11 +81,26 @@ it.each([3_000, 5_000, 7_000, 12_000])(
   30_000,
 )
 
+it.each([5_000, 12_000])('what is forged %i deep does not leave its thread', async (levels) => {
+  const evil = pluginCode(
+    {
+      start: `ctx.bus.subscribe('go', async () => { await ctx.bus.publish('told', await outcome(ctx.bus.publish('x', forged(${levels})))) })`,
+    },
+    `${DEEP}\n${FORGED}`,
+  )
+  const { kernel, faults } = await startedWith({ calm: innocent, evil })
+  const told: unknown[] = []
+  kernel.bus.subscribe('told', ({ data }) => told.push(data))
+  await kernel.bus.publish('go')
+  await eventually(() => expect(told).toEqual([expect.stringMatching(/^PAYLOAD_NOT_CLONEABLE: /)]))
+  expect(faults).toEqual([])
+})
+
 it('a thread that says such a thing last does not end the host', async () => {
   const evil = {
     code: pluginCode(
       {
-        start: `ctx.bus.subscribe('go', () => { for (let i = 0; i < 50; i++) ctx.bus.publish('x', forged(9_000)).catch(() => {}); process.exit(1) })`,
+        start: `ctx.bus.subscribe('go', () => { for (let i = 0; i < 50; i++) ctx.bus.publish('x', forged(4_000)).catch(() => {}); process.exit(1) })`,
       },
       FORGED,
     ),

@@ -146,7 +146,9 @@ export class HotReload {
 
   /** Does what a newer save of the plugins that take part in it ends, or of that one: they are noted then. */
   async #attempt(act: (attempt: Attempt) => Promise<unknown>, plugin?: string): Promise<void> {
-    const attempt: Attempt = new Attempt((began) => this.stir([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])], began))
+    const attempt: Attempt = new Attempt((began) =>
+      this.stir(new Set([...this.#partOf(attempt), ...(plugin === undefined ? [] : [plugin])]), began),
+    )
     try {
       await act(attempt)
     } catch (error) {
@@ -155,8 +157,8 @@ export class HotReload {
   }
 
   /** Looks at the files of these plugins: where any of them may be others than what was reported before, or may have been since then, all are tried anew. */
-  async stir(names: readonly string[], since: number): Promise<boolean> {
-    const stir = await Promise.all(names.map((name) => this.#watcher.stirs(name, since)))
+  async stir(names: ReadonlySet<string>, since: number): Promise<boolean> {
+    const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name, since)))
     if (!stir.includes(true)) return false
     for (const name of names) this.#note(name)
     return true

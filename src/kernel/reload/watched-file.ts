@@ -47,6 +47,8 @@ const MISSING = { settles: 20, least: 400 }
 
 /** So often the same content is tried once more because it was not there all the while: a plugin that writes its own files as it loads would be tried without end. */
 const MOST_RESTORED = 5
+/** Milliseconds after which such tries are not in a row. */
+const CALM = 10_000
 
 export interface WatchedFileOptions {
   /** How long a file written in place must stay the same, in ms. */
@@ -74,6 +76,7 @@ export class WatchedFile {
   /** When that was reason last to try what was reported once more, and how often it was of this version. */
   #excused: number | undefined
   #retried = 0
+  #retriedAt = 0
   readonly #baseline: Promise<void>
   #inspecting: Promise<void> | undefined
   #again = false
@@ -174,7 +177,16 @@ export class WatchedFile {
     if (this.#pending !== undefined || this.#hash !== reported) return true
     if (this.#restored === undefined || this.#restored < since) return false
     if (this.#restored === this.#excused) return true
+    if (!this.#mayRetry()) return false
     this.#excused = this.#restored
+    return true
+  }
+
+  /** Whether what was reported is tried once more: not without end in a row. */
+  #mayRetry(): boolean {
+    const now = performance.now()
+    if (now - this.#retriedAt > CALM) this.#retried = 0
+    this.#retriedAt = now
     return this.#retried++ < MOST_RESTORED
   }
 
@@ -204,8 +216,9 @@ export class WatchedFile {
     this.#known = look
     this.#repeated = this.#hash === undefined && hash === this.#before ? hash : undefined
     this.#hash = hash
-    this.#retried = 0
     this.#settled()
+    if (this.#repeated === undefined) this.#retried = 0
+    else if (!this.#mayRetry()) return
     this.#options.onVersion(this)
   }
 
