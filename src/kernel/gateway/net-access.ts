@@ -12,6 +12,10 @@ type FetchAnswer = KernelVerbs['fetch']['answers']
 
 /** Bytes of a body that is sent or received. */
 export const MAX_BODY = 16 * 1_024 * 1_024
+/** Characters of an address, a method and headers together. Servers take less, and to look at what is longer takes time. */
+const MAX_HEAD = 64 * 1_024
+/** What stands around each header. */
+const AROUND = 4
 const MAX_REDIRECTS = 5
 /** Not carried on to another origin. */
 const SECRET_HEADERS = new Set(['authorization', 'cookie', 'proxy-authorization'])
@@ -41,6 +45,7 @@ export class NetAccess {
   /** Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, PLUGIN_LIMIT, or as `fetch` does. */
   async fetch(request: FetchRequest, claim: Claim, signal: AbortSignal): Promise<FetchAnswer> {
     let { url, method, headers, body } = request
+    this.#assertHead(request)
     if (body !== null) this.#assertSize(body.byteLength, 'send')
     const grow = async (bytes: number): Promise<void> => {
       this.#assertSize(bytes, 'receive')
@@ -91,6 +96,18 @@ export class NetAccess {
         ? `Plugin '${plugin}' may not fetch '${href}': ctx.fetch speaks http: and https: only.`
         : `Plugin '${plugin}' may not connect to '${host}': its permissions do not name it. ${toAllow(entryFor(`net:${host}`, 'connect'))}`,
       { plugin, details: { resource: `net:${host}`, action: 'connect' } },
+    )
+  }
+
+  #assertHead({ url, method, headers }: FetchRequest): void {
+    let size = url.length + method.length
+    for (const [name, value] of headers) size += name.length + value.length + AROUND
+    if (size <= MAX_HEAD) return
+    const { plugin } = this.#options
+    throw new PlugbayError(
+      'PAYLOAD_TOO_LARGE',
+      `Plugin '${plugin}' may not fetch '${url.slice(0, 60)}…': its address, method and headers have ${size} characters, and the limit is ${MAX_HEAD}. Send what is large as the body.`,
+      { plugin, details: { size, limit: MAX_HEAD } },
     )
   }
 

@@ -119,6 +119,16 @@ it('redirects do not go on for ever, and bodies do not grow without end', async 
   await expect(asking(['*']).ask(flood.url)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
 })
 
+it.each<[string, string, [string, string][]]>([
+  ['an address', `http://127.0.0.1/${'a'.repeat(65_536)}`, []],
+  ['a header', 'http://127.0.0.1/', [['x-long', 'a'.repeat(65_536)]]],
+  ['headers', 'http://127.0.0.1/', Array.from({ length: 16_384 }, () => ['', ''])],
+])('too long are: %s, before they are looked at', async (_, url, headers) => {
+  const { ask, denials } = asking([])
+  await expect(ask(url, { headers })).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE', plugin: 'p', details: { limit: 65_536 } })
+  expect(denials).toEqual([])
+})
+
 it('a body takes room as it comes, and is moved; a small one is neither counted nor moved', async () => {
   const server = await serve((request, response) => response.end(Buffer.alloc(Number(request.url?.slice(1)))))
   const net = accessTo(['*'])
