@@ -510,7 +510,8 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     const { readers } = this.#ledger
     readers?.give(event)
     if (readers?.none) this.#flags |= NO_DEMAND
-    return PENDING
+    // Of one event there is no next to ask for: nobody would say that it is done with.
+    return this.once ? undefined : PENDING
   }
 
   #endReaders(): void {

@@ -647,7 +647,8 @@ export const OFFENDERS: Offender[] = [
     end: null,
   },
   { does: 'exits in a task', task: 'process.exit(3)', end: null },
-  { does: 'throws after a task was answered', task: "setTimeout(() => { throw new Error('late') })", end: 'TASK_FAILED' },
+  // Late enough for the answer to be heard first: otherwise it is the run that fails, and whoever called it is told.
+  { does: 'throws after a task was answered', task: "setTimeout(() => { throw new Error('late') }, 200)", end: 'TASK_FAILED' },
   { does: 'answers what cannot be cloned from a task', task: 'return { f() {} }', end: null },
   { does: 'writes to its console without an end in a task', heavy: true, task: "for (;;) console.log('x'.repeat(1e3))", end: null },
   {

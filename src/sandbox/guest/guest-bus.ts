@@ -322,7 +322,11 @@ export class GuestSubscription implements AsyncIterable<GuestEvent>, Follower {
     }
     this.#readers?.give(event as never)
     if (this.#once) this.#end()
-    if (this.#readers !== undefined) return
+    if (this.#readers !== undefined) {
+      // Of one event there is no next to ask for: nobody would say that it is done with.
+      if (this.#once) this.#finished(1)
+      return
+    }
     let result: unknown
     try {
       result = this.#handler?.(event)

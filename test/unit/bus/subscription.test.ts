@@ -738,6 +738,15 @@ describe('a subscription without a handler', () => {
     expect(seen).toEqual([1])
   })
 
+  it('is drained once the one event is taken, though nobody asks for a next one', async () => {
+    const subscription = subscribe({ once: true })
+    const first = subscription[Symbol.asyncIterator]().next()
+    void subscription.deliver(anEvent(1))
+    expect((await first).value?.data).toBe(1)
+    await subscription.drain()
+    expect(subscription.closed).toBe(true)
+  })
+
   it('gives each event to one of several readers', async () => {
     const subscription = subscribe()
     const readers = [subscription[Symbol.asyncIterator](), subscription[Symbol.asyncIterator]()]
