@@ -15,6 +15,8 @@ const has = (bytes: Uint8Array, byte: number): boolean => apply(includes, bytes,
 
 /** No value is nested so deep. */
 const MOST_OPEN = 4_096
+/** What is open around a part, by its tag: of an error the parts have tags of their own, but for its cause. One value is weighed at a time. */
+const open = new Uint8Array(MOST_OPEN)
 
 /** A part weighs by what it takes to be built: a number is the unit. */
 const OBJECT = 4
@@ -132,8 +134,6 @@ export const assertWeight = (bytes: Uint8Array, most: number, { short, views, ow
   }
   let at = HEADER_BYTES
   let weight = 0
-  /** What is open around here, by its tag: of an error the parts have tags of their own, but for its cause. */
-  const open = new Uint8Array(MOST_OPEN)
   let depth = 0
   let inner = PADDING
 
