@@ -94,7 +94,9 @@ const OF_TAG: Readonly<Record<string, Rule>> = {
 }
 
 const code = (character: string): number => character.charCodeAt(0)
-const RULES: readonly (Rule | undefined)[] = Array.from({ length: 256 }, (_, at) => OF_TAG[String.fromCharCode(at)])
+// A thread makes these as it boots: in as few steps as there are tags.
+const RULES = new Array<Rule | undefined>(256).fill(undefined)
+for (const [tag, found] of Object.entries(OF_TAG)) RULES[code(tag)] = found
 const [RESIZABLE, SPARSE, ERROR, END, CAUSE, VIEW, PADDING, HOST] = Array.from('~ar.cV\0\\', code) as [
   number,
   number,
@@ -105,12 +107,10 @@ const [RESIZABLE, SPARSE, ERROR, END, CAUSE, VIEW, PADDING, HOST] = Array.from('
   number,
   number,
 ]
-/** Which bytes are one of these characters. */
-const among = (characters: string): readonly boolean[] =>
-  Array.from({ length: 256 }, (_, at) => characters.includes(String.fromCharCode(at)))
-const KINDS_OF_ERROR = among('EFRSTU')
-const TEXTS_OF_ERROR = among('ms')
-const TEXTS = among('"cS')
+const [E, F, R, S, T, U, MESSAGE, STACK, ONE_BYTE, TWO_BYTE, UTF8] = Array.from('EFRSTUms"cS', code)
+const isKindOfError = (tag: number): boolean => tag === E || tag === F || tag === R || tag === S || tag === T || tag === U
+const isTextOfError = (tag: number): boolean => tag === MESSAGE || tag === STACK
+const isText = (tag: number | undefined): boolean => tag === ONE_BYTE || tag === TWO_BYTE || tag === UTF8
 
 /** How a value is written, and how it is weighed. */
 export interface Written {
@@ -150,7 +150,7 @@ export const assertWeight = (bytes: Uint8Array, most: number, { short, views, ow
   const text = (): void => {
     let tag = bytes[at++]
     while (tag === PADDING) tag = bytes[at++]
-    if (tag === undefined || !TEXTS[tag]) throw new RangeError('a text is none')
+    if (!isText(tag)) throw new RangeError('a text is none')
     skip(number())
   }
   const enter = (tag: number): void => {
@@ -169,11 +169,11 @@ export const assertWeight = (bytes: Uint8Array, most: number, { short, views, ow
   const partOfError = (tag: number): void => {
     weight++
     if (tag === CAUSE) enter(CAUSE)
-    else if (TEXTS_OF_ERROR[tag]) text()
+    else if (isTextOfError(tag)) text()
     else if (tag === END) {
       leave()
       ended()
-    } else if (!KINDS_OF_ERROR[tag]) throw new RangeError(`no error has a part of kind ${tag}`)
+    } else if (!isKindOfError(tag)) throw new RangeError(`no error has a part of kind ${tag}`)
   }
   /** Its most bytes are reserved at once. */
   const resizable = (): void => {
