@@ -1,7 +1,7 @@
 /** The memory that the queues of one subscriber may take together: beyond it publishers wait, as they do beyond the capacity of one. */
 
 /** Bytes. */
-export const MOST = 64 * 1_024 * 1_024
+const MOST = 64 * 1_024 * 1_024
 
 /** A queue in which publishers wait for memory. */
 export interface Waiting {

@@ -1,7 +1,7 @@
 /** Which file is meant by the name of a package that is only linked, as in a workspace: who edits that edits what the plugin is made of. */
-import { realpathSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { dirname, join, sep } from 'node:path'
+import { realOf } from '../../sandbox/host/readable.js'
 import { readTextFile } from '../../text-file.js'
 import { upwardsFrom } from '../../within.js'
 import { parseJson } from '../text/json-text.js'
@@ -32,14 +32,6 @@ export const linkOf = (name: string, from: string): string | undefined => {
     if (real !== undefined) return real.split(sep).includes('node_modules') ? undefined : folder
   }
   return undefined
-}
-
-const realOf = (path: string): string | undefined => {
-  try {
-    return realpathSync(path)
-  } catch {
-    return undefined
-  }
 }
 
 const fileIn = (folder: string, part: string): string | undefined => {

@@ -1,17 +1,9 @@
 /** Which files the kernel reads for a plugin where what it says of them may come before others: those that the plugin itself may read. */
-import { realpathSync } from 'node:fs'
+import { realOf } from '../../sandbox/host/readable.js'
 import { within } from '../../within.js'
 
 /** Folders and files beside the plugin's own; undefined: whatever the process may, as of a plugin that shares the application's thread. */
 export type Readable = readonly string[] | undefined
-
-const realOf = (path: string): string | undefined => {
-  try {
-    return realpathSync(path)
-  } catch {
-    return undefined
-  }
-}
 
 /** Links are followed; what is not there is not readable. */
 export const readsFor = (root: string, readable: Readable): ((path: string) => boolean) => {

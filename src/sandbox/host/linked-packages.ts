@@ -1,8 +1,8 @@
 /** The packages that a plugin finds by links, as in a workspace: they lie outside of every `node_modules`, and may be imported as those that lie in one. */
-import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { dirname, join, resolve, sep } from 'node:path'
-import { within } from '../../within.js'
-import { upFrom } from './readable.js'
+import { upwardsFrom, within } from '../../within.js'
+import { real, realOf } from './readable.js'
 
 /** Who looks for packages. Paths are absolute, and links in them are followed. */
 export interface Finder {
@@ -42,9 +42,8 @@ const NODE_MODULES = `${sep}node_modules${sep}`
  * the packages that are found, came with these: they are believed within the workspace that the plugin is in, where they lead to a package.
  */
 export const linkedPackages = ({ root, closed, writable }: Finder): string[] => {
-  const above = new Set(upFrom(dirname(root)))
-  const mayWrite = (path: string): boolean =>
-    writable.some((each) => each === '*' || within(each, path) || within(realOf(each) ?? each, path))
+  const above = new Set(upwardsFrom(dirname(root)))
+  const mayWrite = (path: string): boolean => writable.some((each) => each === '*' || within(each, path) || within(real(each), path))
   const isClosed = (target: string): boolean => [root, ...closed].some((folder) => within(target, folder))
   let workspace: string | null | undefined
   const inWorkspace = (target: string): boolean => {
@@ -56,7 +55,7 @@ export const linkedPackages = ({ root, closed, writable }: Finder): string[] => 
   const looked = new Set<string>()
   const waiting = [root]
   for (const folder of waiting) {
-    for (const at of upFrom(folder)) {
+    for (const at of upwardsFrom(folder)) {
       if (looked.has(at)) break
       looked.add(at)
       for (const { target, by } of linksFrom(join(at, 'node_modules'))) {
@@ -86,10 +85,10 @@ const WORKSPACE: [file: string, says: (file: string) => boolean][] = [
 
 /** Those that lead out of it. */
 const linksFrom = (modules: string): Link[] => {
-  const { real, links, scopes } = list(modules)
+  const { real: where, links, scopes } = list(modules)
   const all = scopes.length === 0 ? links : [...links, ...scopes.flatMap((scope) => list(scope).links)]
   if (all.length === 0) return all
-  return all.filter(({ target }) => !within(real, target))
+  return all.filter(({ target }) => !within(where, target))
 }
 
 const list = (folder: string): Listed => {
@@ -100,7 +99,7 @@ const list = (folder: string): Listed => {
   const now =
     known !== undefined && known.mtime === mtime
       ? { ...known, at }
-      : { at, mtime, real: realOf(folder) ?? folder, ...(mtime === undefined ? NOTHING : listNow(folder)) }
+      : { at, mtime, real: real(folder), ...(mtime === undefined ? NOTHING : listNow(folder)) }
   listed.set(folder, now)
   return now
 }
@@ -133,10 +132,10 @@ const linkAt = (path: string): Link | undefined => {
 }
 
 const linksOn = (path: string): string[] =>
-  upFrom(path).flatMap((at) => {
+  upwardsFrom(path).flatMap((at) => {
     const to = leadsTo(at)
     if (to === undefined) return []
-    const folder = realOf(dirname(at)) ?? dirname(at)
+    const folder = real(dirname(at))
     return [folder, ...linksOn(resolve(folder, to))]
   })
 
@@ -144,14 +143,6 @@ const linksOn = (path: string): string[] =>
 const leadsTo = (path: string): string | undefined => {
   try {
     return readlinkSync(path)
-  } catch {
-    return undefined
-  }
-}
-
-const realOf = (path: string): string | undefined => {
-  try {
-    return realpathSync(path)
   } catch {
     return undefined
   }

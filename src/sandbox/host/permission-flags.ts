@@ -1,11 +1,11 @@
 /** The flags of Node's permission model for one thread: what the gate closes in JavaScript, Node closes natively beneath it. */
 import { existsSync } from 'node:fs'
 import { join, sep } from 'node:path'
-import { within } from '../../within.js'
+import { upwardsFrom, within } from '../../within.js'
 import { type Grants, NO_GRANTS } from '../permissions/grants.js'
 import { linkedPackages } from './linked-packages.js'
 import { grantedFlags, INSPECTABLE, MODEL } from './permission-model.js'
-import { DIST, real, upFrom } from './readable.js'
+import { DIST, real } from './readable.js'
 
 /** Where the plugins of an application lie: those that were granted nothing may run in each other's waiting threads. Paths are absolute. */
 export interface Application {
@@ -78,7 +78,7 @@ const allow = (paths: readonly string[]): string[] => {
 
 /** Where Node looks for packages from a folder: every `node_modules` on the way up. */
 const modulesAbove = (folder: string): string[] =>
-  upFrom(folder)
+  upwardsFrom(folder)
     .map((at) => join(at, 'node_modules'))
     .filter((modules) => existsSync(modules))
 

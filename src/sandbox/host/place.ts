@@ -2,8 +2,9 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { upwardsFrom } from '../../within.js'
 import type { Grants } from '../permissions/grants.js'
-import { DIST, real, upFrom } from './readable.js'
+import { DIST, real } from './readable.js'
 
 /** Paths are absolute and real. */
 export interface Place {
@@ -33,7 +34,7 @@ const ownFiles = (): string[] => {
 
 /** The packages that are installed above the plugin, and what says of its modules of which kind they are. */
 const packagesAbove = (root: string): string[] =>
-  upFrom(dirname(root)).flatMap((at) => [join(at, 'node_modules'), join(at, 'package.json')])
+  upwardsFrom(dirname(root)).flatMap((at) => [join(at, 'node_modules'), join(at, 'package.json')])
 
 /** Paths as they are named and as they are: those that are there, and those that were granted. What of these is not there it may be told. */
 export const readableIn = ({ root, packages, grants }: Place): string[] => {
