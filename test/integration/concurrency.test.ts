@@ -110,3 +110,10 @@ it('what is asked while something else is under way is judged when its turn come
   await Promise.all([kernel.enable('a'), kernel.disable('a')])
   expect(stateOf(kernel, 'a')).toBe('disabled')
 })
+
+it('what was to be stopped for a plugin that is gone by then comes up all the same', async () => {
+  const { kernel, folder } = await startedWith({ a: { code }, b: { code, manifest: manifestOf('b') } })
+  const [, , disabled] = await Promise.allSettled([kernel.unload('a'), kernel.load(`${folder}/a`), kernel.disable('a')])
+  expect(disabled).toMatchObject({ status: 'rejected', reason: { code: 'PLUGIN_UNKNOWN' } })
+  await eventually(() => expect([stateOf(kernel, 'a'), stateOf(kernel, 'b')]).toEqual(['running', 'running']))
+})

@@ -255,13 +255,11 @@ export class PluginOperations {
       )
     }
     const { reconciler, roster, track } = this.#options
-    reconciler.interrupt(name, 'its manifest disables it')
-    await reconciler.inTurn(async (round) => {
+    await reconciler.inTurnEnding(name, `the manifest of '${name}' disables it`, async () => {
       if (reason === 'reload') roster.assertStill(instance)
       if (!roster.holds(instance)) return
       roster.adopt(instance, source)
       instance.rest('disabled', 'its manifest says so')
-      await round(`the manifest of '${name}' disables it`, 'begun')
     })
     await track(source)
     await this.#settled(instance, path, source, reason)
@@ -280,17 +278,17 @@ export class PluginOperations {
     assertRuns(instance)
   }
 
-  disable(instance: PluginInstance): Promise<UnloadReport> {
-    const { reconciler, roster, plane } = this.#options
+  async disable(instance: PluginInstance): Promise<UnloadReport> {
+    const { lifecycle, reconciler, roster, plane } = this.#options
     const { name } = instance
-    reconciler.interrupt(name, 'it was disabled')
-    return reconciler.inTurn(async (round) => {
+    await reconciler.inTurnEnding(name, `'${name}' was disabled`, async () => {
       roster.assertStill(instance)
       instance.disable()
       instance.rest('disabled', 'it was disabled')
-      await round(`'${name}' was disabled`, 'begun')
-      return { name, left: leftOf(name, plane) }
     })
+    // It runs to its end with all others then.
+    lifecycle.assertRunning('disable')
+    return { name, left: leftOf(name, plane) }
   }
 
   /** A plugin with `updateConfig` gets it live; another is replaced. One that does not run keeps it for its next start, which comes now where it can: rejects with what it fails over. */

@@ -207,7 +207,7 @@ export class Reconciler {
         starts.set(name, underWay.done)
         continue
       }
-      if (instance.generation !== undefined || instance.shelved) continue
+      if (instance.generation !== undefined || instance.shelved || this.#isInterrupted(instance, turn)) continue
       const needed = dependenciesOf(name).flatMap((dependency) => starts.get(dependency) ?? [])
       const done = this.#begin(instance, needed, turn)
       starts.set(name, done)
@@ -216,9 +216,10 @@ export class Reconciler {
     return { all: [...starts.values()], begun }
   }
 
-  #begin(instance: PluginInstance, needed: readonly Promise<void>[], { number, own }: Turn): Promise<void> {
+  #begin(instance: PluginInstance, needed: readonly Promise<void>[], turn: Turn): Promise<void> {
+    const { number, own } = turn
     const act = async (attempt: Attempt): Promise<void> => {
-      const done = Promise.all(needed).then(() => this.#startOne(instance, number, attempt))
+      const done = Promise.all(needed).then(() => this.#startOne(instance, turn, attempt))
       const start: Start = { done, attempt }
       this.#starts.set(instance, start)
       await done
@@ -234,11 +235,15 @@ export class Reconciler {
     return new Attempt(changedSince && ((began) => changedSince(name, began)))
   }
 
-  async #startOne(instance: PluginInstance, turn: number, attempt: Attempt): Promise<void> {
-    const isInterrupted = (): boolean => (this.#interrupted.get(instance) ?? 0) >= turn
-    if (!isInterrupted()) await this.#tryOne(instance, attempt)
+  /** Whether it is to be stopped by what was asked for later. */
+  #isInterrupted(instance: PluginInstance, { number }: Turn): boolean {
+    return (this.#interrupted.get(instance) ?? 0) >= number
+  }
+
+  async #startOne(instance: PluginInstance, turn: Turn, attempt: Attempt): Promise<void> {
+    await this.#tryOne(instance, attempt)
     this.#timesPutOff.set(instance, attempt.outdated ? this.#timesPutOffOf(instance) + 1 : 0)
-    if (!attempt.outdated || isInterrupted()) return
+    if (!attempt.outdated || this.#isInterrupted(instance, turn)) return
     this.#putOff.add(instance)
     // What its newer save brings comes while others are still starting.
     this.#hurryAll()
@@ -321,8 +326,7 @@ export class Reconciler {
       const instance = this.#instances.get(name)
       return instance && isMeant(instance) ? instance : undefined
     }
-    if (meant()) this.interrupt(name, reason)
-    return this.inTurn(async (round) => {
+    const act = async (): Promise<string[]> => {
       const left: string[] = []
       const removed = meant()
       if (removed === undefined) return left
@@ -331,9 +335,9 @@ export class Reconciler {
         if (instance) left.push(...(await this.#supervisor.stop(instance, reason)))
       }
       forget(removed)
-      if (!this.#closed) await round(reason, 'begun')
       return left
-    })
+    }
+    return meant() ? this.inTurnEnding(name, reason, act) : this.#beforeRound(reason, act)
   }
 
   /** Replaces those that need a plugin which came back, in start order. One whose next generation does not come up stays as it is; that is told as its fault. */
@@ -362,13 +366,27 @@ export class Reconciler {
     })
   }
 
-  /** A plugin is about to be stopped, and those that depend on it: what is coming up of them ends, and no turn before that waits for other starts. */
-  interrupt(name: string, reason: string): void {
+  /**
+   * Does in turn what stops a plugin, and those that depend on it: what is coming up of them ends at once, and no turn before that waits for
+   * other starts. `act` may find that there is nothing to stop any more: what ended for that comes up again by the round that follows.
+   */
+  inTurnEnding<T>(name: string, reason: string, act: () => Promise<T>): Promise<T> {
     this.#hurryAll()
     for (const each of [name, ...this.#plan.dependentsOf(name)]) {
       const instance = this.#instances.get(each)
       if (instance) this.#interrupt(instance, reason)
     }
+    return this.#beforeRound(reason, act)
+  }
+
+  #beforeRound<T>(reason: string, act: () => Promise<T>): Promise<T> {
+    return this.inTurn(async (round) => {
+      try {
+        return await act()
+      } finally {
+        if (!this.#closed) await round(reason, 'begun')
+      }
+    })
   }
 
   #interrupt(instance: PluginInstance, reason: string): void {
