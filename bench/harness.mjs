@@ -67,6 +67,13 @@ const ratioOf = (samples, ratio, of) => {
   return median(samples[a].map((cost, round) => (of === 'cost' ? cost / samples[b][round] : samples[b][round] / cost)))
 }
 
+/** A different one goes first each round, and each second round goes backwards: each follows each neighbour as often, and none is always the one after a rest. */
+const orderOf = (entries, round) => {
+  const first = (round >> 1) % entries.length
+  const rotated = [...entries.slice(first), ...entries.slice(0, first)]
+  return round % 2 === 0 ? rotated : rotated.reverse()
+}
+
 /** Runs one group and returns its figures. `rounds` and `roundMs` override what the group says. */
 export const runGroup = async (group, { rounds: wanted, roundMs: wantedMs } = {}) => {
   const rounds = wanted ?? group.rounds ?? 15
@@ -80,9 +87,7 @@ export const runGroup = async (group, { rounds: wanted, roundMs: wantedMs } = {}
     for (const entry of entries) entry.iterations = await calibrate(entry.contender, entry.state, roundMs)
     const samples = Object.fromEntries(entries.map(({ contender }) => [contender.name, []]))
     for (let round = 0; round < rounds; round++) {
-      // A different one goes first each round, so that none always follows the same neighbour.
-      for (let i = 0; i < entries.length; i++) {
-        const { contender, state, iterations } = entries[(i + round) % entries.length]
+      for (const { contender, state, iterations } of orderOf(entries, round)) {
         globalThis.gc?.({ type: 'minor' })
         // A lap that does not count brings back into the cache what the others have driven out.
         if (contender.run && !contender.iterations) await timed(contender, state, Math.ceil(iterations / 4))
