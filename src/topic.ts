@@ -23,9 +23,13 @@ interface Fault {
   mend: string
 }
 
+const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value)
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
 const faultOf = (text: unknown, wildcards: boolean): Fault => {
-  if (typeof text !== 'string')
-    return { what: `is ${text === null ? 'null' : typeof text}, not a string`, mend: "Give a string such as 'user.login'." }
+  if (typeof text !== 'string') return { what: `is ${kindOf(text)}, not a string`, mend: "Give a string such as 'user.login'." }
   if (text === '') return { what: 'is empty', mend: "Give at least one segment, such as 'user.login'." }
   if (text.length > MAX_TOPIC_LENGTH) {
     return {

@@ -1,6 +1,7 @@
 /** The composition root: the one place where the parts of a kernel are made and given to each other. Loaded when the first kernel is made. */
 import { Standby } from '../sandbox/host/standby.js'
 import { Scope } from '../scope.js'
+import { codeOf, reasonOf } from '../wire-error.js'
 import { Announcer } from './announcing/announcer.js'
 import { assertAttribution } from './audit/attribution.js'
 import type { Act, Audit } from './audit/audit.js'
@@ -57,6 +58,14 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     return audit ? audit.act(action, plugin, by ?? {}, run) : run()
   }
   const announcer = new Announcer(log, audit, plane.bus, (name) => roster.byName.get(name)?.lastExit?.reason)
+  // Before any listener of the embedder's: to those the history has it.
+  announcer.on('plugin:fault', ({ name, generation, error }) => {
+    const code = codeOf(error)
+    if (code !== 'PERMISSION_DENIED') roster.byName.get(name)?.remember({ code, message: reasonOf(error), generation })
+  })
+  announcer.on('plugin:demoted', ({ name, generation, reason }) => {
+    roster.byName.get(name)?.remember({ code: undefined, message: reason, generation })
+  })
   const lifecycle = new KernelLifecycle((transition) => announcer.tell('kernel:state', transition))
   const permissions = new PluginPermissions(options, learning)
   const configurations = new Configurations(options, permissions)

@@ -39,6 +39,7 @@ it('a plugin that is dropped in and lacks what it depends on is told by its name
   renameSync(join(elsewhere, 'needy'), join(folder, 'needy'))
   await eventually(() => expect(faults.map(({ name, error }) => [name, error.code])).toEqual([['needy', 'DEPENDENCY_MISSING']]))
   expect(stateOf(kernel, 'needy')).toBe('failed')
+  expect(infoOf(kernel, 'needy').history.map(({ code }) => code)).toEqual(['DEPENDENCY_MISSING'])
   expect(lines.filter(({ level }) => level === 'error').map(({ fields }) => fields['plugin'])).toEqual(['needy'])
 })
 

@@ -42,11 +42,11 @@ describe('a topic', () => {
     ['**', "has a '*'", 0],
     ['x'.repeat(257), '257 characters', 256],
     [Array(33).fill('a').join('.'), '33 segments', 63],
-    [42, 'is number', undefined],
+    [42, 'is a number', undefined],
     [null, 'is null', undefined],
     [undefined, 'is undefined', undefined],
-    [{}, 'is object', undefined],
-    [Symbol('s'), 'is symbol', undefined],
+    [{}, 'is an object', undefined],
+    [Symbol('s'), 'is a symbol', undefined],
   ])('must not be %s', (topic, what, position) => {
     const { code, message, details } = caught(() => assertTopic(topic))
     expect(code).toBe('TOPIC_INVALID')
@@ -148,8 +148,8 @@ describe('a pattern', () => {
 describe('what is no text', () => {
   it.each<[unknown, string]>([
     [null, 'null'],
-    [{}, 'object'],
-    [Symbol('s'), 'symbol'],
+    [{}, 'an object'],
+    [Symbol('s'), 'a symbol'],
     [undefined, 'undefined'],
   ])('%s is told of by what it is', (value, kind) => {
     expect(() => assertTopic(value)).toThrow(`The topic is ${kind}, not a string. Give a string such as 'user.login'.`)

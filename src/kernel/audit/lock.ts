@@ -40,8 +40,10 @@ const take = async (dir: string, name: string, own: string, text: string): Promi
     const there = await textOf(file)
     if (there === undefined) continue
     const holder = readHolder(there)
-    if (holder && isHeld(holder))
-      throw new Error(`process ${holder.pid} writes to it already. Give each kernel an audit folder of its own (audit.dir)`)
+    if (holder && isHeld(holder)) {
+      const who = holder.pid === process.pid ? 'another kernel of this process' : `process ${holder.pid}`
+      throw new Error(`${who} writes to it already. Give each kernel an audit folder of its own (audit.dir)`)
+    }
     await removeStale(dir, name, own, text, there)
   }
 }

@@ -40,7 +40,8 @@ export class KernelLifecycle {
   /** Throws KERNEL_STATE where no plugin can be changed: `act` names what was to be done to one. */
   assertRunning(act: string): void {
     if (this.#state === 'running' || this.#state === 'starting') return
-    const mend = this.#state === 'created' ? 'now. Start it first' : 'any more. Make a new one with createKernel()'
-    throw new PlugbayError('KERNEL_STATE', `The kernel is ${this.#state}: it cannot ${act} a plugin ${mend}.`)
+    const why = this.#state === 'created' ? 'has not been started' : `is ${this.#state}`
+    const mend = this.#state === 'created' ? 'yet. Await kernel.start() first' : 'any more. Make a new one with createKernel()'
+    throw new PlugbayError('KERNEL_STATE', `The kernel ${why}: it cannot ${act} a plugin ${mend}.`)
   }
 }

@@ -163,7 +163,7 @@ const codeProblems = ({ logger, env, learn }: KernelOptions): Problem[] => {
   if (logger !== undefined) {
     const missing = LOG_METHODS.filter((method) => typeof (logger as Partial<Logger> | null)?.[method] !== 'function')
     if (missing.length > 0)
-      problems.push({ path: 'logger', message: `must have the methods ${LOG_METHODS.join(', ')}; ${missing.join(', ')} is missing` })
+      problems.push({ path: 'logger', message: `must have the methods ${LOG_METHODS.join(', ')}; it lacks ${missing.join(', ')}` })
   }
   if (env !== undefined && (typeof env !== 'object' || (env as unknown) === null)) {
     problems.push({ path: 'env', value: env, message: `must be an object of variables, not ${shownAsData(env)}` })

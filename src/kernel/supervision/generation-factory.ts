@@ -5,10 +5,10 @@ import { real } from '../../sandbox/host/readable.js'
 import type { Standby } from '../../sandbox/host/standby.js'
 import type { PluginHost } from '../../sandbox/plugin-host.js'
 import type { Stripped } from '../../strip-types.js'
-import { asWritten, toWire } from '../../wire-error.js'
 import type { Announcer } from '../announcing/announcer.js'
 import type { Audit } from '../audit/audit.js'
 import type { Configurations } from '../config/configurations.js'
+import { pluginFields } from '../log/plugin-fields.js'
 import { inspectedPlacement, type Placement, placementOf } from '../manifest/isolation.js'
 import type { PluginSource } from '../manifest/plugin-source.js'
 import { needsModuleHooks, PLUGIN_MODULE } from '../modules/module-access.js'
@@ -151,7 +151,7 @@ export class GenerationFactory {
         announcer.tell('plugin:state', { name, generation, ...transition })
       },
       used: learning?.recorderFor(name),
-      log: (level, message, fields) => log[level]({ ...fieldsOf(fields), plugin: name, generation }, message),
+      log: (level, message, fields) => log[level](pluginFields(fields, name, generation), message),
       denied: (error) => announcer.tell('plugin:fault', { name, generation, error }),
     }
   }
@@ -160,15 +160,4 @@ export class GenerationFactory {
     for (const threads of [instance.stuckThreads, this.#parts.stuckThreads]) threads.add(gone)
     this.#parts.announcer.tell('plugin:stuck', { name: instance.name, generation })
   }
-}
-
-/** Loggers print an error as `err` alone: in another field it would be `{}`, so there it is passed on as plain data. */
-const fieldsOf = (fields: unknown): object => {
-  if (typeof fields !== 'object' || fields === null) return fields === undefined ? {} : { value: fields }
-  return Object.fromEntries(
-    Object.entries(fields).map(([key, value]: [string, unknown]) => [
-      key,
-      value instanceof Error ? (key === 'err' ? asWritten(value) : toWire(value)) : value,
-    ]),
-  )
 }

@@ -229,8 +229,8 @@ export class PluginInstance {
     this.#shelved = false
   }
 
-  remember(fault: FaultRecord): void {
-    this.#history = [...this.#history, { ...fault, message: brief(fault.message) }].slice(-MAX_HISTORY)
+  remember(fault: Omit<FaultRecord, 'at'>): void {
+    this.#history = [...this.#history, { at: Date.now(), ...fault, message: brief(fault.message) }].slice(-MAX_HISTORY)
   }
 
   // ── what is done to it ───────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 import { PlugbayError } from '../../errors.js'
 import type { Exit } from '../../sandbox/plugin-host.js'
 import { counted } from '../../sentence.js'
-import { codeOf, isOwn, reasonOf } from '../../wire-error.js'
+import { isOwn } from '../../wire-error.js'
 import type { Attempt } from '../lifecycle/attempt.js'
 import { assertGoesOn } from '../lifecycle/interrupted.js'
 import type { KernelEvents } from '../lifecycle/kernel-events.js'
@@ -74,7 +74,6 @@ export class Supervisor {
   }
 
   #fault(instance: PluginInstance, generation: number, error: Error, more: { lost?: number; restartIn?: number } = {}): void {
-    instance.remember({ at: Date.now(), code: codeOf(error), message: reasonOf(error), generation })
     this.#options.emit('plugin:fault', { name: instance.name, generation, error, ...more })
   }
 
@@ -172,7 +171,6 @@ export class Supervisor {
     const reason =
       `Plugin '${name}' had ${counted(after, 'fault')} within ${within} ms in its thread (restart.demote): it runs in a process from its next start on, ` +
       `until its files change or it is reloaded. The last fault: ${error.message}`
-    instance.remember({ at: Date.now(), code: undefined, message: reason, generation })
     this.#options.emit('plugin:demoted', { name, generation, from: 'thread', to: 'process', reason })
   }
 

@@ -29,7 +29,7 @@ const isPlain = (value: object): boolean => {
 /** Also of who gives the fields first, as pino takes them, or alone. */
 export const asMeant = (message: unknown, fields: unknown): [message: string, fields: unknown] => {
   if (typeof message !== 'object' || message === null || (fields !== undefined && typeof fields !== 'string'))
-    return [String(message), fields]
+    return [message === undefined ? '' : String(message), fields]
   return [fields ?? (message instanceof Error ? reasonOf(message) : ''), message]
 }
 

@@ -35,7 +35,7 @@ export const notCloneable = (
     mark === undefined ? told : `${mark}() marks an argument or a result of a method of a service, itself and not inside of another value`
   const mend =
     mark === undefined
-      ? 'Send plain data (what structuredClone accepts); leave out functions, sockets, streams and class instances with private state.'
+      ? 'Send plain data (what structuredClone accepts); leave out functions, iterators, sockets, streams and class instances with private state.'
       : 'Everything else is copied: give the value without the mark, or hand it over by such a method.'
   return new PlugbayError(
     'PAYLOAD_NOT_CLONEABLE',

@@ -40,7 +40,7 @@ class OtherThread {
   }
 }
 
-const IN_USE = `process ${process.pid} writes to it already. Give each kernel an audit folder of its own (audit.dir)`
+const IN_USE = 'another kernel of this process writes to it already. Give each kernel an audit folder of its own (audit.dir)'
 
 test('a folder has one holder, under whatever name it is asked for', async () => {
   const dir = emptyFolder()

@@ -130,7 +130,7 @@ describe('options that are not valid', () => {
     ['a wrong type', { plugins: 5 }, 'plugins', 'must be a string or a list, not 5'],
     ['a word out of a list', { defaults: { isolation: 'threads' } }, 'defaults.isolation', "Did you mean 'thread'?"],
     ['an unknown key in watch', { watch: { debounce: 5 } }, 'watch.debounce', 'is not a known field. Known here: settle'],
-    ['a logger without methods', { logger: { info() {} } }, 'logger', 'debug, warn, error is missing'],
+    ['a logger without methods', { logger: { info() {} } }, 'logger', 'it lacks debug, warn, error'],
     ['a logger that is nothing', { logger: null }, 'logger', 'must have the methods'],
     ['a config that is no object', { config: { hello: 'hi' } }, 'config.hello', "must be an object, not 'hi'"],
     ['options that are no object', 'plugins', '', "must be an object, not 'plugins'"],
