@@ -27,6 +27,8 @@ export const FRAME_LIMIT = 64 * 1_024 * 1_024
  */
 const OWN_WEIGHT = 1_024 * 1_024
 const RELAYED_WEIGHT = 8 * OWN_WEIGHT
+/** Bytes that were written to a guest and that it has not read: while there are more, nothing more is read from it, so that it asks for nothing more either. */
+const MOST_UNREAD = 32 * 1_024 * 1_024
 /** Ports that one end may have sent and not closed: each costs the other end memory. */
 const MAX_LINES = 65_536
 
@@ -55,7 +57,10 @@ export type Side = 'kernel' | 'guest'
 const closeAfterReading = (stream: Duplex): void => {
   const { _write: write, _writev: writev } = stream
   const after = (done: () => void) => (error?: Error | null) => {
-    if (error) setImmediate(() => setImmediate(() => stream.destroy(error)))
+    if (error) {
+      stream.resume()
+      setImmediate(() => setImmediate(() => stream.destroy(error)))
+    }
     done()
   }
   stream._write = (chunk, encoding, done) => write.call(stream, chunk, encoding, after(done))
@@ -136,19 +141,11 @@ export class FramedChannel implements Channel {
   #fault: Error | undefined
 
   readonly #stint = new Stint(
-    () => {
-      this.#resting = true
-      this.#stream.pause()
-    },
-    () => {
-      if (this.#over) return
-      this.#resting = false
-      this.#read()
-      if (!this.#resting) this.#stream.resume()
-    },
+    () => this.#rest(this.#stint),
+    () => this.#goOn(this.#stint),
   )
-  /** Nothing more is read in this turn. */
-  #resting = false
+  /** For the sake of these nothing more is read now: of what was read in this turn, and of what the other end does not read. */
+  readonly #resting = new Set<object>()
   /** Buffers that came, for the value that comes next. */
   #moved: ArrayBuffer[] = []
   #coming: Coming | undefined
@@ -174,7 +171,7 @@ export class FramedChannel implements Channel {
     })
     stream.once('close', () => {
       // What it said last is heard, and there is little of that.
-      this.#resting = false
+      this.#resting.clear()
       this.#read()
       this.#end()
       this.#gone = true
@@ -199,7 +196,7 @@ export class FramedChannel implements Channel {
 
   /** A part of a frame has come, and its rest has not. */
   get unfinished(): boolean {
-    return (this.#bytes > 0 || this.#coming !== undefined || this.#moved.length > 0) && !this.#resting
+    return (this.#bytes > 0 || this.#coming !== undefined || this.#moved.length > 0) && this.#resting.size === 0
   }
 
   /** How many frames were sent. */
@@ -294,6 +291,14 @@ export class FramedChannel implements Channel {
     this.#sent++
     this.#stream.write(frame)
     if (rest !== undefined) this.#stream.write(rest)
+    if (this.#side === 'kernel' && this.#stream.writableLength > MOST_UNREAD) this.#holdBack()
+  }
+
+  /** Until all of that was read. */
+  #holdBack(): void {
+    if (this.#resting.has(this.#stream)) return
+    this.#rest(this.#stream)
+    this.#stream.once('drain', () => this.#goOn(this.#stream))
   }
 
   /** From now on, what comes out of `port` goes to the other end, and what comes from there goes in. */
@@ -321,6 +326,18 @@ export class FramedChannel implements Channel {
 
   // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  #rest(cause: object): void {
+    this.#resting.add(cause)
+    this.#stream.pause()
+  }
+
+  #goOn(cause: object): void {
+    this.#resting.delete(cause)
+    if (this.#over || this.#resting.size > 0) return
+    this.#read()
+    if (this.#resting.size === 0) this.#stream.resume()
+  }
+
   #read(): void {
     try {
       this.#frames()
@@ -332,7 +349,7 @@ export class FramedChannel implements Channel {
   }
 
   #frames(): void {
-    while (!this.#over && !this.#resting) {
+    while (!this.#over && this.#resting.size === 0) {
       if (this.#coming !== undefined && !this.#fill(this.#coming)) return
       if (this.#wanted === undefined) {
         if (this.#bytes < HEAD_BYTES) return

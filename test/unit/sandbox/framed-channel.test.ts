@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { serialize } from 'node:v8'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import fc from 'fast-check'
@@ -30,6 +31,19 @@ const receiving = () => {
   )
   onTestFinished(() => channel.close())
   return { channel, wire: there, batches, faults }
+}
+
+/** Two ends of a connection that the system holds: what one of them does not read waits with the other. */
+const socketPair = async (): Promise<[Socket, Socket]> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const there = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [here] = (await once(server, 'connection')) as [Socket]
+  onTestFinished(() => {
+    for (const each of [here, there]) each.destroy()
+    server.close()
+  })
+  return [here, there]
 }
 
 /** The bytes of what a guest sends. */
@@ -123,6 +137,28 @@ describe('frames', () => {
     there.write(Buffer.concat(new Array<Buffer>(COUNT).fill(frame)))
     await eventually(() => expect(seen).toBe(COUNT))
     expect(after).toBeLessThan(COUNT)
+  })
+
+  it('are not read from who does not read what it gets, until it does', async () => {
+    const ask = await bytesOf((guest) => guest.send(['one more']))
+    const ASKED = 200
+    const [here, there] = await socketPair()
+    const channel = new FramedChannel(here, 'kernel')
+    const answer = [new Uint8Array(1_024 * 1_024)]
+    let asked = 0
+    channel.listen(
+      () => {
+        asked++
+        channel.send(answer)
+      },
+      () => {},
+    )
+    there.write(Buffer.concat(new Array<Buffer>(ASKED).fill(ask)))
+    await eventually(() => expect(here.writableLength).toBeGreaterThan(32 * 1_024 * 1_024))
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(asked).toBeLessThan(ASKED / 2)
+    there.resume()
+    await eventually(() => expect(asked).toBe(ASKED))
   })
 
   it('that came before the end of the stream are all read', async () => {
