@@ -3,6 +3,7 @@ import { faultsTell, processPages } from '#src/sandbox/watch/taken-pages.js'
 import {
   grows,
   HANGS,
+  HARD_TO_COMPILE,
   inShortTurns,
   KEEPS_BUFFERS,
   KEEPS_OBJECTS,
@@ -227,6 +228,10 @@ export const OFFENDERS: Offender[] = [
   ...(processPages() !== undefined && faultsTell()
     ? Object.entries(KEEPS_UNCOUNTED).map(([what, act]): Offender => ({ does: `keeps ${what}`, heavy: true, act, end: 'memory' }))
     : []),
+  // Each by itself is over too soon to be found.
+  ...Object.entries(HARD_TO_COMPILE).map(
+    ([kind, act]): Offender => ({ does: `calls functions ${kind} that are hard to compile`, heavy: true, act, end: 'memory or hang' }),
+  ),
   {
     does: 'throws an error with a very long message',
     heavy: true,

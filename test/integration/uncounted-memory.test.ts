@@ -2,7 +2,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { faultsTell, processPages } from '#src/sandbox/watch/taken-pages.js'
 import { limited } from '../support/limited-plugin.js'
-import { inShortTurns, KEEPS_UNCOUNTED } from '../support/offences.js'
+import { inShortTurns, KEEPS_UNCOUNTED, withFunction } from '../support/offences.js'
 import { type Plugins, pluginCode, startedWith } from '../support/plugin-folder.js'
 
 /** Linux alone tells, and not where it gives huge pages to everybody. */
@@ -44,12 +44,7 @@ describe.runIf(Number.parseInt(process.versions.node, 10) >= 24)("what V8's own 
   /** One function of WebAssembly with 40,000 variables and 4,000 branches, 16 KB long. It is there when the plugin has started, and then called until it is worth optimizing. */
   const OPTIMIZED = pluginCode({
     start: `
-      const leb = (n) => (n < 128 ? [n] : [(n & 127) | 128, ...leb(n >> 7)])
-      const branches = Array.from({ length: 4_000 }, () => [32, 0, 13, 0]).flat()
-      const body = [1, ...leb(40_000), 127, 2, 64, ...branches, 11, 32, 1, 11]
-      const code = [1, ...leb(body.length), ...body]
-      const head = [0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 127, 1, 127, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0]
-      const { f } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([...head, 10, ...leb(code.length), ...code]))).exports
+      const { f } = ${withFunction(40_000, '[2, 64, ...Array.from({ length: 4_000 }, () => [32, 0, 13, 0]).flat(), 11]')}.exports
       f(0)
       const call = () => { for (let i = 0; i < 50; i++) f(0); setTimeout(call, 1) }
       ctx.bus.subscribe('go', call)`,

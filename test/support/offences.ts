@@ -25,6 +25,22 @@ export const KEEPS_MEMORIES =
   'globalThis.kept = []; const f = () => { for (let i = 0; i < 25; i++) kept.push(new WebAssembly.Memory({ initial: 0 })); setTimeout(f, 5) }; f()'
 /** A module of WebAssembly that defines a memory and nothing else. */
 export const WITH_MEMORY = 'new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 0, 0])'
+/** An instance of WebAssembly whose `f` has so many variables and does what this source says, as a list of bytes. */
+export const withFunction = (variables: number, does: string): string => `(() => {
+  const leb = (n) => (n < 128 ? [n] : [(n & 127) | 128, ...leb(n >> 7)])
+  const body = [1, ...leb(${variables}), 127, ...${does}, 32, 1, 11]
+  const code = [1, ...leb(body.length), ...body]
+  const head = [0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 127, 1, 127, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0]
+  return new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([...head, 10, ...leb(code.length), ...code])))
+})()`
+/** Functions for which V8 takes hundreds of MB each, in the thread that calls it first. Each is another, as V8 compiles none twice. */
+export const HARD_TO_COMPILE = {
+  'of WebAssembly': `for (let i = 300; ; i++) ${withFunction(40_000, '[...Array.from({ length: i }, () => [32, 0, 4, 64]).flat(), ...Array(i).fill(11)]')}.exports.f(0)`,
+  'of asm.js': `
+    const variables = Array.from({ length: 20_000 }, (_, i) => 'v' + i + '=0').join()
+    for (let i = 1_000; ; i++)
+      new Function('return (function () { "use asm"; function f(a) { a = a | 0; var ' + variables + ';' + 'if (a) { v1 = 2; }'.repeat(i) + ' return v1 | 0 } return { f: f } })()')().f(0)`,
+}
 export const KEEPS_OBJECTS_IN_ONE_TURN = 'const kept = []; for (;;) kept.push({ at: kept.length })'
 
 /**
