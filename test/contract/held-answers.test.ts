@@ -19,8 +19,8 @@ const reader = () => {
   const came: number[] = []
   const untaken: (readonly unknown[])[] = []
   const come = (metas: readonly unknown[], body: unknown): unknown => {
-    const taken = takenOf(metas as never)
-    if (taken !== undefined) untaken.push(taken)
+    const held = takenOf(metas as never)
+    if (held !== undefined) untaken.push(held.taken)
     return body
   }
   const line = gatewayLine([{ resource: 'net:127.0.0.1', actions: ['connect'] }], {}, { unbox: come, dropped: come })
@@ -119,6 +119,21 @@ test('a guest that brings a second large piece while the first is written is ref
     expect.objectContaining({ code: 'PLUGIN_LIMIT', message: expect.stringContaining('large file at once') as string }),
     undefined,
   ])
+})
+
+test('a guest that brings more large inputs of tasks than are passed on at once is refused, sealed or not', async () => {
+  const { guest, tasks } = reader()
+  const most = AT_ONCE['large task']
+  const inputs = [{ sealed: new Uint8Array(MIB) }, { input: 'x'.repeat(MIB) }]
+  const outcomes = Array.from({ length: most + 2 }, (_, i) =>
+    guest.request('task', { name: 't', ...inputs[i % 2] }).catch((error: unknown) => error),
+  )
+  const small = guest.request('task', { name: 't', input: 1 })
+  const refused = expect.objectContaining({ code: 'PLUGIN_LIMIT', message: expect.stringContaining('large task at once') as string })
+  expect(await Promise.all(outcomes.slice(most))).toEqual([refused, refused])
+  await eventually(() => expect(tasks).toHaveLength(most + 1))
+  for (const end of tasks) end()
+  await Promise.all([...outcomes.slice(0, most), small])
 })
 
 test('telling that an answer was taken which there is not is counted', async () => {

@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TaskOwner } from '#src/kernel/tasks/task-pool.js'
 import { TaskPools } from '#src/kernel/tasks/task-pools.js'
 import { Boxed } from '#src/sandbox/conversation/party.js'
+import { eventually } from '../support/eventually.js'
 import { pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
 import { startedTasks } from '../support/task-plugin.js'
 
@@ -132,7 +133,7 @@ describe.each(['thread', 'inline', 'process'])('what is large, between a task an
 })
 
 describe('the main thread', () => {
-  const pools = (beyond: boolean) => {
+  const pools = (beyond: boolean, grow: (bytes: number) => Promise<void> = async () => {}) => {
     const root = mkdtempSync(join(tmpdir(), 'plugbay-'))
     writeFileSync(
       join(root, 'rows.js'),
@@ -157,7 +158,8 @@ describe('the main thread', () => {
     }
     const tasks = new TaskPools(1)
     onTestFinished(() => tasks.close(owner.label))
-    return (count: number) => tasks.run(owner, 'rows', { input: count }, new AbortController().signal)
+    const claim = { grow, moves: ignore }
+    return (count: number) => tasks.run(owner, 'rows', { input: count }, new AbortController().signal, claim)
   }
 
   it('gets a large answer as what nobody has read, and a small one as it is', async () => {
@@ -185,5 +187,24 @@ describe('the main thread', () => {
     const large = (await rows(5_000)) as Boxed
     expect(large.value).toBeInstanceOf(Uint8Array)
     expect(large.transfer).toEqual([(large.value as Uint8Array).buffer])
+  })
+
+  it('begins no further run for another process while there is no room for what it answers', async () => {
+    let enter = (): void => {}
+    const room = new Promise<void>((resolve) => (enter = resolve))
+    let wanted = 0
+    const rows = pools(true, (bytes) => {
+      wanted = bytes
+      return room
+    })
+    const done: string[] = []
+    const runs = [rows(5_000).then(() => done.push('large')), rows(3).then(() => done.push('small'))]
+    await eventually(() => expect(wanted).toBeGreaterThan(10_000))
+    // The other would have had the time.
+    await pools(true)(3)
+    expect(done).toEqual([])
+    enter()
+    await Promise.all(runs)
+    expect(done).toEqual(['large', 'small'])
   })
 })

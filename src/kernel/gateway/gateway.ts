@@ -7,14 +7,16 @@ import type { Call } from '../../sandbox/conversation/call.js'
 import type { Body, Meta } from '../../sandbox/conversation/frames.js'
 import type { HeldVerb } from '../../sandbox/conversation/held-answer.js'
 import type { Party } from '../../sandbox/conversation/party.js'
+import { WORTH_SEALING } from '../../sandbox/conversation/sealed.js'
 import { LINE_LIMIT, omitted } from '../../sandbox/log/log-line.js'
 import type { KernelVerbs, LogLevel, TaskInput } from '../../sandbox/protocol.js'
 import type { Conversation } from '../../sandbox/rpc.js'
-import { WINDOW_BYTES } from '../../sandbox/values/call-window.js'
+import { CALL_LIMIT, WINDOW_BYTES } from '../../sandbox/values/call-window.js'
+import { cloneSize } from '../../sandbox/values/clone-size.js'
 import type { Scope } from '../../scope.js'
 import { assertPattern } from '../../topic.js'
 import { type Excess, Quota, REQUEST } from '../limits/quota.js'
-import { Room } from '../limits/room.js'
+import { type Claim, Room } from '../limits/room.js'
 import { TurnShare } from '../limits/turn-share.js'
 import type { EffectiveLimits } from '../options/options.js'
 import { grantsOf } from '../permissions/permissions.js'
@@ -43,7 +45,8 @@ export interface GatewayOptions {
   /** Until it takes over, a successor's subscriptions and services stand aside. */
   succession: Succession | undefined
   log(level: LogLevel, message: string, fields: unknown): void
-  runTask(name: string, given: TaskInput, signal: AbortSignal): Promise<unknown>
+  /** `claim`: of what it answers. */
+  runTask(name: string, given: TaskInput, signal: AbortSignal, claim: Claim): Promise<unknown>
   /** The plugin did what it may not. Told at a bearable rate. */
   denied(error: PlugbayError): void
   /** It went past a limit of what it may ask and have here. Contained when this returns. */
@@ -58,6 +61,12 @@ const LOG_LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(['debug', 'info', 'wa
 
 /** Bytes of the bodies of answers: several of the longest, as one may come slowly. */
 const FETCHED = 4 * MAX_BODY
+/** Bytes of what tasks answer to a plugin in a process. */
+const ANSWERED = 2 * CALL_LIMIT
+
+const isHeld = (verb: unknown): verb is HeldVerb => verb === 'file' || verb === 'fetch' || verb === 'task'
+
+const isSealedInput = (asked: unknown): boolean => typeof asked === 'object' && asked !== null && 'sealed' in asked
 
 export class Gateway implements Party {
   /** What it may do, and so may the threads of its tasks. */
@@ -89,7 +98,7 @@ export class Gateway implements Party {
     const told = { denied: (resource: string, action: string): void => rights.deny(resource, action), used: options.used }
     this.#files = new FileAccess({ plugin, root, dataDir, grants: fs, ...told })
     this.#net = new NetAccess({ plugin, hosts: net, cpu: limits.cpu, ...told })
-    this.#rooms = { file: new Room('file', WINDOW_BYTES), fetch: new Room('fetch', FETCHED) }
+    this.#rooms = { file: new Room('file', WINDOW_BYTES), fetch: new Room('fetch', FETCHED), task: new Room('task', ANSWERED) }
     this.#routes = new EventRoutes({
       plugin,
       plane,
@@ -203,11 +212,14 @@ export class Gateway implements Party {
       case 'task':
         return this.#quota.underWay(
           'task',
-          () => {
-            const { name, ...given } = body as KernelVerbs['task']['asks']
-            return this.#options.runTask(name, given, call.signal)
-          },
+          () =>
+            this.#rooms.task.hold(call, (claim) => {
+              const { name, ...given } = body as KernelVerbs['task']['asks']
+              return this.#options.runTask(name, given, call.signal, claim)
+            }),
           call.signal,
+          // A guest that goes round its own end may not have sealed what it should.
+          isSealedInput(body) || cloneSize(body, WORTH_SEALING) >= WORTH_SEALING,
         )
       case 'file': {
         // A guest that goes round its own end may have sent anything.
@@ -254,7 +266,7 @@ export class Gateway implements Party {
   }
 
   #taken(verb: unknown, number: number): boolean {
-    return (verb === 'file' || verb === 'fetch') && this.#rooms[verb].taken(number)
+    return isHeld(verb) && this.#rooms[verb].taken(number)
   }
 
   ended(reason: PlugbayError): void {

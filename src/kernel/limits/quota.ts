@@ -40,7 +40,7 @@ export class Quota {
   readonly #options: QuotaOptions
   readonly #bucket: TokenBucket
   /** What takes its time, and nobody has cancelled. */
-  readonly #wanted = { file: 0, fetch: 0, 'large file': 0, 'large fetch': 0, task: 0 }
+  readonly #wanted = { file: 0, fetch: 0, 'large file': 0, 'large fetch': 0, task: 0, 'large task': 0 }
   readonly #places = Object.fromEntries(Object.entries(AT_ONCE).map(([kind, most]) => [kind, limiter(most)])) as Record<AtOnce, Limiter>
   #warned = false
 
@@ -90,11 +90,11 @@ export class Quota {
 
   /**
    * Does what takes its time, unless as much is under way already: its own end waits before that, so nobody who does gets to read this. What is cancelled, by `signal`, has its place until it has
-   * ended; its own end does not know when that is, so what comes instead waits here. `large`: as {@link isLarge}.
+   * ended; its own end does not know when that is, so what comes instead waits here. `large`: it brings much.
    */
   async underWay<T>(verb: 'file' | 'fetch' | 'task', act: () => Promise<T>, signal: AbortSignal, large = false): Promise<T> {
     const wanted = this.#wanted
-    const kinds: readonly AtOnce[] = large && verb !== 'task' ? [verb, `large ${verb}`] : [verb]
+    const kinds: readonly AtOnce[] = large ? [verb, `large ${verb}`] : [verb]
     const full = kinds.find((kind) => wanted[kind] >= AT_ONCE[kind])
     if (full !== undefined) {
       this.spend(REQUEST)

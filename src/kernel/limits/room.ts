@@ -38,7 +38,9 @@ export class Room {
       // Nobody waits for it any more, and so nobody takes it.
       if (answer.bytes === 0 || call.signal.aborted) this.#leave(answer)
       else this.#sent.set(++this.#last, answer)
-      return answer.bytes === 0 ? value : new Boxed(value, answer.moved, [HELD, this.#verb, this.#last])
+      if (answer.bytes === 0) return value
+      const { value: body, transfer, metas } = value instanceof Boxed ? value : new Boxed(value, [])
+      return new Boxed(body, [...transfer, ...answer.moved], [HELD, this.#verb, this.#last, ...metas])
     } catch (error) {
       this.#leave(answer)
       throw error

@@ -125,7 +125,8 @@ export class Generation {
       limits,
       succession: options.succession,
       log: (level, message, fields) => this.#log(level, message, fields),
-      runTask: (task, given, signal) => options.tasks.run(this.#taskOwner, task, given, AbortSignal.any([signal, this.scope.signal])),
+      runTask: (task, given, signal, claim) =>
+        options.tasks.run(this.#taskOwner, task, given, AbortSignal.any([signal, this.scope.signal]), claim),
       denied: options.denied,
       breached: (excess) => this.#breached(excess),
       used: options.used,

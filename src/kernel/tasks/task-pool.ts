@@ -15,6 +15,7 @@ import { shortageOf } from '../../sandbox/shortage.js'
 import type { TaskAnswer, TaskGreeting, TaskIdentity, TaskRun } from '../../sandbox/task-wire.js'
 import { fromWire, reasonOf, type WireError } from '../../wire-error.js'
 import { taskLimitError } from '../limits/limit-error.js'
+import type { Claim } from '../limits/room.js'
 import type { PluginSource, TaskSource } from '../manifest/plugin-source.js'
 import { PLUGIN_MODULE } from '../modules/module-access.js'
 import { noThreadForTasks, systemLimit } from '../text/system-limit.js'
@@ -87,21 +88,25 @@ export class TaskPool {
   }
 
   /** Its answer is a {@link Boxed} where it is large. Rejects with TASK_FAILED (cause: what the task threw, or a PLUGIN_LIMIT), or CALL_CANCELLED. */
-  async run(task: string, given: TaskInput, signal: AbortSignal): Promise<unknown> {
+  async run(task: string, given: TaskInput, signal: AbortSignal, claim: Claim): Promise<unknown> {
     const { source } = this.#owner
     const plugin = source.name
     const number = ++this.#last
     const sealed = new Promise<Sealed>((resolve) => this.#answers.set(number, resolve))
     const order: TaskRun = { number, file: pathToFileURL((source.tasks[task] as TaskSource).file).href, ...given }
-    const run = (): Promise<TaskAnswer> =>
-      this.#turn(
-        () => this.#piscina.run(order, { signal, transferList: 'sealed' in given ? movedWith(given.sealed) : [] }) as Promise<TaskAnswer>,
-        signal,
-      )
+    const transferList = 'sealed' in given ? movedWith(given.sealed) : []
+    const run = (): Promise<unknown> =>
+      this.#turn(async () => {
+        const answer = (await this.#piscina.run(order, { signal, transferList })) as TaskAnswer
+        if ('value' in answer) return answer.value
+        const large = await sealed
+        // While it does not read what it has been answered, no thread of it begins another run.
+        if (large instanceof Uint8Array) await claim.grow(large.length)
+        return boxedSealed(large)
+      }, signal)
     try {
       const turn = this.#turns.get(task)
-      const answer = await (turn ? turn(run, signal) : run())
-      return 'value' in answer ? answer.value : boxedSealed(await sealed)
+      return await (turn ? turn(run, signal) : run())
     } catch (error) {
       void sealed.then(discard)
       if (signal.aborted)

@@ -3,6 +3,7 @@ import { PlugbayError } from '../../errors.js'
 import { didYouMean } from '../../nearest.js'
 import { discard } from '../../sandbox/conversation/sealed.js'
 import type { TaskInput } from '../../sandbox/protocol.js'
+import type { Claim } from '../limits/room.js'
 import type { PluginSource } from '../manifest/plugin-source.js'
 import { explainShortage, noThreadForTasks } from '../text/system-limit.js'
 import type { TaskOwner, TaskPool } from './task-pool.js'
@@ -29,11 +30,11 @@ export class TaskPools {
   }
 
   /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, with SYSTEM_LIMIT, and as {@link TaskPool.run}. */
-  async run(owner: TaskOwner, task: string, given: TaskInput, signal: AbortSignal): Promise<unknown> {
+  async run(owner: TaskOwner, task: string, given: TaskInput, signal: AbortSignal, claim: Claim): Promise<unknown> {
     try {
       if (!Object.hasOwn(owner.source.tasks, task)) throw unknownTask(owner.source, task)
       const pool = await this.#pool(owner)
-      return await pool.run(task, given, signal)
+      return await pool.run(task, given, signal, claim)
     } finally {
       // Of a run that was not begun.
       if ('sealed' in given) discard(given.sealed)

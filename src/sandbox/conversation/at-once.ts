@@ -9,6 +9,8 @@ export const AT_ONCE = {
   'large file': 1,
   'large fetch': 4,
   task: 1_024,
+  /** Of these, those whose input is passed on unread: it lies in the kernel's process until a thread has it. */
+  'large task': 8,
 } as const
 
 export type AtOnce = keyof typeof AT_ONCE

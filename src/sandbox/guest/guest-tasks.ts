@@ -37,6 +37,7 @@ const ofTask = (plugin: string, task: string, input: unknown, error: unknown): u
 /** `plugin`: whose tasks they are; `beyond`: they run in another process. */
 export const guestTasks = (conversation: Conversation, plugin: string, names: readonly string[], beyond: boolean) => {
   const oneTask = limiter(AT_ONCE.task)
+  const oneLarge = limiter(AT_ONCE['large task'])
 
   const request = (task: string, input: unknown, body: object, options: RequestOptions): Promise<unknown> =>
     conversation.request('task', { name: task, ...body }, options).catch((error: unknown) => {
@@ -46,9 +47,10 @@ export const guestTasks = (conversation: Conversation, plugin: string, names: re
   const ask = async (task: string, input: unknown, options: RunOptions): Promise<unknown> => {
     if (cloneSize(input, WORTH_SEALING) < WORTH_SEALING) return request(task, input, { input }, options)
     weighed(input, () => inputOf(task))
+    // As it is now, whatever becomes of it while it waits: here, so that it is the plugin's memory that it takes.
     const sealed = sealedInput(task, input)
     try {
-      return await request(task, input, { sealed }, { ...options, transfer: movedWith(sealed) })
+      return await oneLarge(() => request(task, input, { sealed }, { ...options, transfer: movedWith(sealed) }), options.signal)
     } finally {
       // One that never left.
       discard(sealed)

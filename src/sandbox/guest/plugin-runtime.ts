@@ -121,21 +121,20 @@ export class PluginRuntime implements Party {
 
   /** The replies of the kernel that are more than data: a line to a service, and what a task answers where that is large. */
   unbox(metas: readonly Meta[], body: unknown): unknown {
-    this.#take(metas)
-    return isSealed(metas) ? open(body as Sealed) : body
+    return isSealed(this.#take(metas) ?? metas) ? open(body as Sealed) : body
   }
 
   dropped(metas: readonly Meta[], body: unknown): void {
-    if (this.#take(metas)) return
-    if (isSealed(metas)) discard(body as Sealed)
-    else this.#services?.keep(body as Opened)
+    const rest = this.#take(metas)
+    if (isSealed(rest ?? metas)) discard(body as Sealed)
+    else if (rest === undefined) this.#services?.keep(body as Opened)
   }
 
-  /** Whether it is an answer that the kernel holds until it is told that it came. */
-  #take(metas: readonly Meta[]): boolean {
-    const taken = takenOf(metas)
-    if (taken !== undefined) this.#conversation?.notify('taken', taken)
-    return taken !== undefined
+  /** Of an answer that the kernel holds until it is told that it came, what else is said of it. */
+  #take(metas: readonly Meta[]): readonly Meta[] | undefined {
+    const held = takenOf(metas)
+    if (held !== undefined) this.#conversation?.notify('taken', held.taken)
+    return held?.rest
   }
 
   ended(): void {

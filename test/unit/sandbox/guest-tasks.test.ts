@@ -2,6 +2,7 @@
 import { MessagePort } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { channelPair } from '#src/sandbox/channel.js'
+import { AT_ONCE } from '#src/sandbox/conversation/at-once.js'
 import { open, type Sealed } from '#src/sandbox/conversation/sealed.js'
 import { guestTasks } from '#src/sandbox/guest/guest-tasks.js'
 import { Conversation } from '#src/sandbox/rpc.js'
@@ -40,4 +41,36 @@ test('does not leave where it is more than one may be given, nor when the kernel
   guest.close()
   await expect(tasks.run('t', MANY)).rejects.toMatchObject({ code: 'CHANNEL_CLOSED' })
   expect(given).toEqual([])
+})
+
+test('comes of large ones no more than are passed on at once: the rest waits in the plugin, and small ones do not wait for it', async () => {
+  const [kernelEnd, guestEnd] = channelPair()
+  const given: Sealed[] = []
+  const under: ((answer: unknown) => void)[] = []
+  let small = 0
+  const kernel = {
+    request: (_: unknown, body: unknown) => {
+      if (!('sealed' in (body as object))) return ++small
+      given.push((body as { sealed: Sealed }).sealed)
+      return new Promise((resolve) => under.push(resolve))
+    },
+  }
+  new Conversation(kernelEnd, kernel, 'the guest')
+  const guest = new Conversation(guestEnd, { request: () => undefined }, 'the kernel')
+  onTestFinished(() => guest.close())
+  const tasks = guestTasks(guest, 'p', ['t'], true)
+  const most = AT_ONCE['large task']
+  const inputs = Array.from({ length: most + 1 }, () => [...MANY])
+  const runs = inputs.map((input) => tasks.run('t', input))
+  // It waits as it is now.
+  inputs.at(-1)?.splice(0)
+  expect(await tasks.run('t', 1)).toBe(1)
+  expect(under).toHaveLength(most)
+  under[0]?.(undefined)
+  await runs[0]
+  expect(await tasks.run('t', 1)).toBe(2)
+  expect(under).toHaveLength(most + 1)
+  expect(given.map(open)).toEqual(Array.from({ length: most + 1 }, () => MANY))
+  for (const answer of under) answer(undefined)
+  await Promise.all(runs)
 })
