@@ -116,3 +116,15 @@ it('what was to be stopped for a plugin that is gone by then comes up all the sa
   expect(disabled).toMatchObject({ status: 'rejected', reason: { code: 'PLUGIN_UNKNOWN' } })
   await eventually(() => expect([stateOf(kernel, 'a'), stateOf(kernel, 'b')]).toEqual(['running', 'running']))
 })
+
+it('a plugin that is disabled as it starts is disabled, however many that wait for it are to stop first', async () => {
+  const waiting = Array.from({ length: 20 }, (_, at) => `waits-${at}`)
+  const { kernel } = await startedWith({
+    slow: { code: pluginCode({ start: 'await new Promise(() => {})' }), manifest: { isolation: 'inline', enabled: false } },
+    ...Object.fromEntries(waiting.map((name) => [name, { code, manifest: { dependencies: { slow: '*' } } }])),
+  })
+  const enabled = kernel.enable('slow')
+  await eventually(() => expect(stateOf(kernel, 'slow')).toBe('starting'))
+  await Promise.all([enabled, kernel.disable('slow')])
+  expect(stateOf(kernel, 'slow')).toBe('disabled')
+})
