@@ -59,6 +59,8 @@ export interface KernelRunParts {
 export class KernelRun {
   readonly #parts: KernelRunParts
   #hotReload: HotReload | undefined
+  /** Has it as soon as it is made: what is to be seen by it waits for that. */
+  #making: Promise<HotReload> | undefined
   #watching: Promise<void> | undefined
   #stopped: Promise<void> | undefined
 
@@ -91,7 +93,8 @@ export class KernelRun {
     this.#warnOfStrangers([...roster.byName.keys(), ...faults.flatMap(({ error }) => error.plugin ?? [])])
     for (const name of inspections.keys()) roster.find(name)
     // Watched from before they are loaded: an edit made during the boot is seen.
-    this.#watching = options.watch && this.#watch(options.watch.settle, [...found, ...faults])
+    this.#making = options.watch && this.#makeHotReload(options.watch.settle, [...found, ...faults])
+    this.#watching = this.#making?.then((hotReload) => hotReload.open())
     // Told below, after the plugins have started.
     this.#watching?.catch(() => {})
     await reconciler.reconcile('the kernel starts', undefined, new Attempt())
@@ -188,21 +191,21 @@ export class KernelRun {
 
   /** Watches the plugin's files, from what they are now on, where files are watched. */
   track(source: PluginSource): Promise<void> | undefined {
-    return this.#hotReload?.track(source)
+    return this.#making?.then((hotReload) => hotReload.track(source))
   }
 
   untrack(plugin: string): void {
     this.#hotReload?.untrack(plugin)
   }
 
-  async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
+  async #makeHotReload(settle: number, known: readonly { path: string }[]): Promise<HotReload> {
     this.#parts.reconciler.changedSince = async (plugin, began) => (await this.#hotReload?.stir(new Set([plugin]), began)) ?? false
     const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./reload/hot-reload.js'), import('./reload/manifest-guard.js')])
     const { options, log, roster, whereabouts, jointChanges, reconciler, operations, inventory, configurations, announcer, act, plane } =
       this.#parts
     const guard = new ManifestGuard(options, this.#parts.permissions, roster.byName)
     whereabouts.heed = (source, instance) => guard.assertMayBecome(source, instance)
-    this.#hotReload = new HotReload({
+    const hotReload = new HotReload({
       settle,
       known: known.map(({ path }) => path),
       ignore: [options.dataDir, ...(options.audit ? [options.audit.dir] : [])],
@@ -231,11 +234,12 @@ export class KernelRun {
         announcer.tell('plugin:fault', { name, generation: roster.byName.get(name)?.newest ?? 0, error })
       },
     })
-    reconciler.onRound = () => this.#hotReload?.reconsider()
+    reconciler.onRound = () => hotReload.reconsider()
     announcer.on('plugin:state', ({ name, to }) => {
-      if (to === 'starting') this.#hotReload?.loaded(name)
+      if (to === 'starting') hotReload.loaded(name)
     })
-    await this.#hotReload.open()
+    this.#hotReload = hotReload
+    return hotReload
   }
 }
 

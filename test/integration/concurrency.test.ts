@@ -56,29 +56,28 @@ it('whatever is asked at once, every move is in the table, and what runs in the 
       }
 
       // Crashed ones come back; then the kernel, the bus, the services and the plugins themselves agree on who runs.
-      await eventually(() => {
-        for (const { name, state, lastError } of kernel.plugins())
+      // That a thread died is noticed later than it was asked to: until all that run have answered, all of it is looked at anew.
+      await eventually(async () => {
+        const plugins = kernel.plugins()
+        const running = plugins.filter(({ state }) => state === 'running').map(({ name, generation }) => `${name}#${generation}`)
+        const runs = (name: string): boolean => running.some((each) => each.startsWith(`${name}#`))
+        for (const { name, state, lastError } of plugins) {
           expect([name, state, lastError?.code]).not.toEqual([name, 'failed', 'PLUGIN_CRASHED'])
+          expect(['running', 'failed', 'disabled', 'stopped']).toContain(state)
+          if (state === 'running') for (const need of NEEDS[name] ?? []) expect(runs(need)).toBe(true)
+        }
+        const here: unknown[] = []
+        kernel.bus.subscribe('here', ({ data }: { data: unknown }) => void here.push(data))
+        await kernel.bus.publish('where')
+        await eventually(() => expect([...here].sort()).toEqual([...running].sort()), 1_000)
+        expect(
+          kernel.services
+            .list()
+            .map(({ provider }) => provider)
+            .sort(),
+        ).toEqual(running.map((each) => each.split('#')[0]).sort())
+        for (const name of NAMES) expect(kernel.bus.subscriptionsOf(name)).toHaveLength(runs(name) ? 2 : 0)
       })
-      const plugins = kernel.plugins()
-      const running = plugins.filter(({ state }) => state === 'running').map(({ name, generation }) => `${name}#${generation}`)
-      for (const { name, state } of plugins) {
-        expect(['running', 'failed', 'disabled', 'stopped']).toContain(state)
-        if (state === 'running')
-          for (const need of NEEDS[name] ?? []) expect(running.some((each) => each.startsWith(`${need}#`))).toBe(true)
-      }
-      const here: unknown[] = []
-      kernel.bus.subscribe('here', ({ data }: { data: unknown }) => void here.push(data))
-      await kernel.bus.publish('where')
-      await eventually(() => expect([...here].sort()).toEqual([...running].sort()))
-      expect(
-        kernel.services
-          .list()
-          .map(({ provider }) => provider)
-          .sort(),
-      ).toEqual(running.map((each) => each.split('#')[0]).sort())
-      for (const name of NAMES)
-        expect(kernel.bus.subscriptionsOf(name)).toHaveLength(running.some((each) => each.startsWith(`${name}#`)) ? 2 : 0)
 
       // One that is there can be brought to run, so nothing hangs.
       for (const name of NAMES) {
@@ -116,4 +115,16 @@ it('what was to be stopped for a plugin that is gone by then comes up all the sa
   const [, , disabled] = await Promise.allSettled([kernel.unload('a'), kernel.load(`${folder}/a`), kernel.disable('a')])
   expect(disabled).toMatchObject({ status: 'rejected', reason: { code: 'PLUGIN_UNKNOWN' } })
   await eventually(() => expect([stateOf(kernel, 'a'), stateOf(kernel, 'b')]).toEqual(['running', 'running']))
+})
+
+it('a plugin that is disabled as it starts is disabled, however many that wait for it are to stop first', async () => {
+  const waiting = Array.from({ length: 20 }, (_, at) => `waits-${at}`)
+  const { kernel } = await startedWith({
+    slow: { code: pluginCode({ start: 'await new Promise(() => {})' }), manifest: { isolation: 'inline', enabled: false } },
+    ...Object.fromEntries(waiting.map((name) => [name, { code, manifest: { dependencies: { slow: '*' } } }])),
+  })
+  const enabled = kernel.enable('slow')
+  await eventually(() => expect(stateOf(kernel, 'slow')).toBe('starting'))
+  await Promise.all([enabled, kernel.disable('slow')])
+  expect(stateOf(kernel, 'slow')).toBe('disabled')
 })

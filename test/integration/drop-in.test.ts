@@ -5,6 +5,9 @@ import { eventually } from '../support/eventually.js'
 import { emptyFolder, infoOf, startedWith, stateOf } from '../support/plugin-folder.js'
 
 const SOUND = 'export default { start() {} }'
+/** What waits does so as long as the test holds the gate: no limit of its own is to cut that short on a busy machine. */
+const GATED = "await (await ctx.services.use('gate', { timeout: 0 })).opened()"
+const patient = { watch: true, defaults: { limits: { startTimeout: 60_000, stopTimeout: 60_000 } } }
 const BROKEN: [string, string][] = [
   ['throws in start', "export default { start() { throw new Error('no luck') } }"],
   ['does not parse', 'export default {'],
@@ -55,10 +58,10 @@ it('a plugin that is dropped in and cannot be read is explained', async () => {
 
 it('a plugin that is dropped in and removed while another that waited for it starts is no fault', async () => {
   const needy = {
-    code: "export default { async start(ctx) { await (await ctx.services.use('gate')).opened() } }",
+    code: `export default { async start(ctx) { ${GATED} } }`,
     manifest: { dependencies: { late: '*' } },
   }
-  const { kernel, folder, faults } = await startedWith({ needy }, { watch: true })
+  const { kernel, folder, faults } = await startedWith({ needy }, patient)
   let started = false
   await kernel.services.provide('gate', { opened: () => new Promise<void>(() => (started = true)) })
   writeFileSync(join(folder, 'late.mjs'), SOUND)
@@ -69,10 +72,11 @@ it('a plugin that is dropped in and removed while another that waited for it sta
 })
 
 it('a plugin whose folder comes back while it is being stopped is loaded again', async () => {
-  const code = "export default { start() {}, async stop(ctx) { await (await ctx.services.use('gate')).opened() } }"
-  const { kernel, folder, faults, states } = await startedWith({ p: code, ok: SOUND }, { watch: true })
+  const code = `export default { start() {}, async stop(ctx) { ${GATED} } }`
+  const { kernel, folder, faults, states } = await startedWith({ p: code, ok: SOUND }, patient)
   let free: (() => void) | undefined
-  await kernel.services.provide('gate', { opened: () => new Promise<void>((resolve) => (free = resolve)) })
+  // It holds the first alone.
+  await kernel.services.provide('gate', { opened: () => (free ? undefined : new Promise<void>((resolve) => (free = resolve))) })
   const aside = join(emptyFolder(), 'p')
   renameSync(join(folder, 'p'), aside)
   await eventually(() => expect(free).toBeDefined())
@@ -103,10 +107,10 @@ describe('a plugin whose files come one after the other', () => {
   })
 
   it('is what its manifest says when that comes while it waits for its turn', async () => {
-    const { kernel, folder, faults } = await startedWith({}, { watch: true })
+    const { kernel, folder, faults } = await startedWith({}, patient)
     let free: (() => void) | undefined
     await kernel.services.provide('gate', { opened: () => new Promise<void>((resolve) => (free = resolve)) })
-    const waits = "export default { async start(ctx) { await (await ctx.services.use('gate')).opened() } }"
+    const waits = `export default { async start(ctx) { ${GATED} } }`
     writeFileSync(join(folder, 'first.js'), waits)
     await eventually(() => expect(free).toBeDefined())
     mkdirSync(join(folder, 'slow'))

@@ -187,9 +187,11 @@ export class Reconciler {
     for (const name of order) {
       const instance = this.#instances.get(name)
       if (instance === undefined || staying.has(name)) continue
-      if (instance.generation === undefined && !this.#starts.has(instance)) continue
-      const error = next.excluded.get(name)
-      await this.#supervisor.stop(instance, error?.message ?? (instance.enabled ? reason : 'it was disabled'))
+      if (instance.generation !== undefined || this.#starts.has(instance)) {
+        const error = next.excluded.get(name)
+        await this.#supervisor.stop(instance, error?.message ?? (instance.enabled ? reason : 'it was disabled'))
+      }
+      // Also where its start has ended by itself meanwhile, as it was interrupted.
       if (!instance.enabled) instance.rest('disabled', reason)
     }
   }
