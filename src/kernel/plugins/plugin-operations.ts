@@ -1,6 +1,5 @@
 /** What can be done to the plugins of a kernel that runs: load, unload, reload, enable, disable, configure. Each brings all that depends on it in line. */
 import { resolve } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../../errors.js'
 import { reasonOf } from '../../wire-error.js'
 import type { Audit } from '../audit/audit.js'
@@ -105,8 +104,6 @@ export class PluginOperations {
     await this.#options.track(instance.source)
     // Its next save has it in hand.
     if (attempt?.outdated) return
-    // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
-    if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
     assertRuns(instance)
   }
 
@@ -203,8 +200,6 @@ export class PluginOperations {
     const { path } = source
     whereabouts.settled(path)
     if (!roster.holds(instance)) return reason === 'file change' ? this.dropIn(path) : undefined
-    // What came between the reading and the watching of another place is no change to the watcher.
-    if (before !== path && !whereabouts.stillSays(source)) await this.reload(instance, 'file change')
     const next = before === path ? undefined : whereabouts.leftAt(before)
     if (next) await this.dropIn(next.path)
   }
