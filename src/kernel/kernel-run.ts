@@ -195,6 +195,11 @@ export class KernelRun {
     this.#hotReload?.untrack(plugin)
   }
 
+  /** What has the plugin's name lies elsewhere by now. */
+  astray(plugin: string): void {
+    this.#hotReload?.astray(plugin)
+  }
+
   async #watch(settle: number, known: readonly { path: string }[]): Promise<void> {
     this.#parts.reconciler.changedSince = async (plugin, began) => (await this.#hotReload?.stir(new Set([plugin]), began)) ?? false
     const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./reload/hot-reload.js'), import('./reload/manifest-guard.js')])

@@ -40,6 +40,8 @@ export interface PluginOperationsOptions {
   /** Watches the plugin's files, from what they are now on. */
   track(source: PluginSource): Promise<void> | undefined
   untrack(plugin: string): void
+  /** Has it looked for where its files are: they are not any more where they were. */
+  astray(plugin: string): void
 }
 
 /** Throws what keeps it from running. */
@@ -86,9 +88,11 @@ export class PluginOperations {
       // It was removed before it could be read. One that was taken in by then is told to have vanished.
       if (!looksLikePlugin(path)) return
       const holder = whereabouts.leaveOut(path, error)
+      // It came in meanwhile.
+      if (holder?.source.path === path) return
       if (holder === undefined || whereabouts.isThere(holder)) throw error
-      // It was moved, most likely: that is so once it is certain that the other is gone.
-      if (whereabouts.isLost(holder)) await this.vanished(holder)
+      // It was moved, most likely.
+      this.#options.astray(holder.name)
     }
   }
 
@@ -111,7 +115,6 @@ export class PluginOperations {
   async vanished(instance: PluginInstance): Promise<void> {
     const { whereabouts } = this.#options
     const { path } = instance.source
-    whereabouts.vanished(path)
     if (whereabouts.successorOf(instance)) {
       try {
         await this.reload(instance, 'file change')
@@ -149,7 +152,6 @@ export class PluginOperations {
         roster.forget(instance)
         throw error
       })
-      whereabouts.settled(source.path)
       return instance
     }, attempt)
   }
@@ -198,7 +200,6 @@ export class PluginOperations {
   async #settled(instance: PluginInstance, before: string, source: PluginSource, reason: ReplaceReason): Promise<void> {
     const { roster, whereabouts } = this.#options
     const { path } = source
-    whereabouts.settled(path)
     if (!roster.holds(instance)) return reason === 'file change' ? this.dropIn(path) : undefined
     const next = before === path ? undefined : whereabouts.leftAt(before)
     if (next) await this.dropIn(next.path)
@@ -232,10 +233,8 @@ export class PluginOperations {
     await this.#leaves(instance)
     // Who has the name may have left meanwhile.
     const now = roster.byName.get(source.name)
-    if (now !== undefined && !whereabouts.isThere(now)) {
-      whereabouts.standsBack(source.path)
-      await this.reload(now, reason)
-    } else if (now?.source.path !== source.path) await this.dropIn(source.path)
+    if (now !== undefined && !whereabouts.isThere(now)) await this.reload(now, reason)
+    else if (now?.source.path !== source.path) await this.dropIn(source.path)
   }
 
   /** It is not enabled, as what it was or as what it is now: it is that from here on, and does not run. */

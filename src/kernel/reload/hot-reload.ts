@@ -182,6 +182,11 @@ export class HotReload {
     this.#watcher.untrack(name)
   }
 
+  /** What has its name lies elsewhere by now, and nothing may tell that but this: where it went there before, that was refused. */
+  astray(name: string): void {
+    this.#note(name)
+  }
+
   /** What others stood in the way of may be possible now. */
   reconsider(): void {
     this.#refused.reconsider()
