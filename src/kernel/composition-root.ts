@@ -109,7 +109,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
   const reconciler = new Reconciler(roster.byName, supervisor, options.concurrentStarts, (service, version) =>
     plane.registry.isTaken(service, version),
   )
-  const whereabouts = new Whereabouts(roster)
+  const whereabouts = new Whereabouts(roster, options.plugins)
   const jointChanges = new JointChanges(roster, whereabouts, reconciler)
   const operations = new PluginOperations({
     ...shared,
@@ -121,6 +121,7 @@ export const composeKernel = async (given: KernelOptions): Promise<Kernel> => {
     reconciler,
     supervisor,
     untrack: (plugin) => run.untrack(plugin),
+    astray: (plugin) => run.astray(plugin),
   })
   const inventory = new Inventory({ options, roster, reconciler, permissions, inspections })
   const run = new KernelRun({

@@ -198,6 +198,11 @@ export class KernelRun {
     this.#hotReload?.untrack(plugin)
   }
 
+  /** What has the plugin's name lies elsewhere by now. */
+  astray(plugin: string): void {
+    this.#hotReload?.astray(plugin)
+  }
+
   async #makeHotReload(settle: number, known: readonly { path: string }[]): Promise<HotReload> {
     this.#parts.reconciler.changedSince = async (plugin, began) => (await this.#hotReload?.stir(new Set([plugin]), began)) ?? false
     const [{ HotReload }, { ManifestGuard }] = await Promise.all([import('./reload/hot-reload.js'), import('./reload/manifest-guard.js')])
@@ -221,6 +226,7 @@ export class KernelRun {
         act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change', waiting, attempt)),
       configured: (instance) =>
         act('updateConfig', instance, BY_WATCHER, () => operations.configure(instance, configurations.given(instance.name) ?? {})),
+      stillSays: (source) => whereabouts.stillSays(source),
       formerPlaces: (path) => whereabouts.formerPlaces(path),
       appeared: (path, attempt) => act('load', undefined, { actor: 'watcher', reason: path }, () => operations.dropIn(path, attempt)),
       vanished: async (name) => {

@@ -11,11 +11,14 @@ import { workerThreads } from '../support/traces-of-threads.js'
 
 const FOLDERS = ['f0', 'f1', 'f2']
 const NAMES = ['n0', 'n1', 'n2']
+const folder = fc.constantFrom(...FOLDERS)
+/** As editors write: in place, aside and renamed, or beside a backup. */
+const how = fc.constantFrom('in place', 'renamed', 'backup')
 const step = fc.record({
-  what: fc.constantFrom('save', 'break and mend', 'enable or disable', 'remove', 'out and in'),
-  folder: fc.constantFrom(...FOLDERS),
-  /** As editors write: in place, aside and renamed, or beside a backup. */
-  how: fc.constantFrom('in place', 'renamed', 'backup'),
+  act: fc.oneof(
+    fc.record({ what: fc.constantFrom('save', 'break and mend', 'enable or disable', 'remove', 'out and in'), folder, how }),
+    fc.record({ what: fc.constantFrom('swap names', 'swap folders'), folder, other: folder, how }),
+  ),
   /** Milliseconds between two parts of it, and to the next. */
   pause: fc.constantFrom(0, 0, 5, 30, 80),
 })
@@ -75,7 +78,8 @@ class Files {
     this.#describe(folder, { name, enabled: true }, how)
   }
 
-  async change({ what, folder, how, pause }: Step): Promise<void> {
+  async change({ act, pause }: Step): Promise<void> {
+    const { what, folder, how } = act
     const path = join(this.plugins, folder)
     const aside = join(this.root, folder)
     const manifest = this.manifestOf(folder)
@@ -95,6 +99,18 @@ class Files {
       renameSync(path, aside)
       await paused(pause)
       renameSync(aside, path)
+    }
+    if (!('other' in act) || act.other === folder) return
+    const other = this.manifestOf(act.other)
+    if (what === 'swap names' && other) {
+      this.#describe(folder, { ...manifest, name: other.name }, how)
+      this.#describe(act.other, { ...other, name: manifest.name }, how)
+    }
+    if (what === 'swap folders') {
+      const there = join(this.plugins, act.other)
+      renameSync(path, aside)
+      if (other) renameSync(there, path)
+      renameSync(aside, there)
     }
   }
 

@@ -1,8 +1,8 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { emptyFolder, infoOf, startedWith, stateOf } from '../support/plugin-folder.js'
+import { emptyFolder, infoOf, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 const SOUND = 'export default { start() {} }'
 /** What waits does so as long as the test holds the gate: no limit of its own is to cut that short on a busy machine. */
@@ -120,6 +120,21 @@ describe('a plugin whose files come one after the other', () => {
     free?.()
     await eventually(() => expect(infoOf(kernel, 'slow')).toMatchObject({ version: '1.2.0', state: 'running' }))
     expect(faults).toEqual([])
+  })
+
+  it('is what its manifest says when that comes while it waits for its turn, also where somebody loads it from elsewhere', async () => {
+    const { kernel, folder } = await startedWith({}, { watch: true })
+    let free: (() => void) | undefined
+    await kernel.services.provide('gate', { opened: () => new Promise<void>((resolve) => (free = resolve)) })
+    writeFileSync(join(folder, 'first.js'), "export default { async start(ctx) { await (await ctx.services.use('gate')).opened() } }")
+    await eventually(() => expect(free).toBeDefined())
+    const slow = writePlugin(emptyFolder(), 'slow', { code: SOUND })
+    const loaded = kernel.load(slow)
+    await eventually(() => expect(stateOf(kernel, 'slow')).toBe('discovered'))
+    writePlugin(dirname(slow), 'slow', { code: SOUND, manifest: { version: '1.2.0' } })
+    free?.()
+    await loaded
+    await eventually(() => expect(infoOf(kernel, 'slow')).toMatchObject({ version: '1.2.0', state: 'running' }))
   })
 
   it('has the name that its manifest gives it', async () => {

@@ -1,6 +1,6 @@
 /** Plugins whose files are moved while they are watched. */
 import { mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { expect, it } from 'vitest'
 import { codeOf } from '#src/wire-error.js'
 import { eventually } from '../support/eventually.js'
@@ -135,6 +135,33 @@ it('one that is moved and no good where it is now does not run on as it was, and
   await eventually(() => expect([infoOf(kernel, 'q').path, stateOf(kernel, 'q')]).toEqual([join(folder, 'q.mjs'), 'failed']))
   writeFileSync(join(folder, 'q.mjs'), providing('q'))
   await eventually(() => expect(stateOf(kernel, 'q')).toBe('running'))
+})
+
+it('one that cannot go on from where it was moved does so with its next save there, though another lies where it lay', async () => {
+  const code = pluginCode({ start: '' })
+  const { kernel, folder, faults } = await watching((folder) => {
+    writePlugin(folder, 'a', { code, manifest: { name: 'p' } })
+    writePlugin(folder, 'b', { code, manifest: { name: 'q' } })
+  })
+  const places = (): string[] => kernel.plugins().map(({ name, path, state }) => `${name} in ${relative(folder, path)} is ${state}`)
+  save(
+    { folder },
+    {
+      'a/plugin.json': { name: 'q' },
+      'b/plugin.json': { name: 'p' },
+      'b/index.js': "export default { start() { throw new Error('no luck') } }",
+    },
+  )
+  await eventually(() => expect([faults.map(({ name }) => name), places()]).toEqual([['p'], ['p in a is running', 'q in a is running']]))
+  save({ folder }, { 'b/index.js': code })
+  await eventually(() => expect(places()).toEqual(['p in b is running', 'q in a is running']))
+})
+
+it('a plugin that is read anew is found where it was moved', async () => {
+  const { kernel, folder } = await startedWith({ p: pluginCode({ start: '' }) })
+  renameSync(join(folder, 'p'), join(folder, 'moved'))
+  await kernel.reload('p')
+  expect(infoOf(kernel, 'p')).toMatchObject({ generation: 2, path: join(folder, 'moved') })
 })
 
 it('a plugin that is given another name in its manifest is that one from there on', async () => {

@@ -93,6 +93,22 @@ const isOnePlugin = (folder: string): boolean => {
   return names.every((name) => statsOf(join(folder, name, 'plugin.json')) === undefined)
 }
 
+/** What lies in a place, which is a plugin or a folder of them. Throws where that cannot be looked at. */
+const lookInto = (place: string): { folder: boolean; plugins: string[]; others: string[] } =>
+  !statSync(place).isDirectory() || isOnePlugin(place)
+    ? { folder: false, plugins: [place], others: [] }
+    : { folder: true, ...pluginsIn(place) }
+
+/** Where plugins lie in these places, as far as they can be looked at. */
+export const pluginPaths = (places: readonly string[]): string[] =>
+  places.flatMap((place) => {
+    try {
+      return lookInto(place).plugins
+    } catch {
+      return []
+    }
+  })
+
 /** Read leniently, from a manifest that may be no JSON: that is the fault of it. One that is too long says nothing. */
 const mustRun = (path: string): boolean => {
   let text: string
@@ -164,13 +180,10 @@ export const discover = (places: string | readonly string[], base: string, kerne
   for (const place of [places].flat()) {
     const path = resolve(base, place)
     try {
-      if (!statSync(path).isDirectory() || isOnePlugin(path)) paths.add(path)
-      else {
-        folders.add(path)
-        const children = pluginsIn(path)
-        for (const child of children.plugins) paths.add(child)
-        for (const child of children.others) others.add(child)
-      }
+      const inside = lookInto(path)
+      if (inside.folder) folders.add(path)
+      for (const each of inside.plugins) paths.add(each)
+      for (const each of inside.others) others.add(each)
     } catch (error) {
       faults.push({ path, error: unusablePlace('plugins', path, error), mustRun: false })
     }

@@ -1,6 +1,5 @@
 /** What can be done to the plugins of a kernel that runs: load, unload, reload, enable, disable, configure. Each brings all that depends on it in line. */
 import { resolve } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../../errors.js'
 import { reasonOf } from '../../wire-error.js'
 import type { Audit } from '../audit/audit.js'
@@ -41,6 +40,8 @@ export interface PluginOperationsOptions {
   /** Watches the plugin's files, from what they are now on. */
   track(source: PluginSource): Promise<void> | undefined
   untrack(plugin: string): void
+  /** Has it looked for where its files are: they are not any more where they were. */
+  astray(plugin: string): void
 }
 
 /** Throws what keeps it from running. */
@@ -87,9 +88,11 @@ export class PluginOperations {
       // It was removed before it could be read. One that was taken in by then is told to have vanished.
       if (!looksLikePlugin(path)) return
       const holder = whereabouts.leaveOut(path, error)
+      // It came in meanwhile.
+      if (holder?.source.path === path) return
       if (holder === undefined || whereabouts.isThere(holder)) throw error
-      // It was moved, most likely: that is so once it is certain that the other is gone.
-      if (whereabouts.isLost(holder)) await this.vanished(holder)
+      // It was moved, most likely.
+      this.#options.astray(holder.name)
     }
   }
 
@@ -105,8 +108,6 @@ export class PluginOperations {
     await this.#options.track(instance.source)
     // Its next save has it in hand.
     if (attempt?.outdated) return
-    // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
-    if (!isDeepStrictEqual(readPlugin(path).manifest, instance.source.manifest)) await this.reload(instance, 'file change')
     assertRuns(instance)
   }
 
@@ -114,7 +115,6 @@ export class PluginOperations {
   async vanished(instance: PluginInstance): Promise<void> {
     const { whereabouts } = this.#options
     const { path } = instance.source
-    whereabouts.vanished(path)
     if (whereabouts.successorOf(instance)) {
       try {
         await this.reload(instance, 'file change')
@@ -152,7 +152,6 @@ export class PluginOperations {
         roster.forget(instance)
         throw error
       })
-      whereabouts.settled(source.path)
       return instance
     }, attempt)
   }
@@ -201,10 +200,7 @@ export class PluginOperations {
   async #settled(instance: PluginInstance, before: string, source: PluginSource, reason: ReplaceReason): Promise<void> {
     const { roster, whereabouts } = this.#options
     const { path } = source
-    whereabouts.settled(path)
     if (!roster.holds(instance)) return reason === 'file change' ? this.dropIn(path) : undefined
-    // What came between the reading and the watching of another place is no change to the watcher.
-    if (before !== path && !whereabouts.stillSays(source)) await this.reload(instance, 'file change')
     const next = before === path ? undefined : whereabouts.leftAt(before)
     if (next) await this.dropIn(next.path)
   }
@@ -237,10 +233,8 @@ export class PluginOperations {
     await this.#leaves(instance)
     // Who has the name may have left meanwhile.
     const now = roster.byName.get(source.name)
-    if (now !== undefined && !whereabouts.isThere(now)) {
-      whereabouts.standsBack(source.path)
-      await this.reload(now, reason)
-    } else if (now?.source.path !== source.path) await this.dropIn(source.path)
+    if (now !== undefined && !whereabouts.isThere(now)) await this.reload(now, reason)
+    else if (now?.source.path !== source.path) await this.dropIn(source.path)
   }
 
   /** It is not enabled, as what it was or as what it is now: it is that from here on, and does not run. */

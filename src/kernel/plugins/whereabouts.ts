@@ -1,8 +1,8 @@
-/** Where plugins lie: those that were moved, that stand back for another of their name, or that were unloaded on purpose. */
+/** Where plugins lie, by what the files say now: those that were moved, that stand back for another of their name, or that were unloaded on purpose. */
 import { existsSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../../errors.js'
-import { looksLikePlugin } from '../manifest/discovery.js'
+import { looksLikePlugin, pluginPaths } from '../manifest/discovery.js'
 import { type PluginSource, readPlugin } from '../manifest/plugin-source.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
 import type { Roster } from './roster.js'
@@ -18,17 +18,16 @@ const readable = (path: string): PluginSource | undefined => {
 
 export class Whereabouts {
   readonly #roster: Roster
+  readonly #places: readonly string[]
   /** Where plugins lie that were unloaded on purpose. */
   readonly #unloaded = new Set<string>()
-  /** Where plugins lie that were left out because another had their name. */
-  readonly #leftOut = new Set<string>()
-  /** Where plugins lay that run on though they were looked for there and not found. */
-  readonly #lost = new Set<string>()
   /** Where files are watched: throws what they may not make of a plugin, or of a new one, by themselves. */
   heed: ((source: PluginSource, instance?: PluginInstance) => void) | undefined
 
-  constructor(roster: Roster) {
+  /** `places`: absolute paths of plugins, or of folders of them. */
+  constructor(roster: Roster, places: readonly string[]) {
     this.#roster = roster
+    this.#places = places
   }
 
   /** The plugin there was unloaded on purpose: a save does not bring it back. */
@@ -45,38 +44,12 @@ export class Whereabouts {
     this.#unloaded.delete(path)
   }
 
-  /** Remembers the plugin at `path`, and why it is not of the roster. If another has its name it is the next when that is gone: returns the other. */
+  /** Remembers why the plugin at `path` is not of the roster. If that is since another has its name it is the next when that is gone: returns the other. */
   leaveOut(path: string, error: unknown): PluginInstance | undefined {
     if (!PlugbayError.is(error)) return undefined
-    if (error.code !== 'PLUGIN_DUPLICATE') {
-      if (this.#roster.at(path) === undefined) this.#roster.unread.add(path, error)
-      return undefined
-    }
-    const holder = this.#roster.byName.get(error.plugin ?? '')
-    if (holder?.source.path === path) return undefined
-    this.standsBack(path)
-    return holder
-  }
-
-  /** Another has the name of the plugin there. */
-  standsBack(path: string): void {
-    this.#leftOut.add(path)
-  }
-
-  /** The plugin there is one of the roster, or is none any more. */
-  settled(path: string): void {
-    this.#leftOut.delete(path)
-  }
-
-  /** Nothing is there any more. */
-  vanished(path: string): void {
-    this.#leftOut.delete(path)
-    this.#lost.delete(path)
-  }
-
-  /** Whether it was looked for where it lay, and not found. */
-  isLost({ source }: PluginInstance): boolean {
-    return this.#lost.has(source.path)
+    if (error.code === 'PLUGIN_DUPLICATE') return this.#roster.byName.get(error.plugin ?? '')
+    if (this.#roster.at(path) === undefined) this.#roster.unread.add(path, error)
+    return undefined
   }
 
   /** Whether what lies at its place is still that plugin; one that cannot be read is. */
@@ -90,10 +63,10 @@ export class Whereabouts {
     return now === undefined || (now.name === name && isDeepStrictEqual(now.manifest, manifest))
   }
 
-  /** The plugin of its name that lies elsewhere: it was left out for its sake, or was another until its files named it so. */
+  /** The plugin of its name that lies elsewhere: it was moved there, or left out for its sake, or was another until its files named it so. */
   successorOf({ name, source }: PluginInstance): PluginSource | undefined {
-    const paths = new Set([...this.#leftOut, ...this.#roster.all.map((other) => other.source.path)])
-    paths.delete(source.path)
+    const paths = new Set([...pluginPaths(this.#places), ...this.#roster.all.map((other) => other.source.path)])
+    for (const path of [source.path, ...this.#unloaded]) paths.delete(path)
     for (const path of paths) {
       const found = readable(path)
       if (found?.name === name) return found
@@ -113,9 +86,7 @@ export class Whereabouts {
     const { path } = instance.source
     const there = looksLikePlugin(path) ? readPlugin(path) : undefined
     if (there?.name === instance.name) return there
-    const moved = this.successorOf(instance)
-    if (moved === undefined && there === undefined) this.#lost.add(path)
-    return moved ?? there ?? readPlugin(path)
+    return this.successorOf(instance) ?? there ?? readPlugin(path)
   }
 
   /** The same, as far as files may make it so by themselves: throws PERMISSION_DENIED beyond that. */
@@ -128,9 +99,6 @@ export class Whereabouts {
   /** The plugin at a place that another has left: it comes in, if it is new. */
   leftAt(path: string): PluginSource | undefined {
     const source = readable(path)
-    if (source === undefined || this.#roster.at(path)) return undefined
-    if (!this.#roster.byName.has(source.name)) return source
-    this.standsBack(path)
-    return undefined
+    return source === undefined || this.#roster.at(path) || this.#roster.byName.has(source.name) ? undefined : source
   }
 }

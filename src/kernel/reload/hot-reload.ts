@@ -38,6 +38,8 @@ export interface HotReloadOptions {
   isInline(instance: PluginInstance): boolean
   changed(instance: PluginInstance, waiting: Waiting, attempt: Attempt): Promise<unknown>
   configured(instance: PluginInstance): Promise<unknown>
+  /** Whether what lies where it was read is what was read. */
+  stillSays(source: PluginSource): boolean
   /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
   formerPlaces(path: string): readonly string[]
   appeared(path: string, attempt: Attempt): Promise<unknown>
@@ -55,6 +57,8 @@ export class HotReload {
   readonly #kept = new KeptModules()
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => Promise<PackageScope> }>()
+  /** What was held against the files, once those were watched. */
+  readonly #compared = new WeakSet<PluginSource>()
   readonly #changed = new Set<string>()
   /** Plugins that are being unloaded as their files are gone, by where they lay. */
   readonly #leaving = new Map<string, Promise<void>>()
@@ -110,6 +114,10 @@ export class HotReload {
     if (!this.#options.instances.has(name)) return
     this.#scopes.set(name, { scope: { ...scope, says: says ?? scope.says }, now })
     await this.#watcher.track(name, [...own, ...scope.files], source.readAt)
+    if (this.#compared.has(source)) return
+    this.#compared.add(source)
+    // What came between the reading and the watching, such as the manifest of a slow copy, is no change to the watcher.
+    if (!this.#options.stillSays(source)) this.#stale(name)
   }
 
   /** Its code was read since it was tracked: what was saved meanwhile is a change, though it be back to what it was. */
@@ -172,6 +180,11 @@ export class HotReload {
     this.#scopes.delete(name)
     this.#refused.forget(name)
     this.#watcher.untrack(name)
+  }
+
+  /** What has its name lies elsewhere by now, and nothing may tell that but this: where it went there before, that was refused. */
+  astray(name: string): void {
+    this.#note(name)
   }
 
   /** What others stood in the way of may be possible now. */

@@ -20,7 +20,7 @@ interface Child {
   /** What it looked like at the last look, and when it was last reported. Undefined: not there. */
   seen: string | undefined
   reported: string | undefined
-  /** Whether it was a plugin at any time: its end is news even if the last look found it half gone. */
+  /** Whether a look found a plugin there: its end is news even if the last look found it half gone. */
   wasPlugin: boolean
   unwatch: (() => void) | undefined
   timer: NodeJS.Timeout | undefined
@@ -101,10 +101,8 @@ export class WatchedPlace {
   /** Looks at a child, and resolves when it is certain whether that is gone, and this has been told. */
   async judged(path: string): Promise<void> {
     await this.ready
-    const child = this.#children.get(path)
-    if (child === undefined) return
-    this.#stir(path)
-    if (child.timer) await new Promise<void>((resolve) => child.awaited.push(resolve))
+    const child = this.#stir(path)
+    if (child?.timer) await new Promise<void>((resolve) => child.awaited.push(resolve))
   }
 
   /** An entry of the folder came, went or was replaced: that of the name, or any. */
@@ -151,11 +149,12 @@ export class WatchedPlace {
     return `${stats.ino}|${(await Promise.all(parts)).sort().join('|')}`
   }
 
-  #stir(path: string): void {
-    if (this.#closed) return
+  #stir(path: string): Child | undefined {
+    if (this.#closed) return undefined
     const child = this.#children.get(path) ?? childAt(path)
     this.#children.set(path, child)
     if (!child.timer) this.#lookLater(child, this.#options.settle)
+    return child
   }
 
   #lookLater(child: Child, delay: number): void {
@@ -200,13 +199,15 @@ export class WatchedPlace {
     }
     child.unwatch?.()
     this.#children.delete(child.path)
-    if (child.wasPlugin) this.#options.onVanish(child.path)
+    // One that others have moved there was one before it was looked at, and it may have gone before that.
+    if (child.wasPlugin || this.#options.tracked().has(child.path)) this.#options.onVanish(child.path)
   }
 
   /** Whether another child is on its way in: it is told of first. */
   #isComing(gone: Child): boolean {
+    const tracked = this.#options.tracked()
     return [...this.#children.values()].some(
-      (child) => child !== gone && !child.wasPlugin && (child.timer !== undefined || child.look !== undefined),
+      (child) => child !== gone && !child.wasPlugin && !tracked.has(child.path) && (child.timer !== undefined || child.look !== undefined),
     )
   }
 

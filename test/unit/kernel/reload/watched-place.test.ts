@@ -33,20 +33,26 @@ const heldLook = (path: string, nth: number) => {
   }
 }
 
-test('a look that is over after a newer one says nothing of a plugin that has come back meanwhile', async () => {
-  const root = tree({ 'p.js': 'one' })
-  const path = join(root, 'p.js')
+/** A place that tells what is gone from it, where these are tracked. */
+const watched = async (root: string, tracked: string[]) => {
   const vanished: string[] = []
   const place = new WatchedPlace(root, {
     settle: 1,
     isIgnored: () => false,
-    tracked: () => new Set([path]),
+    tracked: () => new Set(tracked),
     watchFolder: () => () => {},
     onAppear: () => {},
     onVanish: (gone) => vanished.push(basename(gone)),
   })
   onTestFinished(() => place.close())
   await place.ready
+  return { place, vanished }
+}
+
+test('a look that is over after a newer one says nothing of a plugin that has come back meanwhile', async () => {
+  const root = tree({ 'p.js': 'one' })
+  const path = join(root, 'p.js')
+  const { place, vanished } = await watched(root, [path])
   // The first finds nothing there, the second is to make certain of that.
   const second = heldLook(path, 2)
   rmSync(path)
@@ -59,5 +65,12 @@ test('a look that is over after a newer one says nothing of a plugin that has co
   expect(vanished).toEqual([])
   rmSync(path)
   await place.judged(path)
+  expect(vanished).toEqual(['p.js'])
+})
+
+test('a plugin that went before it was looked at is gone, if it is tracked by then', async () => {
+  const root = tree()
+  const { place, vanished } = await watched(root, [join(root, 'p.js')])
+  for (const name of ['p.js', 'q.js']) await place.judged(join(root, name))
   expect(vanished).toEqual(['p.js'])
 })
