@@ -148,6 +148,7 @@ describe('the main thread', () => {
       learning: false,
       beyond,
       packages: [],
+      assertOpen: () => {},
       memory: 256,
       log: ignore,
       denied: ignore,
