@@ -148,7 +148,7 @@ describe('the main thread', () => {
       learning: false,
       beyond,
       packages: [],
-      assertOpen: () => {},
+      assertOpen: ignore,
       memory: 256,
       log: ignore,
       denied: ignore,
