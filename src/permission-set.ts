@@ -34,6 +34,7 @@ export const ACTIONS = {
   child: ['use'],
   worker: ['use'],
   addons: ['use'],
+  tasks: ['use'],
 } as const
 
 export type Kind = keyof typeof ACTIONS
@@ -61,6 +62,8 @@ const act = (resource: string, action: string): string => {
       return `${action === 'listen' ? 'listen on' : 'connect to'} '${name}'`
     case 'builtin':
       return `${action} 'node:${name}'`
+    case 'tasks':
+      return "run its tasks, which would run outside of its process, in the kernel's"
     default:
       return `${action} '${resource}'`
   }

@@ -58,8 +58,9 @@ const lineOf = ({ placement: { isolation }, granted, source }: ProjectPlugin): s
   const may = rowsOf(held).map(([act, what]) => `${act} ${what}`)
   if (inline) may.push('all else that the application may')
   const line = may.join('; ') || 'nothing'
-  const apart = isolation === 'process' && Object.keys(source.tasks).length > 0
-  return apart ? `${line} (its tasks run outside that process, in threads of the application)` : line
+  if (isolation !== 'process' || Object.keys(source.tasks).length === 0) return line
+  const open = new PermissionSet(granted).has('tasks', 'use')
+  return `${line} (${open ? 'its tasks run outside that process, in threads of the application' : 'not its tasks, which would run outside that process'})`
 }
 
 const isPlain = ({ placement, demote }: ProjectPlugin): boolean => placement.from === 'default' && demote === undefined

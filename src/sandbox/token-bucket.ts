@@ -23,13 +23,24 @@ export class TokenBucket {
 
   /** Takes so much, as long as anything is left: one may be larger than what is left, and those after it wait the longer. */
   take(amount: number): boolean {
-    const at = now()
-    this.#left = Math.min(this.#most, this.#left + ((at - this.#at) / 1e3) * this.rate)
-    this.#at = at
-    if (this.#left === this.#most) this.taken = 0
+    this.#fill()
     this.taken += amount
     if (this.#left <= 0) return false
     this.#left -= amount
     return true
+  }
+
+  /** Takes what is used in any case: who comes next waits the longer. */
+  owe(amount: number): void {
+    this.#fill()
+    this.taken += amount
+    this.#left -= amount
+  }
+
+  #fill(): void {
+    const at = now()
+    this.#left = Math.min(this.#most, this.#left + ((at - this.#at) / 1e3) * this.rate)
+    this.#at = at
+    if (this.#left === this.#most) this.taken = 0
   }
 }

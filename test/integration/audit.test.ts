@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { lastEntries, verifyAudit } from '#src/kernel/audit/verify.js'
 import { eventually } from '../support/eventually.js'
-import { kernelWith, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
+import { infoOf, kernelWith, pluginCode, type Running, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
 
 type Entries = Awaited<ReturnType<typeof lastEntries>>
 
@@ -99,6 +99,20 @@ test('a crash, its restart, and what each generation was granted', async () => {
     details: { code: 'PLUGIN_CRASHED' },
   })
   expect(entries.find(({ kind }) => kind === 'plugin.replaced')).toMatchObject({ generation: 2, reason: 'crash', details: { from: 1 } })
+})
+
+test('those that are replaced for one that crashes again and again count as what follows from its crashes', async () => {
+  const crashing = pluginCode({ start: 'setTimeout(() => { throw new Error() })' })
+  const restart = { max: 10_000, strategy: 'rest-for-one', backoff: { initial: 1, max: 1, factor: 1 } }
+  const permissions = Array.from({ length: 300 }, (_, at) => ({ resource: `env:VARIABLE_${at}`, actions: ['read'] }))
+  const running = await startedWith(
+    { p: { code: crashing, manifest: { restart } }, q: { code: idle, manifest: { dependencies: { p: '*' }, permissions } } },
+    { audit: true },
+  )
+  await eventually(() => expect(infoOf(running.kernel, 'q').generation).toBeGreaterThan(12))
+  const entries = await ended(running)
+  const granted = entries.filter(({ kind, plugin, reason }) => kind === 'plugin.granted' && plugin === 'q' && reason === 'dependency')
+  expect(JSON.stringify(granted).length).toBeLessThan(2 * 65_536)
 })
 
 test('configurations are told by their keys: no value of one gets into the log', async () => {

@@ -43,9 +43,13 @@ describe('a plugin that may write its own folder and rewrites its manifest', () 
     ['more memory', { ...base, limits: { ...limits, memory: 4_000 } }, 'limits.memory 4000 instead of 128'],
     ['the limits that hold without any', { permissions: base.permissions }, 'limits.queue 1024 instead of 100'],
     ['another’s name', { ...base, name: 'admin' }, "the name 'admin'"],
+    ['more restarts', { ...base, restart: { max: 10_000 } }, 'restart.max 10000 instead of 5'],
+    ['restarts that are counted for less long', { ...base, restart: { within: 1_000 } }, 'restart.within 1000 instead of 60000'],
+    ['a demotion that never comes', { ...base, restart: { demote: { after: 999 } } }, 'a restart.demote that comes later'],
     ['a role', { ...base, roles: ['admin'] }, "'use' on worker"],
   ])('is not given %s', async (_, manifest, more) => {
-    const running = await rewritten(manifest, base, { roles: { admin: [{ resource: 'worker', actions: ['use'] }] } })
+    const roles = { admin: [{ resource: 'worker', actions: ['use'] }] }
+    const running = await rewritten(manifest, base, { roles, defaults: { restart: { demote: {} } } })
     const { kernel, folder, lines } = running
     const before = infoOf(kernel, 'p').permissions
     await eventually(() => expect(denied(running)).toBeDefined())
@@ -58,6 +62,16 @@ describe('a plugin that may write its own folder and rewrites its manifest', () 
     await kernel.stop()
     const audit = join(folder, '.data/.audit')
     expect(readdirSync(audit).map((file) => readFileSync(join(audit, file), 'utf8'))).toContainEqual(expect.stringContaining(more))
+  })
+
+  it('is not given tasks in a process, which would run outside of it, and in a thread it is', async () => {
+    const tasks = { ...base, tasks: { any: 'index.js' } }
+    const apart = await rewritten({ ...tasks, isolation: 'process' }, { ...base, isolation: 'process' })
+    await eventually(() => expect(denied(apart)?.error.message).toContain("'use' on tasks"))
+    expect(infoOf(apart.kernel, 'p')).toMatchObject({ generation: 1, state: 'running' })
+    const inThread = await rewritten(tasks)
+    await eventually(() => expect(infoOf(inThread.kernel, 'p')).toMatchObject({ generation: 2, state: 'running' }))
+    expect(inThread.faults).toEqual([])
   })
 
   it('has it when the operator reloads it', async () => {

@@ -149,6 +149,7 @@ describe('the main thread', () => {
       learning: false,
       beyond,
       packages: [],
+      assertOpen: ignore,
       memory: 256,
       log: ignore,
       denied: ignore,

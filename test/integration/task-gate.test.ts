@@ -176,6 +176,27 @@ describe('a task of a plugin without grants', () => {
     expect(await tried('return Object.keys(process.env)', { isolation: 'process' })).toEqual([])
   })
 
+  it('does not run outside of its process where the operator grants and does not name tasks', async () => {
+    const who = { 'who.js': 'export default () => process.pid' }
+    const isolation = { worker: 'process' as const }
+    const provides = { resource: 'service:runner', actions: ['provide'] }
+    const closed = await startedTasks(who, {}, { isolation, grants: { worker: { permissions: [provides] } } })
+    expect(await closed.run('who')).toMatchObject({
+      code: 'PERMISSION_DENIED',
+      message: expect.stringMatching(/'worker' may not run its tasks.*"tasks"/),
+    })
+    await eventually(() =>
+      expect(closed.faults).toMatchObject([{ name: 'worker', error: { details: { resource: 'tasks', action: 'use' } } }]),
+    )
+    expect(await closed.run('whom')).toMatchObject({ code: 'TASK_UNKNOWN' })
+    const open = await startedTasks(
+      who,
+      {},
+      { isolation, grants: { worker: { permissions: [provides, { resource: 'tasks', actions: ['use'] }] } } },
+    )
+    expect(await open.run('who')).toEqual({ value: process.pid })
+  })
+
   it('has no gate where its plugin has none: inline', async () => {
     expect(await tried("return typeof (await import('node:fs')).readFileSync", { isolation: 'inline' })).toBe('function')
   })

@@ -29,6 +29,9 @@ const EMBEDDER = 'embedder'
 /** States that a plugin is in from crash to crash. */
 const RESTARTED: ReadonlySet<PluginState> = new Set(['failed', 'resolved', 'initializing', 'starting', 'running'])
 
+/** With these a generation follows from the crash of another, of its own plugin or of one that this depends on. */
+const AFTER_CRASH: ReadonlySet<string> = new Set(['crash', 'dependency'])
+
 /** A text is cut here: one message must not fill a file. */
 const MAX_TEXT = 2_000
 
@@ -57,6 +60,7 @@ export interface AuditOptions {
 export class Audit {
   readonly #options: AuditOptions
   readonly #denied = new SummedEntries('more was denied to it than is written one by one')
+  readonly #faults = new SummedEntries('it had more faults than are written one by one')
   readonly #restarts = new RestartEntries()
   /** What each plugin was granted, as it was written last. */
   readonly #granted = new Map<string, object>()
@@ -66,8 +70,8 @@ export class Audit {
     'plugin:state': ({ name, generation, from, to, reason }) => {
       const error = this.#options.errorOf(name)
       const said = error !== undefined && reasonOf(error) === reason ? saidBy(error) : short(reason)
-      if (!RESTARTED.has(to)) this.#endRestarts([name])
-      if (!this.#restarts.isSilent(name)) this.#tellDenied([name])
+      if (!RESTARTED.has(to) && !this.#restarts.isRetired(name, generation)) this.#endRestarts([name])
+      if (!this.#restarts.isSilent(name)) this.#tellSummed([name])
       this.#afterRestart({ kind: 'plugin.state', plugin: name, generation, actor: KERNEL, reason: said, details: { from, to } })
     },
     'plugin:fault': ({ name, generation, error, lost, restartIn }) => {
@@ -81,12 +85,19 @@ export class Audit {
         actor: KERNEL,
         details: { code, lost, restartIn: restartIn && Math.round(restartIn) },
       }
-      if (restartIn === undefined) this.#endRestarts([name])
-      this.#append(restartIn === undefined ? [fault] : this.#restarts.crash(name, fault))
+      if (restartIn !== undefined) return this.#append(this.#restarts.crash(name, fault))
+      const ends = (isOwn(error) && code === 'PLUGIN_CRASH_LOOP') || (lost !== undefined && !this.#restarts.isRetired(name, generation))
+      if (ends) {
+        this.#endRestarts([name])
+        return this.#append([fault])
+      }
+      // It goes on, and may do the same again: of its tasks, say.
+      const told = this.#faults.take(name, fault, 1)
+      if (told !== undefined) this.#append([told])
     },
     'plugin:replaced': ({ name, from, to, reason, moved, left }) => {
       const details = { from, moved, left: left.map(short) }
-      if (reason !== 'crash') this.#endRestarts([name])
+      if (!AFTER_CRASH.has(reason)) this.#endRestarts([name])
       this.#afterRestart({ kind: 'plugin.replaced', plugin: name, generation: to, actor: KERNEL, reason, details })
     },
     'plugin:stuck': ({ name, generation }) => {
@@ -134,8 +145,8 @@ export class Audit {
     if (restarted) this.#restarts.begin(plugin, entry, told !== undefined)
   }
 
-  #tellDenied(plugins?: string[]): void {
-    this.#append(this.#denied.rest(plugins))
+  #tellSummed(plugins?: string[]): void {
+    for (const summed of [this.#denied, this.#faults]) this.#append(summed.rest(plugins))
   }
 
   #append(entries: readonly AuditEntry[]): void {
@@ -151,18 +162,22 @@ export class Audit {
     this.#append(this.#restarts.end(plugins))
   }
 
-  /** A generation was made, for that reason: all that it may do, and how strongly its place holds it to that. */
+  /** A generation was made, for that reason, or after the crash of that other plugin: all that it may do, and how strongly its place holds it to that. */
   granted(
     { name, version }: PluginSource,
     generation: number,
     { isolation, from, tier }: Placement & { tier: Tier },
     permissions: readonly Permission[],
     reason: string,
+    after?: string,
   ): void {
     const details = { version, isolation, isolationFrom: from, tier, permissions }
-    if (reason !== 'crash' || !isDeepStrictEqual(details, this.#granted.get(name))) this.#endRestarts([name])
+    const entry = { kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, reason, details }
+    const same = AFTER_CRASH.has(reason) && isDeepStrictEqual(details, this.#granted.get(name))
+    if (!same) this.#endRestarts([name])
     this.#granted.set(name, details)
-    this.#afterRestart({ kind: 'plugin.granted', plugin: name, generation, actor: KERNEL, reason, details })
+    if (same && after !== undefined) this.#append(this.#restarts.follow(name, after, entry))
+    else this.#afterRestart(entry)
   }
 
   /** A generation has another configuration than the plugin had before: which of its keys differ. */
@@ -174,7 +189,7 @@ export class Audit {
 
   /** Writes what waits, and ends the log. */
   close(): Promise<void> {
-    this.#tellDenied()
+    this.#tellSummed()
     this.#endRestarts()
     return this.#options.log.close()
   }

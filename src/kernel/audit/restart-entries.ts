@@ -1,9 +1,13 @@
-/** What is written of a plugin that crashes and is restarted, again and again, as often as its policy lets it: each crash with what follows from it, or none of that. */
+/** What is written of a plugin that crashes and is restarted, again and again, as often as its policy lets it, and of those that are replaced for it: each with what follows from it, or none of that. */
 import type { AuditEntry } from './chain.js'
 import { SummedEntries } from './summed-entries.js'
 
 interface Restarting {
-  /** Its crash is written, and so is what follows from it. */
+  /** Whose crash it is: what is written counts as that one's. */
+  culprit: string
+  /** Those before it have no part in it. */
+  generation: number
+  /** Its crash, or its replacement, is written, and so is what follows from it. */
   told: boolean
   /** The last state that is not. */
   state: AuditEntry | undefined
@@ -16,13 +20,24 @@ export class RestartEntries {
   /** What is to be written of a crash after which it is started again. */
   crash(plugin: string, entry: AuditEntry): AuditEntry[] {
     const told = this.#crashes.take(plugin, entry, 1)
-    this.#plugins.set(plugin, { told: told !== undefined, state: undefined })
+    this.#set(plugin, plugin, entry, told !== undefined)
     return told === undefined ? [] : [told]
   }
 
   /** It is started again after something else, which is written if it is `told`. */
   begin(plugin: string, entry: AuditEntry, told: boolean): void {
-    this.#plugins.set(plugin, { told: told && this.#crashes.beside(plugin, entry), state: undefined })
+    this.#set(plugin, plugin, entry, told && this.#crashes.beside(plugin, entry))
+  }
+
+  /** What is to be written of its replacement after another has crashed and come back. */
+  follow(plugin: string, culprit: string, entry: AuditEntry): AuditEntry[] {
+    const told = this.#crashes.beside(culprit, entry)
+    this.#set(plugin, culprit, entry, told)
+    return told ? [entry] : []
+  }
+
+  #set(plugin: string, culprit: string, { generation = 0 }: AuditEntry, told: boolean): void {
+    this.#plugins.set(plugin, { culprit, generation, told, state: undefined })
   }
 
   /** Nothing is written of it for now. */
@@ -30,15 +45,21 @@ export class RestartEntries {
     return this.#plugins.get(plugin)?.told === false
   }
 
+  /** It has a successor, whose coming up is what is written, or is not. */
+  isRetired(plugin: string, generation: number): boolean {
+    const restarting = this.#plugins.get(plugin)
+    return restarting !== undefined && generation < restarting.generation
+  }
+
   /** What is to be written of an entry that may follow from a crash. */
   after(plugin: string, entry: AuditEntry): AuditEntry[] {
     const restarting = this.#plugins.get(plugin)
     if (restarting === undefined) return [entry]
     if (restarting.told) {
-      this.#crashes.beside(plugin, entry)
+      this.#crashes.with(restarting.culprit, entry)
       return [entry]
     }
-    if (entry.kind === 'plugin.state') restarting.state = entry
+    if (entry.kind === 'plugin.state' && !this.isRetired(plugin, entry.generation ?? 0)) restarting.state = entry
     return []
   }
 

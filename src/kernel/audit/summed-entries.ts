@@ -45,9 +45,14 @@ export class SummedEntries {
     return told
   }
 
-  /** What is written beside these takes of the same room. Whether there was any. */
+  /** What is to be written beside these takes of the same room. Whether there was any. */
   beside(plugin: string, entry: AuditEntry): boolean {
     return this.#of(plugin).room.take(sizeOf(entry))
+  }
+
+  /** So does what follows from one of them, and is written with it. */
+  with(plugin: string, entry: AuditEntry): void {
+    this.#of(plugin).room.owe(sizeOf(entry))
   }
 
   /** What was kept back of that plugin, or of all, in an entry for each. */

@@ -42,6 +42,11 @@ export class Rights {
     return permissionDenied(this.#plugin, resource, action)
   }
 
+  /** Throws PERMISSION_DENIED for what it may not. */
+  assert(resource: string, action: string): void {
+    if (!this.permissions.has(resource, action)) throw this.denied(resource, action)
+  }
+
   /** It was let. */
   use(resource: string, action: string): void {
     this.#used?.(resource, action)

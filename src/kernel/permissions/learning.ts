@@ -22,6 +22,7 @@ const OPEN: readonly Permission[] = [
   { resource: 'child', actions: ['use'] },
   { resource: 'worker', actions: ['use'] },
   { resource: 'addons', actions: ['use'] },
+  { resource: 'tasks', actions: ['use'] },
 ]
 
 export class Learning {

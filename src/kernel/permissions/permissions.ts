@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { ACTIONS, type Kind, type Permission, PermissionSet, partsOf, pathOf } from '../../permission-set.js'
 import type { Grants } from '../../sandbox/permissions/grants.js'
+import { placementOf } from '../manifest/isolation.js'
 import type { PluginSource } from '../manifest/plugin-source.js'
 import type { ResolvedOptions } from '../options/options.js'
 import { roleProblems } from '../schema/permission-grammar.js'
@@ -13,8 +14,11 @@ const FREE: readonly Permission[] = [
   { resource: 'service:*', actions: ['*'] },
 ]
 
+/** They run in the kernel's process, wherever their plugin does. */
+const TASKS: Permission = { resource: 'tasks', actions: ['use'] }
+
 type Subject = Pick<PluginSource, 'name' | 'root' | 'manifest' | 'manifestPath' | 'path'>
-type Rules = Pick<ResolvedOptions, 'roles' | 'grants' | 'dataDir'>
+type Rules = Pick<ResolvedOptions, 'roles' | 'grants' | 'dataDir' | 'isolation' | 'defaults'>
 
 const ofRoles = (names: readonly string[], roles: Rules['roles']): Permission[] =>
   [...new Set(names)].flatMap((name) => (Object.hasOwn(roles, name) ? (roles[name] ?? []) : []))
@@ -24,6 +28,10 @@ const asked = ({ manifest }: Subject, { roles }: Rules): Permission[] => {
   const kinds = new Set(named.map(({ resource }) => partsOf(resource)[0]))
   return [...FREE.filter(({ resource }) => !kinds.has(partsOf(resource)[0] as Kind)), ...named]
 }
+
+/** A manifest that declares tasks asks for them by that. Where the operator grants, that counts for a plugin alone that no wall stands around: in a process it takes the operator's word. */
+const tasksOf = (source: Subject, options: Rules, granted: boolean): Permission[] =>
+  Object.keys(source.manifest.tasks ?? {}).length > 0 && !(granted && placementOf(source, options).isolation === 'process') ? [TASKS] : []
 
 /** Paths absolute, actions spelt out, one entry for a resource. */
 const settled = (permissions: readonly Permission[], root: string, dataDir: string): Permission[] => {
@@ -43,6 +51,7 @@ export const permissionsOf = (source: Subject, options: Rules): PermissionSet =>
   const grant = Object.hasOwn(options.grants, source.name) ? options.grants[source.name] : undefined
   const permissions =
     grant === undefined ? asked(source, options) : [...(grant.permissions ?? []), ...ofRoles(grant.roles ?? [], options.roles)]
+  permissions.push(...tasksOf(source, options, grant !== undefined))
   const dataDir = join(options.dataDir, source.name)
   return new PermissionSet({ root: source.root, dataDir, permissions: settled(permissions, source.root, dataDir) })
 }

@@ -348,7 +348,7 @@ export class Reconciler {
       for (const dependent of this.#plan.dependentsOf(name).reverse()) {
         const instance = this.#instances.get(dependent)
         if (this.#closed || !instance) continue
-        await this.#supervisor.replace(instance, 'dependency').catch(() => {})
+        await this.#supervisor.replace(instance, 'dependency', { after: name }).catch(() => {})
       }
     })
   }

@@ -7,12 +7,18 @@ import { within } from '../../within.js'
 import { placementOf } from '../manifest/isolation.js'
 import type { Isolation } from '../manifest/manifest.js'
 import type { PluginSource } from '../manifest/plugin-source.js'
-import { effectiveLimits, type ResolvedOptions } from '../options/options.js'
+import { type EffectiveRestart, effectiveLimits, effectiveRestart, type ResolvedOptions } from '../options/options.js'
 import type { PluginPermissions } from '../permissions/plugin-permissions.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
 
 /** How strongly each holds its plugin. */
 const STRENGTH: Record<Isolation, number> = { inline: 0, thread: 1, process: 2, grpc: 2 }
+
+/** How readily each restarts. */
+const READINESS: Record<EffectiveRestart['policy'], number> = { temporary: 0, transient: 1, permanent: 2 }
+
+/** How a plugin is demoted that is not. */
+const NEVER = { after: Number.POSITIVE_INFINITY, within: 0 }
 
 /** So many of its demands a message names. */
 const NAMED = 5
@@ -57,13 +63,14 @@ export class ManifestGuard {
   #moreThan(base: PluginSource, next: PluginSource, same: boolean): string[] {
     const options = this.#options
     const before = this.#permissions.of(base)
-    const asked = this.#permissions
-      .of(next)
-      .granted.permissions.flatMap(({ resource, actions }) =>
-        actions.filter((action) => !before.has(resource, action)).map((action) => `'${action}' on ${resource}`),
-      )
     const [was, is] = [base, next].map((source) => placementOf(source, options).isolation) as [Isolation, Isolation]
     const [had, has] = [base, next].map(({ manifest }) => effectiveLimits(manifest, options)) as [Limits, Limits]
+    const asked = this.#permissions.of(next).granted.permissions.flatMap(({ resource, actions }) =>
+      // A thread is in the kernel's process, as tasks are.
+      resource === 'tasks' && STRENGTH[was] <= STRENGTH.thread
+        ? []
+        : actions.filter((action) => !before.has(resource, action)).map((action) => `'${action}' on ${resource}`),
+    )
     return [
       // What an operator grants is granted by name.
       ...(same && next.name !== base.name ? [`the name '${next.name}'`] : []),
@@ -72,11 +79,24 @@ export class ManifestGuard {
       ...(Object.keys(has) as (keyof Limits)[])
         .filter((limit) => has[limit] > had[limit])
         .map((limit) => `limits.${limit} ${has[limit]} instead of ${had[limit]}`),
+      ...laxerRestarts(effectiveRestart(base.manifest, options.defaults), effectiveRestart(next.manifest, options.defaults)),
     ]
   }
 }
 
 type Limits = ReturnType<typeof effectiveLimits>
+
+/** Where the policy forgives more than that before it. How soon a restart comes is no matter: the kernel has a pace for that. */
+const laxerRestarts = (had: EffectiveRestart, has: EffectiveRestart): string[] => {
+  const than = (field: string, is: string | number, was: string | number): string => `restart.${field} ${is} instead of ${was}`
+  const [was, is] = [had.demote ?? NEVER, has.demote ?? NEVER]
+  return [
+    ...(READINESS[has.policy] > READINESS[had.policy] ? [than('policy', `'${has.policy}'`, `'${had.policy}'`)] : []),
+    ...(has.max > had.max ? [than('max', has.max, had.max)] : []),
+    ...(has.within < had.within ? [than('within', has.within, had.within)] : []),
+    ...(is.after > was.after || is.within < was.within ? ['a restart.demote that comes later, or never'] : []),
+  ]
+}
 
 const denied = (source: PluginSource, instance: PluginInstance | undefined, writer: string, more: readonly string[]): PlugbayError => {
   const { path, manifestPath: file = path } = source

@@ -19,6 +19,7 @@ const NAMES: Record<Kind, { what: string; example: string } | null> = {
   child: null,
   worker: null,
   addons: null,
+  tasks: null,
 }
 
 /** The longest resource, in characters: a path is the longest there is. */

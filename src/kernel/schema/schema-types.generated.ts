@@ -28,7 +28,7 @@ export interface ManifestFile {
   limits?: Limits | undefined
   /** When a plugin that ended by itself is started again. */
   restart?: RestartPolicy | undefined
-  /** What the plugin may do. Events and services are free until one of their kind is named here, then only those named. Files but its own folder, network, environment, child processes, workers and addons are closed until named. At most 1,000 actions, all entries together. */
+  /** What the plugin may do. Events and services are free until one of their kind is named here, then only those named. Files but its own folder, network, environment, child processes, workers and addons are closed until named. Tasks need no word: declaring them is one. At most 1,000 actions, all entries together. */
   permissions?: Permission[] | undefined
   /** Named sets of permissions, defined in the kernel's options, that the plugin is given. */
   roles?: string[] | undefined
@@ -126,9 +126,9 @@ export interface Demote {
 
 /** Actions allowed on a resource. */
 export interface Permission {
-  /** What may be acted on: bus:<pattern>, service:<name>, fs:<path> (relative to the plugin's folder; data: its data folder; *: all), net:<host[:port]>, env:<NAME>, builtin:<module>, child, worker or addons. A * at the end of a service or variable stands for the rest of the name. */
+  /** What may be acted on: bus:<pattern>, service:<name>, fs:<path> (relative to the plugin's folder; data: its data folder; *: all), net:<host[:port]>, env:<NAME>, builtin:<module>, child, worker, addons or tasks. A * at the end of a service or variable stands for the rest of the name. */
   resource: string
-  /** What may be done with it. bus: publish, subscribe. service: provide, call, or call:<method> for one method. fs: read, write. net: connect, listen. env: read. builtin: import. child, worker, addons: use. *: all of these. */
+  /** What may be done with it. bus: publish, subscribe. service: provide, call, or call:<method> for one method. fs: read, write. net: connect, listen. env: read. builtin: import. child, worker, addons, tasks: use. *: all of these. */
   actions: string[]
 }
 

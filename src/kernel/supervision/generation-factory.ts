@@ -80,7 +80,7 @@ export class GenerationFactory {
     const host = await placeFor(source, placement, this.#parts.standby, needs)
     const [config, needsHooks, stripped] = await this.#readFor(source, placement, change.config, host, [...grants.fs.read, ...packages])
     const number = instance.nextNumber()
-    audit?.granted(source, number, { ...placement, tier: host.tier }, permissions.granted.permissions, reason)
+    audit?.granted(source, number, { ...placement, tier: host.tier }, permissions.granted.permissions, reason, change.after)
     audit?.configured(name, number, instance.generation?.config, config, reason)
     const generation: Generation = new Generation({
       source,

@@ -138,6 +138,7 @@ export class Generation {
       source,
       // The tasks of a plugin in a process run in the kernel's: they are held as a thread's.
       grants: host.kind === 'inline' ? undefined : options.grants,
+      assertOpen: () => this.gateway.rights.assert('tasks', 'use'),
       packages: options.packages,
       learning: options.permissions.granted.learning === true,
       memory: limits.memory,

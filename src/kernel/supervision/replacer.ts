@@ -21,6 +21,8 @@ export interface Change {
   source?: PluginSource
   /** The configuration as given to the kernel, before defaults. */
   config?: object
+  /** Nothing but another plugin that it depends on, which crashed and came back. */
+  after?: string
 }
 
 /** What a change may be carried out together with: others that wait. */

@@ -31,6 +31,8 @@ export interface TaskOwner extends Omit<TaskListener, 'answer'> {
   source: PluginSource
   /** What the gate of its threads opens; undefined: they have none. */
   grants: Grants | undefined
+  /** Throws PERMISSION_DENIED where they are closed to it. */
+  assertOpen(): void
   /** See `LoadRequest`. */
   packages: readonly string[]
   /** Whether what its tasks use is recorded. */

@@ -29,10 +29,11 @@ export class TaskPools {
     if (READS_ONCE && Object.keys(tasks).length > 0) load().catch(() => {})
   }
 
-  /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, with SYSTEM_LIMIT, and as {@link TaskPool.run}. */
+  /** Runs one task on `owner`'s pool. Rejects with TASK_UNKNOWN, with PERMISSION_DENIED, with SYSTEM_LIMIT, and as {@link TaskPool.run}. */
   async run(owner: TaskOwner, task: string, given: TaskInput, signal: AbortSignal, claim: Claim): Promise<unknown> {
     try {
       if (!Object.hasOwn(owner.source.tasks, task)) throw unknownTask(owner.source, task)
+      owner.assertOpen()
       const pool = await this.#pool(owner)
       return await pool.run(task, given, signal, claim)
     } finally {

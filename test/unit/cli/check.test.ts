@@ -67,13 +67,15 @@ describe('plugbay check', () => {
       },
       apart: { isolation: 'process', tasks: { resize: 'index.js' } },
       alone: { isolation: 'process' },
+      held: { isolation: 'process', tasks: { resize: 'index.js' } },
     })
-    const { stdout } = await plugbay(['check'], folderWith(files))
+    const { stdout } = await plugbay(['check'], folderWith({ ...files, 'plugbay.config.json': { grants: { held: {} } } }))
     const may = (name: string): string | undefined => new RegExp(`^${name} .* may (.*)$`, 'm').exec(stdout)?.[1]
     const free = 'publish all; subscribe all; provide all; call all'
     expect(may('inside')).toBe('publish user.*; provide all; call all; all else that the application may')
     expect(may('apart')).toBe(`${free} (its tasks run outside that process, in threads of the application)`)
     expect(may('alone')).toBe(free)
+    expect(may('held')).toBe('nothing (not its tasks, which would run outside that process)')
   })
 
   test('shows what a terminal would obey in what a manifest says, as do list and graph', async () => {

@@ -89,7 +89,7 @@ test('a plugin that crashes without end does not fill the log: its crashes are s
   const crash = (generation: number, restartIn?: number, more = 0): void => {
     moved(generation, 'running', 'failed')
     const error = new PlugbayError('PLUGIN_CRASHED', 'it crashed')
-    audit.told('plugin:fault', { name: 'p', generation, error, ...(restartIn !== undefined && { restartIn }) })
+    audit.told('plugin:fault', { name: 'p', generation, error, lost: 0, ...(restartIn !== undefined && { restartIn }) })
     if (restartIn === undefined) return
     grant(generation + 1, 'crash', more)
     moved(generation + 1, 'resolved', 'running')
@@ -121,4 +121,65 @@ test('a plugin that crashes without end does not fill the log: its crashes are s
   // What it may do is written whenever that is another than before, and so is what ends it.
   expect(entries.filter(({ kind, generation }) => kind === 'plugin.granted' && [1_006, 1_007].includes(Number(generation)))).toHaveLength(2)
   expect(entries.at(-1)).toMatchObject({ kind: 'plugin.fault', generation: 1_010, reason: 'it crashed' })
+})
+
+test('faults that cost a plugin no restart do not fill the log, nor do they write out what is summed of its crashes', async () => {
+  const dir = emptyFolder()
+  const audit = new Audit({ log: new AuditLog({ dir, maxBytes: 1_000_000, keep: 2, log: keptLog().logger }), errorOf: () => undefined })
+  const failed = new PlugbayError('TASK_FAILED', 'y'.repeat(1_990))
+  const crashed = new PlugbayError('PLUGIN_CRASHED', 'it crashed')
+  for (let generation = 1; generation <= 1_000; generation++) {
+    audit.told('plugin:fault', { name: 'p', generation, error: failed })
+    audit.told('plugin:fault', { name: 'p', generation, error: crashed, lost: 0, restartIn: 1 })
+  }
+  const crashLoop = new PlugbayError('PLUGIN_CRASH_LOOP', 'too often')
+  audit.told('plugin:fault', { name: 'p', generation: 1_000, error: crashLoop })
+  audit.told('plugin:fault', { name: 'q', generation: 1, error: failed })
+  await audit.close()
+
+  const entries = await lastEntries(dir, 10_000)
+  expect((await verifyAudit(dir)).faults).toEqual([])
+  const sumOf = (code: string): number =>
+    entries
+      .filter(({ plugin, details }) => plugin === 'p' && details?.['code'] === code)
+      .reduce(
+        (sum, { reason, details }) =>
+          sum + Number(details?.['unsaid'] ?? 0) + (/ than is written | than are written /.test(reason ?? '') ? 0 : 1),
+        0,
+      )
+  expect([sumOf('TASK_FAILED'), sumOf('PLUGIN_CRASHED'), sumOf('PLUGIN_CRASH_LOOP')]).toEqual([1_000, 1_000, 1])
+  const size = entries.reduce((sum, entry) => sum + JSON.stringify(entry).length, 0)
+  expect(size).toBeLessThan(5 * 65_536)
+  expect(entries.filter(({ plugin }) => plugin === 'q')).toHaveLength(1)
+})
+
+test('those that are replaced for one that crashes are summed with its crashes, and their own last state is written when something else comes of them', async () => {
+  const dir = emptyFolder()
+  const audit = new Audit({ log: new AuditLog({ dir, maxBytes: 10_000_000, keep: 2, log: keptLog().logger }), errorOf: () => undefined })
+  const crashed = new PlugbayError('PLUGIN_CRASHED', 'it crashed')
+  const place = { isolation: 'thread', from: 'default', tier: 'thread' } as const
+  const moved = (name: string, generation: number, from: PluginState, to: PluginState): void =>
+    audit.told('plugin:state', { name, generation, from, to, reason: 'start' })
+  const dependents = ['q', 'r', 's']
+  for (const name of dependents) audit.granted({ name, version: '1.0.0' } as never, 1, place, [], 'start')
+  for (let generation = 2; generation <= 1_000; generation++) {
+    audit.told('plugin:fault', { name: 'p', generation: generation - 1, error: crashed, lost: 0, restartIn: 1 })
+    for (const name of dependents) {
+      audit.granted({ name, version: '1.0.0' } as never, generation, place, [], 'dependency', 'p')
+      moved(name, generation, 'starting', 'running')
+      moved(name, generation - 1, 'stopping', 'stopped')
+      audit.told('plugin:fault', { name, generation: generation - 1, error: crashed, lost: 0 })
+      audit.told('plugin:replaced', { name, from: generation - 1, to: generation, reason: 'dependency', ms: 1, moved: 0, left: [] })
+    }
+  }
+  await audit.act('disable', { name: 'q', newest: 1_000 }, { actor: 'anna' }, async () => {})
+  await audit.close()
+
+  const entries = await lastEntries(dir, 100_000)
+  expect((await verifyAudit(dir)).faults).toEqual([])
+  const replacing = entries.filter(({ kind, plugin }) => plugin !== 'p' && kind !== 'plugin.fault')
+  expect(JSON.stringify(replacing).length).toBeLessThan(4 * 65_536)
+  expect(replacing.filter(({ kind }) => kind === 'plugin.replaced').length).toBeGreaterThan(50)
+  const asked = entries.findIndex(({ kind }) => kind === 'action')
+  expect(entries[asked - 1]).toMatchObject({ kind: 'plugin.state', plugin: 'q', generation: 1_000, details: { to: 'running' } })
 })

@@ -43,6 +43,7 @@ describe('the grammar', () => {
       { resource: 'child', actions: ['use'] },
       { resource: 'worker', actions: ['*'] },
       { resource: 'addons', actions: ['use'] },
+      { resource: 'tasks', actions: ['use'] },
     ]
     expect(checkManifest({ name: 'hello', permissions }, 'plugin.json').permissions).toEqual(permissions)
   })
@@ -293,6 +294,33 @@ describe('roles and grants', () => {
     permissionsOf(sourceOf({ roles: Array.from({ length: 100 }, () => 'reader') }), options)
     expect(looked).toBe(1)
     expect((await thrown(() => sourceOf({ roles: Array.from({ length: 101 }, () => 'reader') }))).code).toBe('MANIFEST_INVALID')
+  })
+
+  test.each([
+    ['declares none', {}, {}, false],
+    ['declares some', { tasks: { resize: 'resize.js' } }, {}, true],
+    ['is in a process and declares some', { isolation: 'process', tasks: { resize: 'resize.js' } }, {}, true],
+    ['declares some under a grant', { tasks: { resize: 'resize.js' } }, { grants: { hello: {} } }, true],
+    [
+      'its manifest has in a process under a grant',
+      { isolation: 'process', tasks: { resize: 'resize.js' } },
+      { grants: { hello: {} } },
+      false,
+    ],
+    [
+      'the operator has in a process under a grant',
+      { tasks: { resize: 'resize.js' } },
+      { grants: { hello: {} }, isolation: { hello: 'process' as const } },
+      false,
+    ],
+    [
+      'is granted its tasks in a process',
+      { isolation: 'process' },
+      { grants: { hello: { permissions: [{ resource: 'tasks', actions: ['use'] }] } } },
+      true,
+    ],
+  ])('one that %s may use tasks or not', (_, manifest, options, may) => {
+    expect(setOf(manifest, options).has('tasks', 'use')).toBe(may)
   })
 
   test("an operator's grant takes the place of the manifest, and is all there is", () => {
