@@ -29,8 +29,10 @@ const OWN_WEIGHT = 1_024 * 1_024
 const RELAYED_WEIGHT = 8 * OWN_WEIGHT
 /** Bytes that were written to a guest and that it has not read: while there are more, nothing more is read from it, so that it asks for nothing more either. */
 const MOST_UNREAD = 32 * 1_024 * 1_024
-/** Ports that one end may have sent and not closed: each costs the other end memory. */
-const MAX_LINES = 65_536
+/** Ports in both directions that are not closed: each costs the kernel's process some 6 KB. */
+const MAX_LINES = 16_384
+/** Ports in one value: a call has one for each argument that is more than data, and each takes its reader longer than all else in it. */
+const MOST_PORTS = 256
 
 const BATCHES = 0
 const BESIDE = 1
@@ -108,10 +110,17 @@ class Reader extends Deserializer {
   readonly ports: [line: number, port: MessagePort][] = []
   /** The ports as they are in the value. */
   readonly moved: MessagePort[] = []
+  readonly #most: number
+
+  /** `most`: ports. */
+  constructor(body: Buffer, most: number) {
+    super(body)
+    this.#most = most
+  }
 
   /** Called by V8. */
   _readHostObject(): MessagePort {
-    if (this.ports.length >= MAX_LINES) throw new RangeError(`a frame has more than ${MAX_LINES} ports`)
+    if (this.ports.length >= this.#most) throw new RangeError(`a value has more than ${this.#most} ports`)
     const { port1, port2 } = new MessageChannel()
     this.ports.push([this.readUint32(), port1])
     this.moved.push(port2)
@@ -273,6 +282,10 @@ export class FramedChannel implements Channel {
     const left = platformObjectIn(value)
     if (left) writer.refuse(left)
     if (writer.refused) throw writer.refused
+    const { length: ports } = writer.ports
+    if (ports > MOST_PORTS) throw uncloneable(`To another process no more than ${MOST_PORTS} ports go at once, and these are ${ports}.`)
+    if (this.#lines.size + ports > MAX_LINES)
+      throw uncloneable(`To one process no more than ${MAX_LINES} ports may be open, and as many are.`)
     const frame = writer.releaseBuffer()
     if (this.#side === 'kernel') return frame
     try {
@@ -426,7 +439,8 @@ export class FramedChannel implements Channel {
     }
     const body = frame.subarray(HEAD_BYTES)
     if (this.#side === 'kernel') assertWeight(body, weightOf(line))
-    const reader = new Reader(body)
+    // What is told beside the conversation brings none.
+    const reader = new Reader(body, line === BESIDE ? 0 : MOST_PORTS)
     for (const [id, buffer] of this.#moved.splice(0).entries()) reader.transferArrayBuffer(id, buffer)
     reader.readHeader()
     const value: unknown = reader.readValue()

@@ -54,6 +54,15 @@ const bytesOf = async (send: (guest: FramedChannel) => void): Promise<Buffer> =>
   return chunk
 }
 
+const varint = (number: number): number[] => (number < 128 ? [number] : [(number & 127) | 128, ...varint(number >>> 7)])
+
+const framed = (line: number, body: Buffer): Buffer => {
+  const head = Buffer.alloc(8)
+  head.writeUInt32LE(body.length + 4)
+  head.writeUInt32LE(line, 4)
+  return Buffer.concat([head, body])
+}
+
 const received = async (port: MessagePort): Promise<unknown> => ((await once(port, 'message')) as unknown[])[0]
 
 describe('frames', () => {
@@ -321,6 +330,43 @@ describe('ports', () => {
     const ended = [once(port1, 'close'), once(far, 'close')]
     kernel.close()
     await Promise.all(ended)
+  })
+
+  it('go to another process as many at once as a call has arguments, and no more', async () => {
+    const { kernel, guest } = open()
+    const arrived: unknown[] = []
+    kernel.listen(
+      (batch) => arrived.push(...batch),
+      () => {},
+    )
+    const pairs = Array.from({ length: 257 }, () => new MessageChannel())
+    onTestFinished(() => {
+      for (const { port1 } of pairs) port1.close()
+    })
+    const ports = pairs.map(({ port2 }) => port2)
+    const few = ports.slice(1)
+    guest.send([few], few)
+    await eventually(() => expect(arrived).toHaveLength(1))
+    expect(arrived[0]).toHaveLength(256)
+    const others = Array.from({ length: 257 }, () => new MessageChannel().port2)
+    expect(() => guest.send([others], others)).toThrow(
+      expect.objectContaining({ name: 'DataCloneError', message: expect.stringContaining('no more than 256 ports') }),
+    )
+  })
+
+  it.each([
+    ['more of them than a call has arguments', 0, 300],
+    ['one beside the conversation', 1, 1],
+  ])('that no honest guest sends end the channel: %s', async (_what, line, count) => {
+    const { wire, faults } = receiving()
+    // An array of host objects, each with the number of its line.
+    const body = [0xff, 0x0f, 0x41, ...varint(count)]
+    for (let i = 0; i < count; i++) body.push(0x5c, ...varint(3 + 2 * i))
+    body.push(0x24, 0, ...varint(count))
+    wire.write(framed(line, Buffer.from(body)))
+    await eventually(() =>
+      expect(faults).toEqual([expect.objectContaining({ message: expect.stringMatching(/^a value has more than \d+ ports$/) })]),
+    )
   })
 
   it('lose a message that cannot cross, and bring the next', async () => {
