@@ -101,6 +101,8 @@ export class WatchedPlace {
   /** Looks at a child, and resolves when it is certain whether that is gone, and this has been told. */
   async judged(path: string): Promise<void> {
     await this.ready
+    // Others may have moved what they track there since that was told to be gone.
+    if (!this.#children.has(path) && !this.#options.tracked().has(path)) return
     const child = this.#stir(path)
     if (child?.timer) await new Promise<void>((resolve) => child.awaited.push(resolve))
   }
