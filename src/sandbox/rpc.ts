@@ -67,9 +67,9 @@ const takeSettlers = (resolve: Pending['resolve'], reject: Pending['reject']): v
   rejectNewest = reject
 }
 
-const errorIn = (body: unknown): Error => {
+const errorIn = (body: unknown, from?: string): Error => {
   if (typeof body !== 'object' || body === null) throw new TypeError('an error is none')
-  return fromWire(body as WireError)
+  return fromWire(body as WireError, from)
 }
 
 /** One end of a conversation. Both ends are alike. */
@@ -302,7 +302,7 @@ export class Conversation {
         break
       case FAILURE:
         // Nothing is built for whom nobody waits.
-        if (this.#pending.has(id)) this.#failed(id, errorIn(body.open()))
+        if (this.#pending.has(id)) this.#failed(id, errorIn(body.open(), this.#party.other))
         else this.#late()
         break
       case CANCEL:

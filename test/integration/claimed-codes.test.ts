@@ -128,3 +128,46 @@ it('a change that fails over a service, as it alone says, is not tried again and
   expect(refusals()).toEqual(["The change of 'a' was not taken over: generation 1 stays."])
   expect(kernel.explain('a').history).toMatchObject([{ code: 'PLUGIN_START', generation: 2 }])
 })
+
+it.each(['thread', 'process'])(
+  'what fails on a line is put down to the plugin at its other end, in isolation %s, whomever it names',
+  async (isolation) => {
+    const named = (plugin: string): string => `throw Object.assign(new Error('mine'), { plugin: '${plugin}' })`
+    const liar = pluginCode({
+      start: `await ctx.services.provide('liar', {
+      call() { ${named('innocent')} },
+      async *stream() { ${named('innocent')} },
+      back: () => () => { ${named('innocent')} },
+      none() { throw new Error('mine') },
+    })`,
+    })
+    const between = pluginCode({
+      start: `const liar = await ctx.services.use('liar')
+      await ctx.services.provide('between', { call: () => liar.call(), none: () => liar.none(), ask: (back) => back() })`,
+    })
+    const asking = pluginCode({
+      start: `const told = async (run) => { try { await run() } catch ({ plugin, details }) { return [plugin, details?.origin] } }
+      const [liar, between] = [await ctx.services.use('liar'), await ctx.services.use('between')]
+      await ctx.services.provide('told', { all: async () => ({
+        call: await told(() => liar.call()),
+        stream: await told(async () => { for await (const _ of await liar.stream()); }),
+        callback: await told(async () => (await liar.back())()),
+        none: await told(() => liar.none()),
+        passedOn: await told(() => between.none()),
+        liePassedOn: await told(() => between.call()),
+        ownCallback: await told(() => between.ask(() => { ${named('innocent')} })),
+      }) })`,
+    })
+    const { kernel } = await startedWith({ liar: { code: liar, manifest: { isolation } }, between, asking })
+    const { all } = (await kernel.services.use('told')) as unknown as { all(): Promise<object> }
+    expect(await all()).toEqual({
+      call: ['liar', 'innocent'],
+      stream: ['liar', 'innocent'],
+      callback: ['liar', 'innocent'],
+      none: ['liar', undefined],
+      passedOn: ['between', 'liar'],
+      liePassedOn: ['between', 'innocent'],
+      ownCallback: ['between', 'innocent'],
+    })
+  },
+)

@@ -7,6 +7,8 @@ import { type Body, type Meta, NO_METAS } from './frames.js'
 export interface Party {
   /** The plugin that answers here: errors that leave carry it as their origin. */
   readonly plugin?: string | undefined
+  /** The plugin at the other end, where this one knows it: what fails there is put down to it, whomever it names. */
+  readonly other?: string | undefined
   /** Answers a request: with a value, a promise of one, or by throwing. */
   request(call: Call, body: unknown): unknown
   /**

@@ -38,13 +38,16 @@ export class Holdings {
   readonly #peer: Peer
   /** The other end. */
   readonly label: string
+  /** The plugin there. */
+  readonly other: string | undefined
   readonly #ports = new Map<MessagePort, Kind>()
   #streams = 0
   #drained: (() => void)[] = []
 
-  constructor(peer: Peer, label: string) {
+  constructor(peer: Peer, label: string, other?: string) {
     this.#peer = peer
     this.label = label
+    this.other = other
   }
 
   /** Calls of what was passed by reference, from this end. */
@@ -158,13 +161,13 @@ export const unbox = async ([kind, content]: Box, holdings: Holdings, label: str
   holdings.hold(port, kind)
   switch (kind) {
     case 'callback':
-      return await wrapCallback(port, label, holdings.window)
+      return await wrapCallback(port, label, holdings.window, holdings.other)
     case 'reference':
-      return await wrapReference(port, label, holdings.window)
+      return await wrapReference(port, label, holdings.window, holdings.other)
     case 'signal':
       return receiveSignal(port)
     default:
-      return receiveStream(port, label, signal)
+      return receiveStream(port, label, signal, holdings.other)
   }
 }
 

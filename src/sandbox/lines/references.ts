@@ -68,11 +68,11 @@ const attempt = async (act: () => Promise<unknown>, plugin: string | undefined):
 /** Lets go of the port of what nobody has any more, once its calls under way are answered. */
 const unused = new FinalizationRegistry<MessagePort>((port) => port.close())
 
-/** An object whose methods run at the other end of `port`, within `window`. Its port closes when it is no longer used. */
-export const wrapReference = async (port: MessagePort, label: string, window: CallWindow): Promise<unknown> => {
+/** An object whose methods run at the other end of `port`, within `window`; `other`: the plugin there, where it is known. Its port closes when it is no longer used. */
+export const wrapReference = async (port: MessagePort, label: string, window: CallWindow, other?: string): Promise<unknown> => {
   const { wrap } = await import('comlink')
   const calls = new ReferenceCalls(port, label)
-  const caller = new ReferenceCaller(wrap<Remote>(calling(port)), calls, label, window)
+  const caller = new ReferenceCaller(wrap<Remote>(calling(port)), calls, label, window, other)
   // `then` stays undefined: a remote object is no promise, and awaiting it must give itself.
   const object = new Proxy(labelled(`[object of ${label}]`), {
     get: (shown, key) => {
@@ -85,8 +85,8 @@ export const wrapReference = async (port: MessagePort, label: string, window: Ca
 }
 
 /** A function that runs at the other end of `port`. */
-export const wrapCallback = async (port: MessagePort, label: string, window: CallWindow): Promise<unknown> => {
-  const { call } = (await wrapReference(port, label, window)) as { call: (...args: unknown[]) => Promise<unknown> }
+export const wrapCallback = async (port: MessagePort, label: string, window: CallWindow, other?: string): Promise<unknown> => {
+  const { call } = (await wrapReference(port, label, window, other)) as { call: (...args: unknown[]) => Promise<unknown> }
   return (...args: unknown[]) => call(...args)
 }
 
@@ -108,12 +108,14 @@ class ReferenceCaller {
   readonly #calls: ReferenceCalls
   readonly #label: string
   readonly #window: CallWindow
+  readonly #other: string | undefined
 
-  constructor(remote: Remote, calls: ReferenceCalls, label: string, window: CallWindow) {
+  constructor(remote: Remote, calls: ReferenceCalls, label: string, window: CallWindow, other: string | undefined) {
     this.#remote = remote
     this.#calls = calls
     this.#label = label
     this.#window = window
+    this.#other = other
   }
 
   call(key: string, args: unknown[]): Promise<unknown> {
@@ -143,7 +145,7 @@ class ReferenceCaller {
         Promise.resolve(this.#remote[key]?.(...ready)).then(
           (outcome) => {
             if (!ends()) return
-            if (isFailure(outcome)) reject(fromWire(outcome.error))
+            if (isFailure(outcome)) reject(fromWire(outcome.error, this.#other))
             else resolve((outcome as { value?: unknown } | undefined)?.value)
           },
           (error: unknown) => fail(uncloneable(args, sent(), error)),

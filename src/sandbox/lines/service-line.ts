@@ -109,7 +109,7 @@ export class ProviderLine implements Party {
     peer: Peer = new Peer(),
   ) {
     const label = `consumer '${consumer}' of service '${provided.name}'`
-    this.#holdings = new Holdings(peer, label)
+    this.#holdings = new Holdings(peer, label, consumer)
     this.plugin = provided.plugin
     this.#provided = provided
     // The name that came over the wire is a text of its own: to find a property by it costs more than by the one that the code knows.
@@ -308,15 +308,18 @@ export class ServiceClient {
 }
 
 class ConsumerLine implements Party {
+  /** The provider. */
+  readonly other: string
   readonly #holdings: Holdings
   readonly #conversation: Conversation
   readonly #label: string
   readonly #onEnd: (reason: PlugbayError) => void
 
   constructor(port: MessagePort, service: string, provider: string, peer: Peer, onEnd: (reason: PlugbayError) => void) {
+    this.other = provider
     this.#onEnd = onEnd
     this.#label = `service '${service}' of '${provider}'`
-    this.#holdings = new Holdings(peer, this.#label)
+    this.#holdings = new Holdings(peer, this.#label, provider)
     this.#conversation = new Conversation(lineChannel(port), this, this.#label, { limit: CALL_LIMIT, window: peer.calls })
   }
 

@@ -85,9 +85,14 @@ const sizeOf = (item: unknown): number => {
 /** Ends the stream that nobody can read any more. */
 const unread = new FinalizationRegistry<Consumer>((consumer) => consumer.end())
 
-/** The stream that comes over `port`. It ends with the signal. */
-export const receiveStream = (port: MessagePort, label: string, signal: AbortSignal | undefined): AsyncIterableIterator<unknown> => {
-  const consumer = new Consumer(port, label, signal)
+/** The stream that comes over `port`, from the plugin `other` where that is known. It ends with the signal. */
+export const receiveStream = (
+  port: MessagePort,
+  label: string,
+  signal: AbortSignal | undefined,
+  other?: string,
+): AsyncIterableIterator<unknown> => {
+  const consumer = new Consumer(port, label, signal, other)
   const stream: AsyncIterableIterator<unknown> = {
     next() {
       return consumer.next(this)
@@ -104,6 +109,7 @@ export const receiveStream = (port: MessagePort, label: string, signal: AbortSig
 }
 
 class Consumer implements Party {
+  readonly other: string | undefined
   readonly #label: string
   readonly #signal: AbortSignal | undefined
   readonly #conversation: Conversation
@@ -115,8 +121,9 @@ class Consumer implements Party {
   #cancelled: PlugbayError | undefined
   #over = false
 
-  constructor(port: MessagePort, label: string, signal: AbortSignal | undefined) {
+  constructor(port: MessagePort, label: string, signal: AbortSignal | undefined, other: string | undefined) {
     this.#label = label
+    this.other = other
     this.#signal = signal
     this.#conversation = new Conversation(lineChannel(port), this, `the stream of ${label}`)
     signal?.addEventListener('abort', this.#cancel, { once: true })
