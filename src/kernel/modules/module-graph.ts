@@ -115,7 +115,7 @@ export const moduleGraph = async (
   const add = (path: string): string | undefined => {
     const found = find(path)
     if (!found) {
-      if (unresolved.size < MOST_UNRESOLVED) unresolved.add(path)
+      if (unresolved.size < MOST_UNRESOLVED && reads(path)) unresolved.add(path)
       return undefined
     }
     if (isLibrary(found.real) || !reads(found.real)) return undefined

@@ -12,6 +12,7 @@ import type { Logger } from '../options/options.js'
 import type { Waiting } from '../plugins/joint-changes.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
 import { KeptModules } from './kept-modules.js'
+import { outsideOf } from './kernel-folders.js'
 import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
 
@@ -24,7 +25,7 @@ export interface HotReloadOptions {
   places: readonly string[]
   /** Paths the discovery came upon, usable or not: anything else in the places is new. */
   known: readonly string[]
-  /** Folders whose changes mean nothing. */
+  /** Folders whose changes mean nothing, whatever a plugin has of them. */
   ignore: readonly string[]
   configDir: string | undefined
   instances: ReadonlyMap<string, PluginInstance>
@@ -88,10 +89,11 @@ export class HotReload {
    * were read then: it may be otherwise by now.
    */
   async track(source: PluginSource, says?: string): Promise<void> {
-    const { name } = source
+    const { name, root } = source
+    const reads = outsideOf(this.#options.ignore, root)
     const graphs = await Promise.all(
       [source.entry, ...Object.values(source.tasks).map(({ file }) => file)].map((file) =>
-        moduleGraph(file, source.root, { previous: this.#graphs.get(file) }),
+        moduleGraph(file, root, { previous: this.#graphs.get(file), reads }),
       ),
     )
     const files = graphs.flatMap((graph) => {
@@ -99,11 +101,11 @@ export class HotReload {
       if (entry !== undefined) this.#graphs.set(entry, graph)
       return [...graph.files, ...graph.links, ...graph.unresolved]
     })
-    const own = new Set([...files, ...source.tracked])
+    const own = new Set([...files, ...source.tracked.filter(reads)])
     const folders = [...new Set(graphs.flatMap((graph) => graph.files.map((file) => dirname(file))))]
     const bare = [...new Set(graphs.flatMap((graph) => graph.bare))]
     const now = async (): Promise<PackageScope> => {
-      const { files, says } = await packageScope(folders, bare, dirname(source.root))
+      const { files, says } = await packageScope(folders, bare, dirname(root))
       return { files: files.filter((file) => !own.has(file)), says }
     }
     const scope = await now()
