@@ -1,9 +1,9 @@
 /** What a plugin that names files which it writes itself as its modules can make of that where files are watched. */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { infoOf, kernelWith, pluginCode, type Running } from '../support/plugin-folder.js'
+import { infoOf, kernelWith, pluginCode, type Running, startedWith } from '../support/plugin-folder.js'
 
 const watch = { settle: 20 }
 const idle = pluginCode({ start: '' })
@@ -64,5 +64,24 @@ describe('what lies in the kernel’s own folders is no file of a plugin', () =>
     await kernel.load('store/p')
     writeFileSync(join(folder, 'store/p/index.js'), `${idle}\n// saved`)
     await eventually(() => expect(infoOf(kernel, 'p').generation).toBe(2))
+  })
+})
+
+describe('a plugin that may write its own folder, and writes it anew whenever it runs', () => {
+  const permissions = [{ resource: 'fs:.', actions: ['read', 'write'] }]
+  const writing = pluginCode(
+    { start: "setTimeout(() => ctx.fs.writeFile('../../p/x.json', String(Math.random())))" },
+    "if (0) import('./x.json')",
+  )
+
+  it('is replaced twenty times at once, then once a second, and others do not wait for it', { timeout: 90_000 }, async () => {
+    const running = await startedWith({ p: { code: writing, manifest: { permissions, isolation: 'inline' } }, z: idle }, { watch })
+    const began = performance.now()
+    const times = (count: number): Promise<void> =>
+      vi.waitFor(() => expect(infoOf(running.kernel, 'p').generation).toBeGreaterThan(count), { timeout: 80_000, interval: 20 })
+    await times(21)
+    await judged(running)
+    await times(24)
+    expect(performance.now() - began).toBeGreaterThan(2_800)
   })
 })

@@ -57,6 +57,8 @@ export class HotReload {
   /** How the modules of each plugin are read, as it was known last; what it is made of is more than that. */
   readonly #scopes = new Map<string, { scope: PackageScope; now: () => Promise<PackageScope> }>()
   readonly #changed = new Set<string>()
+  /** Those whose next change has to wait. */
+  readonly #held = new Set<string>()
   /** Plugins that are being unloaded as their files are gone, by where they lay. */
   readonly #leaving = new Map<string, Promise<void>>()
   #working: Promise<void> | undefined
@@ -184,11 +186,20 @@ export class HotReload {
   /** A file that several plugins import changes them all, and so does a checkout of another branch: they are collected while they are being saved, and judged together. */
   #note(name: string): void {
     this.#changed.add(name)
+    this.#work()
+  }
+
+  get #due(): string[] {
+    return [...this.#changed].filter((name) => !this.#held.has(name))
+  }
+
+  #work(): void {
     this.#working ??= Promise.resolve().then(async () => {
-      while (this.#changed.size > 0 && !this.#closed) {
+      while (this.#due.length > 0 && !this.#closed) {
         await this.#watcher.quiet()
-        const names = this.#options.inOrder([...this.#changed])
-        this.#changed.clear()
+        const due = this.#due
+        for (const name of due) this.#changed.delete(name)
+        const names = this.#options.inOrder(due)
         const waiting = new Set(names)
         for (const plugin of names)
           if (waiting.has(plugin) && !this.#closed) await this.#attempt((attempt) => this.#renew(plugin, waiting, attempt), plugin)
@@ -197,11 +208,23 @@ export class HotReload {
     })
   }
 
+  /** One that writes its own files as it runs is not to fill a processor by that. */
+  #hold({ name, restarts }: PluginInstance): void {
+    const wait = restarts.changed()
+    if (wait === 0) return
+    this.#held.add(name)
+    setTimeout(() => {
+      this.#held.delete(name)
+      this.#work()
+    }, wait).unref()
+  }
+
   /** `waiting`: those that changed together and have not been carried out; it is one of them. */
   async #renew(name: string, waiting: Set<string>, attempt: Attempt): Promise<void> {
     const { instances, changed, refused, log, fault } = this.#options
     const instance = instances.get(name)
     if (instance === undefined) return
+    this.#hold(instance)
     const { path } = instance.source
     // Where all of it is gone that is no change of its files, however long it takes to be certain of it.
     if (!existsSync(path)) await this.#judged([path])
