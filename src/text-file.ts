@@ -4,6 +4,9 @@ import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSy
 // Windows has no such flag, and no pipes in its folders.
 const { O_NONBLOCK = 0 } = constants as Partial<typeof constants>
 
+/** The flags by which a file is opened to be read: it does not wait for somebody to write to a pipe. */
+export const TO_READ = constants.O_RDONLY | O_NONBLOCK
+
 const assertRegular = (stats: Stats): void => {
   if (!stats.isFile()) throw new Error('it is no regular file')
 }
@@ -12,7 +15,7 @@ const assertRegular = (stats: Stats): void => {
 export const readTextFile = (path: string, most = Infinity): string => {
   assertRegular(statSync(path))
   // Another may lie there by now.
-  const file = openSync(path, constants.O_RDONLY | O_NONBLOCK)
+  const file = openSync(path, TO_READ)
   try {
     const stats = fstatSync(file)
     assertRegular(stats)

@@ -1,8 +1,10 @@
 /** One file under watch: decides from its inode, times and content when there is a new version worth reporting. */
 import { createHash } from 'node:crypto'
 import { type BigIntStats, stat } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
+import { TO_READ } from '../../text-file.js'
 import { MOST_READ } from '../modules/module-graph.js'
+import { isMissing } from '../text/missing-path.js'
 
 /** What `stat` says that changes whenever the file may have: looking at it is cheap, reading the file is not. */
 interface Look {
@@ -26,13 +28,38 @@ const lookAt = (path: string): Promise<Look> =>
 /** Of a larger file, in bytes, a touch counts as a new version: it is not read. */
 const LARGEST = BigInt(MOST_READ)
 
-const hashOf = async (path: string, { signature, size }: Look): Promise<string> => {
+const hashOf = async (file: FileHandle, { signature, size }: Look): Promise<string> => {
   if (size === undefined) return 'absent'
   // Much of /proc says that it is empty, and has no end.
   if (size === 0n) return 'empty'
   if (size > LARGEST) return signature
-  const content = await readFile(path).catch(() => undefined)
+  const content = await file.readFile().catch(() => undefined)
   return content === undefined ? 'absent' : createHash('sha1').update(content).digest('base64')
+}
+
+/** What a file holds, and what it looked like then. */
+interface Reading {
+  look: Look
+  hash: string
+  /** Nobody wrote to it meanwhile. */
+  still: boolean
+}
+
+/** Looks at the file that it reads: by the path, another may lie there for the one or for the other. */
+const readAt = async (path: string): Promise<Reading> => {
+  let file: FileHandle
+  try {
+    file = await open(path, TO_READ)
+  } catch (error) {
+    return { look: isMissing(error) ? ABSENT : await lookAt(path), hash: 'absent', still: true }
+  }
+  try {
+    const look = lookOf(await file.stat({ bigint: true }))
+    const hash = await hashOf(file, look)
+    return { look, hash, still: lookOf(await file.stat({ bigint: true })).signature === look.signature }
+  } finally {
+    await file.close()
+  }
 }
 
 /** A second write inside the watch backend's throttle makes no event, so the file is looked at again this much later, in ms. */
@@ -104,9 +131,8 @@ export class WatchedFile {
 
   async #takeBaseline(): Promise<void> {
     for (;;) {
-      const look = await lookAt(this.path)
-      const hash = await hashOf(this.path, look)
-      if ((await lookAt(this.path)).signature !== look.signature && !this.#closed) continue
+      const { look, hash, still } = await readAt(this.path)
+      if (!still && !this.#closed) continue
       this.#known = look
       this.#hash = hash
       return
@@ -133,8 +159,7 @@ export class WatchedFile {
   async loaded(): Promise<void> {
     await this.#baseline
     const repeated = this.#repeated
-    if (repeated === undefined || repeated !== this.#hash || (await hashOf(this.path, await lookAt(this.path))) !== repeated)
-      await this.taken(0)
+    if (repeated === undefined || repeated !== this.#hash || (await readAt(this.path)).hash !== repeated) await this.taken(0)
   }
 
   /** The folder reported something about this file: `put` that an entry came, went or was replaced, `write` that its content or attributes changed. */
@@ -201,10 +226,8 @@ export class WatchedFile {
   }
 
   async #inspect(): Promise<void> {
-    const look = await lookAt(this.path)
-    if (look.signature === this.#known.signature) return this.#settled()
-    const hash = await hashOf(this.path, look)
-    const still = (await lookAt(this.path)).signature === look.signature
+    if ((await lookAt(this.path)).signature === this.#known.signature) return this.#settled()
+    const { look, hash, still } = await readAt(this.path)
     if (this.#closed) return
     if (still && hash === this.#hash) {
       this.#known = look // touched, or written anew with what it held before
