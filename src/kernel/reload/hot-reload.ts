@@ -6,7 +6,7 @@ import { didYouMean } from '../../nearest.js'
 import { isOwn, reasonOf } from '../../wire-error.js'
 import { Attempt } from '../lifecycle/attempt.js'
 import type { PluginSource } from '../manifest/plugin-source.js'
-import { type ModuleGraph, moduleGraph } from '../modules/module-graph.js'
+import { type ModuleGraph, moduleGraph, Sources } from '../modules/module-graph.js'
 import { type PackageScope, packageScope } from '../modules/package-scope.js'
 import type { Logger } from '../options/options.js'
 import type { Waiting } from '../plugins/joint-changes.js'
@@ -93,11 +93,10 @@ export class HotReload {
   async track(source: PluginSource, says?: string): Promise<void> {
     const { name, root } = source
     const reads = outsideOf(this.#options.ignore, root)
-    const graphs = await Promise.all(
-      [source.entry, ...Object.values(source.tasks).map(({ file }) => file)].map((file) =>
-        moduleGraph(file, root, { previous: this.#graphs.get(file), reads }),
-      ),
-    )
+    const sources = new Sources()
+    const graphs: ModuleGraph[] = []
+    for (const file of new Set([source.entry, ...Object.values(source.tasks).map((task) => task.file)]))
+      graphs.push(await moduleGraph(file, root, { previous: this.#graphs.get(file), reads, sources }))
     const files = graphs.flatMap((graph) => {
       const [entry] = graph.files
       if (entry !== undefined) this.#graphs.set(entry, graph)

@@ -26,7 +26,7 @@ const lookAt = (path: string): Promise<Look> =>
   new Promise((resolve) => stat(path, { bigint: true }, (error, stats) => resolve(lookOf(error ? undefined : stats))))
 
 /** Files that are read at a time, whoever's they are: all at once would take as much memory, and descriptors, as somebody likes. */
-const AT_A_TIME = 4
+const AT_A_TIME = 16
 /** Bytes of a file that are read at once: others have their turn in between. */
 const PART = 65_536
 
