@@ -18,9 +18,9 @@ const EXHAUST = `
 /** The URL of a built module of plugbay's, as text for a program. */
 export const built = (path: string): string => JSON.stringify(pathToFileURL(`${root}/dist/${path}`).href)
 
-/** What it prints, which is to be JSON. */
-export const withFewDescriptors = async (program: string): Promise<unknown> => {
+/** What it prints, which is to be JSON. `cwd`: the folder it runs in. */
+export const withFewDescriptors = async (program: string, cwd = root): Promise<unknown> => {
   const starts = `ulimit -n ${DESCRIPTORS}; exec "$0" --input-type=module -e "$1"`
-  const { stdout } = await promisify(execFile)('/bin/sh', ['-c', starts, process.execPath, EXHAUST + program])
+  const { stdout } = await promisify(execFile)('/bin/sh', ['-c', starts, process.execPath, EXHAUST + program], { cwd })
   return JSON.parse(stdout)
 }

@@ -30,6 +30,8 @@ interface GraphOptions {
   reads?: (path: string) => boolean
   /** Whether packages that are only linked are followed. */
   linked?: boolean
+  /** What several graphs have in common. */
+  sources?: Sources
 }
 
 const SCANNED = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', ''])
@@ -41,11 +43,17 @@ const CANDIDATES = ['', '.js', '.json', '.cjs', '.ts', `${sep}index.js`, `${sep}
 const AT_ONCE = 131_072
 /** Each is watched for: when the first of them come, the graph is read again. */
 const MOST_UNRESOLVED = 100
-/** Bytes of the code of a plugin that are read to know it: all together for one graph, and of each file to know whether it changed. */
+/** Bytes of the code of a plugin that are read to know it: all together for its graphs, and again to know whether a file changed. */
 export const MOST_READ = 16_777_216
 
+/** What a source imports, as far as it could be read and parsed. */
+interface Imports {
+  names: string[]
+  parsed: boolean
+}
+
 /** The names a source imports. Of one that cannot be parsed only what it requires is known, and of a long one nothing. */
-const importsOf = async (source: string, path: string, root: string, parse: Parse): Promise<{ names: string[]; parsed: boolean }> => {
+const importsOf = async (source: string, path: string, root: string, parse: Parse): Promise<Imports> => {
   const typescript = isTypeScript(path)
   const long = source.length > AT_ONCE
   let names = long ? undefined : importsIn(source, parse)
@@ -92,6 +100,23 @@ const read = (path: string, most: number): string | undefined => {
   }
 }
 
+/** The sources that graphs are made of, which are made one after the other: each is read once, and of all together no more than there is room for. */
+export class Sources {
+  #room = MOST_READ
+  readonly #known = new Map<string, Imports>()
+
+  async importsOf(path: string, root: string, parse: Parse): Promise<Imports> {
+    const known = this.#known.get(path)
+    if (known) return known
+    const source = read(path, this.#room)
+    const { names, parsed } = await importsOf(source ?? '', path, root, parse)
+    this.#room -= source?.length ?? 0
+    const imports = { names, parsed: parsed && source !== undefined }
+    this.#known.set(path, imports)
+    return imports
+  }
+}
+
 /**
  * Follows the imports of a module. `root` is the plugin's folder: what lies in a node_modules within it, or in one
  * elsewhere, is a library and not followed, unless it is only linked there. Never throws: a file with a syntax error is in `broken`, and the files of
@@ -101,7 +126,7 @@ const read = (path: string, most: number): string | undefined => {
 export const moduleGraph = async (
   entry: string,
   root: string,
-  { previous, reads = () => true, linked = true }: GraphOptions = {},
+  { previous, reads = () => true, linked = true, sources = new Sources() }: GraphOptions = {},
 ): Promise<ModuleGraph> => {
   const parse = await lexer()
   const files = new Set<string>()
@@ -115,7 +140,7 @@ export const moduleGraph = async (
   const add = (path: string): string | undefined => {
     const found = find(path)
     if (!found) {
-      if (unresolved.size < MOST_UNRESOLVED) unresolved.add(path)
+      if (unresolved.size < MOST_UNRESOLVED && reads(path)) unresolved.add(path)
       return undefined
     }
     if (isLibrary(found.real) || !reads(found.real)) return undefined
@@ -126,16 +151,13 @@ export const moduleGraph = async (
   }
 
   const pace = new Pace()
-  let room = MOST_READ
   const waiting = [entry]
   for (const written of waiting) {
     if (pace.due) await pace.rest()
     const path = add(written)
     if (path === undefined || !SCANNED.has(extname(path))) continue
-    const source = read(path, room)
-    const { names, parsed } = await importsOf(source ?? '', path, root, parse)
-    room -= source?.length ?? 0
-    if (!parsed || source === undefined) broken.push(path)
+    const { names, parsed } = await sources.importsOf(path, root, parse)
+    if (!parsed) broken.push(path)
     for (const name of names) {
       const named = !isPath(name)
       if (named && !name.startsWith('data:')) bare.add(name)

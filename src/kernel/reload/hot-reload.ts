@@ -6,12 +6,13 @@ import { didYouMean } from '../../nearest.js'
 import { isOwn, reasonOf } from '../../wire-error.js'
 import { Attempt } from '../lifecycle/attempt.js'
 import type { PluginSource } from '../manifest/plugin-source.js'
-import { type ModuleGraph, moduleGraph } from '../modules/module-graph.js'
+import { type ModuleGraph, moduleGraph, Sources } from '../modules/module-graph.js'
 import { type PackageScope, packageScope } from '../modules/package-scope.js'
 import type { Logger } from '../options/options.js'
 import type { Waiting } from '../plugins/joint-changes.js'
 import type { PluginInstance } from '../supervision/plugin-instance.js'
 import { KeptModules } from './kept-modules.js'
+import { outsideOf } from './kernel-folders.js'
 import { RefusedChanges } from './refused-changes.js'
 import { Watcher } from './watcher.js'
 
@@ -24,7 +25,7 @@ export interface HotReloadOptions {
   places: readonly string[]
   /** Paths the discovery came upon, usable or not: anything else in the places is new. */
   known: readonly string[]
-  /** Folders whose changes mean nothing. */
+  /** Folders whose changes mean nothing, whatever a plugin has of them. */
   ignore: readonly string[]
   configDir: string | undefined
   instances: ReadonlyMap<string, PluginInstance>
@@ -60,6 +61,8 @@ export class HotReload {
   /** What was held against the files, once those were watched. */
   readonly #compared = new WeakSet<PluginSource>()
   readonly #changed = new Set<string>()
+  /** Those whose next change has to wait. */
+  readonly #held = new Set<string>()
   /** Plugins that are being unloaded as their files are gone, by where they lay. */
   readonly #leaving = new Map<string, Promise<void>>()
   #working: Promise<void> | undefined
@@ -92,22 +95,22 @@ export class HotReload {
    * were read then: it may be otherwise by now.
    */
   async track(source: PluginSource, says?: string): Promise<void> {
-    const { name } = source
-    const graphs = await Promise.all(
-      [source.entry, ...Object.values(source.tasks).map(({ file }) => file)].map((file) =>
-        moduleGraph(file, source.root, { previous: this.#graphs.get(file) }),
-      ),
-    )
+    const { name, root } = source
+    const reads = outsideOf(this.#options.ignore, root)
+    const sources = new Sources()
+    const graphs: ModuleGraph[] = []
+    for (const file of new Set([source.entry, ...Object.values(source.tasks).map((task) => task.file)]))
+      graphs.push(await moduleGraph(file, root, { previous: this.#graphs.get(file), reads, sources }))
     const files = graphs.flatMap((graph) => {
       const [entry] = graph.files
       if (entry !== undefined) this.#graphs.set(entry, graph)
       return [...graph.files, ...graph.links, ...graph.unresolved]
     })
-    const own = new Set([...files, ...source.tracked])
+    const own = new Set([...files, ...source.tracked.filter(reads)])
     const folders = [...new Set(graphs.flatMap((graph) => graph.files.map((file) => dirname(file))))]
     const bare = [...new Set(graphs.flatMap((graph) => graph.bare))]
     const now = async (): Promise<PackageScope> => {
-      const { files, says } = await packageScope(folders, bare, dirname(source.root))
+      const { files, says } = await packageScope(folders, bare, dirname(root))
       return { files: files.filter((file) => !own.has(file)), says }
     }
     const scope = await now()
@@ -195,11 +198,20 @@ export class HotReload {
   /** A file that several plugins import changes them all, and so does a checkout of another branch: they are collected while they are being saved, and judged together. */
   #note(name: string): void {
     this.#changed.add(name)
+    this.#work()
+  }
+
+  get #due(): string[] {
+    return [...this.#changed].filter((name) => !this.#held.has(name))
+  }
+
+  #work(): void {
     this.#working ??= Promise.resolve().then(async () => {
-      while (this.#changed.size > 0 && !this.#closed) {
+      while (this.#due.length > 0 && !this.#closed) {
         await this.#watcher.quiet()
-        const names = this.#options.inOrder([...this.#changed])
-        this.#changed.clear()
+        const due = this.#due
+        for (const name of due) this.#changed.delete(name)
+        const names = this.#options.inOrder(due)
         const waiting = new Set(names)
         for (const plugin of names)
           if (waiting.has(plugin) && !this.#closed) await this.#attempt((attempt) => this.#renew(plugin, waiting, attempt), plugin)
@@ -208,11 +220,23 @@ export class HotReload {
     })
   }
 
+  /** One that writes its own files as it runs is not to fill a processor by that. */
+  #hold({ name, restarts }: PluginInstance): void {
+    const wait = restarts.changed()
+    if (wait === 0) return
+    this.#held.add(name)
+    setTimeout(() => {
+      this.#held.delete(name)
+      this.#work()
+    }, wait).unref()
+  }
+
   /** `waiting`: those that changed together and have not been carried out; it is one of them. */
   async #renew(name: string, waiting: Set<string>, attempt: Attempt): Promise<void> {
     const { instances, changed, refused, log, fault } = this.#options
     const instance = instances.get(name)
     if (instance === undefined) return
+    this.#hold(instance)
     const { path } = instance.source
     // Where all of it is gone that is no change of its files, however long it takes to be certain of it.
     if (!existsSync(path)) await this.#judged([path])

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { type BigIntStats, stat } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { limiter } from '../../limiter.js'
 import { TO_READ } from '../../text-file.js'
-import { MOST_READ } from '../modules/module-graph.js'
 import { isMissing } from '../text/missing-path.js'
 
 /** What `stat` says that changes whenever the file may have: looking at it is cheap, reading the file is not. */
@@ -25,16 +25,31 @@ const lookOf = (stats: BigIntStats | undefined): Look => {
 const lookAt = (path: string): Promise<Look> =>
   new Promise((resolve) => stat(path, { bigint: true }, (error, stats) => resolve(lookOf(error ? undefined : stats))))
 
-/** Of a larger file, in bytes, a touch counts as a new version: it is not read. */
-const LARGEST = BigInt(MOST_READ)
+/** Files that are read at a time, whoever's they are: all at once would take as much memory, and descriptors, as somebody likes. */
+const AT_A_TIME = 16
+/** Bytes of a file that are read at once: others have their turn in between. */
+const PART = 65_536
 
-const hashOf = async (file: FileHandle, { signature, size }: Look): Promise<string> => {
+const inTurn = limiter(AT_A_TIME)
+
+const contentOf = async (file: FileHandle, size: number): Promise<string> => {
+  const hash = createHash('sha1')
+  const part = Buffer.allocUnsafe(Math.min(size, PART))
+  for (let length = 0; length < size; ) {
+    const { bytesRead } = await file.read(part, 0, Math.min(part.length, size - length), length)
+    if (bytesRead === 0) break
+    hash.update(part.subarray(0, bytesRead))
+    length += bytesRead
+  }
+  return hash.digest('base64')
+}
+
+const hashOf = async (file: FileHandle, { signature, size }: Look, mayRead: MayRead): Promise<string> => {
   if (size === undefined) return 'absent'
   // Much of /proc says that it is empty, and has no end.
   if (size === 0n) return 'empty'
-  if (size > LARGEST) return signature
-  const content = await file.readFile().catch(() => undefined)
-  return content === undefined ? 'absent' : createHash('sha1').update(content).digest('base64')
+  if (!mayRead(Number(size))) return signature
+  return contentOf(file, Number(size)).catch(() => 'absent')
 }
 
 /** What a file holds, and what it looked like then. */
@@ -45,8 +60,11 @@ interface Reading {
   still: boolean
 }
 
+/** Whether there is room to read so many bytes of a file; where there is none, a touch counts as a new version. */
+type MayRead = (bytes: number) => boolean
+
 /** Looks at the file that it reads: by the path, another may lie there for the one or for the other. */
-const readAt = async (path: string): Promise<Reading> => {
+const readAt = async (path: string, mayRead: MayRead): Promise<Reading> => {
   let file: FileHandle
   try {
     file = await open(path, TO_READ)
@@ -55,7 +73,7 @@ const readAt = async (path: string): Promise<Reading> => {
   }
   try {
     const look = lookOf(await file.stat({ bigint: true }))
-    const hash = await hashOf(file, look)
+    const hash = await hashOf(file, look, mayRead)
     return { look, hash, still: lookOf(await file.stat({ bigint: true })).signature === look.signature }
   } finally {
     await file.close()
@@ -84,6 +102,8 @@ export interface WatchedFileOptions {
   onVersion: (file: WatchedFile) => void
   /** Compare with a file that is not there: what is there now is news. */
   fromNothing?: boolean
+  /** Whether so many bytes of it are read; where they are not, a touch is a new version. */
+  mayRead?: (file: WatchedFile, bytes: number) => boolean
   /** The file stopped being busy, with or without a new version. */
   onIdle: (file: WatchedFile) => void
 }
@@ -129,9 +149,13 @@ export class WatchedFile {
     return this.#inspecting !== undefined || this.#pending !== undefined
   }
 
+  #read(): Promise<Reading> {
+    return inTurn(() => readAt(this.path, (bytes) => this.#options.mayRead?.(this, bytes) !== false))
+  }
+
   async #takeBaseline(): Promise<void> {
     for (;;) {
-      const { look, hash, still } = await readAt(this.path)
+      const { look, hash, still } = await this.#read()
       if (!still && !this.#closed) continue
       this.#known = look
       this.#hash = hash
@@ -159,7 +183,7 @@ export class WatchedFile {
   async loaded(): Promise<void> {
     await this.#baseline
     const repeated = this.#repeated
-    if (repeated === undefined || repeated !== this.#hash || (await readAt(this.path)).hash !== repeated) await this.taken(0)
+    if (repeated === undefined || repeated !== this.#hash || (await this.#read()).hash !== repeated) await this.taken(0)
   }
 
   /** The folder reported something about this file: `put` that an entry came, went or was replaced, `write` that its content or attributes changed. */
@@ -227,7 +251,7 @@ export class WatchedFile {
 
   async #inspect(): Promise<void> {
     if ((await lookAt(this.path)).signature === this.#known.signature) return this.#settled()
-    const { look, hash, still } = await readAt(this.path)
+    const { look, hash, still } = await this.#read()
     if (this.#closed) return
     if (still && hash === this.#hash) {
       this.#known = look // touched, or written anew with what it held before

@@ -2,6 +2,7 @@
 import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
 import { basename, dirname, extname, join, parse, resolve, sep } from 'node:path'
 import { within } from '../../within.js'
+import { MOST_READ } from '../modules/module-graph.js'
 import { WatchedFile } from './watched-file.js'
 import { WatchedFolder } from './watched-folder.js'
 import { WatchedPlace } from './watched-place.js'
@@ -44,6 +45,9 @@ class Owner {
   readonly report: (paths: string[]) => void
   readonly files = new Set<WatchedFile>()
   readonly #changed = new Set<string>()
+  /** Bytes of the files that are read to know them. */
+  readonly #read = new Map<WatchedFile, number>()
+  #room = MOST_READ
   #hold: NodeJS.Timeout | undefined
 
   constructor(report: (paths: string[]) => void) {
@@ -66,6 +70,25 @@ class Owner {
     const paths = [...this.#changed].sort()
     this.#changed.clear()
     if (paths.length > 0) this.report(paths)
+  }
+
+  /** Whether a file of that size has room among those that are read. */
+  reads(file: WatchedFile, bytes: number): boolean {
+    this.#unread(file)
+    if (bytes > this.#room) return false
+    this.#room -= bytes
+    this.#read.set(file, bytes)
+    return true
+  }
+
+  #unread(file: WatchedFile): void {
+    this.#room += this.#read.get(file) ?? 0
+    this.#read.delete(file)
+  }
+
+  letGo(file: WatchedFile): void {
+    this.files.delete(file)
+    this.#unread(file)
   }
 
   close(): void {
@@ -309,6 +332,7 @@ export class Watcher {
     const file = new WatchedFile(path, {
       settle: this.#settle,
       fromNothing,
+      mayRead: (file, bytes) => Array.from(entry.owners).some((owner) => owner.reads(file, bytes)),
       onVersion: () => {
         for (const owner of entry.owners) owner.changed(path)
         void this.#placeInFolders(entry) // a link may lead elsewhere now
@@ -324,7 +348,7 @@ export class Watcher {
   }
 
   #disown(owner: Owner, file: WatchedFile): void {
-    owner.files.delete(file)
+    owner.letGo(file)
     const entry = this.#entries.get(file.path)
     if (!entry?.owners.delete(owner) || entry.owners.size > 0) return
     this.#entries.delete(file.path)

@@ -10,6 +10,8 @@ export class Restarts {
   #next: NodeJS.Timeout | undefined
   readonly #record = new RestartRecord()
   readonly #pace = new RestartPace()
+  /** Apart from that of its crashes: whoever mends those saves often. */
+  readonly #changes = new RestartPace()
   readonly #demotion = new Demotion()
 
   constructor(policy: EffectiveRestart) {
@@ -49,6 +51,11 @@ export class Restarts {
   /** Earlier crashes say nothing about what runs now. */
   forget(): void {
     this.#record.forget()
+  }
+
+  /** What changed of its files is carried out. Milliseconds that the next such change has to wait for at least: it may have made them itself. */
+  changed(): number {
+    return this.#changes.next()
   }
 
   /** It fell in a thread. True where that was once too often, and it is demoted. */

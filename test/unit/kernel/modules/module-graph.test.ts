@@ -2,7 +2,7 @@ import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { moduleGraph } from '#src/kernel/modules/module-graph.js'
+import { moduleGraph, Sources } from '#src/kernel/modules/module-graph.js'
 import { tree } from '../../../support/tree.js'
 
 const graphOf = async (files: Record<string, string>, entry = 'index.js') => {
@@ -113,6 +113,23 @@ describe('besides files, the graph names', () => {
     expect(files).toEqual([join(root, 'index.js'), join(root, 'real/a.js'), join(root, 'real/b.js')])
     expect(links).toEqual([join(root, 'link.js')])
   })
+})
+
+test('several graphs read each source once, and no more than 16 MiB of all together', async () => {
+  const long = `/*${'x'.repeat(9 * 2 ** 20)}*/`
+  const root = tree({
+    'a.js': "import './lib.js'",
+    'b.js': "import './lib.js'",
+    'c.js': `import './d.js'\n${long}`,
+    'lib.js': long,
+    'd.js': '',
+  })
+  const sources = new Sources()
+  const graphs = []
+  for (const name of ['a', 'b', 'c']) graphs.push(await moduleGraph(join(root, `${name}.js`), root, { sources }))
+  const [a, b, c] = graphs
+  expect([a?.broken, b?.broken, b?.files]).toEqual([[], [], [join(root, 'b.js'), join(root, 'lib.js')]])
+  expect([c?.broken, c?.files]).toEqual([[join(root, 'c.js')], [join(root, 'c.js')]])
 })
 
 describe('a file with a syntax error', () => {

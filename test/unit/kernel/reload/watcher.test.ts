@@ -21,6 +21,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { WatchedPlace } from '#src/kernel/reload/watched-place.js'
 import { Watcher, type WatcherOptions } from '#src/kernel/reload/watcher.js'
 import { eventually } from '../../../support/eventually.js'
+import { built, withFewDescriptors } from '../../../support/few-descriptors.js'
 import { tree, write } from '../../../support/tree.js'
 
 // The tests run side by side, as most of them must wait to see that nothing comes.
@@ -286,6 +287,43 @@ describe.concurrent('what else is seen', () => {
     await watcher.ready()
     replace(join(folder, 'a.js'), 'two')
     await eventually(() => expect(changes).toMatchObject([{ name: 'p', content: 'two' }]))
+  })
+
+  test('of a long file what is anywhere in it', async () => {
+    const { changes, file } = await tracking({ 'a.json': 'x'.repeat(200_000) })
+    replace(file, `${'x'.repeat(150_000)}y${'x'.repeat(49_999)}`)
+    await eventually(() => expect(changes).toMatchObject([{ paths: [file] }]))
+  })
+
+  test('of files of more than 16 MiB together, of which not all are read, a touch', async () => {
+    const { watcher, changes, paths } = await tracking({ 'a.json': 'x', 'b.json': 'x' }, { settle: 5 })
+    for (const path of paths) truncateSync(path, 9 * 2 ** 20)
+    await eventually(() => expect(changes.flatMap((change) => change.paths).sort()).toEqual(paths))
+    await watcher.stirs('hello')
+    changes.length = 0
+    for (const path of paths) utimesSync(path, 1, 1)
+    await eventually(() => expect(changes).toHaveLength(1))
+    await quiet()
+    expect(changes).toHaveLength(1)
+    expect(changes[0]?.paths).toHaveLength(1)
+  })
+
+  test('where there are more files than descriptors, all', async () => {
+    const root = tree(Object.fromEntries(Array.from({ length: 1_000 }, (_, at) => [`${at}.json`, 'one'])))
+    const program = `
+      import { appendFileSync, readdirSync, utimesSync } from 'node:fs'
+      import { Watcher } from ${built('kernel/reload/watcher.js')}
+      const files = readdirSync('.').map((name) => process.cwd() + '/' + name)
+      const changes = []
+      const watcher = new Watcher({ onChange: (_, paths) => changes.push(...paths) })
+      await watcher.track('p', files)
+      for (const file of files) utimesSync(file, 1, 1)
+      await watcher.stirs('p')
+      appendFileSync(files[0], ' two')
+      while (changes.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+      await watcher.close()
+      console.log(JSON.stringify(changes.length))`
+    expect(await withFewDescriptors(program, root)).toBe(1)
   })
 
   test('a missing file that appears', async () => {
