@@ -208,6 +208,11 @@ export class FramedChannel implements Channel {
     return (this.#bytes > 0 || this.#coming !== undefined || this.#moved.length > 0) && this.#resting.size === 0
   }
 
+  /** Bytes that were written and that the other end has not read. */
+  get unread(): number {
+    return this.#stream.writableLength
+  }
+
   /** How many frames were sent. */
   get sent(): number {
     return this.#sent

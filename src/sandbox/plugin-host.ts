@@ -48,6 +48,8 @@ export interface Breach {
   margin?: number
   /** Of memory: MB of `observed` that no counter of V8's shows. */
   uncounted?: number
+  /** Of memory: MB of `observed` that were written to a process and that it has not read. */
+  unread?: number
   /** Of memory: it is the addresses of the process, and the place keeps about so many memories of WebAssembly that take them. */
   memories?: number
   /** Of a hang: what holds the place, as far as this Node and this system tell. */

@@ -34,10 +34,12 @@ const madeOf = (report: HeapReport | undefined): string => {
 }
 
 /** Its heap does not show it, so it has to be said what to look for. */
-const notCounted = ({ uncounted }: Breach): string =>
-  uncounted === undefined
-    ? ''
-    : `V8 counts ${uncounted} MB of it nowhere: Blobs, messages that wait in a MessagePort, resizable or shared buffers, memory of WebAssembly. `
+const notCounted = ({ uncounted, unread }: Breach): string =>
+  unread !== undefined
+    ? `${unread} MB of it were written to it, and it has not read them. `
+    : uncounted === undefined
+      ? ''
+      : `V8 counts ${uncounted} MB of it nowhere: Blobs, messages that wait in a MessagePort, resizable or shared buffers, memory of WebAssembly. `
 
 /** MB as TB. */
 const inTB = (size: number): number => Math.round(size / 2 ** 20)

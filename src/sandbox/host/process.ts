@@ -137,6 +137,9 @@ export class ProcessHost implements PluginHost {
       get unfinished() {
         return channel.unfinished
       },
+      get unread() {
+        return channel.unread
+      },
       get sent() {
         return channel.sent
       },

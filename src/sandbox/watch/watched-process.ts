@@ -17,6 +17,8 @@ export interface ProcessSubject {
   readonly sent: number
   /** A part of a frame has come from it, and its rest has not. */
   readonly unfinished: boolean
+  /** Bytes that were written to it and that it has not read: they lie in the kernel's process. */
+  readonly unread: number
   ask(asked: Asked): void
 }
 
@@ -31,6 +33,7 @@ const COMPUTING = 0.5
 /** What a process may have in memory beyond the limit: a part of it, and what Node itself takes (MB). */
 const LEEWAY = 0.25
 const NODE_ITSELF = 64
+const MB = 2 ** 20
 /** What it has grown by, beyond the limit, before it is asked again what its memory is, in MB. */
 const GROWN = 8
 
@@ -129,8 +132,9 @@ export class WatchedProcess implements Watched {
       this.#told = false
       this.#standstill = undefined
     } else if (!this.#leaving) this.#doubt(at, stat)
+    const unread = this.#subject.unread / MB
+    if (stat !== undefined || unread > 0) this.#judge((stat?.resident ?? 0) + unread, unread)
     if (stat === undefined) return
-    this.#judge(stat)
     if (this.#limits.cpu < 1) this.#cpu.look(at, stat.ms, () => stat.ms)
   }
 
@@ -158,16 +162,25 @@ export class WatchedProcess implements Watched {
     return this.#subject.unfinished ? 'in a message' : 'blocked or waiting'
   }
 
-  #judge({ resident }: ProcessStat): void {
+  /** MB, with what waits to be read by it. */
+  #judge(taken: number, unread: number): void {
     const { memory } = this.#limits
     const margin = marginOf(memory)
-    if (resident > memory + margin) {
+    if (taken > memory + margin) {
       const heap = this.#heap
-      this.#breached({ limit: 'memory', allowed: memory, observed: Math.round(resident), margin, ...(heap && { heap }) })
-    } else if (resident <= memory) this.#askedAt = 0
-    else if (resident > this.#askedAt + GROWN) {
+      const waits = Math.round(unread)
+      this.#breached({
+        limit: 'memory',
+        allowed: memory,
+        observed: Math.round(taken),
+        margin,
+        ...(waits > 0 && { unread: waits }),
+        ...(heap && { heap }),
+      })
+    } else if (taken <= memory) this.#askedAt = 0
+    else if (taken > this.#askedAt + GROWN) {
       // What it is, is to be known when it goes past the margin: then there is no time to ask.
-      this.#askedAt = resident
+      this.#askedAt = taken
       this.#subject.ask('weigh')
     }
   }

@@ -353,7 +353,7 @@ describe('verifying', () => {
           writeFileSync(join(dir, name), text(name))
         }
       }),
-      { numRuns: 600 },
+      { numRuns: 250 },
     )
     expect((await verifyAudit(dir)).faults).toEqual([])
     expect(existsSync(join(dir, 'lock'))).toBe(false)

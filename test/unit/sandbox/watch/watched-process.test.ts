@@ -20,6 +20,7 @@ const watched = (pid: number, limits = LIMITS) => {
     pid,
     sent: 0,
     unfinished: false,
+    unread: 0,
     ask: (what: Asked): void => {
       if (what !== 'weigh') asked.push(what)
       subject.sent++
@@ -50,6 +51,17 @@ const running = (code: string): number => {
 }
 
 describe('a process that is watched', () => {
+  test('takes the memory of what was written to it until it has read it', async () => {
+    const { subject, place, breaches } = watched(await idle(), { ...LIMITS, memory: 256 })
+    subject.unread = 100 * 2 ** 20
+    place.look(25)
+    expect(breaches).toEqual([])
+    subject.unread = 400 * 2 ** 20
+    place.look(50)
+    expect(breaches).toMatchObject([{ limit: 'memory', allowed: 256, unread: 400 }])
+    expect(breaches[0]?.observed).toBeGreaterThanOrEqual(400)
+  })
+
   test.runIf(linux)('that a signal has stopped is told as that', async () => {
     const pid = await idle()
     const { place, breaches } = watched(pid)
