@@ -297,7 +297,7 @@ export class FramedChannel implements Channel {
       assertFits(frame.length - LENGTH_BYTES + moved)
       assertWeight(frame.subarray(HEAD_BYTES), weightOf(line))
     } catch (error) {
-      throw uncloneable(`From a plugin's process to the kernel no more goes at once: ${(error as Error).message}.`)
+      throw uncloneable(`${(error as Error).message}.`)
     }
     return frame
   }

@@ -1,6 +1,7 @@
 /** The message and the fields of a log line, as its author meant them, and as they can cross. */
 import { inspect } from 'node:util'
 import { reasonOf, toWire } from '../../wire-error.js'
+import { holdsRegExp } from '../values/uncloneable-part.js'
 
 /** Parts that are looked at, and how deep they lie: below, an object with anything that cannot cross is text as a whole. */
 const MAX_PARTS = 256
@@ -15,7 +16,7 @@ const textOf = (value: unknown): string => {
 const canCross = (value: unknown): boolean => {
   try {
     structuredClone(value)
-    return true
+    return !holdsRegExp(value)
   } catch {
     return false
   }

@@ -197,14 +197,15 @@ export class PluginRuntime implements Party {
   log(level: LogLevel, message: string, fields?: unknown): void {
     if (this.#logBudget.drops(message.length)) return
     const given = fields instanceof Error ? { error: toWire(fields) } : fields
-    let body: unknown
-    try {
-      body = structuredClone(given)
-    } catch {
-      body = structuredClone(crossing(given))
+    for (const crosses of [() => given, () => crossing(given), () => undefined]) {
+      try {
+        const line = lineOf(message, structuredClone(crosses()))
+        if (this.#logBudget.takes(line.size)) this.#conversation?.notify('log', [level, line.message], line.fields)
+        return
+      } catch {
+        // Less of them crosses.
+      }
     }
-    const line = lineOf(message, body)
-    if (this.#logBudget.takes(line.size)) this.#conversation?.notify('log', [level, line.message], line.fields)
   }
 
   async #start(): Promise<void> {

@@ -14,6 +14,7 @@ import type { LogLevel } from '../protocol.js'
 import { newCells } from '../pulse.js'
 import type { TaskAnswer, TaskGreeting, TaskIdentity, TaskNotice, TaskRun } from '../task-wire.js'
 import { type Sent, uncloneable, weighed } from '../values/sendable.js'
+import { holdsRegExp } from '../values/uncloneable-part.js'
 import { captureConsole } from './console.js'
 import { boundCrash } from './crash.js'
 import { protect } from './doors/lock.js'
@@ -99,8 +100,8 @@ const answered = (run: number, result: unknown): TaskAnswer => {
   const large = weighed(value, asResult, moved) >= WORTH_SEALING || moved.length > 0
   try {
     const copy: unknown = large ? value : structuredClone(value)
-    // By a getter that answers otherwise the second time it may be large only now.
-    if (!large && weighed(copy, asResult) < WORTH_SEALING) return { value: copy }
+    // By a getter that answers otherwise the second time it may be large only now. Sealed, a RegExp is refused with where it is.
+    if (!large && !holdsRegExp(copy) && weighed(copy, asResult) < WORTH_SEALING) return { value: copy }
     const sealed = seal(copy, beyond, moved)
     wire.port1.postMessage(['answer', run, sealed] satisfies TaskNotice, movedWith(sealed))
     return { sealed: true }

@@ -69,12 +69,11 @@ const OF_TAG: Readonly<Record<string, Rule>> = {
   D: rule(OBJECT, { bytes: 8 }),
   Z: rule(OBJECT, { bigint: true }),
   z: rule(OBJECT, { bigint: true }),
-  // Texts, as objects too, and regular expressions.
+  // Texts, as objects too.
   '"': rule(OBJECT, { counted: true }),
   c: rule(OBJECT, { counted: true }),
   S: rule(OBJECT, { counted: true }),
   s: rule(OBJECT, { text: true }),
-  R: rule(OBJECT, { text: true, numbers: 1 }),
   // Objects, arrays, maps and sets, and their ends.
   o: rule(OBJECT, { opens: true }),
   '{': rule(1, { numbers: 1, closes: true }),
@@ -97,7 +96,8 @@ const code = (character: string): number => character.charCodeAt(0)
 // A thread makes these as it boots: in as few steps as there are tags.
 const RULES = new Array<Rule | undefined>(256).fill(undefined)
 for (const [tag, found] of Object.entries(OF_TAG)) RULES[code(tag)] = found
-const [RESIZABLE, SPARSE, ERROR, END, CAUSE, VIEW, PADDING, HOST] = Array.from('~ar.cV\0\\', code) as [
+const [RESIZABLE, SPARSE, ERROR, END, CAUSE, VIEW, PADDING, HOST, REGEXP] = Array.from('~ar.cV\0\\R', code) as [
+  number,
   number,
   number,
   number,
@@ -124,10 +124,13 @@ export interface Written {
 
 const IN_A_FRAME: Written = { short: SHORT, views: false }
 
-/** Throws a RangeError for a value that weighs more than `most`, and for bytes that V8 would not write. Nothing is built. */
+/**
+ * Throws a RangeError for a value that weighs more than `most` or has a regular expression in it, and for bytes that V8 would not write. Nothing is
+ * built: who reads a regular expression compiles it, and twelve characters of one can stand for milliseconds and for all the memory that there is.
+ */
 export const assertWeight = (bytes: Uint8Array, most: number, { short, views, own }: Written = IN_A_FRAME): void => {
   const { length } = bytes
-  if (length <= short && !has(bytes, SPARSE) && !has(bytes, RESIZABLE)) return
+  if (length <= short && !has(bytes, SPARSE) && !has(bytes, RESIZABLE) && !has(bytes, REGEXP)) return
   if (!own) {
     const [mark, version] = currentHeader()
     if (bytes[0] !== mark || bytes[1] !== version) throw new RangeError('a value is of another version')
@@ -193,6 +196,8 @@ export const assertWeight = (bytes: Uint8Array, most: number, { short, views, ow
       number()
       skip(number())
     } else if (tag === SPARSE) return sparse()
+    else if (tag === REGEXP)
+      throw new RangeError('a RegExp is in it, which who reads it would have to compile: send its source and its flags')
     else if (found === undefined) {
       if (tag !== RESIZABLE) throw new RangeError(`no value has a part of kind ${tag}`)
       resizable()

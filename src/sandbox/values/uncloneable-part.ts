@@ -52,6 +52,12 @@ function* partsOf(whole: object): Generator<[step: string, part: unknown]> {
 /** Of a path to what an author marked, the mark. */
 export const MARKED = / \((transfer|byReference)\(\)\)$/
 
+/** Kept back where it would leave a plugin. */
+const isRegExp = (part: unknown): boolean => part instanceof RegExp
+
+/** Whether one is in a value. */
+export const holdsRegExp = (value: unknown): boolean => uncloneablePart(value, '', isRegExp) !== undefined
+
 /** The path to the first part that cannot cross, from `root` on, such as `data.user.list[1].cb`; undefined where it is not found. `stays`: whether that is one. */
 export const uncloneablePart = (value: unknown, root: string, stays = isUncloneable): string | undefined => {
   const seen = new Set<object>()
@@ -71,7 +77,8 @@ export const uncloneablePart = (value: unknown, root: string, stays = isUnclonea
     return undefined
   }
   try {
-    return find(value, root, 0)
+    const found = find(value, root, 0)
+    return found === undefined && stays === isUncloneable ? uncloneablePart(value, root, isRegExp) : found
   } catch {
     return undefined // a getter or a proxy that throws
   }

@@ -1,4 +1,5 @@
 /** What is said of a value that cannot be sent, wherever it was on its way to. */
+import { cut } from '../../cut.js'
 import { PlugbayError } from '../../errors.js'
 import { unended } from '../../sentence.js'
 import { reasonOf } from '../../wire-error.js'
@@ -11,12 +12,14 @@ export interface About {
 
 /** More of what a value is written as says no more. */
 const MAX_SOURCE = 60
+const MAX_REASON = 300
 const REFUSED = ' could not be cloned'
 
 /** What the platform says: for a function that is all its code. */
 const brief = (reason: string): string => {
   const said = unended(reason)
-  const source = said.endsWith(REFUSED) ? said.slice(0, -REFUSED.length) : said
+  if (!said.endsWith(REFUSED)) return cut(said, MAX_REASON)
+  const source = said.slice(0, -REFUSED.length)
   const line = source.split('\n', 1)[0] as string
   return source.length <= MAX_SOURCE && line === source ? said : `${line.slice(0, MAX_SOURCE)}…${REFUSED}`
 }

@@ -146,7 +146,7 @@ const assertLight = (bytes: Uint8Array): void => {
   try {
     assertWeight(bytes, HEAVIEST, WRITTEN_HERE)
   } catch (error) {
-    throw uncloneable(`It is too large to leave this thread: ${(error as Error).message}.`)
+    throw uncloneable(`${(error as Error).message}.`)
   }
 }
 
