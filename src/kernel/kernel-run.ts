@@ -226,6 +226,7 @@ export class KernelRun {
         act('reload', instance, BY_WATCHER, () => operations.reload(instance, 'file change', waiting, attempt)),
       configured: (instance) =>
         act('updateConfig', instance, BY_WATCHER, () => operations.configure(instance, configurations.given(instance.name) ?? {})),
+      isThere: (instance) => whereabouts.isThere(instance),
       stillSays: (source) => whereabouts.stillSays(source),
       formerPlaces: (path) => whereabouts.formerPlaces(path),
       appeared: (path, attempt) => act('load', undefined, { actor: 'watcher', reason: path }, () => operations.dropIn(path, attempt)),

@@ -1,7 +1,7 @@
 /** Plugins whose files are moved while they are watched. */
 import { mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { codeOf } from '#src/wire-error.js'
 import { eventually } from '../support/eventually.js'
 import { emptyFolder, infoOf, pluginCode, startedWith, stateOf, writePlugin } from '../support/plugin-folder.js'
@@ -137,24 +137,37 @@ it('one that is moved and no good where it is now does not run on as it was, and
   await eventually(() => expect(stateOf(kernel, 'q')).toBe('running'))
 })
 
-it('one that cannot go on from where it was moved does so with its next save there, though another lies where it lay', async () => {
+describe('one that cannot go on from where it was moved, while another lies where it lay,', () => {
   const code = pluginCode({ start: '' })
-  const { kernel, folder, faults } = await watching((folder) => {
-    writePlugin(folder, 'a', { code, manifest: { name: 'p' } })
-    writePlugin(folder, 'b', { code, manifest: { name: 'q' } })
+  const moved = async () => {
+    const { kernel, folder, faults } = await watching((folder) => {
+      writePlugin(folder, 'a', { code, manifest: { name: 'p' } })
+      writePlugin(folder, 'b', { code, manifest: { name: 'q' } })
+    })
+    const places = (): string[] => kernel.plugins().map(({ name, path, state }) => `${name} in ${relative(folder, path)} is ${state}`)
+    save(
+      { folder },
+      {
+        'a/plugin.json': { name: 'q' },
+        'b/plugin.json': { name: 'p' },
+        'b/index.js': "export default { start() { throw new Error('no luck') } }",
+      },
+    )
+    await eventually(() => expect([faults.map(({ name }) => name), places()]).toEqual([['p'], ['p in a is running', 'q in a is running']]))
+    return { folder, places }
+  }
+
+  it('does so with its next save there', async () => {
+    const { folder, places } = await moved()
+    save({ folder }, { 'b/index.js': code })
+    await eventually(() => expect(places()).toEqual(['p in b is running', 'q in a is running']))
   })
-  const places = (): string[] => kernel.plugins().map(({ name, path, state }) => `${name} in ${relative(folder, path)} is ${state}`)
-  save(
-    { folder },
-    {
-      'a/plugin.json': { name: 'q' },
-      'b/plugin.json': { name: 'p' },
-      'b/index.js': "export default { start() { throw new Error('no luck') } }",
-    },
-  )
-  await eventually(() => expect([faults.map(({ name }) => name), places()]).toEqual([['p'], ['p in a is running', 'q in a is running']]))
-  save({ folder }, { 'b/index.js': code })
-  await eventually(() => expect(places()).toEqual(['p in b is running', 'q in a is running']))
+
+  it('is unloaded when that goes, too', async () => {
+    const { folder, places } = await moved()
+    rmSync(join(folder, 'b'), { recursive: true })
+    await eventually(() => expect(places()).toEqual(['q in a is running']))
+  })
 })
 
 it('a plugin that is read anew is found where it was moved', async () => {

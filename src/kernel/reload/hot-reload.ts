@@ -39,6 +39,8 @@ export interface HotReloadOptions {
   isInline(instance: PluginInstance): boolean
   changed(instance: PluginInstance, waiting: Waiting, attempt: Attempt): Promise<unknown>
   configured(instance: PluginInstance): Promise<unknown>
+  /** Whether the plugin lies where it lay. */
+  isThere(instance: PluginInstance): boolean
   /** Whether what lies where it was read is what was read. */
   stillSays(source: PluginSource): boolean
   /** Where nothing is any more of plugins of which the one at `path` may be what was there, under another name. */
@@ -63,6 +65,8 @@ export class HotReload {
   readonly #changed = new Set<string>()
   /** Those whose next change has to wait. */
   readonly #held = new Set<string>()
+  /** Plugins that run on as they were: what was saved of them is not to be had. */
+  readonly #stayed = new Set<string>()
   /** Plugins that are being unloaded as their files are gone, by where they lay. */
   readonly #leaving = new Map<string, Promise<void>>()
   #working: Promise<void> | undefined
@@ -181,7 +185,7 @@ export class HotReload {
 
   untrack(name: string): void {
     this.#scopes.delete(name)
-    this.#refused.forget(name)
+    this.#forget(name)
     this.#watcher.untrack(name)
   }
 
@@ -244,9 +248,9 @@ export class HotReload {
     const generation = instance.generation?.number
     const done = (plugin: string): void => {
       waiting.delete(plugin)
-      this.#refused.forget(plugin)
+      this.#forget(plugin)
     }
-    this.#refused.forget(name)
+    this.#forget(name)
     try {
       const others = [...waiting].filter((plugin) => plugin !== name)
       await changed(instance, { changed: others, refused: this.#refused.plugins, joined: done }, attempt)
@@ -264,6 +268,7 @@ export class HotReload {
       const then = stays ? this.#refused.add(name, error) : undefined
       if (then === undefined) waiting.delete(name)
       if (stays) {
+        this.#stayed.add(name)
         const told = `The change of '${name}' was not taken over: generation ${generation} stays.`
         log.warn({ plugin: name, generation }, then === undefined ? told : `${told} ${then}`)
       }
@@ -274,6 +279,12 @@ export class HotReload {
       const all = new Set([name, ...this.#refused.plugins].flatMap((plugin) => instances.get(plugin) ?? []))
       await Promise.all(Array.from(all, ({ source }) => this.track(source, this.#scopes.get(source.name)?.scope.says)))
     }
+  }
+
+  /** What was refused of it is no more what is tried next. */
+  #forget(name: string): void {
+    this.#refused.forget(name)
+    this.#stayed.delete(name)
   }
 
   /** What was saved of an inline plugin may not be what runs. */
@@ -334,6 +345,11 @@ export class HotReload {
       const leaving = this.#run(name, () => this.#options.vanished(name))
       this.#leaving.set(path, leaving)
       void leaving.then(() => this.#leaving.delete(path))
+    }
+    // One that could not go on from there lies nowhere now.
+    for (const name of this.#stayed) {
+      const instance = this.#options.instances.get(name)
+      if (instance && instance.source.path !== path && !this.#options.isThere(instance)) this.#note(name)
     }
   }
 
