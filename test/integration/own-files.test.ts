@@ -69,10 +69,9 @@ describe('what lies in the kernel’s own folders is no file of a plugin', () =>
 
 describe('a plugin that may write its own folder, and writes it anew whenever it runs', () => {
   const permissions = [{ resource: 'fs:.', actions: ['read', 'write'] }]
-  const writing = pluginCode(
-    { start: "setTimeout(() => ctx.fs.writeFile('../../p/x.json', String(Math.random())))" },
-    "if (0) import('./x.json')",
-  )
+  const named = "if (0) import('./x.json')"
+  const write = "await ctx.fs.writeFile('../../p/x.json', String(Math.random()))"
+  const writing = pluginCode({ start: `setTimeout(async () => { ${write}.catch(() => {}) })` }, named)
 
   it('is replaced twenty times at once, then once a second, and others do not wait for it', { timeout: 90_000 }, async () => {
     const running = await startedWith({ p: { code: writing, manifest: { permissions, isolation: 'inline' } }, z: idle }, { watch })
@@ -83,5 +82,15 @@ describe('a plugin that may write its own folder, and writes it anew whenever it
     await judged(running)
     await times(24)
     expect(performance.now() - began).toBeGreaterThan(2_800)
+  })
+
+  it('is given up when it crashes as often as that', { timeout: 90_000 }, async () => {
+    const restart = { max: 2, within: 600_000, backoff: { initial: 1_000, max: 1_000 } }
+    const code = pluginCode({ start: `${write}\nsetTimeout(() => { throw new Error('again') })` }, named)
+    const { faults } = await startedWith({ p: { code, manifest: { permissions, restart } } }, { watch })
+    const codes = (): unknown[] => faults.map(({ error }) => (error as { code?: string }).code)
+    await vi.waitFor(() => expect(codes()).toContain('PLUGIN_CRASH_LOOP'), { timeout: 80_000, interval: 20 })
+    // Twenty changes of its files have given it its restarts anew.
+    expect(codes().length).toBeGreaterThan(20)
   })
 })

@@ -24,7 +24,7 @@ import { Generation, type GenerationOptions } from './generation.js'
 import type { Inspection } from './inspection.js'
 import { placeFor } from './placement.js'
 import type { PluginInstance } from './plugin-instance.js'
-import type { Birth, Change } from './replacer.js'
+import { type Birth, beginsAnew, type Change } from './replacer.js'
 import { endsWell } from './restart-record.js'
 import type { StuckThreads } from './stuck-threads.js'
 import type { Crashed } from './supervisor.js'
@@ -67,7 +67,8 @@ export class GenerationFactory {
     assertRoles(source, options)
     const inspection = inspections.get(name)
     // What it did in a thread says nothing about new code.
-    const placement = this.#placementOf(source, change.source === undefined && instance.restarts.demoted, inspection)
+    const demoted = instance.restarts.demoted && (change.source === undefined || !beginsAnew(instance.restarts, reason))
+    const placement = this.#placementOf(source, demoted, inspection)
     const declared = effectiveLimits(source.manifest, options)
     const limits = inspection?.unhurried(declared) ?? declared
     const permissions = this.#parts.permissions.of(source)

@@ -9,12 +9,17 @@ import type { PluginSource } from '../manifest/plugin-source.js'
 import { Succession } from '../services/succession.js'
 import type { Generation } from './generation.js'
 import type { PluginInstance } from './plugin-instance.js'
+import type { Restarts } from './restarts.js'
 
 /** Why a generation is replaced. */
 export type ReplaceReason = 'crash' | 'dependency' | 'file change' | 'configuration' | 'reload' | 'upgrade'
 
-/** With these something is new: earlier crashes say nothing about what runs now. */
-const ASKED_FOR: ReadonlySet<ReplaceReason> = new Set(['file change', 'configuration', 'reload', 'upgrade'])
+/** With these something is new. */
+const ASKED_FOR: ReadonlySet<string> = new Set(['file change', 'configuration', 'reload', 'upgrade'])
+
+/** Whether earlier crashes say nothing about what a plugin is from now on, for that reason. */
+export const beginsAnew = (restarts: Restarts, reason: ReplaceReason | 'start'): boolean =>
+  reason === 'file change' ? restarts.pardoned : ASKED_FOR.has(reason)
 
 /** What changes with the next generation; what is left out stays. */
 export interface Change {
@@ -155,7 +160,7 @@ export class Replacer {
         instance.restarts.cancel()
         moved.set(heir, next.gateway.takeOver(old.gateway, leaving))
         instance.enter(next)
-        if (ASKED_FOR.has(reason)) instance.restarts.forget()
+        if (beginsAnew(instance.restarts, reason)) instance.restarts.forget(change.source !== undefined)
         this.#options.started(instance, change, began)
       }
     })

@@ -21,6 +21,11 @@ export class RestartRecord {
     this.#upSince = performance.now()
   }
 
+  /** Nothing is held against it. */
+  get clean(): boolean {
+    return this.#streak === 0
+  }
+
   /** What came before no longer counts: its code, its configuration or its operator has changed something. */
   forget(): void {
     this.#crashes = []

@@ -1,8 +1,13 @@
 /** The restarts of a plugin, across its generations: what its policy says of it when it ends by itself, and the one that waits for its time. */
+import { TokenBucket } from '../../sandbox/token-bucket.js'
 import type { EffectiveRestart } from '../options/options.js'
 import { Demotion } from './demotion.js'
 import { RestartPace } from './restart-pace.js'
 import { RestartRecord, type Verdict } from './restart-record.js'
+
+/** Of so many changes of its files, and of one more in a minute, earlier crashes are forgotten: one that writes them itself is to have no restarts anew each time. */
+const PARDONS = 20
+const PARDONS_A_SECOND = 1 / 60
 
 export class Restarts {
   #policy: EffectiveRestart
@@ -13,6 +18,8 @@ export class Restarts {
   /** Apart from that of its crashes: whoever mends those saves often. */
   readonly #changes = new RestartPace()
   readonly #demotion = new Demotion()
+  readonly #pardons = new TokenBucket(PARDONS_A_SECOND, PARDONS / PARDONS_A_SECOND)
+  #pardoned = true
 
   constructor(policy: EffectiveRestart) {
     this.#policy = policy
@@ -37,10 +44,9 @@ export class Restarts {
     return this.#demotion.active
   }
 
-  /** It has other code now, whose policy this is. */
+  /** From now on that is its policy. */
   renew(policy: EffectiveRestart): void {
     this.#policy = policy
-    this.#demotion.lift()
   }
 
   /** A generation runs. */
@@ -48,14 +54,21 @@ export class Restarts {
     this.#record.up()
   }
 
-  /** Earlier crashes say nothing about what runs now. */
-  forget(): void {
+  /** Earlier crashes say nothing about what runs now; where its code is new, nor does what came of them. */
+  forget(code: boolean): void {
     this.#record.forget()
+    if (code) this.#demotion.lift()
   }
 
   /** What changed of its files is carried out. Milliseconds that the next such change has to wait for at least: it may have made them itself. */
   changed(): number {
+    this.#pardoned = (this.#record.clean && !this.demoted) || this.#pardons.take(1)
     return this.#changes.next()
+  }
+
+  /** Whether the last change of its files has earlier crashes forgotten. */
+  get pardoned(): boolean {
+    return this.#pardoned
   }
 
   /** It fell in a thread. True where that was once too often, and it is demoted. */

@@ -9,7 +9,7 @@ import type { KernelEvents } from '../lifecycle/kernel-events.js'
 import type { Generation } from './generation.js'
 import { labelsOf } from './leftovers.js'
 import type { PluginInstance } from './plugin-instance.js'
-import { type Birth, type Change, type Partners, type Replacement, type ReplaceReason, Replacer } from './replacer.js'
+import { type Birth, beginsAnew, type Change, type Partners, type Replacement, type ReplaceReason, Replacer } from './replacer.js'
 
 /** Told of a generation whose place ended by itself, or broke a limit; `lost`: events it had taken and not handled. */
 export type Crashed = (generation: Generation, exit: Exit, lost: number) => void
@@ -98,6 +98,7 @@ export class Supervisor {
       instance.inTurn(async () => {
         const old = instance.generation
         if (old === undefined) {
+          if (beginsAnew(instance.restarts, reason)) instance.restarts.forget(change.source !== undefined)
           this.#options.adopt(instance, change)
           return undefined
         }
