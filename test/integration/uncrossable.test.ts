@@ -1,4 +1,6 @@
 /** What crosses threads and no process, such as a Blob: whoever waits for it, or for what became of it, is told at once. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { pluginCode, startedWith, writePlugin } from '../support/plugin-folder.js'
@@ -179,3 +181,34 @@ it('an event with one that waited while its subscriber moved to a process is tol
   )
   expect(lines.filter(({ message }) => /failed/.test(message))).toEqual([])
 })
+
+it.each(['thread', 'process'])(
+  'a regular expression leaves no plugin in a %s, whose reader would compile it, and reaches it',
+  async (isolation) => {
+    const code = pluginCode({
+      start: `
+      const told = (error) => error.code + ': ' + error.message
+      await ctx.services.provide('p', {
+        publish: () => ctx.bus.publish('out', { list: [{ pattern: /a/ }] }).then(() => 'published', told),
+        result: () => ({ pattern: /a/ }),
+        task: () => ctx.tasks.run('gives', 1).then(String, told),
+        source: (given) => given.source,
+      })
+      ctx.log.info('a line', { pattern: /a/, n: 1 })`,
+    })
+    const { kernel, folder, lines } = await startedWith({})
+    const manifest = { isolation, tasks: { gives: 'gives.js' } }
+    const path = writePlugin(folder, 'p', { code, manifest })
+    writeFileSync(join(path, 'gives.js'), 'export default (n) => [n, /a/]')
+    await kernel.load(path)
+    const p = (await kernel.services.use('p')) as Record<string, (given?: unknown) => Promise<unknown>>
+    const why = 'a RegExp is in it, which who reads it would have to compile: send its source and its flags'
+    expect(await p['publish']?.()).toMatch(new RegExp(`^PAYLOAD_NOT_CLONEABLE: .*${why}, at data\\.list\\[0\\]\\.pattern\\. `))
+    await expect(p['result']?.()).rejects.toMatchObject({ code: 'PAYLOAD_NOT_CLONEABLE', message: expect.stringContaining(why) as string })
+    // A process gets what its own task answers as bytes, which nobody else reads.
+    const refused = new RegExp(`^TASK_FAILED: .*${why}, at result\\[1\\]`)
+    expect(await p['task']?.()).toMatch(isolation === 'process' ? /^1,\/a\/$/ : refused)
+    expect(await p['source']?.(/given/)).toBe('given')
+    expect(lines.find(({ message }) => message === 'a line')?.fields).toMatchObject({ pattern: '/a/', n: 1 })
+  },
+)
