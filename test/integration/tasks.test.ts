@@ -291,6 +291,19 @@ describe('a run that fails', () => {
     await vi.waitFor(() => expect(infoOf(kernel, 'worker').stuckThreads).toBe(0), { timeout: 60_000 })
   })
 
+  it('in native code leaves as many threads as the pool has beside it, and no more', { timeout: 120_000 }, async () => {
+    const { run, lines } = await startedTasks(
+      { 'native.js': `export default () => { console.log('begun'); ${inNativeCode(6_000)} }`, 'double.js': DOUBLE },
+      {},
+      ONE_THREAD,
+    )
+    const begun = (): number => lines.filter(({ message }) => message === 'begun').length
+    // On a machine that is busy it may be over before its thread is there.
+    while (begun() < 2) expect(await run('native', 0, { timeout: 600 })).toMatchObject({ code: 'CALL_TIMEOUT' })
+    expect(await run('double', 1, { timeout: 1_500 })).toMatchObject({ code: 'CALL_TIMEOUT' })
+    expect(await run('double', 1)).toEqual({ value: 2 })
+  })
+
   it('as its plugin ends, leaves nothing', async () => {
     const { kernel, run, all } = await startedTasks(
       { 'never.js': NEVER, 'double.js': DOUBLE },

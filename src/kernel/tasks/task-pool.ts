@@ -49,7 +49,10 @@ export class TaskPool {
   readonly #owner: TaskOwner
   readonly #listener: TaskListener
   readonly #piscina: Piscina
+  readonly #maxThreads: number
   readonly #threads = new Map<number, TaskThread>()
+  /** Threads that were told to end and are still there, without those that a run keeps its place for. */
+  readonly #leaving = new Set<Promise<unknown>>()
   /** Runs wait here: those that wait in piscina itself for a thread that ends by another run would wait for ever. */
   readonly #turn: Limiter
   /** Of a task, how many may run at once. */
@@ -68,6 +71,7 @@ export class TaskPool {
     const identity: TaskIdentity = { name, root, packages, grants, pluginModule: PLUGIN_MODULE, learning, beyond }
     this.#owner = owner
     this.#listener = { ...owner, answer: (run, answer) => this.#answered(run, answer) }
+    this.#maxThreads = maxThreads
     this.#turn = limiter(maxThreads)
     const limited = Object.entries(tasks).filter(([, { concurrency }]) => concurrency !== undefined)
     this.#turns = new Map(limited.map(([task, { concurrency = maxThreads }]) => [task, limiter(concurrency)]))
@@ -85,7 +89,7 @@ export class TaskPool {
     })
     this.#piscina
       .on('message', (greeting: TaskGreeting | null) => this.#greeted(greeting))
-      .on('workerDestroy', ({ id }: { id: number }) => void this.#threads.get(id)?.ended())
+      .on('workerDestroy', ({ id }: { id: number }) => this.#leaves(this.#threads.get(id)))
       .on('error', (error: unknown) => this.#lost(error))
   }
 
@@ -97,18 +101,16 @@ export class TaskPool {
     const sealed = new Promise<Sealed>((resolve) => this.#answers.set(number, resolve))
     const order: TaskRun = { number, file: pathToFileURL((source.tasks[task] as TaskSource).file).href, ...given }
     const transferList = 'sealed' in given ? movedWith(given.sealed) : []
-    const run = (): Promise<unknown> =>
-      this.#turn(async () => {
-        const answer = (await this.#piscina.run(order, { signal, transferList })) as TaskAnswer
-        if ('value' in answer) return answer.value
-        const large = await sealed
-        // While it does not read what it has been answered, no thread of it begins another run.
-        if (large instanceof Uint8Array) await claim.grow(large.length)
-        return boxedSealed(large)
-      }, signal)
+    const run = async (): Promise<unknown> => {
+      const answer = (await this.#piscina.run(order, { signal, transferList })) as TaskAnswer
+      if ('value' in answer) return answer.value
+      const large = await sealed
+      // While it does not read what it has been answered, no thread of it begins another run.
+      if (large instanceof Uint8Array) await claim.grow(large.length)
+      return boxedSealed(large)
+    }
     try {
-      const turn = this.#turns.get(task)
-      return await (turn ? turn(run, signal) : run())
+      return await this.#inPlace(task, run, signal)
     } catch (error) {
       void sealed.then(discard)
       if (signal.aborted)
@@ -118,6 +120,34 @@ export class TaskPool {
     } finally {
       this.#answers.delete(number)
     }
+  }
+
+  #leaves(thread: TaskThread | undefined): void {
+    if (thread === undefined) return
+    void thread.ended()
+    const { gone } = thread
+    this.#leaving.add(gone)
+    void gone.then(() => this.#leaving.delete(gone))
+  }
+
+  /**
+   * What the run comes to. Its place is kept for longer where threads do not end, as native calls go on in them: as many of these may be replaced as the pool has threads,
+   * so that one holds nobody up, and no more, or each run that is given up would leave one.
+   */
+  #inPlace(task: string, run: () => Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const act = async (): Promise<void> => {
+        const placed = !signal.aborted
+        await run().then(resolve, reject)
+        const [gone] = this.#leaving
+        if (!placed || gone === undefined || this.#leaving.size <= this.#maxThreads) return
+        this.#leaving.delete(gone)
+        await gone
+      }
+      const turn = this.#turns.get(task)
+      const begin = (): Promise<void> => this.#turn(act, signal)
+      ;(turn ? turn(begin, signal) : begin()).catch(reject)
+    })
   }
 
   /** Of a run that is over, nobody wants it. */

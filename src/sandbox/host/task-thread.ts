@@ -36,7 +36,8 @@ const NO_LIMIT = { hang: Number.POSITIVE_INFINITY, cpu: Number.POSITIVE_INFINITY
 export class TaskThread {
   readonly #worker: Worker
   readonly #listener: TaskListener
-  readonly #exited: Promise<unknown>
+  /** Resolves when it has gone, however late. */
+  readonly gone: Promise<unknown>
   readonly #unwatch: () => void
   #ended: Promise<void> | undefined
 
@@ -44,7 +45,7 @@ export class TaskThread {
   constructor(worker: Worker, { cells, asks, wire }: TaskGreeting, memory: number, listener: TaskListener) {
     this.#worker = guard(worker)
     this.#listener = listener
-    this.#exited = new Promise((resolve) => worker.once('exit', resolve))
+    this.gone = new Promise((resolve) => worker.once('exit', resolve))
     this.#hear(wire)
     // Runs keep the process, not what is told of them.
     wire.unref()
@@ -86,9 +87,9 @@ export class TaskThread {
 
   async #outlive(): Promise<void> {
     this.#unwatch()
-    if (!(await outlasts(this.#exited))) return
+    if (!(await outlasts(this.gone))) return
     // Nobody waits for it any more; Node does at the end of the process.
     this.#worker.unref()
-    this.#listener.stuck(this.#exited)
+    this.#listener.stuck(this.gone)
   }
 }
