@@ -67,7 +67,10 @@ const ratioOf = (samples, ratio, of) => {
   return median(samples[a].map((cost, round) => (of === 'cost' ? cost / samples[b][round] : samples[b][round] / cost)))
 }
 
-/** A different one goes first each round, and each second round goes backwards: each follows each neighbour as often, and none is always the one after a rest. */
+/**
+ * A different one goes first each round, and each second round goes backwards: each follows each neighbour as often, and none is always the
+ * one after a rest.
+ */
 const orderOf = (entries, round) => {
   const first = (round >> 1) % entries.length
   const rotated = [...entries.slice(first), ...entries.slice(0, first)]

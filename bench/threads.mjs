@@ -34,8 +34,8 @@ const DATA = {
 }
 
 /**
- * One hop: events sent in bursts, one burst a turn, until the far end has counted them all. At most `ahead` are under way, as windows see to in
- * a kernel: what piles up in memory beyond the processor's cache costs several times the rest, and hits whoever is faster at sending.
+ * One hop: events sent in bursts, one burst a turn, until the far end has counted them all. At most `ahead` are under way, as windows see
+ * to in a kernel: what piles up in memory beyond the processor's cache costs several times the rest, and hits whoever is faster at sending.
  */
 const raw = (burst, data, ahead) => ({
   name: 'raw',

@@ -2,7 +2,10 @@
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 
-/** A script that is run from compiled code cannot import by itself; whoever runs it gives it a function that can, with a name as long: positions stay what the source map says. */
+/**
+ * A script that is run from compiled code cannot import by itself; whoever runs it gives it a function that can, with a name as long:
+ * positions stay what the source map says.
+ */
 const importThroughFunction = {
   name: 'import-through-function',
   renderChunk: (code) => ({ code: code.replaceAll(/(?<![\w$.])import\(/g, 'loader('), map: null }),

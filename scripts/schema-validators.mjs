@@ -1,4 +1,5 @@
-// Compiles schemas/ into dist/kernel/schema/schema-validators.generated.js: plain code that imports nothing, so validating a manifest loads no ajv.
+// Compiles schemas/ into dist/kernel/schema/schema-validators.generated.js: plain code that imports nothing, so validating a manifest loads
+// no ajv.
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,6 +1,6 @@
 /**
- * Runs the tests that need more than Node and npm: `npm run test:interop`. With --install it first gets what they need with apt-get, where it may. Without it
- * they run as far as they can, and say what is missing and how to get it.
+ * Runs the tests that need more than Node and npm: `npm run test:interop`. With --install it first gets what they need with apt-get, where
+ * it may. Without it they run as far as they can, and say what is missing and how to get it.
  */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -1,5 +1,5 @@
-// Type-checks test/types/consumer.ts, and with it all declarations that are shipped, by the oldest TypeScript that they promise to work with:
-// `npm run test:typescript`, or another with `-- 5.6`. It comes from npm and is kept in .typescript/<version>/.
+// Type-checks test/types/consumer.ts, and with it all declarations that are shipped, by the oldest TypeScript that they promise to work
+// with: `npm run test:typescript`, or another with `-- 5.6`. It comes from npm and is kept in .typescript/<version>/.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -27,7 +27,9 @@ export const shownAsData = (value: unknown): string => {
 
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Data as it is now: what its owner does to it later changes nothing here. What cannot be cloned stays, and is refused where it is used. */
+/**
+ * Data as it is now: what its owner does to it later changes nothing here. What cannot be cloned stays, and is refused where it is used.
+ */
 export const asItIsNow = <T>(data: T): T => {
   try {
     return structuredClone(data)
@@ -57,13 +59,18 @@ export function assertWritable(value: unknown, call: string): asserts value is s
     throw argumentInvalid(call, `was given ${shown(value)} to write. Give a text, or bytes as a Uint8Array.`)
 }
 
-/** Throws OPTIONS_INVALID for arguments beyond those that `call` heeds; `takes` says which these are. Undefined is the same as not given. */
+/**
+ * Throws OPTIONS_INVALID for arguments beyond those that `call` heeds; `takes` says which these are. Undefined is the same as not given.
+ */
 export const assertNoMore = (call: string, takes: string, more: readonly unknown[]): void => {
   const beyond = more.find((each) => each !== undefined)
   if (beyond !== undefined) throw argumentInvalid(call, `was given ${shown(beyond)} more than it takes: ${takes}. Leave it out.`)
 }
 
-/** What each option of a function has to be: says what to give instead of this value, or nothing when it is right. Undefined is the same as not given. */
+/**
+ * What each option of a function has to be: says what to give instead of this value, or nothing when it is right. Undefined is the same as
+ * not given.
+ */
 export type OptionChecks = Readonly<Record<string, (value: unknown) => string | undefined>>
 
 /** What is wrong with the value of an option, and the mend: the rest of a sentence that begins with what has the options. */

@@ -1,4 +1,7 @@
-/** Signals of AbortSignal.any(). An AbortSignal.timeout() that is known to one of these alone is forgotten, and it is never aborted then: where nobody listens to it, and on Node 20 also where somebody does. */
+/**
+ * Signals of AbortSignal.any(). An AbortSignal.timeout() that is known to one of these alone is forgotten, and it is never aborted then:
+ * where nobody listens to it, and on Node 20 also where somebody does.
+ */
 
 /** Also those that are listened to. */
 const FORGETS = Number.parseInt(process.versions.node, 10) < 22

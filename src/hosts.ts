@@ -34,7 +34,10 @@ const ipv6 = (given: string): string | undefined => {
   }
 }
 
-/** As all others that mean the same are written: in small letters, without the dot of the root, an IPv6 address in brackets, in its shortest form and without a zone. */
+/**
+ * As all others that mean the same are written: in small letters, without the dot of the root, an IPv6 address in brackets, in its shortest
+ * form and without a zone.
+ */
 export const hostAs = (given: string): string => {
   // Where a system that is handed it stops to read.
   const end = first(given, '\0')

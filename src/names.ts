@@ -1,4 +1,7 @@
-/** How long a name may be that one plugin gives and others read: of a topic or pattern, a service or its method, a version or a range of them. */
+/**
+ * How long a name may be that one plugin gives and others read: of a topic or pattern, a service or its method, a version or a range of
+ * them.
+ */
 
 /** In UTF-16 code units. */
 export const MAX_NAME = 256

@@ -1,6 +1,12 @@
-/** How deep a value is nested: the platform writes and reads one by recursion, and not every thread has as much room for that as the one it comes from. */
+/**
+ * How deep a value is nested: the platform writes and reads one by recursion, and not every thread has as much room for that as the one it
+ * comes from.
+ */
 
-/** Objects in one another that cross a boundary. What is written by a stack of 4 MB may be several thousand, and more than the main thread of a process can read. */
+/**
+ * Objects in one another that cross a boundary. What is written by a stack of 4 MB may be several thousand, and more than the main thread
+ * of a process can read.
+ */
 export const MOST_NESTED = 1_000
 
 /** Objects that are looked at before it matters whether they are met twice. */
@@ -11,8 +17,8 @@ const { values } = Object
 const { isArray } = Array
 
 /**
- * Whether more objects than {@link MOST_NESTED} lie in one another in the value. `names`: the properties too that an array has beside its elements, for
- * values of a sender who is not believed; to ask for them costs more than the rest.
+ * Whether more objects than {@link MOST_NESTED} lie in one another in the value. `names`: the properties too that an array has beside its
+ * elements, for values of a sender who is not believed; to ask for them costs more than the rest.
  */
 export const isTooDeep = (value: unknown, names = false): boolean => {
   if (typeof value !== 'object' || value === null) return false
@@ -41,7 +47,10 @@ class Sounding {
     this.#seen = seen
   }
 
-  /** Whether it goes below `room` objects, or there are too many to say. In the order in which the platform writes them: of what is met again it writes no more than that. */
+  /**
+   * Whether it goes below `room` objects, or there are too many to say. In the order in which the platform writes them: of what is met
+   * again it writes no more than that.
+   */
   reaches(object: object, room: number): boolean {
     if (room === 0 || --this.#left < 0) return true
     if (this.#seen !== undefined) {

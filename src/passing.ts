@@ -21,8 +21,8 @@ const uncopied = (): void => {}
 
 /**
  * Moves `objects` (ArrayBuffer, MessagePort …) with an argument or a result rather than copy them.
- * `users.setPhoto(id, transfer(bytes, [bytes.buffer]))`: afterwards `bytes` is empty here. A ReadableStream needs no mark: it crosses as what it reads.
- * The call rejects with PAYLOAD_NOT_CLONEABLE for any other web stream, and for one inside of the value.
+ * `users.setPhoto(id, transfer(bytes, [bytes.buffer]))`: afterwards `bytes` is empty here. A ReadableStream needs no mark: it crosses as
+ * what it reads. The call rejects with PAYLOAD_NOT_CLONEABLE for any other web stream, and for one inside of the value.
  */
 export const transfer = <T>(value: T, objects: readonly object[]): T =>
   ({ [MARK]: 'transfer', value, objects, uncopied }) as TransferMark<T> as T

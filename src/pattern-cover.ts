@@ -1,8 +1,8 @@
 /** Whether patterns allow all that another pattern can match: what a permission to subscribe or to publish is held against. */
 
 /**
- * So many places are looked at for one answer, and so many more for each pattern that is allowed: those that a person writes take a part of it. Then the answer is
- * no: whoever asks waits for no one's riddles.
+ * So many places are looked at for one answer, and so many more for each pattern that is allowed: those that a person writes take a part of
+ * it. Then the answer is no: whoever asks waits for no one's riddles.
  */
 const MOST_LOOKS = 8_192
 const LOOKS_OF_ONE = 8
@@ -59,8 +59,9 @@ export class PatternCover {
   /**
    * Whether every topic that `pattern`, a valid one, matches is matched by one of those that are allowed.
    *
-   * A segment that no pattern names is the hardest to match: only a wildcard takes it, and a wildcard takes any other in its place. So it stands
-   * for each `*` of `pattern`, and any number of it for each `**`; the places in `allowed` where that can lead are followed side by side.
+   * A segment that no pattern names is the hardest to match: only a wildcard takes it, and a wildcard takes any other in its place. So it
+   * stands for each `*` of `pattern`, and any number of it for each `**`; the places in `allowed` where that can lead are followed side by
+   * side.
    */
   covers(pattern: string): boolean {
     if (this.#allowed.has('**') || this.#allowed.has(pattern)) return true

@@ -1,4 +1,7 @@
-/** What one plugin may do, and the decisions that follow from it. Kernel and guest hold the same set: the guest refuses early, the kernel decides. */
+/**
+ * What one plugin may do, and the decisions that follow from it. Kernel and guest hold the same set: the guest refuses early, the kernel
+ * decides.
+ */
 import { resolve } from 'node:path'
 import { PlugbayError } from './errors.js'
 import { reaches } from './hosts.js'

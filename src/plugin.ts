@@ -33,8 +33,8 @@ export interface PluginSubscription<E> extends AsyncIterable<E> {
   /** Takes no more events. Idempotent. */
   unsubscribe(): void
   /**
-   * Resolves when nothing is left: what waits in the kernel and what is under way is handled. A handler that waits for its own subscription waits for
-   * ever. Rejects with CHANNEL_CLOSED when the plugin ends.
+   * Resolves when nothing is left: what waits in the kernel and what is under way is handled. A handler that waits for its own subscription
+   * waits for ever. Rejects with CHANNEL_CLOSED when the plugin ends.
    */
   drain(): Promise<void>
 }
@@ -45,7 +45,10 @@ export interface PluginBus {
    * Rejects with TOPIC_INVALID, PERMISSION_DENIED, PAYLOAD_NOT_CLONEABLE or PUBLISH_OVERRUN.
    */
   publish<const Name extends string>(topic: Name, data?: DataOf<Name>): Promise<void>
-  /** Subscribes to a pattern: `*` is one segment, `**` any number. Without a handler: `for await (const event of subscription)`. Throws PATTERN_INVALID, SUBSCRIPTION_OPTIONS or PERMISSION_DENIED. */
+  /**
+   * Subscribes to a pattern: `*` is one segment, `**` any number. Without a handler: `for await (const event of subscription)`. Throws
+   * PATTERN_INVALID, SUBSCRIPTION_OPTIONS or PERMISSION_DENIED.
+   */
   subscribe<const Pattern extends string>(
     pattern: Pattern,
     handler: (event: EventOf<Pattern>) => unknown,
@@ -67,7 +70,10 @@ export interface PluginServices {
     service: ProviderOf<Name>,
     options?: { version?: string },
   ): Promise<{ withdraw(): Promise<void> }>
-  /** Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with SERVICE_UNKNOWN, SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
+  /**
+   * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. Rejects with
+   * SERVICE_UNKNOWN, SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED.
+   */
   use<Name extends (keyof Services & string) | (string & {})>(name: Name, options?: ServiceUseOptions): Promise<RemoteOf<Name>>
   /** Tells of every change of a service. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
   watch(
@@ -76,7 +82,10 @@ export interface PluginServices {
   ): Promise<{ stop(): Promise<void> }>
 }
 
-/** Files that the plugin may reach: its own folder to read, its data folder, and what its permissions name. Paths are relative to the data folder. */
+/**
+ * Files that the plugin may reach: its own folder to read, its data folder, and what its permissions name. Paths are relative to the data
+ * folder.
+ */
 export interface PluginFiles {
   /** Without `'utf8'`: the bytes. At most 64 MiB. */
   readFile(path: string): Promise<Uint8Array>
@@ -112,7 +121,10 @@ export interface PluginContext<Config = any> {
   readonly services: PluginServices
   /** Files, through the kernel. Each call rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, or as the file system does. */
   readonly fs: PluginFiles
-  /** HTTP requests, through the kernel, to hosts that the permissions name. Bodies are held whole: at most 16 MiB. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, PLUGIN_LIMIT, CALL_CANCELLED, or as `fetch` does. */
+  /**
+   * HTTP requests, through the kernel, to hosts that the permissions name. Bodies are held whole: at most 16 MiB. Rejects with
+   * PERMISSION_DENIED, PAYLOAD_TOO_LARGE, PLUGIN_LIMIT, CALL_CANCELLED, or as `fetch` does.
+   */
   readonly fetch: typeof fetch
   readonly permissions: {
     /**

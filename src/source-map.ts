@@ -13,14 +13,19 @@ export interface Position {
   column: number
 }
 
-/** Where the code at a position was written; without a column, the first code of the line is meant. Undefined where the map does not say. */
+/**
+ * Where the code at a position was written; without a column, the first code of the line is meant. Undefined where the map does not say.
+ */
 export type WrittenAt = (line: number, column?: number) => Position | undefined
 
 const NAMED = /^\/\/# sourceMappingURL=(\S+)\s*$/gm
 
 /** Bytes of a module, or of its map. */
 const LARGEST = 4_194_304
-/** Characters of what a map says of positions: each is a hundred bytes when it is read, and an honest map has two for each character of its module. */
+/**
+ * Characters of what a map says of positions: each is a hundred bytes when it is read, and an honest map has two for each character of its
+ * module.
+ */
 const MOST_MAPPED = 1_048_576
 
 const isData = (url: string): boolean => url.startsWith('data:')
@@ -54,7 +59,10 @@ export const namesMap = (url: string, folder: string): boolean => {
 const sizeOf = ({ mappings = '', sections = [] }: Partial<SourceMapPayload> & { sections?: { map: SourceMapPayload }[] }): number =>
   sections.reduce((size, { map }) => size + map.mappings.length, mappings.length)
 
-/** By the source map of the module at `url`, read now; undefined where it has none in that folder. As who wrote the map likes, that takes a while. */
+/**
+ * By the source map of the module at `url`, read now; undefined where it has none in that folder. As who wrote the map likes, that takes a
+ * while.
+ */
 export const sourceMapOf = (url: string, folder: string): WrittenAt | undefined => {
   try {
     const { code, named } = moduleAt(url, folder)

@@ -43,7 +43,10 @@ export class StrippedSources {
     for (const [source, code] of stripped) this.#codes[source] = code
   }
 
-  /** As {@link stripTypes}. Each is used once: a module is loaded once. Throws for a file in `node_modules`, which a Node that strips by itself refuses. */
+  /**
+   * As {@link stripTypes}. Each is used once: a module is loaded once. Throws for a file in `node_modules`, which a Node that strips by
+   * itself refuses.
+   */
   strip(source: string, path: string): string {
     if (IN_NODE_MODULES.test(path)) throw new Error(`Stripping types is currently unsupported for files under node_modules, for "${path}"`)
     const code = this.#codes[source]

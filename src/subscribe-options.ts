@@ -19,8 +19,9 @@ const refuse = (pattern: string, what: string): never => {
 }
 
 /**
- * Tells apart what was given to `subscribe` after the pattern: a handler and options, or options alone. Throws `SUBSCRIPTION_OPTIONS` for what is
- * neither, above all for a handler that is no function: nobody would read the events of that subscription, and its publishers would wait for ever.
+ * Tells apart what was given to `subscribe` after the pattern: a handler and options, or options alone. Throws `SUBSCRIPTION_OPTIONS` for
+ * what is neither, above all for a handler that is no function: nobody would read the events of that subscription, and its publishers would
+ * wait for ever.
  */
 export const readSubscriber = <Handler, Options extends object>(
   pattern: string,

@@ -1,4 +1,6 @@
-/** `plugbay/testing`: a real kernel around the plugins under test, in a folder of its own, with expectations; and a clock that stands still. */
+/**
+ * `plugbay/testing`: a real kernel around the plugins under test, in a folder of its own, with expectations; and a clock that stands still.
+ */
 import type { TestKernelOptions } from './testing/start-test-kernel.js'
 import type { TestKernel } from './testing/test-kernel.js'
 
@@ -7,8 +9,8 @@ export type { TestKernelOptions } from './testing/start-test-kernel.js'
 export { type ExpectEventOptions, type LoggedLine, TestKernel } from './testing/test-kernel.js'
 
 /**
- * Makes and starts a kernel for a test: the real one, with a temporary `dataDir`, its lines kept in `logged` instead of printed, and stubs in
- * the place of services the plugins need. Stop it at the end, or declare it with `await using`.
+ * Makes and starts a kernel for a test: the real one, with a temporary `dataDir`, its lines kept in `logged` instead of printed, and stubs
+ * in the place of services the plugins need. Stop it at the end, or declare it with `await using`.
  *
  * Rejects with the error of the first plugin that does not start (unless `mayFail`), and as `createKernel` does.
  *

@@ -11,7 +11,10 @@ const assertRegular = (stats: Stats): void => {
   if (!stats.isFile()) throw new Error('it is no regular file')
 }
 
-/** Throws for what is no regular file, or has more than `most` bytes; the message fits after "cannot be read: ". Of what says that it is empty, as much of /proc does, nothing is read. */
+/**
+ * Throws for what is no regular file, or has more than `most` bytes; the message fits after "cannot be read: ". Of what says that it is
+ * empty, as much of /proc does, nothing is read.
+ */
 export const readTextFile = (path: string, most = Infinity): string => {
   assertRegular(statSync(path))
   // Another may lie there by now.

@@ -105,7 +105,9 @@ export function assertPluginTopic(topic: unknown, plugin: string): asserts topic
   }
 }
 
-/** Checks a pattern: as a topic, with `*` and `**` allowed as whole segments. Throws `PATTERN_INVALID` saying what, where and what to do. */
+/**
+ * Checks a pattern: as a topic, with `*` and `**` allowed as whole segments. Throws `PATTERN_INVALID` saying what, where and what to do.
+ */
 export function assertPattern(pattern: unknown): asserts pattern is string {
   if (pattern === lastValid) return
   if (!valid(pattern, PATTERN)) refuse('PATTERN_INVALID', 'The pattern', pattern)

@@ -1,4 +1,7 @@
-/** Semantic versions and ranges, by the semver package; loaded when the first range is met, as that is a quarter of what importing plugbay would cost. */
+/**
+ * Semantic versions and ranges, by the semver package; loaded when the first range is met, as that is a quarter of what importing plugbay
+ * would cost.
+ */
 import { createRequire } from 'node:module'
 import { MAX_NAME } from './names.js'
 

@@ -33,7 +33,10 @@ const MAX_TEXT = 16 * 1024
 const MAX_PARTS = 256
 const MAX_PART_DEPTH = 4
 
-/** As JSON; undefined where that is longer than `most`. It is not written to its end then: what is small, and holds the same part in many places, may have none. */
+/**
+ * As JSON; undefined where that is longer than `most`. It is not written to its end then: what is small, and holds the same part in many
+ * places, may have none.
+ */
 const jsonWithin = (value: unknown, most: number): string | undefined => {
   let size = 0
   try {
@@ -156,7 +159,10 @@ const plainCopy = (value: unknown, room: Room, depth = 1): unknown => {
 /** What has a place of its own in a wire error. */
 const PLACED: ReadonlySet<string> = new Set(['stack', 'code', 'plugin', 'details', 'cause'])
 
-/** What was set on an error beside what every error has: each property whole, or not at all. Whoever has it calls what every error can, so that stays. */
+/**
+ * What was set on an error beside what every error has: each property whole, or not at all. Whoever has it calls what every error can, so
+ * that stays.
+ */
 const plainProperties = (error: object): Record<string, unknown> | undefined => {
   let room: Room = { parts: MAX_PARTS, text: MAX_TEXT }
   const found: [string, unknown][] = []
@@ -227,15 +233,16 @@ const wired = (thrown: unknown, plugin: string | undefined, depth: number, bagga
 const told = new WeakSet<Error>()
 
 /**
- * Whether a PlugbayError was made at this end. One that came over a wire says of itself what it likes, its code too: it is shown, and never acted on. So whoever decides by a code
- * asks this, and whoever only tells it {@link PlugbayError.is} or {@link codeOf}.
+ * Whether a PlugbayError was made at this end. One that came over a wire says of itself what it likes, its code too: it is shown, and never
+ * acted on. So whoever decides by a code asks this, and whoever only tells it {@link PlugbayError.is} or {@link codeOf}.
  */
 export const isOwn = (error: unknown): error is PlugbayError => error instanceof PlugbayError && !told.has(error)
 
 /**
- * The error again: a PlugbayError where it was one, an AggregateError where it has members, else an Error; with the same name, message, code, cause, stack and
- * properties. All is bounded like in {@link toWire}, because what arrives may not have been made by it. `from`: the plugin at the other end, where that is known;
- * what names another is put down to it all the same, and has the name that it gave as `origin` in its details.
+ * The error again: a PlugbayError where it was one, an AggregateError where it has members, else an Error; with the same name, message,
+ * code, cause, stack and properties. All is bounded like in {@link toWire}, because what arrives may not have been made by it. `from`: the
+ * plugin at the other end, where that is known; what names another is put down to it all the same, and has the name that it gave as
+ * `origin` in its details.
  */
 export const fromWire = (wire: WireError, from?: string): Error =>
   isWire(wire)

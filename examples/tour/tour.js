@@ -1,4 +1,7 @@
-/** A tour of a living system, by itself: `npm run tour`. Every claim it makes is checked; the first that does not hold ends it with exit code 1. */
+/**
+ * A tour of a living system, by itself: `npm run tour`. Every claim it makes is checked; the first that does not hold ends it with exit
+ * code 1.
+ */
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

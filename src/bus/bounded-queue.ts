@@ -1,4 +1,6 @@
-/** The queue of a subscription: events within its capacity and memory, and beyond these events whose publishers wait until they are inside. */
+/**
+ * The queue of a subscription: events within its capacity and memory, and beyond these events whose publishers wait until they are inside.
+ */
 import type { Envelope } from './event.js'
 import type { QueueMemory } from './queue-memory.js'
 import { Ring } from './ring.js'
@@ -43,7 +45,10 @@ export class BoundedQueue {
     return this.#entries.size >= this.capacity + MAX_WAITING
   }
 
-  /** Returns undefined when there is room, within the capacity and in memory, else a promise that resolves when there is, or when the event is discarded. */
+  /**
+   * Returns undefined when there is room, within the capacity and in memory, else a promise that resolves when there is, or when the event
+   * is discarded.
+   */
   push(envelope: Envelope): Promise<void> | undefined {
     const { size } = this.#entries
     if (this.#parkedFrom === size && size < this.capacity && this.#take(envelope)) {

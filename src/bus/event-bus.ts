@@ -114,11 +114,13 @@ export class EventBus {
 
   /**
    * Publishes an event. Resolves when every subscriber has it in its hands or within its queue's capacity: wait for it before
-   * publishing more. Never throws; rejects with `TOPIC_INVALID`, `OPTIONS_INVALID`, with `KERNEL_STATE` once the kernel has stopped, with what `seal` throws, with the `refusal` of a subscriber, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers
-   * waiting that no more can be taken, in which case nobody got the event.
+   * publishing more. Never throws; rejects with `TOPIC_INVALID`, `OPTIONS_INVALID`, with `KERNEL_STATE` once the kernel has stopped, with
+   * what `seal` throws, with the `refusal` of a subscriber, or with `PUBLISH_OVERRUN` when a subscriber has so many publishers waiting that
+   * no more can be taken, in which case nobody got the event.
    *
-   * Handlers of the application get the data itself, not a copy, plugins a copy. Nothing is moved with an event: of `transfer(value, objects)`, and of `byReference(value)`, handlers
-   * of the application get the value, and the objects stay as they are; where a plugin subscribes, too, such data is refused with PAYLOAD_NOT_CLONEABLE.
+   * Handlers of the application get the data itself, not a copy, plugins a copy. Nothing is moved with an event: of `transfer(value,
+   * objects)`, and of `byReference(value)`, handlers of the application get the value, and the objects stay as they are; where a plugin
+   * subscribes, too, such data is refused with PAYLOAD_NOT_CLONEABLE.
    */
   publish<const Name extends string>(type: Name, ...rest: PublishArguments<Name, PublishOptions>): Promise<void>
   publish(type: string, data?: unknown, options?: PublishOptions): Promise<void> {
@@ -183,7 +185,10 @@ export class EventBus {
     return subscription
   }
 
-  /** Puts a subscription into the bus: it gets events from now on, unless it stands aside. Nothing happens if it is there already, or closed. */
+  /**
+   * Puts a subscription into the bus: it gets events from now on, unless it stands aside. Nothing happens if it is there already, or
+   * closed.
+   */
   attach(subscription: Subscription): void {
     if (subscription.closed || this.#trie.has(subscription)) return
     this.#trie.add(subscription.pattern, subscription)
@@ -209,7 +214,10 @@ export class EventBus {
     if (refusal !== undefined) this.#refusing += change
   }
 
-  /** From now on `publish` rejects and `subscribe` throws with what this gives. What is queued is still handled; then each subscription ends. */
+  /**
+   * From now on `publish` rejects and `subscribe` throws with what this gives. What is queued is still handled; then each subscription
+   * ends.
+   */
   close(refusal: () => PlugbayError): void {
     this.#trie.close(refusal)
     for (const subscription of [...this.#subscriptions]) subscription.finish()
@@ -275,7 +283,9 @@ export class EventBus {
     for (const [crowd, count] of crowdsOf(subscriptions)) if (count > crowd.most) crowd.exceeded(count, topic)
   }
 
-  /** Tells those whose patterns have too many beginnings in common with a topic, judged by `some` of the subscriptions that these lead to. */
+  /**
+   * Tells those whose patterns have too many beginnings in common with a topic, judged by `some` of the subscriptions that these lead to.
+   */
   #judgeSome(some: readonly Subscription[], topic: string, ways: number): void {
     for (const [crowd, count] of crowdsOf(some)) {
       const theirs = Math.round((count / some.length) * ways)

@@ -29,7 +29,10 @@ export interface Envelope extends EventHead {
   open(): Event
 }
 
-/** An event of this thread. Its own properties are exactly those of an {@link Event}, so it spreads, compares and serialises as the plain object that it looks like. */
+/**
+ * An event of this thread. Its own properties are exactly those of an {@link Event}, so it spreads, compares and serialises as the plain
+ * object that it looks like.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: as above
 export class OpenEvent<T = any, Type extends string = string> implements Event<T, Type>, Envelope {
   // Only declared: a field definition would write each property twice on the hottest path there is.
@@ -90,7 +93,10 @@ export class Stamp {
     return this.ids.of(this.#serial++)
   }
 
-  /** The present time as text. What one run of JavaScript asks for in a row has one time, up to {@link TIMED_ALIKE} of it: reading the clock costs as much as publishing. */
+  /**
+   * The present time as text. What one run of JavaScript asks for in a row has one time, up to {@link TIMED_ALIKE} of it: reading the clock
+   * costs as much as publishing.
+   */
   time(): string {
     if (this.#alike > 0) {
       this.#alike--

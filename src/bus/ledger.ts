@@ -136,7 +136,10 @@ export class Ledger<Owner> {
     return true
   }
 
-  /** Credit for `count` comes back. Returns for how many it did: more than are out is ignored, unless one of them is `onStack` and not lent yet. */
+  /**
+   * Credit for `count` comes back. Returns for how many it did: more than are out is ignored, unless one of them is `onStack` and not lent
+   * yet.
+   */
   redeem(count: number, onStack: boolean): number {
     const taken = Math.min(count, this.#credits)
     this.#credits -= taken

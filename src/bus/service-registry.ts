@@ -87,8 +87,8 @@ export class ServiceRegistry {
   }
 
   /**
-   * Provides a service. Throws `SERVICE_NAME_INVALID` or `SERVICE_VERSION_INVALID` for a name or version that is not valid, `SERVICE_DUPLICATE` when the same version
-   * of that name is already provided, or kept for a provider that comes back.
+   * Provides a service. Throws `SERVICE_NAME_INVALID` or `SERVICE_VERSION_INVALID` for a name or version that is not valid,
+   * `SERVICE_DUPLICATE` when the same version of that name is already provided, or kept for a provider that comes back.
    */
   provide(declaration: ServiceDeclaration): ServiceRecord {
     this.#assert(declaration)
@@ -141,7 +141,10 @@ export class ServiceRegistry {
     }
   }
 
-  /** The highest version in the range, if there is one; a prerelease only where no release fits. Throws `SERVICE_VERSION_INVALID` for a range that is none. */
+  /**
+   * The highest version in the range, if there is one; a prerelease only where no release fits. Throws `SERVICE_VERSION_INVALID` for a
+   * range that is none.
+   */
   find(name: string, range = '*'): ServiceRecord | undefined {
     assertServiceName(name)
     this.#assertRange(name, range)

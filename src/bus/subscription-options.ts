@@ -49,7 +49,10 @@ export interface SubscriptionOptions<E extends Event = Event> extends SubscribeO
   consume?: ((envelope: Envelope) => unknown) | undefined
   /** Why an event cannot be consumed here: its publish is refused as a whole. */
   refusal?: ((envelope: Envelope) => PlugbayError | undefined) | undefined
-  /** What to queue of an envelope that cannot be consumed at once: one that holds what it was when it came. Throwing is a failure. Default: itself. */
+  /**
+   * What to queue of an envelope that cannot be consumed at once: one that holds what it was when it came. Throwing is a failure. Default:
+   * itself.
+   */
   keep?: ((envelope: Envelope) => Envelope) | undefined
   /** Takes the event: the envelope is opened first. With neither `consume` nor `handler` the subscription is iterated. */
   handler?: ((event: E) => unknown) | undefined

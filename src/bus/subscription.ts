@@ -165,7 +165,10 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     return undefined
   }
 
-  /** Gives back credit for `count` events that `consume` answered with {@link PENDING}, and returns for how many it did: more than are out is ignored. */
+  /**
+   * Gives back credit for `count` events that `consume` answered with {@link PENDING}, and returns for how many it did: more than are out
+   * is ignored.
+   */
   settle(count = 1): number {
     const taken = this.#ledger.redeem(count, (this.#flags & ACTIVE) !== 0)
     if (taken > 0) this.#release(taken)
@@ -198,7 +201,10 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     return this.#idle && this.#ledger.queued === 0
   }
 
-  /** Takes no event until it is to {@link stepIn}; what it has it handles. To attach and detach thousands takes its time: this is what makes of it one moment. */
+  /**
+   * Takes no event until it is to {@link stepIn}; what it has it handles. To attach and detach thousands takes its time: this is what makes
+   * of it one moment.
+   */
   stepAside(): void {
     this.#flags |= ASIDE
   }
@@ -231,7 +237,10 @@ export class Subscription<E extends Event = Event> implements AsyncIterable<E>, 
     })
   }
 
-  /** Takes no further event, lets every waiting publisher go, and ends when what it has is handled: a loop over it then ends too. Idempotent. */
+  /**
+   * Takes no further event, lets every waiting publisher go, and ends when what it has is handled: a loop over it then ends too.
+   * Idempotent.
+   */
   finish(): void {
     if ((this.#flags & CLOSED) !== 0) return
     if ((this.#flags & SHUT) === 0) this.#shut()

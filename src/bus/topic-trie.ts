@@ -110,8 +110,8 @@ export interface TopicTrieOptions<T> {
   /** How many topics are remembered at most. Default 131,072. */
   capacity?: number | undefined
   /**
-   * Asked when a topic, or its beginning, matches so many beginnings of patterns that finding out takes long: `ways` of them at once, and here
-   * are some values that they lead to. What it takes out of the trie meanwhile is not looked for any more.
+   * Asked when a topic, or its beginning, matches so many beginnings of patterns that finding out takes long: `ways` of them at once, and
+   * here are some values that they lead to. What it takes out of the trie meanwhile is not looked for any more.
    */
   onWide?: ((topic: string, values: readonly T[], ways: number) => void) | undefined
 }

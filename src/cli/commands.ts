@@ -1,4 +1,7 @@
-/** The commands of `plugbay`, with what each takes. What one does lies in a file of its own, loaded when it is called: help and version need none of them. */
+/**
+ * The commands of `plugbay`, with what each takes. What one does lies in a file of its own, loaded when it is called: help and version need
+ * none of them.
+ */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Link } from '../kernel/audit/chain.js'
 import type { LastOptions, VerifyOptions } from './audit.js'

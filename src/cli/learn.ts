@@ -1,4 +1,7 @@
-/** `plugbay dev --learn`: what each plugin used, as a change to the permissions in its manifest, printed and, where that is asked for, written. */
+/**
+ * `plugbay dev --learn`: what each plugin used, as a change to the permissions in its manifest, printed and, where that is asked for,
+ * written.
+ */
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Kernel } from '../kernel/kernel.js'
 import type { Learned } from '../kernel/permissions/least-permissions.js'

@@ -4,7 +4,10 @@ import type { Kernel } from '../kernel/kernel.js'
 
 /** Says which plugins come in, stop and run again once the boot is done. */
 export const tellComings = (kernel: Kernel): void => {
-  /** What each plugin that is being started was before. One that is replaced, or restarted after a crash, is not among them: it does not rest in between. */
+  /**
+   * What each plugin that is being started was before. One that is replaced, or restarted after a crash, is not among them: it does not
+   * rest in between.
+   */
   const before = new Map<string, string>()
   kernel.on('plugin:state', ({ name, generation, from, to, reason }) => {
     const was = before.get(name)

@@ -51,7 +51,9 @@ const FREE = 'publish all; subscribe all; provide all; call all'
 /** What the kernel holds itself, wherever a plugin runs. */
 const isMediated = ({ resource }: Permission): boolean => /^(?:bus|service):/.test(resource)
 
-/** Inline nothing but the kernel's own checks holds a plugin, whatever its permissions say; nor does the wall of a process hold its tasks. */
+/**
+ * Inline nothing but the kernel's own checks holds a plugin, whatever its permissions say; nor does the wall of a process hold its tasks.
+ */
 const lineOf = ({ placement: { isolation }, granted, source }: ProjectPlugin): string => {
   const inline = isolation === 'inline'
   const held = inline ? { ...granted, permissions: granted.permissions.filter(isMediated) } : granted

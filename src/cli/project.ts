@@ -1,4 +1,7 @@
-/** What lies in a folder with plugins, read without running any of it: for `check`, `list` and `graph`, and the options for `dev` and `start`. */
+/**
+ * What lies in a folder with plugins, read without running any of it: for `check`, `list` and `graph`, and the options for `dev` and
+ * `start`.
+ */
 import { existsSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { PlugbayError } from '../errors.js'
@@ -30,7 +33,10 @@ export interface PlaceOptions {
   config?: string
 }
 
-/** The options of the kernel in a folder: from its configuration file, or else just its folder `plugins`, which holds too where the file names no plugins. */
+/**
+ * The options of the kernel in a folder: from its configuration file, or else just its folder `plugins`, which holds too where the file
+ * names no plugins.
+ */
 export const readOptions = async (folder: string, { config }: PlaceOptions): Promise<KernelOptions> => {
   const base = resolve(folder)
   const place = config === undefined ? base : resolve(config)

@@ -1,4 +1,6 @@
-/** The composition root: the one place where the parts of a kernel are made and given to each other. Loaded when the first kernel is made. */
+/**
+ * The composition root: the one place where the parts of a kernel are made and given to each other. Loaded when the first kernel is made.
+ */
 import { Standby } from '../sandbox/host/standby.js'
 import { Scope } from '../scope.js'
 import { codeOf, reasonOf } from '../wire-error.js'

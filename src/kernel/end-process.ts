@@ -1,4 +1,7 @@
-/** Ends this process whatever holds it: another process sees to it from outside, as a thread of this one that is stuck would be waited for, by all there is to wait with. */
+/**
+ * Ends this process whatever holds it: another process sees to it from outside, as a thread of this one that is stuck would be waited for,
+ * by all there is to wait with.
+ */
 
 /** Milliseconds that the process may take to end: whatever listens to its 'exit' works in that time. */
 const PATIENCE = 5_000

@@ -155,8 +155,9 @@ export class KernelRun {
   }
 
   /**
-   * From now on all plugins together have as long to stop as the one with the longest `stopTimeout`, and a second more: those that are left then are ended.
-   * For the end of the process, which should not take as long as a chain of plugins of which each uses up its time. To be cleared.
+   * From now on all plugins together have as long to stop as the one with the longest `stopTimeout`, and a second more: those that are left
+   * then are ended. For the end of the process, which should not take as long as a chain of plugins of which each uses up its time. To be
+   * cleared.
    */
   hasten(): NodeJS.Timeout {
     const { roster } = this.#parts

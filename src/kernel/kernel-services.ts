@@ -31,8 +31,9 @@ export class KernelServices implements ServiceConsumer {
   }
 
   /**
-   * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. The same service again, in the same range, is the same line.
-   * Rejects with SERVICE_UNKNOWN, CALL_CANCELLED once its signal is aborted, SERVICE_NAME_INVALID, SERVICE_OPTIONS, SERVICE_VERSION_INVALID for a range that is none, or KERNEL_STATE once the kernel stops.
+   * Finds a service, and waits for it up to `wait` ms. Calls go straight to its provider, also when that is replaced. The same service
+   * again, in the same range, is the same line. Rejects with SERVICE_UNKNOWN, CALL_CANCELLED once its signal is aborted,
+   * SERVICE_NAME_INVALID, SERVICE_OPTIONS, SERVICE_VERSION_INVALID for a range that is none, or KERNEL_STATE once the kernel stops.
    */
   async use<Name extends (keyof Services & string) | (string & {})>(name: Name, options: ServiceUseOptions = {}): Promise<RemoteOf<Name>> {
     assertServiceName(name)
@@ -61,7 +62,10 @@ export class KernelServices implements ServiceConsumer {
     }
   }
 
-  /** Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE, SERVICE_DUPLICATE, or KERNEL_STATE once the kernel has stopped. */
+  /**
+   * Provides a service of the embedder's own. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE,
+   * SERVICE_DUPLICATE, or KERNEL_STATE once the kernel has stopped.
+   */
   provide<Name extends (keyof Services & string) | (string & {})>(
     name: Name,
     service: ProviderOf<Name>,

@@ -1,4 +1,7 @@
-/** The kernel: which plugins live, and the door to all they share. Of its parts it imports the types alone: the public entry loads this file. */
+/**
+ * The kernel: which plugins live, and the door to all they share. Of its parts it imports the types alone: the public entry loads this
+ * file.
+ */
 import { asItIsNow, assertNoMore, assertText } from '../arguments.js'
 import type { Bus, EventBusStats } from '../bus/event-bus.js'
 import { PlugbayError } from '../errors.js'
@@ -88,16 +91,20 @@ export class Kernel implements AsyncDisposable {
     return this.#parts.run.start(by)
   }
 
-  /** Stops all plugins in reverse order, each drained, each with a hard end; what is just starting or being replaced ends at once. Idempotent; nothing of the kernel runs afterwards. */
+  /**
+   * Stops all plugins in reverse order, each drained, each with a hard end; what is just starting or being replaced ends at once.
+   * Idempotent; nothing of the kernel runs afterwards.
+   */
   stop(by?: Attribution): Promise<void> {
     return this.#parts.run.stop(by)
   }
 
   /**
-   * Stops the kernel and ends the process, for certain. All plugins together have as long to stop as the one with the longest `limits.stopTimeout`, and a second more; those that
-   * are left then are ended. `stop()`, called before, gives each its own time. `process.exit()` waits for all threads, so while one is stuck in native code it would hang: then the
-   * process is ended by SIGKILL instead, and its code is 137; at once where the kernel knows of it, and else, as of a thread of Node's own that waits for a file,
-   * after 5 s.
+   * Stops the kernel and ends the process, for certain. All plugins together have as long to stop as the one with the longest
+   * `limits.stopTimeout`, and a second more; those that are left then are ended. `stop()`, called before, gives each its own time.
+   * `process.exit()` waits for all threads, so while one is stuck in native code it would hang: then the process is ended by SIGKILL
+   * instead, and its code is 137; at once where the kernel knows of it, and else, as of a thread of Node's own that waits for a file, after
+   * 5 s.
    */
   async exit(code = 0): Promise<never> {
     const last = this.#parts.run.hasten()
@@ -109,9 +116,10 @@ export class Kernel implements AsyncDisposable {
   }
 
   /**
-   * Opens an inspector for that plugin alone, in each of its generations, before its first line; a debugger finds the newest one at the port that this resolves with.
-   * Called before `start()`, which rejects with PLUGIN_UNKNOWN where no plugin has that name. An inspected plugin has no limits but that of its stop, and is not
-   * confined: for development. Rejects with OPTIONS_INVALID for a port that cannot be had, and with KERNEL_STATE once the kernel was started.
+   * Opens an inspector for that plugin alone, in each of its generations, before its first line; a debugger finds the newest one at the
+   * port that this resolves with. Called before `start()`, which rejects with PLUGIN_UNKNOWN where no plugin has that name. An inspected
+   * plugin has no limits but that of its stop, and is not confined: for development. Rejects with OPTIONS_INVALID for a port that cannot be
+   * had, and with KERNEL_STATE once the kernel was started.
    */
   async inspect(plugin: string, options: InspectOptions = {}, by?: Attribution): Promise<number> {
     const { Inspection } = await import('./supervision/inspection.js')
@@ -139,7 +147,10 @@ export class Kernel implements AsyncDisposable {
     return this.#parts.inventory.plugins()
   }
 
-  /** Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running, with PLUGIN_STOPPED when it is stopped meanwhile, or with OPTIONS_INVALID for what is no path. */
+  /**
+   * Takes in the plugin at `path` and starts it, and those that waited for it. Rejects with what keeps it from running, with PLUGIN_STOPPED
+   * when it is stopped meanwhile, or with OPTIONS_INVALID for what is no path.
+   */
   async load(path: string, by?: Attribution): Promise<PluginInfo> {
     assertText(path, 'kernel.load()', 'the path of a plugin')
     const { act, operations, inventory } = this.#parts
@@ -147,13 +158,20 @@ export class Kernel implements AsyncDisposable {
     return act('load', undefined, { reason: place, ...by }, async () => inventory.plugin(await operations.load(place)))
   }
 
-  /** Stops the plugin, and first those that depend on it, and forgets it; what is coming up of it ends at once. The report says what it left behind. Rejects with PLUGIN_UNKNOWN. */
+  /**
+   * Stops the plugin, and first those that depend on it, and forgets it; what is coming up of it ends at once. The report says what it left
+   * behind. Rejects with PLUGIN_UNKNOWN.
+   */
   async unload(name: string, by?: Attribution): Promise<UnloadReport> {
     const instance = this.#find(name)
     return this.#parts.act('unload', instance, by, () => this.#parts.operations.unload(instance))
   }
 
-  /** Reads the plugin's files again and replaces it, or starts it if it does not run, or could not be read until now; it is stopped if its manifest now disables it. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STOPPED when the plugin is stopped meanwhile, and with PLUGIN_STATE for a plugin that is disabled, and stays so. */
+  /**
+   * Reads the plugin's files again and replaces it, or starts it if it does not run, or could not be read until now; it is stopped if its
+   * manifest now disables it. Rejects with what keeps the new one from running; the old one stays then. Rejects with PLUGIN_STOPPED when
+   * the plugin is stopped meanwhile, and with PLUGIN_STATE for a plugin that is disabled, and stays so.
+   */
   async reload(name: string, by?: Attribution): Promise<Replacement | undefined> {
     this.#parts.lifecycle.assertRunning('reload')
     const known = this.#known(name)
@@ -175,9 +193,11 @@ export class Kernel implements AsyncDisposable {
   }
 
   /**
-   * Gives the plugin a new configuration, as it is now (what is left out comes from its file and its manifest). It is validated first: CONFIG_INVALID leaves
-   * the old one in force. A plugin with `updateConfig` gets it live; another is replaced, also one that waits for its restart after a crash. Resolves when a generation runs with it, and rejects with why none
-   * does; the old one stays in force then. Of a plugin that does not run it is kept for the next start: that comes at once, and this rejects with what it fails over, unless the plugin is disabled or waits for another.
+   * Gives the plugin a new configuration, as it is now (what is left out comes from its file and its manifest). It is validated first:
+   * CONFIG_INVALID leaves the old one in force. A plugin with `updateConfig` gets it live; another is replaced, also one that waits for its
+   * restart after a crash. Resolves when a generation runs with it, and rejects with why none does; the old one stays in force then. Of a
+   * plugin that does not run it is kept for the next start: that comes at once, and this rejects with what it fails over, unless the plugin
+   * is disabled or waits for another.
    */
   async updateConfig(name: string, config: object, by?: Attribution): Promise<void> {
     this.#parts.lifecycle.assertRunning('configure')
@@ -186,7 +206,10 @@ export class Kernel implements AsyncDisposable {
     return this.#parts.act('updateConfig', instance, by, () => this.#parts.operations.configure(instance, given))
   }
 
-  /** Asks the plugin how it is. A plugin that does not answer within `limits.healthTimeout` is not healthy. Rejects with PLUGIN_UNKNOWN, or KERNEL_STATE before `start()`. */
+  /**
+   * Asks the plugin how it is. A plugin that does not answer within `limits.healthTimeout` is not healthy. Rejects with PLUGIN_UNKNOWN, or
+   * KERNEL_STATE before `start()`.
+   */
   async health(name: string): Promise<HealthReport> {
     const instance = this.#find(name)
     if (!instance.generation?.alive || !instance.running) return { healthy: false, state: instance.state, reason: instance.error?.message }
@@ -197,14 +220,18 @@ export class Kernel implements AsyncDisposable {
     }
   }
 
-  /** Why the plugin does not run, or that it does; also of what could not be read as one, by its name or by its path. Throws PLUGIN_UNKNOWN, or KERNEL_STATE before `start()`. */
+  /**
+   * Why the plugin does not run, or that it does; also of what could not be read as one, by its name or by its path. Throws PLUGIN_UNKNOWN,
+   * or KERNEL_STATE before `start()`.
+   */
   explain(name: string): Explanation {
     return this.#parts.inventory.explain(this.#known(name))
   }
 
   /**
-   * The least permissions that allow what each plugin has used until now; also after `stop()`. Of a kernel with the option `learn`; another has learnt nothing.
-   * Modules that a plugin imports and variables that it reads are taken from its code, too; of one that runs `inline`, from there alone.
+   * The least permissions that allow what each plugin has used until now; also after `stop()`. Of a kernel with the option `learn`; another
+   * has learnt nothing. Modules that a plugin imports and variables that it reads are taken from its code, too; of one that runs `inline`,
+   * from there alone.
    */
   async learned(): Promise<Learned[]> {
     return this.#parts.learning?.learned() ?? []
@@ -239,7 +266,10 @@ export class Kernel implements AsyncDisposable {
     }
   }
 
-  /** Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. Throws OPTIONS_INVALID for another event, or a listener that is no function. */
+  /**
+   * Listens to the kernel's own events. Returns the undo. A listener that throws harms nobody else. Throws OPTIONS_INVALID for another
+   * event, or a listener that is no function.
+   */
   on<E extends keyof KernelEvents>(event: E, listener: (payload: KernelEvents[E]) => unknown, ...more: readonly undefined[]): () => void {
     assertNoMore('kernel.on()', 'an event and a listener', more)
     return this.#parts.announcer.on(event, listener)

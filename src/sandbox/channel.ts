@@ -11,8 +11,8 @@ export type Batch = unknown[]
 /**
  * A two-way, ordered wire. `send` copies the batch before it returns (a caller may change it afterwards) and throws a
  * DataCloneError for a batch that cannot be copied; on a closed channel it does nothing. `listen` is called once, at the
- * start: nothing arrives before. `closed` is called once, whichever end closed, and no batch comes after it; with a fault when what came was no
- * batch at all.
+ * start: nothing arrives before. `closed` is called once, whichever end closed, and no batch comes after it; with a fault when what came
+ * was no batch at all.
  */
 export interface Channel {
   send(batch: Batch, transfer?: readonly Transferable[]): void
@@ -25,7 +25,10 @@ export interface Channel {
 /** What came is data, but the platform cannot make it here: nested too deep, most likely. */
 export const unreadable = (error: Error): Error => new RangeError(`it cannot be read: ${error.message}`, { cause: error })
 
-/** As the platform has it: a plugin's gate puts one in its place that copies what it is given, and where there is nothing to be copied that is lost time. */
+/**
+ * As the platform has it: a plugin's gate puts one in its place that copies what it is given, and where there is nothing to be copied that
+ * is lost time.
+ */
 const { postMessage } = MessagePort.prototype
 
 /** What is no primitive comes last in a batch. */

@@ -6,7 +6,9 @@ import type { RecordedCpu } from './cpu-profile.js'
 
 /** Ends by itself after a while. */
 export interface Recording {
-  /** The profile so far; undefined where the thread cannot be reached, or does not hand it over within `patience` ms, as in a native call. */
+  /**
+   * The profile so far; undefined where the thread cannot be reached, or does not hand it over within `patience` ms, as in a native call.
+   */
   stop(patience: number): Promise<RecordedCpu | undefined>
 }
 
@@ -66,8 +68,8 @@ export const recordCpu = (worker: Worker): Recording | undefined => {
   void session.ask('Profiler.enable')
   void session.ask('Profiler.setSamplingInterval', { interval: INTERVAL })
   void session.ask('Profiler.start')
-  // A profiler does not know the code of a loop that became hot before it came, and blames the caller. A count of calls throws that code away; it is then made anew
-  // under the profiler's eyes.
+  // A profiler does not know the code of a loop that became hot before it came, and blames the caller. A count of calls throws that code
+  // away; it is then made anew under the profiler's eyes.
   void session.ask('Profiler.startPreciseCoverage', { callCount: false, detailed: false })
   let sureFrom: number | undefined
   void session.ask('Profiler.stopPreciseCoverage').then(() => (sureFrom = performance.now()))
@@ -91,7 +93,10 @@ interface Profiled {
   startCpuProfile?(name: string): Promise<{ stop(): Promise<string> }>
 }
 
-/** A thread under Node 22's permission model has no inspector, but a profiler. It does not know the code of a loop that was hot before it came. */
+/**
+ * A thread under Node 22's permission model has no inspector, but a profiler. It does not know the code of a loop that was hot before it
+ * came.
+ */
 const recordThroughWorker = (worker: Worker & Profiled): Recording | undefined => {
   const begun = worker.startCpuProfile?.('plugbay').catch(() => undefined)
   if (begun === undefined) return undefined

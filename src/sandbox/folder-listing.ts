@@ -1,4 +1,7 @@
-/** What is in a folder, as it crosses to a plugin: one text, as a list of objects holds its sender for far longer than it takes to read the folder. */
+/**
+ * What is in a folder, as it crosses to a plugin: one text, as a list of objects holds its sender for far longer than it takes to read the
+ * folder.
+ */
 import type { FileKind } from './protocol.js'
 
 export interface FolderEntry {

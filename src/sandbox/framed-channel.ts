@@ -10,24 +10,30 @@ import { assertWeight } from './values/frame-weight.js'
 import { platformObjectIn, staysHere } from './values/platform-object.js'
 
 /*
- * A frame: the length of what follows (uint32, little endian), the number of the line it belongs to (uint32), the value as V8 writes it. A frame
- * without a value ends its line. Line 0 carries the batches, line 1 what is told beside them; every port that is sent gets a line of its own, odd
- * numbers by one end, even ones by the other. Large buffers that are moved go before the frame of the value they are in, each in a frame of its own
- * on the last line, as they are, and are put together as they come: to write or read them in one go would hold the kernel's thread for as long as
- * they are large.
+ * A frame: the length of what follows (uint32, little endian), the number of the line it belongs to (uint32), the value as V8 writes it. A
+ * frame without a value ends its line. Line 0 carries the batches, line 1 what is told beside them; every port that is sent gets a line of
+ * its own, odd numbers by one end, even ones by the other. Large buffers that are moved go before the frame of the value they are in, each
+ * in a frame of its own on the last line, as they are, and are put together as they come: to write or read them in one go would hold the
+ * kernel's thread for as long as they are large.
  *
  * Node's own `ipc` is not used: bytes that are no JSON, or that look like its own commands, throw in the process that reads them.
  */
 
-/** Bytes of one frame that the kernel takes from a guest, and a guest sends, with those that are moved with it: looked at before anything of it is kept. */
+/**
+ * Bytes of one frame that the kernel takes from a guest, and a guest sends, with those that are moved with it: looked at before anything of
+ * it is kept.
+ */
 export const FRAME_LIMIT = 64 * 1_024 * 1_024
 /**
- * What the parts of a value may weigh that comes from a guest, each number 1 and each text and object 4: of one for the kernel, whose events, files and
- * requests are bounded, and of one that passes through, such as a call, by the 32 MiB that one may have.
+ * What the parts of a value may weigh that comes from a guest, each number 1 and each text and object 4: of one for the kernel, whose
+ * events, files and requests are bounded, and of one that passes through, such as a call, by the 32 MiB that one may have.
  */
 const OWN_WEIGHT = 1_024 * 1_024
 const RELAYED_WEIGHT = 8 * OWN_WEIGHT
-/** Bytes that were written to a guest and that it has not read: while there are more, nothing more is read from it, so that it asks for nothing more either. */
+/**
+ * Bytes that were written to a guest and that it has not read: while there are more, nothing more is read from it, so that it asks for
+ * nothing more either.
+ */
 const MOST_UNREAD = 32 * 1_024 * 1_024
 /** Ports in both directions that are not closed: each costs the kernel's process some 6 KB. */
 const MAX_LINES = 16_384
@@ -53,8 +59,8 @@ const uncloneable = (message: string): Error => new DOMException(message, 'DataC
 export type Side = 'kernel' | 'guest'
 
 /**
- * Node closes a stream at once when a write fails, with what has come and was not read. A guest that dies has said before what of: its stream is read
- * for one more turn of the event loop, and closed then.
+ * Node closes a stream at once when a write fails, with what has come and was not read. A guest that dies has said before what of: its
+ * stream is read for one more turn of the event loop, and closed then.
  */
 const closeAfterReading = (stream: Duplex): void => {
   const { _write: write, _writev: writev } = stream
@@ -480,7 +486,10 @@ const assertFits = (length: number): void => {
   if (length > FRAME_LIMIT) throw new RangeError(`${length} bytes are more than ${FRAME_LIMIT}`)
 }
 
-/** What structured clone makes of the batch, and of the buffers that are moved: it refuses what V8 alone would write down as an empty object, and takes away what is moved. */
+/**
+ * What structured clone makes of the batch, and of the buffers that are moved: it refuses what V8 alone would write down as an empty
+ * object, and takes away what is moved.
+ */
 const cloned = (batch: Batch, transfer: readonly Transferable[] = []): [Batch, ArrayBuffer[]] => {
   const buffers: ArrayBuffer[] = []
   for (const object of transfer) {

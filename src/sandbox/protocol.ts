@@ -15,8 +15,8 @@ export interface KernelVerbs {
   provide: { asks: { service: number; name: string; version: string; methods: string[] }; answers: undefined }
   withdraw: { asks: { service: number }; answers: undefined }
   /**
-   * Finds a service, waiting for it up to `wait` ms, and opens a direct line to its provider: the line's port travels with the answer. Without a port it is
-   * the line of that number, which the guest has.
+   * Finds a service, waiting for it up to `wait` ms, and opens a direct line to its provider: the line's port travels with the answer.
+   * Without a port it is the line of that number, which the guest has.
    */
   use: { asks: UseRequest; answers: { use: number; name: string; version: string; provider: string; methods: string[]; port: unknown } }
   watch: { asks: { watch: number; name: string }; answers: undefined }
@@ -82,7 +82,10 @@ export interface GuestVerbs {
   load: { asks: LoadRequest; answers: { hooks: Hook[] } }
   initialize: { asks: undefined; answers: undefined }
   start: { asks: undefined; answers: undefined }
-  /** Waits for the events that have arrived to be handled; with `lines`, also for its callers to close their lines, as they do once their calls are answered. */
+  /**
+   * Waits for the events that have arrived to be handled; with `lines`, also for its callers to close their lines, as they do once their
+   * calls are answered.
+   */
   drain: { asks: { lines: boolean }; answers: undefined }
   stop: { asks: undefined; answers: undefined }
   health: { asks: undefined; answers: HealthReport }
@@ -110,7 +113,10 @@ export interface GuestNotices {
   used: [resource: string, action: string]
   /** A consumer broke the protocol on its line to a service of the plugin, which has let go of the line: `[service, consumer, how]`. */
   offended: [service: number, consumer: string, how: string]
-  /** The provider of a used service broke the protocol on that line to it, counted from 1, which has been let go of: `[use, line, how]`; null: it closed the line. */
+  /**
+   * The provider of a used service broke the protocol on that line to it, counted from 1, which has been let go of: `[use, line, how]`;
+   * null: it closed the line.
+   */
   broken: [use: number, line: number, how: string | null]
   /** It has the answer of that number, which the kernel held for it: `[verb, number]`. */
   taken: [verb: HeldVerb, number: number]
@@ -121,8 +127,8 @@ export interface GuestNotices {
 /** What the kernel tells a guest. */
 export interface KernelNotices {
   /**
-   * `[route, prefix of the id, type, source, time]`, the data. The notice is numbered: with the serial of the id. A route has the number of the
-   * subscription that it was opened for.
+   * `[route, prefix of the id, type, source, time]`, the data. The notice is numbered: with the serial of the id. A route has the number of
+   * the subscription that it was opened for.
    */
   event: [route: number, prefix: string, type: string, source: string, time: string]
   /** The subscription follows that route from now on: one to the same pattern was there before it. */
@@ -162,7 +168,10 @@ export interface LoadRequest {
   packages?: readonly string[] | undefined
   /** The plugin shares the module cache of the kernel's thread. */
   inline: boolean
-  /** Its imports need hooks that this Node can only run in a thread of their own: TypeScript, or a folder from which `plugbay/plugin` is not found. */
+  /**
+   * Its imports need hooks that this Node can only run in a thread of their own: TypeScript, or a folder from which `plugbay/plugin` is not
+   * found.
+   */
   needsHooks: boolean
   /** Sources of its modules, and what they are without their types. */
   stripped?: Stripped

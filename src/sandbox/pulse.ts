@@ -1,4 +1,7 @@
-/** A thread's signs of life: cells in shared memory that it writes and the watchdog reads, and a wire of their own, which no data can hold up. */
+/**
+ * A thread's signs of life: cells in shared memory that it writes and the watchdog reads, and a wire of their own, which no data can hold
+ * up.
+ */
 import type { MessagePort } from 'node:worker_threads'
 import { now } from './clock.js'
 

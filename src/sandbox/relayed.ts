@@ -29,7 +29,10 @@ const frameOf = (kind: Kind, id: number, verb: string, metas: readonly Meta[], s
   return writer.take()
 }
 
-/** Passes on what can be of a message that cannot as a whole, which `error` says. Returns false where nobody could be told: it is no conversation of ours, or breaks its protocol. */
+/**
+ * Passes on what can be of a message that cannot as a whole, which `error` says. Returns false where nobody could be told: it is no
+ * conversation of ours, or breaks its protocol.
+ */
 export const passOn = (message: unknown, error: unknown, { on, back }: Ways): boolean => {
   try {
     if (Array.isArray(message)) batches(on).read(message)

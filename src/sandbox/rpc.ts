@@ -22,8 +22,8 @@ import { LEAF_SHAPE, ShapeError } from './values/shape.js'
 import { notCloneable, tooLargeForCall } from './values/unsendable.js'
 
 /**
- * Up to so many requests under way, half of them leave while the other half is answered, which keeps both threads at work; one alone leaves at
- * once. Of more, those of a turn leave together: larger batches are worth more then.
+ * Up to so many requests under way, half of them leave while the other half is answered, which keeps both threads at work; one alone leaves
+ * at once. Of more, those of a turn leave together: larger batches are worth more then.
  */
 const FEW = 128
 
@@ -33,7 +33,10 @@ export interface RequestOptions {
   timeout?: number
   /** Cancels the request: it fails with CALL_CANCELLED, and the other end's signal aborts. */
   signal?: AbortSignal | undefined
-  /** Objects to move rather than copy. Where it is given, be it empty, the platform clones the whole value: cheaper for one whose shape comes but once. */
+  /**
+   * Objects to move rather than copy. Where it is given, be it empty, the platform clones the whole value: cheaper for one whose shape
+   * comes but once.
+   */
   transfer?: readonly Transferable[] | undefined
 }
 
@@ -43,7 +46,10 @@ export interface Bounds {
   limit?: number
   /** Requests of the other end that may be under way here: its own end lets no more of them leave. */
   atOnce?: number
-  /** This end calls: the body of a request without metas is its arguments, in an array that nobody else has, and requests wait here when too much is under way. Others may share it. */
+  /**
+   * This end calls: the body of a request without metas is its arguments, in an array that nobody else has, and requests wait here when too
+   * much is under way. Others may share it.
+   */
   window?: CallWindow
 }
 
@@ -123,7 +129,10 @@ export class Conversation {
     return this.#pending.size
   }
 
-  /** Asks the other end. Rejects with its error, with CALL_TIMEOUT, CALL_CANCELLED, CHANNEL_CLOSED, PAYLOAD_NOT_CLONEABLE or PAYLOAD_TOO_LARGE. */
+  /**
+   * Asks the other end. Rejects with its error, with CALL_TIMEOUT, CALL_CANCELLED, CHANNEL_CLOSED, PAYLOAD_NOT_CLONEABLE or
+   * PAYLOAD_TOO_LARGE.
+   */
   request(verb: string, body?: unknown, options?: RequestOptions): Promise<unknown> {
     if (this.#over) return Promise.reject(this.#over)
     const signal = options?.signal
@@ -177,8 +186,8 @@ export class Conversation {
   }
 
   /**
-   * Tells the other end, and returns the size of the body in bytes, roughly. Throws PAYLOAD_NOT_CLONEABLE for a body that cannot cross, and PAYLOAD_TOO_LARGE for one of
-   * more than `limit` bytes; after the end it does nothing.
+   * Tells the other end, and returns the size of the body in bytes, roughly. Throws PAYLOAD_NOT_CLONEABLE for a body that cannot cross, and
+   * PAYLOAD_TOO_LARGE for one of more than `limit` bytes; after the end it does nothing.
    */
   notify(verb: string, metas: readonly Meta[], body?: unknown, transfer?: readonly Transferable[], limit = Infinity): number {
     return this.#over === undefined ? this.#out.write(NOTICE, 0, verb, metas, body, transfer, limit) : 0

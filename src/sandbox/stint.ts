@@ -5,7 +5,9 @@ import { now } from './clock.js'
 export const LONGEST = 10
 /** What is read without a look at the clock: items of batches. */
 export const UNWATCHED = 512
-/** Who has read for so long may have done so in many turns, in ms: to be told when this one ends costs as much as ten batches of one frame. */
+/**
+ * Who has read for so long may have done so in many turns, in ms: to be told when this one ends costs as much as ten batches of one frame.
+ */
 const DOUBTED = 5
 /** What a batch weighs beside its items. */
 const BATCH = 8

@@ -11,9 +11,9 @@ export interface FakeClock extends Disposable {
   /** What `Date.now()` gives. */
   readonly now: number
   /**
-   * Lets `ms` milliseconds pass: every timer due by then fires, each at its own time, in order. After each the event loop turns a few times, so
-   * that promises settle, events travel, and timers made meanwhile are heeded. Rejects with OPTIONS_INVALID for what is no time, and once the
-   * clock is restored.
+   * Lets `ms` milliseconds pass: every timer due by then fires, each at its own time, in order. After each the event loop turns a few
+   * times, so that promises settle, events travel, and timers made meanwhile are heeded. Rejects with OPTIONS_INVALID for what is no time,
+   * and once the clock is restored.
    */
   advance(ms: number): Promise<void>
   /** Gives the real clock back. Idempotent. */
@@ -74,12 +74,13 @@ const noteTimers = (): { next(until: number): number | undefined } => {
 }
 
 /**
- * Stops time for this thread: `setTimeout`, `setInterval`, their `clear…`, and `Date` follow the clock from now on. Made of `mock.timers` of
- * node:test (which Node 20 calls experimental, in a warning); one at a time.
+ * Stops time for this thread: `setTimeout`, `setInterval`, their `clear…`, and `Date` follow the clock from now on. Made of `mock.timers`
+ * of node:test (which Node 20 calls experimental, in a warning); one at a time.
  *
  * It does not cover: plugins in threads (`isolation: 'inline'` it must be), `setImmediate`, `process.nextTick`, `performance.now()`,
- * `process.hrtime()`, `AbortSignal.timeout()`, and functions imported by name from `node:timers` or `node:timers/promises`. The kernel's own deadlines of calls and
- * phases lie on the faked timers too: a call that is under way while the clock moves past its deadline times out.
+ * `process.hrtime()`, `AbortSignal.timeout()`, and functions imported by name from `node:timers` or `node:timers/promises`. The kernel's
+ * own deadlines of calls and phases lie on the faked timers too: a call that is under way while the clock moves past its deadline times
+ * out.
  *
  * Throws OPTIONS_INVALID, also where time stands still already.
  */

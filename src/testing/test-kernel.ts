@@ -1,4 +1,7 @@
-/** A kernel under test, with what it published, logged and failed over. Of the kernel it imports the types alone: `plugbay/testing` loads this file. */
+/**
+ * A kernel under test, with what it published, logged and failed over. Of the kernel it imports the types alone: `plugbay/testing` loads
+ * this file.
+ */
 import { argumentInvalid, milliseconds, type OptionChecks, optionsFault } from '../arguments.js'
 import type { Event } from '../bus/event.js'
 import type { Bus } from '../bus/event-bus.js'

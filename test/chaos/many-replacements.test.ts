@@ -58,7 +58,8 @@ it('500 replacements leave no thread, descriptor or listener, and cost at most 1
       export default { async start(ctx) { const { work } = await ctx.services.use('work'); ctx.bus.subscribe('go', () => work(1)) } }`,
     'app.mjs': APP,
   })
-  // A thread that makes more objects than it did gets more room for new ones, in steps of megabytes, and gives it back as V8 sees fit: that is held to its smallest.
+  // A thread that makes more objects than it did gets more room for new ones, in steps of megabytes, and gives it back as V8 sees fit: that
+  // is held to its smallest.
   const { stdout, stderr } = await node(['--expose-gc', '--max-semi-space-size=1', 'app.mjs'], folder)
   expect(stderr).toBe('')
   const [before, after] = JSON.parse(stdout) as [Trace, Trace]

@@ -1,4 +1,7 @@
-/** Whatever is asked of a kernel at random moments: every call ends, what runs in the end is what was asked for, and nothing is left after the stop. */
+/**
+ * Whatever is asked of a kernel at random moments: every call ends, what runs in the end is what was asked for, and nothing is left after
+ * the stop.
+ */
 import fc from 'fast-check'
 import { PlugbayError } from 'plugbay'
 import { expect, it } from 'vitest'

@@ -1,4 +1,7 @@
-/** A plugin with thousands of subscriptions is replaced: how many they are makes the turn of the take-over no longer, and no event is lost or doubled. */
+/**
+ * A plugin with thousands of subscriptions is replaced: how many they are makes the turn of the take-over no longer, and no event is lost
+ * or doubled.
+ */
 import { setTimeout as rest } from 'node:timers/promises'
 import { expect, it, vi } from 'vitest'
 import { EventBus } from '#src/bus/event-bus.js'

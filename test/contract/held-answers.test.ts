@@ -1,4 +1,7 @@
-/** How much the kernel holds of what it read for a plugin: told over a real line, by a guest that says when it has taken an answer, or does not. */
+/**
+ * How much the kernel holds of what it read for a plugin: told over a real line, by a guest that says when it has taken an answer, or does
+ * not.
+ */
 import { truncateSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,4 +1,7 @@
-/** The receiving end of a line believes nothing of what its sender weighed and counted: what no honest end sends ends that line, stream or reference alone. */
+/**
+ * The receiving end of a line believes nothing of what its sender weighed and counted: what no honest end sends ends that line, stream or
+ * reference alone.
+ */
 import { once } from 'node:events'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'

@@ -1,4 +1,6 @@
-/** What may be open and under way between two places, over all their lines: streams, callbacks, objects by reference, abort signals, calls. */
+/**
+ * What may be open and under way between two places, over all their lines: streams, callbacks, objects by reference, abort signals, calls.
+ */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { MessageChannel } from 'node:worker_threads'

@@ -1,4 +1,7 @@
-/** Each offender beside innocents, one after the other: the process lives, they lose nothing and hardly wait, and the offender ends as its row says. */
+/**
+ * Each offender beside innocents, one after the other: the process lives, they lose nothing and hardly wait, and the offender ends as its
+ * row says.
+ */
 import { afterAll, describe, expect, it, onTestFailed } from 'vitest'
 import { bareCalls } from '../support/bare-calls.js'
 import { type Arena, type Outcome, openArena } from './arena.js'

@@ -16,8 +16,8 @@ import { PORT_THIEF } from '../support/port-thief.js'
 import type { Offender } from './arena.js'
 
 /*
- * Where a row has more than one end, Node's version decides: 20 cannot look into a thread that does not come back, so what grows there shows in the process alone or is
- * found as a hang; and it follows causes in a circle.
+ * Where a row has more than one end, Node's version decides: 20 cannot look into a thread that does not come back, so what grows there
+ * shows in the process alone or is found as a hang; and it follows causes in a circle.
  */
 
 const WORKER_THREADS = "const { workerData, parentPort } = process.getBuiltinModule('node:worker_threads');"

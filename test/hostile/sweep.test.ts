@@ -1,4 +1,7 @@
-/** Each function that a plugin without grants reaches in its realm is called in many a wrong way: no call ends the process. What ends the plugin is its own affair. */
+/**
+ * Each function that a plugin without grants reaches in its realm is called in many a wrong way: no call ends the process. What ends the
+ * plugin is its own affair.
+ */
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'

@@ -10,7 +10,10 @@ const ROOM = { limits: { memory: 512, hang: 10_000 } }
 
 const KEEPER = pluginCode({ start: "await ctx.services.provide('store', { sizeOf: ({ text }) => text.length })" })
 
-/** Calls with what is small as often as it is looked at, and larger than any call may be when it is sent at last: one of the calls has it so. */
+/**
+ * Calls with what is small as often as it is looked at, and larger than any call may be when it is sent at last: one of the calls has it
+ * so.
+ */
 const LIAR = pluginCode({
   start: `
     const huge = 'x'.repeat(40 * 2 ** 20)

@@ -1,4 +1,7 @@
-/** What a plugin's error says of itself, its code too, is told, and decides nothing: whatever a function of a plugin throws, it has failed, and nothing else has happened. */
+/**
+ * What a plugin's error says of itself, its code too, is told, and decides nothing: whatever a function of a plugin throws, it has failed,
+ * and nothing else has happened.
+ */
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'

@@ -1,4 +1,7 @@
-/** A process without a free descriptor: what the kernel cannot read or open for a while ends neither the application nor a plugin that is well. */
+/**
+ * A process without a free descriptor: what the kernel cannot read or open for a while ends neither the application nor a plugin that is
+ * well.
+ */
 import { execFile } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'

@@ -1,4 +1,6 @@
-/** A plugin that changes its realm writes what it likes to the object that the application passed by reference: nothing of it runs there. */
+/**
+ * A plugin that changes its realm writes what it likes to the object that the application passed by reference: nothing of it runs there.
+ */
 import { byReference } from 'plugbay'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'

@@ -1,4 +1,7 @@
-/** What the code of a thread plugin can reach: every door is tried by a real plugin in a real thread, with and without the grant that opens it. */
+/**
+ * What the code of a thread plugin can reach: every door is tried by a real plugin in a real thread, with and without the grant that opens
+ * it.
+ */
 
 import { once } from 'node:events'
 import { Dir, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -40,7 +40,10 @@ interface Blame {
 /** It comes back at once, as often as it must. */
 const restart = { max: 100, backoff: { initial: 1, max: 1, factor: 1 } }
 
-/** Starts the plugin `p` and tells it to go until it is blamed as it should: where others take all the processors, a thread may hand over too little in time. */
+/**
+ * Starts the plugin `p` and tells it to go until it is blamed as it should: where others take all the processors, a thread may hand over
+ * too little in time.
+ */
 const blamed = async (
   code: string,
   limits: Record<string, number>,

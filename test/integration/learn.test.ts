@@ -1,4 +1,6 @@
-/** Learning: what real plugins use is recorded instead of refused, and the least permissions that follow are enough for them, and no more. */
+/**
+ * Learning: what real plugins use is recorded instead of refused, and the least permissions that follow are enough for them, and no more.
+ */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import nodeModule from 'node:module'

@@ -118,7 +118,10 @@ it('a task answers no stream, moved or not', async () => {
   await expect(run('plain')).resolves.toMatchObject({ code: 'TASK_FAILED', cause: { code: 'PAYLOAD_NOT_CLONEABLE' } })
 })
 
-/** Goes past plugbay's own end of the line: a stream is none to it, and Node would move one whose other end is `kept`, by what the plugin says of it. */
+/**
+ * Goes past plugbay's own end of the line: a stream is none to it, and Node would move one whose other end is `kept`, by what the plugin
+ * says of it.
+ */
 const forged = (kind: string): string => `
   import { transfer } from 'plugbay/plugin'
   const { prototype } = ${kind}

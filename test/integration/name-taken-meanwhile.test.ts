@@ -1,4 +1,6 @@
-/** A service's name that was free when the next generation of a plugin asked for it, and that somebody else takes before that takes over. */
+/**
+ * A service's name that was free when the next generation of a plugin asked for it, and that somebody else takes before that takes over.
+ */
 import type { Kernel, PlugbayError } from 'plugbay'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'

@@ -1,4 +1,6 @@
-/** What no thread holds: a line that ends all of V8, and with it the process it runs in. docs/threads.md says so, for as long as this does. */
+/**
+ * What no thread holds: a line that ends all of V8, and with it the process it runs in. docs/threads.md says so, for as long as this does.
+ */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'

@@ -1,4 +1,7 @@
-/** What a plugin that was granted some hosts reaches of the network: real plugins in threads and processes, and real servers, of which one is granted and one is not. */
+/**
+ * What a plugin that was granted some hosts reaches of the network: real plugins in threads and processes, and real servers, of which one
+ * is granted and one is not.
+ */
 import { createSocket } from 'node:dgram'
 import { Resolver } from 'node:dns'
 import { once } from 'node:events'

@@ -1,4 +1,6 @@
-/** What a plugin that may write manifests can make of itself, or of another, by that: no more than there was, until the operator says so. */
+/**
+ * What a plugin that may write manifests can make of itself, or of another, by that: no more than there was, until the operator says so.
+ */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,7 @@
-/** What is not there, or not whole, while a generation is made of it, and is again what was saved when that has failed: it is tried once more. */
+/**
+ * What is not there, or not whole, while a generation is made of it, and is again what was saved when that has failed: it is tried once
+ * more.
+ */
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'

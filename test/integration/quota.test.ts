@@ -1,4 +1,7 @@
-/** How much a plugin may ask of the kernel's thread and have there: a healthy one meets no limit, others are told which, in their own thread. */
+/**
+ * How much a plugin may ask of the kernel's thread and have there: a healthy one meets no limit, others are told which, in their own
+ * thread.
+ */
 import { describe, expect, it, vi } from 'vitest'
 import { infoOf, pluginCode, startedWith, stateOf } from '../support/plugin-folder.js'
 

@@ -134,7 +134,9 @@ describe('what cannot be a service is refused where it is provided', () => {
   })
 })
 
-/** Code of an expression of `services` and `used` (a used service), what it is refused with, and the beginning of the message in the kernel. */
+/**
+ * Code of an expression of `services` and `used` (a used service), what it is refused with, and the beginning of the message in the kernel.
+ */
 const MISTAKES: readonly [expression: string, code: string, message: string, hint?: string][] = [
   [
     'provide("s", {}, { versoin: "2.0.0" })',

@@ -1,4 +1,7 @@
-/** What tasks are given and answer that is large: it comes whole, of whatever types it is, and the main thread of the process does not read it. */
+/**
+ * What tasks are given and answer that is large: it comes whole, of whatever types it is, and the main thread of the process does not read
+ * it.
+ */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

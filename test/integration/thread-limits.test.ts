@@ -1,4 +1,7 @@
-/** What a plugin in a thread may take, beyond what holds in every place: it is looked into from outside, and shares a process with the kernel. */
+/**
+ * What a plugin in a thread may take, beyond what holds in every place: it is looked into from outside, and shares a process with the
+ * kernel.
+ */
 import { runInThisContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'

@@ -41,7 +41,10 @@ describe.runIf(told)('a plugin that keeps what V8 does not count', () => {
 
 /** That of Node 20 and 22 does without. */
 describe.runIf(Number.parseInt(process.versions.node, 10) >= 24)("what V8's own compiler takes for a plugin's code", () => {
-  /** One function of WebAssembly with 40,000 variables and 4,000 branches, 16 KB long. It is there when the plugin has started, and then called until it is worth optimizing. */
+  /**
+   * One function of WebAssembly with 40,000 variables and 4,000 branches, 16 KB long. It is there when the plugin has started, and then
+   * called until it is worth optimizing.
+   */
   const OPTIMIZED = pluginCode({
     start: `
       const { f } = ${withFunction(40_000, '[2, 64, ...Array.from({ length: 4_000 }, () => [32, 0, 13, 0]).flat(), 11]')}.exports

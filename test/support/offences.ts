@@ -44,8 +44,8 @@ export const HARD_TO_COMPILE = {
 export const KEEPS_OBJECTS_IN_ONE_TURN = 'const kept = []; for (;;) kept.push({ at: kept.length })'
 
 /**
- * Computes for so many milliseconds in calls of V8's of which nothing interrupts one, nor what comes between two. Each takes one processor alone, and no memory:
- * parsing a large text has the threads that collect garbage compute as well.
+ * Computes for so many milliseconds in calls of V8's of which nothing interrupts one, nor what comes between two. Each takes one processor
+ * alone, and no memory: parsing a large text has the threads that collect garbage compute as well.
  */
 export const inNativeCode = (ms: number): string =>
   `const text = 'a'.repeat(1e5), sought = 'a'.repeat(5e4) + 'b'; for (const end = Date.now() + ${ms}; Date.now() < end; ) text.lastIndexOf(sought)`

@@ -8,7 +8,10 @@ import { afterAll, onTestFinished } from 'vitest'
 /** Has something done at the end of what it is needed for: of the test, unless another end is given. */
 export type Afterwards = (undo: () => void | Promise<void>) => void
 
-/** What all tests of a file or a `describe` share: made when the first asks for it, undone after the last. For tests that leave it as it was. */
+/**
+ * What all tests of a file or a `describe` share: made when the first asks for it, undone after the last. For tests that leave it as it
+ * was.
+ */
 export const shared = <T>(make: (afterwards: Afterwards) => Promise<T>): (() => Promise<T>) => {
   const undos: Parameters<Afterwards>[0][] = []
   let made: Promise<T> | undefined

@@ -1,4 +1,7 @@
-/** Source of a statement that tries to get at the ports of its thread by the prototypes that Node dispatches by: what it catches goes to `globalThis.stolen`. */
+/**
+ * Source of a statement that tries to get at the ports of its thread by the prototypes that Node dispatches by: what it catches goes to
+ * `globalThis.stolen`.
+ */
 
 export const PORT_THIEF = `
   globalThis.stolen = new Set()

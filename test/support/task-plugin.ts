@@ -30,7 +30,9 @@ const CODE = pluginCode({
   })`,
 })
 
-/** `files`: the modules of the tasks, and what they import, by name; every one at the top is a task, named as its file without the ending. */
+/**
+ * `files`: the modules of the tasks, and what they import, by name; every one at the top is a task, named as its file without the ending.
+ */
 export const startedTasks = async (
   files: Record<string, string>,
   manifest: Record<string, unknown> | ((folder: string) => Record<string, unknown>) = {},

@@ -1,4 +1,6 @@
-/** Tells what happens to the kernel and its plugins: to the log, the audit log, the embedder's listeners, and whoever listens on the bus. */
+/**
+ * Tells what happens to the kernel and its plugins: to the log, the audit log, the embedder's listeners, and whoever listens on the bus.
+ */
 import type { EventBus } from '../../bus/event-bus.js'
 import { isOwn, toWire } from '../../wire-error.js'
 import type { Audit } from '../audit/audit.js'

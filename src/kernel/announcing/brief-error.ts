@@ -1,4 +1,7 @@
-/** A fault as it is told: in the log, in the audit log, to listeners and on the bus. A plugin says what its errors say, and is not to fill these with it. */
+/**
+ * A fault as it is told: in the log, in the audit log, to listeners and on the bus. A plugin says what its errors say, and is not to fill
+ * these with it.
+ */
 import { cut } from '../../cut.js'
 import { again, toWire, type WireError } from '../../wire-error.js'
 

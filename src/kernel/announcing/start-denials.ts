@@ -1,4 +1,7 @@
-/** What plugins were denied while they start, until it is known what came of that: where a start fails over a denial, the failure says it all. */
+/**
+ * What plugins were denied while they start, until it is known what came of that: where a start fails over a denial, the failure says it
+ * all.
+ */
 import { PlugbayError } from '../../errors.js'
 
 /** No deeper: an error may have itself as its cause. */

@@ -1,4 +1,7 @@
-/** Writes an audit log: takes entries at once, writes them in batches and in order, turns over full files, and carries on after a crash where the last line ends. */
+/**
+ * Writes an audit log: takes entries at once, writes them in batches and in order, turns over full files, and carries on after a crash
+ * where the last line ends.
+ */
 import { type FileHandle, mkdir, open, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay, setImmediate as soon } from 'node:timers/promises'
@@ -34,11 +37,17 @@ export interface AuditLogOptions {
 const MAX_PENDING = 10_000
 /** Lines made in one go: a flood must not hold the kernel's thread. */
 const MAX_BATCH = 256
-/** The same at the end of the log, when nobody waits but for the disk: a full memory in four goes, since each costs the disk as much as a large one. */
+/**
+ * The same at the end of the log, when nobody waits but for the disk: a full memory in four goes, since each costs the disk as much as a
+ * large one.
+ */
 const LAST_BATCH = 2_500
 /** Milliseconds until a disk that refused is tried again. */
 const RETRY = 1_000
-/** Milliseconds that the end of the log waits for each batch, and to let go: a disk that never answers must not keep a kernel from stopping, one that is slow must not lose what it would take. */
+/**
+ * Milliseconds that the end of the log waits for each batch, and to let go: a disk that never answers must not keep a kernel from stopping,
+ * one that is slow must not lose what it would take.
+ */
 const LAST_WRITE = 2_000
 
 /** Resolves with whether it was done while the end of the log waited. */
@@ -213,7 +222,10 @@ export class AuditLog {
 
   // ── carrying on ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Finds where the chain ends. Nothing that is there is mended: what is damaged stays for `verify` to find, and the chain goes on in a file after it. */
+  /**
+   * Finds where the chain ends. Nothing that is there is mended: what is damaged stays for `verify` to find, and the chain goes on in a
+   * file after it.
+   */
   async #open(): Promise<Tail> {
     const { dir } = this.#options
     await mkdir(dir, { recursive: true, mode: 0o700 })

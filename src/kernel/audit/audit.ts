@@ -1,4 +1,6 @@
-/** What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration. */
+/**
+ * What goes into the audit log: who did what to which plugin, what it was granted, and what came of it. Never a value of a configuration.
+ */
 import { isDeepStrictEqual } from 'node:util'
 import { cut } from '../../cut.js'
 import type { Permission } from '../../permission-set.js'
@@ -162,7 +164,10 @@ export class Audit {
     this.#append(this.#restarts.end(plugins))
   }
 
-  /** A generation was made, for that reason, or after the crash of that other plugin: all that it may do, and how strongly its place holds it to that. */
+  /**
+   * A generation was made, for that reason, or after the crash of that other plugin: all that it may do, and how strongly its place holds
+   * it to that.
+   */
   granted(
     { name, version }: PluginSource,
     generation: number,

@@ -1,4 +1,7 @@
-/** The form of an audit log: lines that each hold the hash of the line before, in files named by their first line, and a head that says which line is the last. */
+/**
+ * The form of an audit log: lines that each hold the hash of the line before, in files named by their first line, and a head that says
+ * which line is the last.
+ */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'

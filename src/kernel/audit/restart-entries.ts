@@ -1,4 +1,7 @@
-/** What is written of a plugin that crashes and is restarted, again and again, as often as its policy lets it, and of those that are replaced for it: each with what follows from it, or none of that. */
+/**
+ * What is written of a plugin that crashes and is restarted, again and again, as often as its policy lets it, and of those that are
+ * replaced for it: each with what follows from it, or none of that.
+ */
 import type { AuditEntry } from './chain.js'
 import { SummedEntries } from './summed-entries.js'
 

@@ -136,8 +136,8 @@ const look = async (dir: string, anchors: readonly Link[]): Promise<Verification
 }
 
 /**
- * Verifies the log in a folder, also while a kernel writes to it. `anchors` are lines that were noted elsewhere earlier: each must still be there as it was. Rejects
- * when the folder cannot be read.
+ * Verifies the log in a folder, also while a kernel writes to it. `anchors` are lines that were noted elsewhere earlier: each must still be
+ * there as it was. Rejects when the folder cannot be read.
  */
 export const verifyAudit = async (dir: string, anchors: readonly Link[] = []): Promise<AuditReport> => {
   for (let looks = 1; ; looks++) {

@@ -1,4 +1,7 @@
-/** The JSON Schema that a manifest has for its plugin's configuration: compiled, and held to a time limit, as its author decides how much work it is. */
+/**
+ * The JSON Schema that a manifest has for its plugin's configuration: compiled, and held to a time limit, as its author decides how much
+ * work it is.
+ */
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv'
 import { shown, shownAsData } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
@@ -40,7 +43,10 @@ const patternOf = (source: string, flags: string): RegExp => {
 /** A text in the code that ajv makes, or one of the two places where it keeps an error. */
 const KEPT_ERRORS = /"(?:[^"\\]|\\.)*"|vErrors\.push\(\w+\)|vErrors\.concat\([\w.]+\)/g
 
-/** ajv keeps every error, and there may be one for each part of the schema and of the configuration. Those beyond what is read are only counted. */
+/**
+ * ajv keeps every error, and there may be one for each part of the schema and of the configuration. Those beyond what is read are only
+ * counted.
+ */
 const keepingFew = (code: string): string =>
   code.replaceAll(KEPT_ERRORS, (found) => (found.startsWith('"') ? found : `(vErrors.length < ${MAX_ERRORS} ? ${found} : vErrors)`))
 
@@ -118,7 +124,10 @@ const DEMANDING = new Set([
 /** What is beneath these is held to any number of values. */
 const OF_EACH = new Set(['items', 'prefixItems', 'additionalItems', 'contains', 'additionalProperties'])
 
-/** Values in a schema by values in the configuration: so often at most is one held to the other, and each time it does not fit takes a microsecond. */
+/**
+ * Values in a schema by values in the configuration: so often at most is one held to the other, and each time it does not fit takes a
+ * microsecond.
+ */
 const SMALL_WORK = 50_000
 
 /** How many values are in one, with one more for each hundred characters of a text; Infinity for more than `most`. */
@@ -133,7 +142,10 @@ const sizeOf = (value: unknown, most: number): number => {
   return size
 }
 
-/** Whether it has a keyword that is demanding, or defaults that are filled in once for each of many values and may be many values themselves. */
+/**
+ * Whether it has a keyword that is demanding, or defaults that are filled in once for each of many values and may be many values
+ * themselves.
+ */
 const isDemanding = (schema: unknown, ofEach = false): boolean =>
   typeof schema === 'object' &&
   schema !== null &&
@@ -302,9 +314,9 @@ const isValid = (validate: ValidateFunction, config: object, owner: SchemaOwner)
 }
 
 /**
- * What is wrong with a configuration by the schema declared for it, whose defaults it is given. A value that was a placeholder and nothing else (`whole` has
- * their JSON pointers) becomes a number or a boolean where the schema asks for one. Throws MANIFEST_INVALID for a schema that is none, or takes more than
- * {@link TIME_LIMIT}, and SYSTEM_LIMIT where the system gives nothing to check it by.
+ * What is wrong with a configuration by the schema declared for it, whose defaults it is given. A value that was a placeholder and nothing
+ * else (`whole` has their JSON pointers) becomes a number or a boolean where the schema asks for one. Throws MANIFEST_INVALID for a schema
+ * that is none, or takes more than {@link TIME_LIMIT}, and SYSTEM_LIMIT where the system gives nothing to check it by.
  */
 export const schemaFaults = async (
   config: object,

@@ -69,7 +69,9 @@ const merge = (under: unknown, over: unknown): unknown => {
 /** `$${`, a placeholder, or what begins like one and is none. */
 const PLACEHOLDER = /\$\$\{|\$\{([A-Za-z_]\w{0,255})(?::-([^}]*))?\}|\$\{[^}]*\}?/g
 
-/** A text of the manifest's own, that the merge takes as it is: whoever wrote what stands in the end decides which variables it may name. */
+/**
+ * A text of the manifest's own, that the merge takes as it is: whoever wrote what stands in the end decides which variables it may name.
+ */
 class OwnText {
   readonly text: string
   constructor(text: string) {

@@ -39,8 +39,8 @@ const isLate = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && Reflect.get(error, 'code') === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
 
 /**
- * What `work` returns. Where it takes more than {@link TIME_LIMIT}, it is ended wherever it is, without its `finally`, and what `late` makes is thrown: what it
- * was changing is not to be used any more. Throws for want of descriptors.
+ * What `work` returns. Where it takes more than {@link TIME_LIMIT}, it is ended wherever it is, without its `finally`, and what `late`
+ * makes is thrown: what it was changing is not to be used any more. Throws for want of descriptors.
  */
 export const withTimeLimit = <T>(work: () => T, late: () => Error): T => {
   assertDescriptors()

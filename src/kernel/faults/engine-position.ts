@@ -1,4 +1,7 @@
-/** Where the engine finds a module wrong. Its error does not say, and only a Node that ends by that error shows the place: so one is made to. */
+/**
+ * Where the engine finds a module wrong. Its error does not say, and only a Node that ends by that error shows the place: so one is made
+ * to.
+ */
 import { spawn } from 'node:child_process'
 
 /** Module by module, until one is refused for the reason that is looked for. */
@@ -9,7 +12,9 @@ for (const [index, code] of codes.entries()) {
   try { new SourceTextModule(code, { identifier: 'code:' + index }) } catch (error) { if (error.message === reason) throw error }
 }`
 
-/** The head of what Node writes of an error that ends it: the place, the line, and marks under what is meant, unless that is the line's end. */
+/**
+ * The head of what Node writes of an error that ends it: the place, the line, and marks under what is meant, unless that is the line's end.
+ */
 const HEAD = /^code:(\d+):(\d+)\n([^\n]*)\n([^\n]*)/
 
 /** One that starts takes 0.1 s; on a machine that has no time for it, the place is not told. */
@@ -23,7 +28,10 @@ export interface EnginePosition {
   column: number
 }
 
-/** The first of `codes`, the texts of ES modules, that the engine refuses for `reason`, and where; undefined if it takes them all, or cannot be asked. */
+/**
+ * The first of `codes`, the texts of ES modules, that the engine refuses for `reason`, and where; undefined if it takes them all, or cannot
+ * be asked.
+ */
 export const enginePosition = (codes: readonly string[], reason: string): Promise<EnginePosition | undefined> =>
   new Promise((resolve) => {
     const { NODE_OPTIONS: _, ...env } = process.env

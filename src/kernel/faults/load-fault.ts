@@ -54,7 +54,10 @@ export const explainShape = (error: PlugbayError, { entry }: PluginSource): Plug
   return new PlugbayError('PLUGIN_SHAPE', `${error.message} ${mend}`, { plugin, cause, details })
 }
 
-/** Of modules that do not come to their end: what they import and never get, where there is such a thing. A guest that cannot look at it before reads it for ever. */
+/**
+ * Of modules that do not come to their end: what they import and never get, where there is such a thing. A guest that cannot look at it
+ * before reads it for ever.
+ */
 export const awaitedImport = async ({ entry, root }: PluginSource): Promise<string | undefined> => {
   const { unresolved } = await moduleGraph(entry, root)
   const odd = unresolved.find(isIrregular)

@@ -68,7 +68,10 @@ const takenForCommonjs = (error: PlugbayError, name: string, entry: string, pack
 const isOfModules = (cause: Error): boolean =>
   cause.name === 'SyntaxError' || /^Module "[^"]+" needs an import attribute /.test(cause.message)
 
-/** The error with file, line and column, and the line itself, if it is about syntax and one of the plugin's files is at fault; else as it was. */
+/**
+ * The error with file, line and column, and the line itself, if it is about syntax and one of the plugin's files is at fault; else as it
+ * was.
+ */
 export const locateSyntaxFault = async (
   error: PlugbayError,
   { name, entry, root }: PluginSource,

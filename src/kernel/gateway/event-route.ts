@@ -1,4 +1,7 @@
-/** The way of one pattern's events to a plugin: each leaves over the guest's line once, for all of its subscriptions there, and is in flight until all have handled it. */
+/**
+ * The way of one pattern's events to a plugin: each leaves over the guest's line once, for all of its subscriptions there, and is in flight
+ * until all have handled it.
+ */
 import type { Envelope } from '../../bus/event.js'
 import type { QueueMemory } from '../../bus/queue-memory.js'
 import { PENDING, Subscription } from '../../bus/subscription.js'

@@ -166,8 +166,9 @@ export class EventRoutes {
   }
 
   /**
-   * Steps in for a predecessor's, in one turn: their queues move here. `alive`: they still handle what they were given. Returns how many events moved. They may be
-   * thousands: those here are attached by now, those there are detached when they are let go of, and of one at rest there is nothing to hand over.
+   * Steps in for a predecessor's, in one turn: their queues move here. `alive`: they still handle what they were given. Returns how many
+   * events moved. They may be thousands: those here are attached by now, those there are detached when they are let go of, and of one at
+   * rest there is nothing to hand over.
    */
   takeOver(predecessor: EventRoutes, alive: boolean): number {
     this.#aside = false

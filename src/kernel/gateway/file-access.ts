@@ -43,7 +43,10 @@ export interface FileAccessOptions {
   listing?: number
 }
 
-/** Where a path leads, all links followed; its last parts need not be there yet. Undefined for a link that leads nowhere: nobody knows what it will mean. */
+/**
+ * Where a path leads, all links followed; its last parts need not be there yet. Undefined for a link that leads nowhere: nobody knows what
+ * it will mean.
+ */
 const destinationOf = async (path: string): Promise<string | undefined> => {
   try {
     return await realpath(path)
@@ -86,7 +89,10 @@ export class FileAccess {
     this.#folders = { read: [...this.#own.read, ...grants.read], write: [...this.#own.write, ...grants.write] }
   }
 
-  /** Does what is asked; `claim` is of the room for its answer. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, FILE_KIND, or as the file system does (`code` ENOENT, EEXIST, …). */
+  /**
+   * Does what is asked; `claim` is of the room for its answer. Rejects with PERMISSION_DENIED, PAYLOAD_TOO_LARGE, FILE_KIND, or as the file
+   * system does (`code` ENOENT, EEXIST, …).
+   */
   async run({ act, path, to, data: given }: FileRequest, claim: Claim): Promise<unknown> {
     const data = given ?? ''
     assertWritable(data, `fs.${act}()`)
@@ -128,7 +134,10 @@ export class FileAccess {
     }
   }
 
-  /** Has `act` done where the path leads, if the plugin may: asked of the path, and again of the folder that was opened, which nobody swaps any more. */
+  /**
+   * Has `act` done where the path leads, if the plugin may: asked of the path, and again of the folder that was opened, which nobody swaps
+   * any more.
+   */
   async #at<Outcome>(action: Access, path: string, find: typeof destinationOf, act: (held: Held) => Promise<Outcome>): Promise<Outcome> {
     const wanted = resolve(this.#options.dataDir, path)
     const real = await find(wanted)
@@ -141,7 +150,10 @@ export class FileAccess {
     })
   }
 
-  /** Which folder of the plugin's opens a real path. In it by their names, there is no link on the way; only where that is so of none, it is asked where they are. */
+  /**
+   * Which folder of the plugin's opens a real path. In it by their names, there is no link on the way; only where that is so of none, it is
+   * asked where they are.
+   */
   async #openedBy(action: Access, real: string): Promise<string | undefined> {
     const folders = this.#folders[action]
     const named = folders.find((folder) => folder === '*' || within(folder, real))
@@ -150,7 +162,9 @@ export class FileAccess {
     return folders.find((_, at) => within(roots[at] as string, real))
   }
 
-  /** Where a folder of the plugin's is. In one that it writes to it could be turned into a link to anywhere: there it is what its name says. */
+  /**
+   * Where a folder of the plugin's is. In one that it writes to it could be turned into a link to anywhere: there it is what its name says.
+   */
   async #rootOf(folder: string): Promise<string> {
     const outer = this.#folders.write.filter((each) => each !== folder && each !== '*' && within(each, folder))
     const [outermost] = outer.sort((a, b) => a.length - b.length)

@@ -1,4 +1,7 @@
-/** What one generation of a plugin may do: the one way from its sandbox to the bus, the services and all else of the kernel. All it acquires is in its scope. */
+/**
+ * What one generation of a plugin may do: the one way from its sandbox to the bus, the services and all else of the kernel. All it acquires
+ * is in its scope.
+ */
 import type { Subscription } from '../../bus/subscription.js'
 import { PlugbayError } from '../../errors.js'
 import type { PermissionSet } from '../../permission-set.js'
@@ -307,14 +310,16 @@ export class Gateway implements Party {
     return this.#services.refusalIn(failure)
   }
 
-  /** Throws SERVICE_DUPLICATE where {@link takeOver} would fail, as one that is not `leaving` has a service by now that this is to provide. */
+  /**
+   * Throws SERVICE_DUPLICATE where {@link takeOver} would fail, as one that is not `leaving` has a service by now that this is to provide.
+   */
   assertMayTakeOver(leaving: readonly Gateway[]): void {
     this.#services.assertMayTakeOver(leaving.map((gateway) => gateway.#services))
   }
 
   /**
-   * Steps in for `predecessor`, in one turn: its subscriptions' queues and its users' lines move here. Returns how many events moved. `leaving`: all that are
-   * succeeded in that turn.
+   * Steps in for `predecessor`, in one turn: its subscriptions' queues and its users' lines move here. Returns how many events moved.
+   * `leaving`: all that are succeeded in that turn.
    */
   takeOver(predecessor: Gateway, leaving: readonly Gateway[]): number {
     const moved = this.#routes.takeOver(predecessor.#routes, !predecessor.#closed)

@@ -1,4 +1,7 @@
-/** What is done in a folder is done in that one: it is held open meanwhile, and whoever may rename its parts or put a link there turns nothing elsewhere. */
+/**
+ * What is done in a folder is done in that one: it is held open meanwhile, and whoever may rename its parts or put a link there turns
+ * nothing elsewhere.
+ */
 import { closeSync, type Dirent, existsSync, constants as flags, type OpenDirOptions, open as openDescriptor, readlinkSync } from 'node:fs'
 import { type FileHandle, lstat, open, opendir, realpath, rm, rmdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -42,7 +45,10 @@ const named = (error: unknown, way: string, folder: string): unknown => {
 const openFolder = (path: string | Buffer, mode: number): Promise<number> =>
   promisify(openDescriptor)(path, mode | O_DIRECTORY | O_NOFOLLOW)
 
-/** Does something in a folder that is open, and closes it: at once, like the question where it lies, as neither waits for a disk and Node's threads are a long way. */
+/**
+ * Does something in a folder that is open, and closes it: at once, like the question where it lies, as neither waits for a disk and Node's
+ * threads are a long way.
+ */
 const inside = async <Outcome>(folder: number, name: string, act: (way: string) => Promise<Outcome>): Promise<Outcome> => {
   const way = `${DESCRIPTORS}/${folder}/`
   try {

@@ -1,4 +1,7 @@
-/** Requests over HTTP on a plugin's behalf: the kernel makes them in a thread, to hosts the plugin may reach, redirects included. What it may reach is decided here. */
+/**
+ * Requests over HTTP on a plugin's behalf: the kernel makes them in a thread, to hosts the plugin may reach, redirects included. What it
+ * may reach is decided here.
+ */
 import { PlugbayError } from '../../errors.js'
 import { reaches } from '../../hosts.js'
 import { entryFor, toAllow } from '../../permission-set.js'

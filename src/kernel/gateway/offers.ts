@@ -39,7 +39,10 @@ export class Offers implements Brought {
     return Array.from(this.#offers.values(), ({ name, version }) => `${name}@${version}`)
   }
 
-  /** Returns how many lines that waited were bound to it. `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID or SERVICE_DUPLICATE. */
+  /**
+   * Returns how many lines that waited were bound to it. `aside`: it is announced by {@link takeOver}. Throws SERVICE_NAME_INVALID,
+   * SERVICE_VERSION_INVALID or SERVICE_DUPLICATE.
+   */
   add({ service, name, version, methods }: KernelVerbs['provide']['asks'], provider: ServiceProvider, aside: boolean): number {
     const offer: Offer = { name, version, methods, record: undefined, ...provider }
     let bound = 0
@@ -65,8 +68,8 @@ export class Offers implements Brought {
   }
 
   /**
-   * What its own plugin would find under a name had all that stands aside been announced: undefined where that is another's. A start would else
-   * wait for what is announced when it is done, or reach a predecessor's.
+   * What its own plugin would find under a name had all that stands aside been announced: undefined where that is another's. A start would
+   * else wait for what is announced when it is done, or reach a predecessor's.
    */
   standingAside(name: string, range: string): StandingAside | undefined {
     let best: StandingAside | undefined
@@ -91,7 +94,10 @@ export class Offers implements Brought {
     return { name, version, methods, provider: this.plugin, handle: offer }
   }
 
-  /** Throws SERVICE_DUPLICATE where one that is not `leaving` has taken meanwhile what was free when it was asked for. For right before {@link takeOver}, which must not fail half way. */
+  /**
+   * Throws SERVICE_DUPLICATE where one that is not `leaving` has taken meanwhile what was free when it was asked for. For right before
+   * {@link takeOver}, which must not fail half way.
+   */
   assertStillFree(leaving: readonly Offers[]): void {
     const yields = (provider: string): boolean => leaving.some(({ plugin }) => plugin === provider)
     for (const offer of this.asides) this.#plane.registry.check(this.#declarationOf(offer), yields)
@@ -151,8 +157,8 @@ export class Offers implements Brought {
   }
 
   /**
-   * Those that stood aside step in for what is there: of their own name and version, whichever of the `leaving` has it, or else for the predecessor's of their name;
-   * the others are announced.
+   * Those that stood aside step in for what is there: of their own name and version, whichever of the `leaving` has it, or else for the
+   * predecessor's of their name; the others are announced.
    */
   takeOver(predecessor: Offers, leaving: readonly Offers[]): void {
     const { registry, broker } = this.#plane

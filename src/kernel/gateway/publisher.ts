@@ -14,7 +14,9 @@ import type { Plane } from '../services/plane.js'
 import type { Rights } from './rights.js'
 import { SelfDeadlock } from './self-deadlock.js'
 
-/** Bytes of events that it may have published and not been told the end of. Its own end lets a fourth of it go, and weighs on its own scale. */
+/**
+ * Bytes of events that it may have published and not been told the end of. Its own end lets a fourth of it go, and weighs on its own scale.
+ */
 const UNTOLD_BYTES = 4 * WINDOW_BYTES
 
 export interface PublisherOptions {

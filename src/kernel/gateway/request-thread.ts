@@ -1,4 +1,6 @@
-/** The thread that makes the requests of a plugin. What it may ask for, and how much of an answer may be held, is decided in the kernel's. */
+/**
+ * The thread that makes the requests of a plugin. What it may ask for, and how much of an answer may be held, is decided in the kernel's.
+ */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { SMALL } from '../../sandbox/conversation/held-answer.js'
 import { startHeart } from '../../sandbox/guest/heartbeat.js'

@@ -1,4 +1,7 @@
-/** Requests over HTTP, made in a thread of their plugin's own: what a server answers is parsed where its socket is, for as long as the server likes, and holds nobody else there. */
+/**
+ * Requests over HTTP, made in a thread of their plugin's own: what a server answers is parsed where its socket is, for as long as the
+ * server likes, and holds nobody else there.
+ */
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
 import { isLarge } from '../../sandbox/conversation/at-once.js'
@@ -49,7 +52,10 @@ const MEMORY = 512
 /** Milliseconds: what as many requests at once as there may be bring in one turn takes less, also of a server that means harm. */
 const HANG = 10_000
 const MAJOR = Number.parseInt(process.versions.node, 10)
-/** What the application has told Node of networks: a thread has options of its own, but for those of the whole process, which it may not be given. */
+/**
+ * What the application has told Node of networks: a thread has options of its own, but for those of the whole process, which it may not be
+ * given.
+ */
 const OF_NETWORKS = [
   /^--(dns-result-order|max-http-header-size|network-family-autoselection-attempt-timeout)=/,
   /^--(insecure-http-parser|(no-)?network-family-autoselection|tls-(min|max)-v1\.\d|use-env-proxy)$/,
@@ -86,8 +92,8 @@ export class Requester {
   }
 
   /**
-   * Rejects as `fetch` does, with what `grow` rejects with, or with the error of the thread that ended. `grow`: resolves when there is room for so many bytes of the answer in all. What is
-   * cancelled settles when the thread has let go of it. A large body is moved there.
+   * Rejects as `fetch` does, with what `grow` rejects with, or with the error of the thread that ended. `grow`: resolves when there is room
+   * for so many bytes of the answer in all. What is cancelled settles when the thread has let go of it. A large body is moved there.
    */
   make(exchange: Exchange, grow: UnderWay['grow'], signal: AbortSignal): Promise<Exchanged> {
     if (signal.aborted) return Promise.reject(signal.reason as Error)

@@ -1,4 +1,7 @@
-/** Tells of a plugin that waits for itself: its publishes wait for room in its own queue, and its handlers, from the look of it, for these publishes. */
+/**
+ * Tells of a plugin that waits for itself: its publishes wait for room in its own queue, and its handlers, from the look of it, for these
+ * publishes.
+ */
 import type { Subscription } from '../../bus/subscription.js'
 import { matches } from '../../topic.js'
 

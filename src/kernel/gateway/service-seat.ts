@@ -192,7 +192,9 @@ export class ServiceSeat implements ServiceConsumer {
     return this.#offers.refusalIn(failure)
   }
 
-  /** Throws SERVICE_DUPLICATE where {@link takeOver} would fail, as one that is not `leaving` has a service by now that this is to provide. */
+  /**
+   * Throws SERVICE_DUPLICATE where {@link takeOver} would fail, as one that is not `leaving` has a service by now that this is to provide.
+   */
   assertMayTakeOver(leaving: readonly ServiceSeat[]): void {
     this.#offers.assertStillFree(leaving.map((seat) => seat.#offers))
   }

@@ -1,4 +1,7 @@
-/** What brings something of a plugin up, or changes it, or waits to: it ends at once where that is to stop, or where its files have changed again. */
+/**
+ * What brings something of a plugin up, or changes it, or waits to: it ends at once where that is to stop, or where its files have changed
+ * again.
+ */
 export class Attempt {
   readonly #controller = new AbortController()
   readonly #began = performance.now()
@@ -6,7 +9,10 @@ export class Attempt {
   #kept: boolean
   #outdated = false
 
-  /** `changedSince`: whether what it is made of is not any more what it was made for, or was another since it began, by `performance.now()`. Without it, no save ends it. */
+  /**
+   * `changedSince`: whether what it is made of is not any more what it was made for, or was another since it began, by `performance.now()`.
+   * Without it, no save ends it.
+   */
   constructor(changedSince?: (began: number) => Promise<boolean>) {
     this.#changedSince = changedSince
     this.#kept = changedSince === undefined

@@ -26,9 +26,15 @@ export type KernelEvents = {
   'plugin:fault': { name: string; generation: number; error: Fault; lost?: number; restartIn?: number }
   /** A generation took over from another. `moved`: events that were handed over; `left`: what the old one could not undo. */
   'plugin:replaced': { name: string; from: number; to: number; reason: string; ms: number; moved: number; left: string[] }
-  /** The thread of a plugin was to end and does not: native code holds it. The plugin has no part in the system any more; its thread may end later. */
+  /**
+   * The thread of a plugin was to end and does not: native code holds it. The plugin has no part in the system any more; its thread may end
+   * later.
+   */
   'plugin:stuck': { name: string; generation: number }
-  /** After too many faults a plugin runs in another place from its next start on (`restart.demote`); `generation` is the one that failed last. */
+  /**
+   * After too many faults a plugin runs in another place from its next start on (`restart.demote`); `generation` is the one that failed
+   * last.
+   */
   'plugin:demoted': { name: string; generation: number; from: Isolation; to: Isolation; reason: string }
   /** The kernel started or stopped. */
   'kernel:state': { from: KernelState; to: KernelState }

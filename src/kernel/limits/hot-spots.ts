@@ -32,8 +32,8 @@ interface Blamed {
 }
 
 /**
- * The plugin's functions by the time that went into them, the longest first. Time in Node's own code, in a package or in a regular expression counts as
- * that of the function of the plugin that called for it.
+ * The plugin's functions by the time that went into them, the longest first. Time in Node's own code, in a package or in a regular
+ * expression counts as that of the function of the plugin that called for it.
  */
 export const hottestIn = (profile: CpuProfile, root: string): Hottest[] => {
   const folder = pathToFileURL(root + sep).href

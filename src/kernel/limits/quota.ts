@@ -1,11 +1,15 @@
-/** How much of the kernel's thread one plugin may take beside events, calls and lines of the log, and how much it may have there at a time. */
+/**
+ * How much of the kernel's thread one plugin may take beside events, calls and lines of the log, and how much it may have there at a time.
+ */
 import { type Limiter, limiter } from '../../limiter.js'
 import { AT_ONCE, type AtOnce } from '../../sandbox/conversation/at-once.js'
 import { overLimit } from '../../sandbox/conversation/over-limit.js'
 import { TokenBucket } from '../../sandbox/token-bucket.js'
 import type { EffectiveLimits } from '../options/options.js'
 
-/** For how long a plugin that asked for nothing may ask at its rate at once: in its start it may take all that its other limits let it have. */
+/**
+ * For how long a plugin that asked for nothing may ask at its rate at once: in its start it may take all that its other limits let it have.
+ */
 const SECONDS = 4
 /** What a request costs beside a notice: an answer, and mostly a line or an error. */
 export const REQUEST = 10
@@ -16,7 +20,10 @@ export const costOfLines = (lines: number, methods: number): number => lines * (
 /** It is warned when so much of that is left. */
 const WARN_AT = 0.25
 
-/** What is provided, replaced or withdrawn is told to each that uses or watches it: so many ranges of one service may be used by one plugin, and so many watches be on it. */
+/**
+ * What is provided, replaced or withdrawn is told to each that uses or watches it: so many ranges of one service may be used by one plugin,
+ * and so many watches be on it.
+ */
 const OF_ONE = 32
 
 /** A limit that a plugin went past although its own end knows it, or that has no other answer. */
@@ -67,7 +74,10 @@ export class Quota {
     return true
   }
 
-  /** Whether one more subscription is within the limit; false: the plugin has been contained. What has ended counts until its events are handled. */
+  /**
+   * Whether one more subscription is within the limit; false: the plugin has been contained. What has ended counts until its events are
+   * handled.
+   */
   holdsSubscription(held: number): boolean {
     const { subscriptions: allowed } = this.#options.limits
     // Its own end refuses earlier, and does not see what is still on its way to it.
@@ -89,8 +99,9 @@ export class Quota {
   }
 
   /**
-   * Does what takes its time, unless as much is under way already: its own end waits before that, so nobody who does gets to read this. What is cancelled, by `signal`, has its place until it has
-   * ended; its own end does not know when that is, so what comes instead waits here. `large`: it brings much.
+   * Does what takes its time, unless as much is under way already: its own end waits before that, so nobody who does gets to read this.
+   * What is cancelled, by `signal`, has its place until it has ended; its own end does not know when that is, so what comes instead waits
+   * here. `large`: it brings much.
    */
   async underWay<T>(verb: 'file' | 'fetch' | 'task', act: () => Promise<T>, signal: AbortSignal, large = false): Promise<T> {
     const wanted = this.#wanted

@@ -1,4 +1,7 @@
-/** The share of one turn of the kernel's thread that a plugin has for what it asks; what goes beyond it waits in order, and lets others have theirs first. */
+/**
+ * The share of one turn of the kernel's thread that a plugin has for what it asks; what goes beyond it waits in order, and lets others have
+ * theirs first.
+ */
 
 /** Milliseconds of one turn. */
 const SHARE = 4

@@ -1,4 +1,6 @@
-/** The logger that the embedder gave, made harmless: what it throws disturbs nobody, and the line it did not take is written all the same. */
+/**
+ * The logger that the embedder gave, made harmless: what it throws disturbs nobody, and the line it did not take is written all the same.
+ */
 
 import { unended } from '../../sentence.js'
 import { isThenable } from '../../thenable.js'

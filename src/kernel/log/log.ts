@@ -41,7 +41,10 @@ const isOwn = (frame: string): boolean => OWN_FILES.some((folder) => frame.inclu
 const isFrame = (line: string): boolean => /^\s*at /.test(line)
 const isInFile = (frame: string): boolean => /:\d+:\d+\)?$/.test(frame) && !/[ (]node:/.test(frame)
 
-/** A stack ends where plugbay begins: how it came to call the code that failed leads nowhere. One that begins in plugbay is its own, and told whole. */
+/**
+ * A stack ends where plugbay begins: how it came to call the code that failed leads nowhere. One that begins in plugbay is its own, and
+ * told whole.
+ */
 const upToPlugbay = (stack: string): string => {
   const lines = stack.split('\n')
   const own = lines.findIndex((line) => isFrame(line) && isOwn(line))
@@ -51,7 +54,10 @@ const upToPlugbay = (stack: string): string => {
 /** No deeper: an error may have itself as its cause. */
 const MAX_DEPTH = 8
 
-/** Stacks that lead to somebody's code: ours end at the one who noticed, so where there is a cause, that is what helps; of an AggregateError, its members. */
+/**
+ * Stacks that lead to somebody's code: ours end at the one who noticed, so where there is a cause, that is what helps; of an
+ * AggregateError, its members.
+ */
 const renderStack = (error: StackHolder, depth = 0): string => {
   const { cause, errors } = error
   if (depth < MAX_DEPTH) {

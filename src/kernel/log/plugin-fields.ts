@@ -1,7 +1,10 @@
 /** The fields of a line that a plugin logs, as a logger takes them. */
 import { asWritten, toWire } from '../../wire-error.js'
 
-/** What says whose line it is, and what loggers such as pino write into each line themselves: of two with one name, who reads the line takes the last. */
+/**
+ * What says whose line it is, and what loggers such as pino write into each line themselves: of two with one name, who reads the line takes
+ * the last.
+ */
 const OF_THE_LINE = new Set(['plugin', 'generation', 'level', 'time', 'pid', 'hostname', 'msg'])
 /** What a plugin gives by such a name lies below this one. */
 const BELOW = 'fields'

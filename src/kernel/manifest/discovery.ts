@@ -64,7 +64,10 @@ export const looksLikePlugin = (path: string): boolean => {
   return mayHold(path, (names) => names.includes('plugin.json') || entryAmong(names) !== undefined)
 }
 
-/** Whether a direct child of a plugin folder that is no plugin may have been meant to be one: it is a module of another kind, or a folder with a module or a package in it. */
+/**
+ * Whether a direct child of a plugin folder that is no plugin may have been meant to be one: it is a module of another kind, or a folder
+ * with a module or a package in it.
+ */
 const mayBeMeant = (path: string): boolean => {
   const name = basename(path)
   if (name.startsWith('.') || NOT_PLUGINS.has(name)) return false
@@ -168,9 +171,9 @@ export const assertPlaces = ({ plugins, configDir }: { plugins: readonly string[
 
 /**
  * Looks for plugins in each place: a folder of plugins, whose direct children are looked at, or the path of one plugin.
- * `base` is what relative places are relative to, `kernel` the kernel's name. Never throws: a bad plugin is a fault beside the good ones, a place that
- * is not there one of code OPTIONS_INVALID, what the system gives nothing to read by one of SYSTEM_LIMIT, and the second plugin of one name, or one of
- * the kernel's, one of code PLUGIN_DUPLICATE.
+ * `base` is what relative places are relative to, `kernel` the kernel's name. Never throws: a bad plugin is a fault beside the good ones, a
+ * place that is not there one of code OPTIONS_INVALID, what the system gives nothing to read by one of SYSTEM_LIMIT, and the second plugin
+ * of one name, or one of the kernel's, one of code PLUGIN_DUPLICATE.
  */
 export const discover = (places: string | readonly string[], base: string, kernel = 'plugbay'): Discovery => {
   const faults: DiscoveryFault[] = []

@@ -3,7 +3,10 @@ import { PlugbayError } from '../../errors.js'
 import type { ResolvedOptions } from '../options/options.js'
 import type { Isolation, Manifest } from './manifest.js'
 
-/** Who chose a plugin's isolation: who looks into it, the kernel's options by name, the kernel after too many faults, the manifest, or the kernel's defaults. */
+/**
+ * Who chose a plugin's isolation: who looks into it, the kernel's options by name, the kernel after too many faults, the manifest, or the
+ * kernel's defaults.
+ */
 export type IsolationSource = 'inspected' | 'operator' | 'demoted' | 'manifest' | 'default'
 
 export interface Placement {
@@ -24,7 +27,10 @@ export const placementOf = (
   return { isolation: defaults.isolation, from: 'default' }
 }
 
-/** Of a plugin that somebody looks into. To end a thread that has an inspector crashes Node now and then, and does not end it while a debugger is on it; inline there is no place to look into. */
+/**
+ * Of a plugin that somebody looks into. To end a thread that has an inspector crashes Node now and then, and does not end it while a
+ * debugger is on it; inline there is no place to look into.
+ */
 export const inspectedPlacement = (chosen: Placement): Placement =>
   chosen.isolation === 'inline' ? chosen : { isolation: 'process', from: 'inspected' }
 

@@ -36,7 +36,10 @@ export interface PluginSource {
   /** Task modules as real paths, by task name. */
   tasks: Record<string, TaskSource>
   singleFile: boolean
-  /** What to watch besides the module graph: manifest (which may come later) and entry, as real paths and, where links lead there, as they were found. */
+  /**
+   * What to watch besides the module graph: manifest (which may come later) and entry, as real paths and, where links lead there, as they
+   * were found.
+   */
   tracked: string[]
   /** When it was begun to read, of `performance.now()`. */
   readAt: number
@@ -178,8 +181,8 @@ export const unreadPlugin = (path: string, error: unknown): PlugbayError =>
  * Reads the plugin at a path: a folder with a plugin.json, a folder with an entry module alone, or one module.
  *
  * Throws MANIFEST_MISSING when there is no plugin, MANIFEST_INVALID for a manifest that is not JSON or breaks the schema,
- * PATH_OUTSIDE_PLUGIN for a file outside the folder (also through a link), PLUGIN_LOAD for a module that is not there, SYSTEM_LIMIT where the system
- * gives nothing to read it by.
+ * PATH_OUTSIDE_PLUGIN for a file outside the folder (also through a link), PLUGIN_LOAD for a module that is not there, SYSTEM_LIMIT where
+ * the system gives nothing to read it by.
  */
 export const readPlugin = (place: string): PluginSource => {
   const given = resolve(place)

@@ -16,7 +16,10 @@ const CONDITIONS = [
 /** They lie in no package, or in one that is the kernel's own, wherever it is. */
 const isNone = (name: string): boolean => isBuiltin(name) || /^#|^\w+:|^plugbay(?:\/|$)/.test(name)
 
-/** Its path by way of the link, though there be no such file; undefined for a package that lies in a `node_modules`, and one that is nowhere. */
+/**
+ * Its path by way of the link, though there be no such file; undefined for a package that lies in a `node_modules`, and one that is
+ * nowhere.
+ */
 export const linkedModule = (name: string, from: string): string | undefined => {
   const folder = linkOf(name, from)
   const file = folder && fileIn(folder, `.${name.slice(packageOf(name).length)}`)

@@ -100,7 +100,10 @@ const read = (path: string, most: number): string | undefined => {
   }
 }
 
-/** The sources that graphs are made of, which are made one after the other: each is read once, and of all together no more than there is room for. */
+/**
+ * The sources that graphs are made of, which are made one after the other: each is read once, and of all together no more than there is
+ * room for.
+ */
 export class Sources {
   #room = MOST_READ
   readonly #known = new Map<string, Imports>()
@@ -119,9 +122,11 @@ export class Sources {
 
 /**
  * Follows the imports of a module. `root` is the plugin's folder: what lies in a node_modules within it, or in one
- * elsewhere, is a library and not followed, unless it is only linked there. Never throws: a file with a syntax error is in `broken`, and the files of
+ * elsewhere, is a library and not followed, unless it is only linked there. Never throws: a file with a syntax error is in `broken`, and
+ * the files of
  * `previous` stay in the graph then, so that the fix is seen wherever it is made. Files are mostly small and in
- * the system's cache: asking for each in another thread would cost several times as much. What is long, or TypeScript that has to be stripped to be read, is.
+ * the system's cache: asking for each in another thread would cost several times as much. What is long, or TypeScript that has to be
+ * stripped to be read, is.
  */
 export const moduleGraph = async (
   entry: string,

@@ -1,4 +1,7 @@
-/** What decides from outside of a plugin's modules how they are read: the package.json files they belong to, and the packages they import that are not there yet. */
+/**
+ * What decides from outside of a plugin's modules how they are read: the package.json files they belong to, and the packages they import
+ * that are not there yet.
+ */
 import { createHash } from 'node:crypto'
 import { existsSync, type Stats, statSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
@@ -41,7 +44,9 @@ const sayingOf = (text: string): string => {
   }
 }
 
-/** The package.json files that modules in `folders` belong to, with those that would be nearer; where there is none, as far up as `limit`. */
+/**
+ * The package.json files that modules in `folders` belong to, with those that would be nearer; where there is none, as far up as `limit`.
+ */
 const belonging = async (folders: readonly string[], limit: string, pace: Pace): Promise<PackageScope> => {
   let room = MOST
   const read = (folder: string): string | undefined => {

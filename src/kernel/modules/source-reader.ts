@@ -1,4 +1,7 @@
-/** What is read of sources in a thread of its own, as it takes as long as who wrote them likes: their code without types, and what long ones import. */
+/**
+ * What is read of sources in a thread of its own, as it takes as long as who wrote them likes: their code without types, and what long ones
+ * import.
+ */
 import type { SourceWork } from './source-thread.js'
 import { ownStripCache, type StripCache } from './strip-cache.js'
 import { WorkThread } from './work-thread.js'
@@ -15,7 +18,10 @@ const thread = new WorkThread<SourceWork, string | string[]>(
 
 let cache: StripCache | undefined
 
-/** The source without its types, as it is kept or made now; undefined where it has none: it cannot be stripped, or takes too long. Never rejects. `of`: whose it is. */
+/**
+ * The source without its types, as it is kept or made now; undefined where it has none: it cannot be stripped, or takes too long. Never
+ * rejects. `of`: whose it is.
+ */
 export const stripped = (source: string, of: string): Promise<string | undefined> => {
   cache ??= ownStripCache()
   return cache.get(source, (each) => thread.do({ wanted: 'code', source: each }, of) as Promise<string | undefined>)

@@ -1,4 +1,6 @@
-/** The thread that reads sources: the engine that takes their types out takes long to load, and as long for a source as who wrote it likes. */
+/**
+ * The thread that reads sources: the engine that takes their types out takes long to load, and as long for a source as who wrote it likes.
+ */
 import { stripTypes } from '../../strip-types.js'
 import { workWith } from './at-work.js'
 import { importsIn, lexer } from './module-imports.js'

@@ -1,6 +1,7 @@
 /**
- * What sources become without their types, kept by the hash of their content: in memory, and for the next start in plugbay's own package. Who may write there
- * may change plugbay itself. Plugins in a process may read there, so nothing of a source is written down: only which of its characters are replaced, and by what.
+ * What sources become without their types, kept by the hash of their content: in memory, and for the next start in plugbay's own package.
+ * Who may write there may change plugbay itself. Plugins in a process may read there, so nothing of a source is written down: only which of
+ * its characters are replaced, and by what.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'

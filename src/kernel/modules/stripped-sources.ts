@@ -8,7 +8,9 @@ import type { Readable } from './readable.js'
 /** Characters of all sources of a plugin that are sent to its place. */
 const MOST = 4_194_304
 
-/** Of an entry in TypeScript and what it reaches by imports. Never rejects: what is missing is stripped where it is loaded, and told there. */
+/**
+ * Of an entry in TypeScript and what it reaches by imports. Never rejects: what is missing is stripped where it is loaded, and told there.
+ */
 export const strippedSources = async ({ entry, root }: PluginSource, readable: Readable): Promise<Stripped> => {
   if (runsTypeScript || !isTypeScript(entry)) return []
   const [{ stripped }, { readsFor }] = await Promise.all([import('./source-reader.js'), import('./readable.js')])

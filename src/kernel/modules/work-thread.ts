@@ -1,4 +1,7 @@
-/** Work whose length somebody else decides, by what they wrote: done in a thread that is there as long as there is something to do, and ended when a piece takes too long. */
+/**
+ * Work whose length somebody else decides, by what they wrote: done in a thread that is there as long as there is something to do, and
+ * ended when a piece takes too long.
+ */
 import { Worker } from 'node:worker_threads'
 
 /** What the thread says when it has loaded what it works with. */
@@ -26,8 +29,8 @@ export class WorkThread<Given, Answer> {
   }
 
   /**
-   * What the thread makes of it; undefined where that is nothing, took too long, or there is no thread to be had. Never rejects. `of`: whose it is. Of whom one
-   * piece took too long nothing else is done that waits: others wait with it.
+   * What the thread makes of it; undefined where that is nothing, took too long, or there is no thread to be had. Never rejects. `of`:
+   * whose it is. Of whom one piece took too long nothing else is done that waits: others wait with it.
    */
   do(given: Given, of: string): Promise<Answer | undefined> {
     return new Promise((resolve) => {

@@ -33,7 +33,10 @@ export interface KernelOptions extends Omit<OptionsFile, '$schema' | 'config' | 
   learn?: boolean | undefined
 }
 
-/** Limits with nothing left open. Memory in MB, cpu as a share of one core, times in ms, queue and window in events, message in bytes, requests a second. */
+/**
+ * Limits with nothing left open. Memory in MB, cpu as a share of one core, times in ms, queue and window in events, message in bytes,
+ * requests a second.
+ */
 export type EffectiveLimits = { [Key in keyof Limits]-?: NonNullable<Limits[Key]> }
 
 /** A restart policy with nothing left open; times in ms. */

@@ -188,8 +188,8 @@ const codeOf = (file: string, unread: string[]): string => {
 }
 
 /**
- * What the code of the plugin and its tasks names: built-in modules that it imports, and variables of the environment. `unseen`: the kinds of which it may use
- * more than anybody can tell. `importsFiles`: where that takes a permission for files, whichever they are.
+ * What the code of the plugin and its tasks names: built-in modules that it imports, and variables of the environment. `unseen`: the kinds
+ * of which it may use more than anybody can tell. `importsFiles`: where that takes a permission for files, whichever they are.
  */
 export const usedByCode = async (
   { entry, root, tasks }: PluginSource,

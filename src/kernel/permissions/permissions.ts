@@ -29,7 +29,10 @@ const asked = ({ manifest }: Subject, { roles }: Rules): Permission[] => {
   return [...FREE.filter(({ resource }) => !kinds.has(partsOf(resource)[0] as Kind)), ...named]
 }
 
-/** A manifest that declares tasks asks for them by that. Where the operator grants, that counts for a plugin alone that no wall stands around: in a process it takes the operator's word. */
+/**
+ * A manifest that declares tasks asks for them by that. Where the operator grants, that counts for a plugin alone that no wall stands
+ * around: in a process it takes the operator's word.
+ */
 const tasksOf = (source: Subject, options: Rules, granted: boolean): Permission[] =>
   Object.keys(source.manifest.tasks ?? {}).length > 0 && !(granted && placementOf(source, options).isolation === 'process') ? [TASKS] : []
 
@@ -66,7 +69,10 @@ export const permissionsBy = ({ name, root, manifest }: Subject, permissions: re
   })
 }
 
-/** Throws MANIFEST_INVALID for a role in the manifest that the kernel's options do not define. Where the operator grants, the manifest is not asked. */
+/**
+ * Throws MANIFEST_INVALID for a role in the manifest that the kernel's options do not define. Where the operator grants, the manifest is
+ * not asked.
+ */
 export const assertRoles = ({ name, manifest, manifestPath, path }: Subject, { roles, grants }: Rules): void => {
   if (Object.hasOwn(grants, name)) return
   const problems = roleProblems(manifest.roles, Object.keys(roles), ['roles'])

@@ -1,4 +1,7 @@
-/** What each plugin of one kernel may do: decided once for each as it was read, since neither its manifest nor the kernel's options change then. */
+/**
+ * What each plugin of one kernel may do: decided once for each as it was read, since neither its manifest nor the kernel's options change
+ * then.
+ */
 import type { PermissionSet } from '../../permission-set.js'
 import type { PluginSource } from '../manifest/plugin-source.js'
 import type { ResolvedOptions } from '../options/options.js'

@@ -43,7 +43,10 @@ export interface Plan {
   readonly loosened: readonly (readonly [string, string])[]
   /** The plugins this one waits for, required and optional alike, sorted by name. */
   dependenciesOf(name: string): string[]
-  /** All plugins that need this one, directly or not, in the order to stop them: the last started first. Optional dependents are not among them. */
+  /**
+   * All plugins that need this one, directly or not, in the order to stop them: the last started first. Optional dependents are not among
+   * them.
+   */
   dependentsOf(name: string): string[]
 }
 

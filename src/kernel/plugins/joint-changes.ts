@@ -52,7 +52,10 @@ export class JointChanges {
     return { order, others: new Map(others), joined }
   }
 
-  /** Whether what the plugin's files say could take its place, as far as the others allow it, as they are and as the `waiting` ones would be. */
+  /**
+   * Whether what the plugin's files say could take its place, as far as the others allow it, as they are and as the `waiting` ones would
+   * be.
+   */
   isAllowed(instance: PluginInstance, waiting: readonly string[]): boolean {
     try {
       const source = this.#whereabouts.changed(instance)
@@ -64,7 +67,10 @@ export class JointChanges {
     }
   }
 
-  /** What the files of these plugins say now, of those that are what they were and can be read: what is wrong with the others is told in their own turn. */
+  /**
+   * What the files of these plugins say now, of those that are what they were and can be read: what is wrong with the others is told in
+   * their own turn.
+   */
   #read(names: readonly string[]): Sources {
     const found = new Map<string, PluginSource>()
     for (const instance of names.flatMap((name) => this.#roster.byName.get(name) ?? [])) {

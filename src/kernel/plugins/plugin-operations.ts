@@ -1,4 +1,7 @@
-/** What can be done to the plugins of a kernel that runs: load, unload, reload, enable, disable, configure. Each brings all that depends on it in line. */
+/**
+ * What can be done to the plugins of a kernel that runs: load, unload, reload, enable, disable, configure. Each brings all that depends on
+ * it in line.
+ */
 import { resolve } from 'node:path'
 import { PlugbayError } from '../../errors.js'
 import { reasonOf } from '../../wire-error.js'
@@ -181,7 +184,10 @@ export class PluginOperations {
     })
   }
 
-  /** Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it cannot be without them. */
+  /**
+   * Reads the plugin anew and puts it in the place of what is there, if the dependencies allow it; together with others that wait, where it
+   * cannot be without them.
+   */
   async reload(instance: PluginInstance, reason: ReplaceReason, waiting?: Waiting, attempt?: Attempt): Promise<Replacement | undefined> {
     const { whereabouts, jointChanges, reconciler, supervisor } = this.#options
     const source = reason === 'file change' ? whereabouts.changed(instance) : whereabouts.read(instance)
@@ -196,7 +202,10 @@ export class PluginOperations {
     return replacement
   }
 
-  /** A plugin is what its files say now, or comes in anew by them, where it was forgotten meanwhile. What lies where it lay before comes in, if that is new. */
+  /**
+   * A plugin is what its files say now, or comes in anew by them, where it was forgotten meanwhile. What lies where it lay before comes in,
+   * if that is new.
+   */
   async #settled(instance: PluginInstance, before: string, source: PluginSource, reason: ReplaceReason): Promise<void> {
     const { roster, whereabouts } = this.#options
     const { path } = source
@@ -285,7 +294,10 @@ export class PluginOperations {
     return { name, left: leftOf(name, plane) }
   }
 
-  /** A plugin with `updateConfig` gets it live; another is replaced. One that does not run keeps it for its next start, which comes now where it can: rejects with what it fails over. */
+  /**
+   * A plugin with `updateConfig` gets it live; another is replaced. One that does not run keeps it for its next start, which comes now
+   * where it can: rejects with what it fails over.
+   */
   async configure(instance: PluginInstance, config: object): Promise<void> {
     const { lifecycle, reconciler, supervisor, configurations } = this.#options
     const { name } = instance

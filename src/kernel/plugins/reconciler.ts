@@ -19,7 +19,10 @@ const nodeOf = (instance: PluginInstance, source = instance.source): GraphNode =
 
 const NOTHING: ReadonlyMap<string, PluginSource> = new Map()
 
-/** One round. `begun`: it waits for the starts that it begins itself, and not for those of the rounds before, which may go on still. Nor does it wait any more where `own` has ended. */
+/**
+ * One round. `begun`: it waits for the starts that it begins itself, and not for those of the rounds before, which may go on still. Nor
+ * does it wait any more where `own` has ended.
+ */
 export type Round = (reason: string, wait?: 'all' | 'begun', own?: OwnStart) => Promise<void>
 
 /** The start of that plugin is what the attempt comes to. */
@@ -105,8 +108,8 @@ export class Reconciler {
   }
 
   /**
-   * One round, after those already asked for; in it `again` is tried though it failed before, be it in the round that is under way. Rejects with
-   * KERNEL_STATE once everything was stopped.
+   * One round, after those already asked for; in it `again` is tried though it failed before, be it in the round that is under way. Rejects
+   * with KERNEL_STATE once everything was stopped.
    */
   reconcile(reason: string, again?: PluginInstance, attempt?: Attempt): Promise<void> {
     return this.inTurn((round) => {
@@ -117,8 +120,8 @@ export class Reconciler {
 
   /**
    * Does something after all that was asked for before, and alone: what it finds holds until it is done, but for the rounds it asks for
-   * itself. Otherwise one starts again what the other has just stopped. Where something is to be stopped, that comes while a round waits for its starts. A round rejects
-   * with KERNEL_STATE once everything was stopped. `attempt`: what it is part of.
+   * itself. Otherwise one starts again what the other has just stopped. Where something is to be stopped, that comes while a round waits
+   * for its starts. A round rejects with KERNEL_STATE once everything was stopped. `attempt`: what it is part of.
    */
   inTurn<T>(act: (round: Round) => Promise<T>, attempt?: Attempt): Promise<T> {
     const number = ++this.#asked
@@ -315,8 +318,9 @@ export class Reconciler {
   }
 
   /**
-   * Stops a plugin after those that depend on it, has it forgotten, and does a round, where the one that has the name in its turn is meant. Returns what could not be undone.
-   * There is no other way out of here: whatever was about to start it has ended by then, and nothing begins to.
+   * Stops a plugin after those that depend on it, has it forgotten, and does a round, where the one that has the name in its turn is meant.
+   * Returns what could not be undone. There is no other way out of here: whatever was about to start it has ended by then, and nothing
+   * begins to.
    */
   remove(
     name: string,
@@ -342,7 +346,10 @@ export class Reconciler {
     return meant() ? this.inTurnEnding(name, reason, act) : this.#beforeRound(reason, act)
   }
 
-  /** Replaces those that need a plugin which came back, in start order. One whose next generation does not come up stays as it is; that is told as its fault. */
+  /**
+   * Replaces those that need a plugin which came back, in start order. One whose next generation does not come up stays as it is; that is
+   * told as its fault.
+   */
   replaceDependents(name: string): Promise<void> {
     return this.inTurn(async () => {
       for (const dependent of this.#plan.dependentsOf(name).reverse()) {
@@ -369,8 +376,8 @@ export class Reconciler {
   }
 
   /**
-   * Does in turn what stops a plugin, and those that depend on it: what is coming up of them ends at once, and no turn before that waits for
-   * other starts. `act` may find that there is nothing to stop any more: what ended for that comes up again by the round that follows.
+   * Does in turn what stops a plugin, and those that depend on it: what is coming up of them ends at once, and no turn before that waits
+   * for other starts. `act` may find that there is nothing to stop any more: what ended for that comes up again by the round that follows.
    */
   inTurnEnding<T>(name: string, reason: string, act: () => Promise<T>): Promise<T> {
     this.#hurryAll()

@@ -1,4 +1,7 @@
-/** Where plugins lie, by what the files say now: those that were moved, that stand back for another of their name, or that were unloaded on purpose. */
+/**
+ * Where plugins lie, by what the files say now: those that were moved, that stand back for another of their name, or that were unloaded on
+ * purpose.
+ */
 import { existsSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { PlugbayError } from '../../errors.js'
@@ -44,7 +47,10 @@ export class Whereabouts {
     this.#unloaded.delete(path)
   }
 
-  /** Remembers why the plugin at `path` is not of the roster. If that is since another has its name it is the next when that is gone: returns the other. */
+  /**
+   * Remembers why the plugin at `path` is not of the roster. If that is since another has its name it is the next when that is gone:
+   * returns the other.
+   */
   leaveOut(path: string, error: unknown): PluginInstance | undefined {
     if (!PlugbayError.is(error)) return undefined
     if (error.code === 'PLUGIN_DUPLICATE') return this.#roster.byName.get(error.plugin ?? '')
@@ -63,7 +69,9 @@ export class Whereabouts {
     return now === undefined || (now.name === name && isDeepStrictEqual(now.manifest, manifest))
   }
 
-  /** The plugin of its name that lies elsewhere: it was moved there, or left out for its sake, or was another until its files named it so. */
+  /**
+   * The plugin of its name that lies elsewhere: it was moved there, or left out for its sake, or was another until its files named it so.
+   */
   successorOf({ name, source }: PluginInstance): PluginSource | undefined {
     const paths = new Set([...pluginPaths(this.#places), ...this.#roster.all.map((other) => other.source.path)])
     for (const path of [source.path, ...this.#unloaded]) paths.delete(path)
@@ -81,7 +89,9 @@ export class Whereabouts {
     return this.#roster.all.flatMap(({ source }) => (existsSync(source.path) ? [] : source.path))
   }
 
-  /** What its files say now, also where they were moved meanwhile. Of another name where that is what lies there, and it lies nowhere else. */
+  /**
+   * What its files say now, also where they were moved meanwhile. Of another name where that is what lies there, and it lies nowhere else.
+   */
   read(instance: PluginInstance): PluginSource {
     const { path } = instance.source
     const there = looksLikePlugin(path) ? readPlugin(path) : undefined

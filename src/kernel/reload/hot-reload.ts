@@ -95,8 +95,8 @@ export class HotReload {
   }
 
   /**
-   * Watches what the plugin is made of, as it is now: later changes are held against this, so it is called before its code is loaded. After that, `says` is how its modules
-   * were read then: it may be otherwise by now.
+   * Watches what the plugin is made of, as it is now: later changes are held against this, so it is called before its code is loaded. After
+   * that, `says` is how its modules were read then: it may be otherwise by now.
    */
   async track(source: PluginSource, says?: string): Promise<void> {
     const { name, root } = source
@@ -171,7 +171,10 @@ export class HotReload {
     }
   }
 
-  /** Looks at the files of these plugins: where any of them may be others than what was reported before, or may have been since then, all are tried anew. */
+  /**
+   * Looks at the files of these plugins: where any of them may be others than what was reported before, or may have been since then, all
+   * are tried anew.
+   */
   async stir(names: ReadonlySet<string>, since: number): Promise<boolean> {
     const stir = await Promise.all(Array.from(names, (name) => this.#watcher.stirs(name, since)))
     if (!stir.includes(true)) return false
@@ -199,7 +202,10 @@ export class HotReload {
     this.#refused.reconsider()
   }
 
-  /** A file that several plugins import changes them all, and so does a checkout of another branch: they are collected while they are being saved, and judged together. */
+  /**
+   * A file that several plugins import changes them all, and so does a checkout of another branch: they are collected while they are being
+   * saved, and judged together.
+   */
   #note(name: string): void {
     this.#changed.add(name)
     this.#work()
@@ -333,7 +339,10 @@ export class HotReload {
     if (!this.#closed) await this.#attempt((attempt) => appeared(path, attempt))
   }
 
-  /** Resolves when it is certain whether the plugins of these places are gone, and those that are have been unloaded, or run on from elsewhere. */
+  /**
+   * Resolves when it is certain whether the plugins of these places are gone, and those that are have been unloaded, or run on from
+   * elsewhere.
+   */
   async #judged(paths: readonly string[]): Promise<void> {
     await this.#watcher.judged(paths)
     await Promise.all(paths.flatMap((path) => this.#leaving.get(path) ?? []))

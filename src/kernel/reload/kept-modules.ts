@@ -1,6 +1,7 @@
 /**
- * Files that an inline plugin imports and that were saved since they were loaded: Node keeps what they were for as long as the process lives. Loader hooks could give them new addresses, but would be asked
- * for each module of the application, and on Node 20 from another thread.
+ * Files that an inline plugin imports and that were saved since they were loaded: Node keeps what they were for as long as the process
+ * lives. Loader hooks could give them new addresses, but would be asked for each module of the application, and on Node 20 from another
+ * thread.
  */
 import { relative } from 'node:path'
 import type { PluginSource } from '../manifest/plugin-source.js'

@@ -11,7 +11,9 @@ const leadsTo = (path: string): string | undefined => {
   return undefined
 }
 
-/** Whether a file may be one that the plugin of that root is made of. One that lies in such a folder itself is made of what it finds there. */
+/**
+ * Whether a file may be one that the plugin of that root is made of. One that lies in such a folder itself is made of what it finds there.
+ */
 export const outsideOf = (folders: readonly string[], root: string): ((path: string) => boolean) => {
   const kept = folders.flatMap((folder) => [folder, real(folder)]).filter((folder) => !within(folder, root))
   return (path) => {

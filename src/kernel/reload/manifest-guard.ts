@@ -1,4 +1,7 @@
-/** What plugins may not give themselves: where one may write a manifest, what that asks for beyond what there is waits for the operator. Made where files are watched. */
+/**
+ * What plugins may not give themselves: where one may write a manifest, what that asks for beyond what there is waits for the operator.
+ * Made where files are watched.
+ */
 import { join } from 'node:path'
 import { PlugbayError } from '../../errors.js'
 import { real } from '../../sandbox/host/readable.js'
@@ -36,7 +39,10 @@ export class ManifestGuard {
     this.#instances = instances
   }
 
-  /** Throws PERMISSION_DENIED for what the files of a plugin make of it, or of one that is new, where they ask for more than there was and a plugin may have written that. */
+  /**
+   * Throws PERMISSION_DENIED for what the files of a plugin make of it, or of one that is new, where they ask for more than there was and a
+   * plugin may have written that.
+   */
   assertMayBecome(source: PluginSource, instance?: PluginInstance): void {
     for (const each of this.#instances.values()) this.#known.set(each.name, each.source)
     for (const writer of this.#known.values()) {

@@ -33,7 +33,10 @@ export class RefusedChanges {
     return [...this.#refused.keys()]
   }
 
-  /** Takes note of a change that was refused with `error`. Returns what comes of it, in a sentence; nothing for one that only another save can mend. */
+  /**
+   * Takes note of a change that was refused with `error`. Returns what comes of it, in a sentence; nothing for one that only another save
+   * can mend.
+   */
   add(plugin: string, error: unknown): string | undefined {
     this.forget(plugin)
     return this.#waitForService(plugin, error) ?? this.#waitForOthers(plugin, error)

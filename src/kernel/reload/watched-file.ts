@@ -90,7 +90,10 @@ const LOOK_AGAIN = [60, 250]
 const EMPTY = { settles: 10, least: 100 }
 const MISSING = { settles: 20, least: 400 }
 
-/** So often the same content is tried once more because it was not there all the while: a plugin that writes its own files as it loads would be tried without end. */
+/**
+ * So often the same content is tried once more because it was not there all the while: a plugin that writes its own files as it loads would
+ * be tried without end.
+ */
 const MOST_RESTORED = 5
 /** Milliseconds after which such tries are not in a row. */
 const CALM = 10_000
@@ -164,8 +167,8 @@ export class WatchedFile {
   }
 
   /**
-   * Others read it between `since`, of `performance.now()`, and now. Where it was another meanwhile than what was reported, nobody knows which of them they have: what it
-   * holds next is a new version, though it be the one that was reported.
+   * Others read it between `since`, of `performance.now()`, and now. Where it was another meanwhile than what was reported, nobody knows
+   * which of them they have: what it holds next is a new version, though it be the one that was reported.
    */
   async taken(since: number): Promise<void> {
     await this.#baseline
@@ -179,14 +182,20 @@ export class WatchedFile {
     this.look()
   }
 
-  /** Their code has been loaded: the same, but for a version that was reported once more already. A plugin that writes the file itself as it loads would be replaced without end. */
+  /**
+   * Their code has been loaded: the same, but for a version that was reported once more already. A plugin that writes the file itself as it
+   * loads would be replaced without end.
+   */
   async loaded(): Promise<void> {
     await this.#baseline
     const repeated = this.#repeated
     if (repeated === undefined || repeated !== this.#hash || (await this.#read()).hash !== repeated) await this.taken(0)
   }
 
-  /** The folder reported something about this file: `put` that an entry came, went or was replaced, `write` that its content or attributes changed. */
+  /**
+   * The folder reported something about this file: `put` that an entry came, went or was replaced, `write` that its content or attributes
+   * changed.
+   */
   touched(how: 'put' | 'write' | 'unknown'): void {
     if (how !== 'unknown') this.#written = how === 'write'
     this.look()

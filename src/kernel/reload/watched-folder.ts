@@ -1,4 +1,7 @@
-/** One folder under watch through chokidar: says at once that something in it stirred, and opens itself anew when it is replaced, or comes back. */
+/**
+ * One folder under watch through chokidar: says at once that something in it stirred, and opens itself anew when it is replaced, or comes
+ * back.
+ */
 import { stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { FSWatcher } from 'chokidar'

@@ -8,7 +8,10 @@ import { WatchedFolder } from './watched-folder.js'
 import { WatchedPlace } from './watched-place.js'
 
 export interface WatcherOptions {
-  /** How long a file written in place must stay the same before it counts as saved, in ms. A file put there whole (a rename) counts at once. Default: 20. */
+  /**
+   * How long a file written in place must stay the same before it counts as saved, in ms. A file put there whole (a rename) counts at once.
+   * Default: 20.
+   */
   settle?: number | undefined
   /** How often all tracked files are looked at in case an event was lost, in ms; less often where they are many. Default: 2000. */
   poll?: number | undefined
@@ -29,7 +32,10 @@ export interface WatcherOptions {
 const DEFAULT_SETTLE = 20
 const DEFAULT_POLL = 2_000
 
-/** For each tracked file the next look at them all is so much later, in ms, as it takes about a thousandth of that: nobody pays for the size of what lies still … */
+/**
+ * For each tracked file the next look at them all is so much later, in ms, as it takes about a thousandth of that: nobody pays for the size
+ * of what lies still …
+ */
 const REST = 50
 /** … but no more than this, in ms. */
 const LONGEST_REST = 10_000
@@ -37,7 +43,10 @@ const LONGEST_REST = 10_000
 /** Changes are held together while other files are being saved, but not for longer than this, in ms. */
 const HOLD = 250
 
-/** So many tracked files the safety net asks the system for at once: its threads, once awake, are not woken for each, which costs thrice what the answer does. */
+/**
+ * So many tracked files the safety net asks the system for at once: its threads, once awake, are not woken for each, which costs thrice
+ * what the answer does.
+ */
 const GLANCES = 128
 
 /** Whoever is told of a change: a tracked plugin, or a configuration. */
@@ -266,7 +275,10 @@ export class Watcher {
     })
   }
 
-  /** Looks at the plugin's files: whether they may be others than what was reported before, or may have been since then, of `performance.now()`. */
+  /**
+   * Looks at the plugin's files: whether they may be others than what was reported before, or may have been since then, of
+   * `performance.now()`.
+   */
   async stirs(name: string, since?: number): Promise<boolean> {
     const files = [...(this.#plugins.get(name)?.files ?? [])]
     const news = await Promise.all(files.map((file) => file.stirs(since)))

@@ -22,11 +22,17 @@ export interface PluginInfo {
   version: string
   state: string
   isolation: Isolation
-  /** Who chose that: `inspected` (somebody looks into it), `operator` (the kernel's options, by name), `demoted` (too many faults), `manifest`, or `default`. */
+  /**
+   * Who chose that: `inspected` (somebody looks into it), `operator` (the kernel's options, by name), `demoted` (too many faults),
+   * `manifest`, or `default`.
+   */
   isolationFrom: IsolationSource
   /** How strongly its place really holds it here and now; undefined while it has none. */
   tier: Tier | undefined
-  /** Which of its limits of memory, processor and hanging are held from outside here and now; none of one that is inspected, undefined while it has no place. */
+  /**
+   * Which of its limits of memory, processor and hanging are held from outside here and now; none of one that is inspected, undefined while
+   * it has no place.
+   */
   holds: readonly ('memory' | 'cpu' | 'hang')[] | undefined
   /** Number of the generation that serves; 0 before the first. */
   generation: number

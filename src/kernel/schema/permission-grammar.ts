@@ -1,4 +1,6 @@
-/** The grammar of permissions in manifests, roles and grants: what a schema cannot say, told with field, value and the nearest valid name. */
+/**
+ * The grammar of permissions in manifests, roles and grants: what a schema cannot say, told with field, value and the nearest valid name.
+ */
 import { builtinModules, isBuiltin } from 'node:module'
 import { shown } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
@@ -25,7 +27,10 @@ const NAMES: Record<Kind, { what: string; example: string } | null> = {
 /** The longest resource, in characters: a path is the longest there is. */
 const MAX_RESOURCE = 4_096
 
-/** So many actions on resources one list may allow: a plugin pays for each whenever it starts, and for what is alike there are patterns and folders. */
+/**
+ * So many actions on resources one list may allow: a plugin pays for each whenever it starts, and for what is alike there are patterns and
+ * folders.
+ */
 export const MAX_ACTIONS = 1_000
 
 const HOST = /^(?:\*|(?:(?:\*\.)?[\w-]+(?:\.[\w-]+)*|\[[\dA-Fa-f:.]+\])(?::\d{1,5})?)$/

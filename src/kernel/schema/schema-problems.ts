@@ -20,7 +20,9 @@ export const MAX_PROBLEMS = 100
 /** So many of a validator's errors are read: several may become one problem. */
 export const MAX_ERRORS = 5 * MAX_PROBLEMS
 
-/** Characters of a name in a path, and of the path, a text there and what is said of it: whoever wrote what is wrong may have written much. */
+/**
+ * Characters of a name in a path, and of the path, a text there and what is said of it: whoever wrote what is wrong may have written much.
+ */
 const MAX_NAME = 256
 const MAX_TEXT = 2_000
 

@@ -43,8 +43,8 @@ let last: Envelope | undefined
 let lastPacked: PackedEvent | undefined
 
 /**
- * The event as it is now, whatever its publisher does with the data afterwards. One from this thread is packed once for all its receivers, which
- * come one after the other. `ids` is what gave it its id. Throws PAYLOAD_NOT_CLONEABLE.
+ * The event as it is now, whatever its publisher does with the data afterwards. One from this thread is packed once for all its receivers,
+ * which come one after the other. `ids` is what gave it its id. Throws PAYLOAD_NOT_CLONEABLE.
  */
 export const packedEvent = (envelope: Envelope, ids: EventIds): PackedEvent => {
   if (envelope instanceof PackedEvent) return envelope

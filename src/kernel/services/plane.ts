@@ -13,7 +13,10 @@ export interface Plane {
   broker: ServiceBroker
 }
 
-/** `source` is whom events come from that the embedder publishes. `comesBack`: whether the services of a plugin that is gone are kept for it. */
+/**
+ * `source` is whom events come from that the embedder publishes. `comesBack`: whether the services of a plugin that is gone are kept for
+ * it.
+ */
 export const makePlane = (source: string, onFailure: FailureListener, comesBack: (plugin: string) => boolean): Plane => {
   const stamp = new Stamp()
   const registry = new ServiceRegistry(comesBack)

@@ -77,7 +77,9 @@ export class ServiceBroker {
     this.#registry = registry
   }
 
-  /** Finds the service, waiting for it if asked to, and opens a line, or finds the one that this consumer has. Rejects with SERVICE_UNKNOWN. */
+  /**
+   * Finds the service, waiting for it if asked to, and opens a line, or finds the one that this consumer has. Rejects with SERVICE_UNKNOWN.
+   */
   async open(consumer: ServiceConsumer, { name, range, wait }: UseRequest, signal: AbortSignal): Promise<OpenedUse> {
     const record = this.#registry.find(name, range) ?? (await this.#await(consumer.name, { name, range, wait }, signal))
     const known = this.#known(consumer, name, range, record)
@@ -144,8 +146,9 @@ export class ServiceBroker {
   }
 
   /**
-   * A consumer of what `provider` provides broke the protocol, as the provider says. It is told of, once for each use, and hears why its line, which is closed already, is of no use any more: when
-   * it uses the service again it has another. No more is done: a provider may say what it likes.
+   * A consumer of what `provider` provides broke the protocol, as the provider says. It is told of, once for each use, and hears why its
+   * line, which is closed already, is of no use any more: when it uses the service again it has another. No more is done: a provider may
+   * say what it likes.
    */
   offended(record: ServiceRecord | StandingAside, provider: string, consumer: string, how: string): void {
     for (const use of this.#uses.values()) {
@@ -159,8 +162,9 @@ export class ServiceBroker {
   }
 
   /**
-   * Who provided what `consumer` uses over that line of it broke the protocol there, as the consumer says, which has closed it; or, where `how` is undefined, closed the line. That is told of,
-   * once for each use and provider; when the consumer uses the service again it has another line, and no sooner: on that the provider may do the same.
+   * Who provided what `consumer` uses over that line of it broke the protocol there, as the consumer says, which has closed it; or, where
+   * `how` is undefined, closed the line. That is told of, once for each use and provider; when the consumer uses the service again it has
+   * another line, and no sooner: on that the provider may do the same.
    */
   broken(consumer: ServiceConsumer, number: number, line: number, how: string | undefined): void {
     const use = this.#uses.get(number)
@@ -176,7 +180,10 @@ export class ServiceBroker {
     else this.#offends(provider, use, how)
   }
 
-  /** A place that ends closes its lines, too, and so does one that has let go of its service: it is told only of one that is there and still to serve the line. */
+  /**
+   * A place that ends closes its lines, too, and so does one that has let go of its service: it is told only of one that is there and still
+   * to serve the line.
+   */
   async #closedBy(provider: ServiceProvider, use: Use): Promise<void> {
     const answers = await provider.seat.answers()
     use.asked = undefined

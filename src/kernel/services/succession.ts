@@ -1,4 +1,7 @@
-/** A change of hands: generations that come up beside their predecessors and take over in one turn, all of them or none. They see what the others of them bring. */
+/**
+ * A change of hands: generations that come up beside their predecessors and take over in one turn, all of them or none. They see what the
+ * others of them bring.
+ */
 import type { StandingAside } from './service-broker.js'
 
 /** What one of them is to provide. */
@@ -14,7 +17,10 @@ export class Succession {
   readonly #wanted = new Set<string>()
   readonly #brought = new Set<Brought>()
 
-  /** `others`: plugins of which a change waits, too, and may be part of this. No function: a generation keeps this, and would keep with it what that sees, its predecessor among it. */
+  /**
+   * `others`: plugins of which a change waits, too, and may be part of this. No function: a generation keeps this, and would keep with it
+   * what that sees, its predecessor among it.
+   */
   constructor(others?: ReadonlyMap<string, unknown>) {
     this.#others = others
   }

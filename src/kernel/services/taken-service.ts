@@ -9,8 +9,8 @@ export interface TakenService {
 }
 
 /**
- * The service that a plugin's start failed over, be it the cause of the error or the error itself; undefined where it failed over something else, or over itself. What the plugin alone
- * says of it is nothing: it would be started again and again.
+ * The service that a plugin's start failed over, be it the cause of the error or the error itself; undefined where it failed over something
+ * else, or over itself. What the plugin alone says of it is nothing: it would be started again and again.
  */
 export const takenService = (error: unknown, plugin: string): TakenService | undefined => {
   for (let each = error; isOwn(each); each = each.cause) {

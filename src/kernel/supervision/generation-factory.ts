@@ -1,4 +1,7 @@
-/** Makes generations: gathers what the next run of a plugin is to have (its place, limits, permissions, configuration), as the kernel decides it now. */
+/**
+ * Makes generations: gathers what the next run of a plugin is to have (its place, limits, permissions, configuration), as the kernel
+ * decides it now.
+ */
 import { join } from 'node:path'
 import { linkedPackages } from '../../sandbox/host/linked-packages.js'
 import { real } from '../../sandbox/host/readable.js'

@@ -166,7 +166,10 @@ export class Generation {
     return this.#hooks.has(hook)
   }
 
-  /** Loads, initializes and starts the plugin. What fails is undone completely before this rejects; once `signal` is aborted, with PLUGIN_STOPPED. */
+  /**
+   * Loads, initializes and starts the plugin. What fails is undone completely before this rejects; once `signal` is aborted, with
+   * PLUGIN_STOPPED.
+   */
   async start(signal: AbortSignal): Promise<void> {
     const { dataDir, host, inspection } = this.#options
     try {
@@ -299,7 +302,10 @@ export class Generation {
     return this.host.kind === 'inline' ? undefined : [...this.#options.permissions.names('fs', 'read'), ...this.#options.packages]
   }
 
-  /** How its place ended, which may take a while to be told, and is not of one that native code holds; undefined where it is to stop, or comes to be meanwhile. */
+  /**
+   * How its place ended, which may take a while to be told, and is not of one that native code holds; undefined where it is to stop, or
+   * comes to be meanwhile.
+   */
   async #ownEnd(signal: AbortSignal | undefined): Promise<Exit | undefined> {
     if (this.#ending) return undefined
     const { lag = 0, exited } = this.host
@@ -364,7 +370,9 @@ export class Generation {
     )
   }
 
-  /** Routes and calls under way go in this very turn, whenever its thread may end; what it had taken and not finished is lost, and counted. */
+  /**
+   * Routes and calls under way go in this very turn, whenever its thread may end; what it had taken and not finished is lost, and counted.
+   */
   #quarantine(why: PlugbayError, exit: Exit): void {
     this.#dead = why
     this.#conversation?.close(why)
@@ -416,7 +424,10 @@ export class Generation {
     await this.#run('restore', { state }, { signal })
   }
 
-  /** Takes the routes away, lets it finish, calls its stop, ends its place. Returns what could not be undone; the stop's own failure among it. */
+  /**
+   * Takes the routes away, lets it finish, calls its stop, ends its place. Returns what could not be undone; the stop's own failure among
+   * it.
+   */
   async stop(reason: string): Promise<Leftover[]> {
     if (this.#closed) return this.#closed
     const leftovers: Leftover[] = []

@@ -11,7 +11,10 @@ import { labelsOf } from './leftovers.js'
 import { Restarts } from './restarts.js'
 import { StuckThreads } from './stuck-threads.js'
 
-/** One fault of a plugin: a crash, a start or a replacement that failed, the end of its restarts; or what came of faults: that it was demoted. */
+/**
+ * One fault of a plugin: a crash, a start or a replacement that failed, the end of its restarts; or what came of faults: that it was
+ * demoted.
+ */
 export interface FaultRecord {
   /** Milliseconds since 1970. */
   at: number
@@ -47,7 +50,10 @@ export class PluginInstance {
   #wave: number | undefined
   #startMs: number | undefined
   #shelved = false
-  /** What was asked for and is not what its manifest says: a plugin that was disabled stays so, one that was enabled until its manifest enables it, too. */
+  /**
+   * What was asked for and is not what its manifest says: a plugin that was disabled stays so, one that was enabled until its manifest
+   * enables it, too.
+   */
   #overruled: boolean | undefined
   #idle: Lifecycle
   /** What brings something of it up, or changes it, or waits to. */
@@ -242,7 +248,9 @@ export class PluginInstance {
     return done
   }
 
-  /** Waits for its turn, and keeps it until what this resolves with is called. Rejects with the signal's reason when that is aborted first. */
+  /**
+   * Waits for its turn, and keeps it until what this resolves with is called. Rejects with the signal's reason when that is aborted first.
+   */
   hold(signal: AbortSignal): Promise<() => void> {
     return new Promise((held, given) => {
       const giveUp = (): void => given(signal.reason)

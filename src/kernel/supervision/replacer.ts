@@ -1,4 +1,7 @@
-/** Replaces generations by their next: that of one plugin, or of several whose changes go together, in one turn. Whatever fails before leaves all that was there as it is. */
+/**
+ * Replaces generations by their next: that of one plugin, or of several whose changes go together, in one turn. Whatever fails before
+ * leaves all that was there as it is.
+ */
 import { PlugbayError } from '../../errors.js'
 import { reasonOf } from '../../wire-error.js'
 import type { Gateway } from '../gateway/gateway.js'
@@ -77,7 +80,10 @@ export class Replacer {
     this.#options = options
   }
 
-  /** The plugin's next generation takes over from `old`, together with its partners. Rejects where one of them does not come up: then none takes over. */
+  /**
+   * The plugin's next generation takes over from `old`, together with its partners. Rejects where one of them does not come up: then none
+   * takes over.
+   */
   async replace(
     instance: PluginInstance,
     old: Generation,
@@ -111,7 +117,8 @@ export class Replacer {
         const { next: generation } = heir
         if (generation === undefined) continue
         active = { heir, generation }
-        // While others came up it may have died, and an outsider may have taken what it found free. From here to the end of the take-over nothing else runs.
+        // While others came up it may have died, and an outsider may have taken what it found free. From here to the end of the take-over
+        // nothing else runs.
         if (generation.fault) throw generation.fault
         generation.gateway.assertMayTakeOver(leaving)
       }

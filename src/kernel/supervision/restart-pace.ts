@@ -1,4 +1,7 @@
-/** How often a plugin is restarted at most, whatever its policy says, or its files changed: one that allows itself endless crashes, or writes itself anew, is to fill neither the log nor a processor. */
+/**
+ * How often a plugin is restarted at most, whatever its policy says, or its files changed: one that allows itself endless crashes, or
+ * writes itself anew, is to fill neither the log nor a processor.
+ */
 
 /** So many restarts come as soon as the policy has them, … */
 const AT_ONCE = 20

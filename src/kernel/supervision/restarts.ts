@@ -1,11 +1,16 @@
-/** The restarts of a plugin, across its generations: what its policy says of it when it ends by itself, and the one that waits for its time. */
+/**
+ * The restarts of a plugin, across its generations: what its policy says of it when it ends by itself, and the one that waits for its time.
+ */
 import { TokenBucket } from '../../sandbox/token-bucket.js'
 import type { EffectiveRestart } from '../options/options.js'
 import { Demotion } from './demotion.js'
 import { RestartPace } from './restart-pace.js'
 import { RestartRecord, type Verdict } from './restart-record.js'
 
-/** Of so many changes of its files, and of one more in a minute, earlier crashes are forgotten: one that writes them itself is to have no restarts anew each time. */
+/**
+ * Of so many changes of its files, and of one more in a minute, earlier crashes are forgotten: one that writes them itself is to have no
+ * restarts anew each time.
+ */
 const PARDONS = 20
 const PARDONS_A_SECOND = 1 / 60
 
@@ -60,7 +65,10 @@ export class Restarts {
     if (code) this.#demotion.lift()
   }
 
-  /** What changed of its files is carried out. Milliseconds that the next such change has to wait for at least: it may have made them itself. */
+  /**
+   * What changed of its files is carried out. Milliseconds that the next such change has to wait for at least: it may have made them
+   * itself.
+   */
   changed(): number {
     this.#pardoned = (this.#record.clean && !this.demoted) || this.#pardons.take(1)
     return this.#changes.next()

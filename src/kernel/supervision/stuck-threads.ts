@@ -1,4 +1,7 @@
-/** Threads that were to end and are held by native code, of a plugin or of all. Node waits for them at the end of the process, so they are counted. */
+/**
+ * Threads that were to end and are held by native code, of a plugin or of all. Node waits for them at the end of the process, so they are
+ * counted.
+ */
 export class StuckThreads {
   #count = 0
 

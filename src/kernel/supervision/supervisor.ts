@@ -1,4 +1,7 @@
-/** Keeps plugins running: starts and stops them, has a generation replaced for whatever reason there is, and answers crashes as their policies say. */
+/**
+ * Keeps plugins running: starts and stops them, has a generation replaced for whatever reason there is, and answers crashes as their
+ * policies say.
+ */
 import { PlugbayError } from '../../errors.js'
 import type { Exit } from '../../sandbox/plugin-host.js'
 import { counted } from '../../sentence.js'
@@ -45,7 +48,10 @@ export class Supervisor {
     })
   }
 
-  /** Starts a plugin that does not run. Rejects with what kept it from starting, or with PLUGIN_STOPPED once the attempt has ended; nothing of it is left then. */
+  /**
+   * Starts a plugin that does not run. Rejects with what kept it from starting, or with PLUGIN_STOPPED once the attempt has ended; nothing
+   * of it is left then.
+   */
   start(instance: PluginInstance, attempt: Attempt): Promise<void> {
     return instance.inTurn(async () => {
       if (!instance.running) await this.#start(instance, attempt)
@@ -84,8 +90,8 @@ export class Supervisor {
 
   /**
    * Replaces the generation by the next: it starts beside the old one, takes over state, queues and lines, and the old one
-   * stops. If it does not come up, the old one was never touched, and this rejects. What it goes together with is replaced in the same turn, or not at all. A plugin
-   * that was stopped meanwhile stays so: the change holds for its next start.
+   * stops. If it does not come up, the old one was never touched, and this rejects. What it goes together with is replaced in the same
+   * turn, or not at all. A plugin that was stopped meanwhile stays so: the change holds for its next start.
    */
   replace(
     instance: PluginInstance,

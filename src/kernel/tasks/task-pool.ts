@@ -93,7 +93,10 @@ export class TaskPool {
       .on('error', (error: unknown) => this.#lost(error))
   }
 
-  /** Its answer is a {@link Boxed} where it is large. Rejects with TASK_FAILED (cause: what the task threw, or a PLUGIN_LIMIT), or CALL_CANCELLED. */
+  /**
+   * Its answer is a {@link Boxed} where it is large. Rejects with TASK_FAILED (cause: what the task threw, or a PLUGIN_LIMIT), or
+   * CALL_CANCELLED.
+   */
   async run(task: string, given: TaskInput, signal: AbortSignal, claim: Claim): Promise<unknown> {
     const { source } = this.#owner
     const plugin = source.name
@@ -131,8 +134,8 @@ export class TaskPool {
   }
 
   /**
-   * What the run comes to. Its place is kept for longer where threads do not end, as native calls go on in them: as many of these may be replaced as the pool has threads,
-   * so that one holds nobody up, and no more, or each run that is given up would leave one.
+   * What the run comes to. Its place is kept for longer where threads do not end, as native calls go on in them: as many of these may be
+   * replaced as the pool has threads, so that one holds nobody up, and no more, or each run that is given up would leave one.
    */
   #inPlace(task: string, run: () => Promise<unknown>, signal: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -187,7 +190,10 @@ export class TaskPool {
     if (this.#piscina.threads.length === 0) void this.#piscina.destroy()
   }
 
-  /** Where it was not made for want of something. What a task throws is no error here, and what it lets escape is of a thread that was made, whatever it says. */
+  /**
+   * Where it was not made for want of something. What a task throws is no error here, and what it lets escape is of a thread that was made,
+   * whatever it says.
+   */
   #noThread(error: unknown): PlugbayError | undefined {
     const plugin = this.#owner.source.name
     const shortage = error instanceof Error && !this.#thrown.has(error) ? shortageOf(error) : undefined

@@ -22,8 +22,8 @@ export const targetOf = (path: string): string | undefined => {
 }
 
 /**
- * ` Did you mean 'x'?`, about the first name on the way that is not there, or that it is a link to nothing; or an empty text. `fits` says which
- * names can be meant at the end of the path.
+ * ` Did you mean 'x'?`, about the first name on the way that is not there, or that it is a link to nothing; or an empty text. `fits` says
+ * which names can be meant at the end of the path.
  */
 export const didYouMeanPath = (path: string, fits: (name: string) => boolean = () => true): string => {
   if (!existsSync(dirname(path))) return didYouMeanPath(dirname(path))

@@ -1,4 +1,6 @@
-/** What could not be made or read because the system gives the application no more: SYSTEM_LIMIT, with what is lacking, and who may have it. */
+/**
+ * What could not be made or read because the system gives the application no more: SYSTEM_LIMIT, with what is lacking, and who may have it.
+ */
 import { PlugbayError } from '../../errors.js'
 import { type Shortage, shortageOf } from '../../sandbox/shortage.js'
 
@@ -29,7 +31,9 @@ export const explainShortage =
     throw shortage === undefined ? error : systemLimit(plugin, shortage, error, what)
   }
 
-/** SYSTEM_LIMIT of a file or folder that could not be read for want of such; undefined where that is for another reason, and its own fault. */
+/**
+ * SYSTEM_LIMIT of a file or folder that could not be read for want of such; undefined where that is for another reason, and its own fault.
+ */
 export const unreadForWant = (path: string, error: unknown, plugin?: string): PlugbayError | undefined => {
   const shortage = shortageOf(error)
   return shortage && systemLimit(plugin, shortage, error, `${path} cannot be read`)

@@ -1,4 +1,7 @@
-/** What a plugin may have the kernel do for it at once. Its own end lets the rest wait in order; the kernel's refuses what comes all the same. */
+/**
+ * What a plugin may have the kernel do for it at once. Its own end lets the rest wait in order; the kernel's refuses what comes all the
+ * same.
+ */
 
 /** Verbs that take their time, and how many of each may be under way. */
 export const AT_ONCE = {
@@ -15,7 +18,9 @@ export const AT_ONCE = {
 
 export type AtOnce = keyof typeof AT_ONCE
 
-/** What is brought in one piece of this many bytes or more is moved to the kernel: its thread has nothing to read then, however much it is. */
+/**
+ * What is brought in one piece of this many bytes or more is moved to the kernel: its thread has nothing to read then, however much it is.
+ */
 const LARGE = 1_024 * 1_024
 
 export const isLarge = (brought: unknown): boolean =>

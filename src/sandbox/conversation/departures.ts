@@ -2,8 +2,9 @@
 import { now } from '../clock.js'
 
 /*
- * Posting to a thread that sleeps costs its sender 10 to 30 us, as much as fifty events. So what goes on turn after turn waits for more, and the
- * longer the more threads there are to post to: a tenth of the time or so is spent on waking them then. What comes after a pause leaves at once.
+ * Posting to a thread that sleeps costs its sender 10 to 30 us, as much as fifty events. So what goes on turn after turn waits for more,
+ * and the longer the more threads there are to post to: a tenth of the time or so is spent on waking them then. What comes after a pause
+ * leaves at once.
  */
 
 /** Milliseconds that writers wait, each. */

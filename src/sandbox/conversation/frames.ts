@@ -10,10 +10,11 @@ import { assertShaped, buildValue, LEAF_SHAPE, LEAVES_SHAPE, ShapeError, type Sh
  *
  *   head, [id], [verb], …metas, [shape], [count of leaves], …leaves
  *
- * `head` is a small integer: the kind in its lowest bits, then a bit for each part that is left out, then one for each meta that is, or how many metas there
- * are where the verb is not left out. A notice has no id unless it is numbered, and one that follows the id before it is left out; the shape of a leaf has no
- * count, nor has that of an array of leaves, which begins with its length. A batch stands for itself: nothing in it refers to an earlier one. Before its first
- * frame the id is 0, the verb empty, without metas, and the shape what it is in most: that of an array of leaves in a request, else that of a leaf.
+ * `head` is a small integer: the kind in its lowest bits, then a bit for each part that is left out, then one for each meta that is, or how
+ * many metas there are where the verb is not left out. A notice has no id unless it is numbered, and one that follows the id before it is
+ * left out; the shape of a leaf has no count, nor has that of an array of leaves, which begins with its length. A batch stands for itself:
+ * nothing in it refers to an earlier one. Before its first frame the id is 0, the verb empty, without metas, and the shape what it is in
+ * most: that of an array of leaves in a request, else that of a leaf.
  */
 export const REQUEST = 1
 export const REPLY = 2
@@ -42,8 +43,8 @@ const shapeBefore = (kind: number): ShapeText => (kind === REQUEST ? LEAVES_SHAP
 // ── writing ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * A batch is posted when it holds this much, even before the end of the turn. With twice as much, one more frame of 64 KB would make a message for
- * which the allocator asks the system for memory and gives it back, each time.
+ * A batch is posted when it holds this much, even before the end of the turn. With twice as much, one more frame of 64 KB would make a
+ * message for which the allocator asks the system for memory and gives it back, each time.
  */
 const BATCH_BYTES = 32 * 1_024
 const BATCH_FRAMES = 256
@@ -65,7 +66,10 @@ export class FrameWriter {
     return this.#frames
   }
 
-  /** Writes a frame but for the leaves of its body, `count` of them: they are to be appended to what this returns, then {@link end} is called. */
+  /**
+   * Writes a frame but for the leaves of its body, `count` of them: they are to be appended to what this returns, then {@link end} is
+   * called.
+   */
   begin(kind: Kind, id: number, verb: string, metas: readonly Meta[], shape: ShapeText, count: number): Batch {
     const batch = this.#batch
     const last = this.#metas

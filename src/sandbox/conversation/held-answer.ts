@@ -1,4 +1,7 @@
-/** An answer that the kernel counts as held in its memory until its guest says that it has it: while the guest does not read, no more is read for it. */
+/**
+ * An answer that the kernel counts as held in its memory until its guest says that it has it: while the guest does not read, no more is
+ * read for it.
+ */
 import type { Meta } from './frames.js'
 
 /** What is answered like that. */

@@ -18,7 +18,10 @@ const rootOf = (kind: Kind, body: unknown): string => {
   return kind === REPLY ? 'result' : Array.isArray(body) ? 'arguments' : 'value'
 }
 
-/** Frames of one turn travel together, but where waiting gains nothing. What writes throws PAYLOAD_NOT_CLONEABLE and PAYLOAD_TOO_LARGE, and has written nothing then. */
+/**
+ * Frames of one turn travel together, but where waiting gains nothing. What writes throws PAYLOAD_NOT_CLONEABLE and PAYLOAD_TOO_LARGE, and
+ * has written nothing then.
+ */
 export class Outgoing implements Writer {
   /** Whoever writes will flush or {@link plan}: nobody else has to. */
   held = false

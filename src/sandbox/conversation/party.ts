@@ -12,11 +12,14 @@ export interface Party {
   /** Answers a request: with a value, a promise of one, or by throwing. */
   request(call: Call, body: unknown): unknown
   /**
-   * Takes a notice. A PlugbayError that it throws refuses the notice, which ends the conversation with PROTOCOL; all else is a mistake of its own and
-   * ends it with INTERNAL. The body is valid during the call only; the number means something if the other end numbered it.
+   * Takes a notice. A PlugbayError that it throws refuses the notice, which ends the conversation with PROTOCOL; all else is a mistake of
+   * its own and ends it with INTERNAL. The body is valid during the call only; the number means something if the other end numbered it.
    */
   notice?(verb: string, metas: readonly Meta[], body: Body, number: number): void
-  /** Makes the value of a reply that came with metas: one that is more than data. What goes on after the reply ends with the signal of the request. */
+  /**
+   * Makes the value of a reply that came with metas: one that is more than data. What goes on after the reply ends with the signal of the
+   * request.
+   */
   unbox?(metas: readonly Meta[], body: unknown, signal: AbortSignal | undefined): unknown
   /** Lets go of such a reply that came when its request was over. */
   dropped?(metas: readonly Meta[], body: unknown): void

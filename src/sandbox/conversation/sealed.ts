@@ -1,8 +1,13 @@
-/** A value on its way through a thread that only passes it on: its sender seals it, its receiver opens it, and between the two nobody reads it. */
+/**
+ * A value on its way through a thread that only passes it on: its sender seals it, its receiver opens it, and between the two nobody reads
+ * it.
+ */
 import { MessageChannel, MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads'
 import { Boxed } from './party.js'
 
-/** A port with one message in it, which is the value; or its bytes, for another process: no port leads there but through the thread between. */
+/**
+ * A port with one message in it, which is the value; or its bytes, for another process: no port leads there but through the thread between.
+ */
 export type Sealed = MessagePort | Uint8Array
 
 /** What weighs less is read in less time than it takes to pass on a port. */
@@ -11,7 +16,10 @@ export const WORTH_SEALING = 128 * 1_024
 /** A reply with such metas has one as its body. */
 const SEALED = ['sealed'] as const
 
-/** Loaded where bytes are made or read: a thread that boots has no time for it. Taken now: what a plugin does to `process` later does not matter. */
+/**
+ * Loaded where bytes are made or read: a thread that boots has no time for it. Taken now: what a plugin does to `process` later does not
+ * matter.
+ */
 const builtin = process.getBuiltinModule.bind(process)
 
 const uncloneable = (message: string): Error => new DOMException(message, 'DataCloneError')

@@ -21,7 +21,10 @@ export class Sizes {
     this.#sum += size
   }
 
-  /** The `count` that left first have arrived. More than there are is ignored: it is the other end that counts. Returns how many bytes these were. */
+  /**
+   * The `count` that left first have arrived. More than there are is ignored: it is the other end that counts. Returns how many bytes these
+   * were.
+   */
   take(count: number): number {
     const before = this.#sum
     for (let left = Math.min(count, this.#count); left > 0; left--) {

@@ -1,4 +1,6 @@
-/** What is under way, by number: numbers go up, so an item lies where its number falls in a ring, which is several times cheaper than a Map. */
+/**
+ * What is under way, by number: numbers go up, so an item lies where its number falls in a ring, which is several times cheaper than a Map.
+ */
 
 const SMALLEST = 16
 /** Numbers start again beyond this: they stay small integers, and one that comes back after so many is not mistaken for the old one. */

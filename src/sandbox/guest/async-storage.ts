@@ -1,6 +1,6 @@
 /**
- * `AsyncLocalStorage` for a Node whose own one keeps what is stored in the resources that it follows, by methods and symbols that a plugin can change: those
- * would hand it each resource, the kernel's wire among them. In this one nothing of a plugin's meets a resource.
+ * `AsyncLocalStorage` for a Node whose own one keeps what is stored in the resources that it follows, by methods and symbols that a plugin
+ * can change: those would hand it each resource, the kernel's wire among them. In this one nothing of a plugin's meets a resource.
  */
 import asyncHooks from 'node:async_hooks'
 

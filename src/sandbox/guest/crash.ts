@@ -2,7 +2,10 @@
 import { fromWire, toWire } from '../../wire-error.js'
 import { cloneSize } from '../values/clone-size.js'
 
-/** Bytes of an error that are handed over as they are. With the names of its parts it is larger there, and of one larger than 256 KiB nothing is taken. */
+/**
+ * Bytes of an error that are handed over as they are. With the names of its parts it is larger there, and of one larger than 256 KiB
+ * nothing is taken.
+ */
 const LARGE = 128 * 1_024
 
 /** Takes an error that nobody caught. */

@@ -81,7 +81,10 @@ export const closeGate = ({ plugin, grants, tell, used, output }: Gate): void =>
   nodeModule.syncBuiltinESMExports()
 }
 
-/** What is closed in one of Node's modules when that is asked for: to load it before would take each thread longer than most that the gate does. */
+/**
+ * What is closed in one of Node's modules when that is asked for: to load it before would take each thread longer than most that the gate
+ * does.
+ */
 const closingWhenAsked = (check: CheckImport, grants: Grants, deny: Deny): CheckImport => {
   const closings: Record<string, ((module: never) => void) | undefined> = bare({
     perf_hooks: (hooks: typeof PerfHooks) => {
@@ -101,7 +104,10 @@ const closingWhenAsked = (check: CheckImport, grants: Grants, deny: Deny): Check
   }
 }
 
-/** What waits for a promise asks these of it, Node's loader too: a changed one would be handed what Node makes modules of, of which a wrong call ends the process. */
+/**
+ * What waits for a promise asks these of it, Node's loader too: a changed one would be handed what Node makes modules of, of which a wrong
+ * call ends the process.
+ */
 const closePromises = (): void => {
   protect(Promise.prototype, ['constructor', 'then'])
   Object.defineProperty(Promise, Symbol.species, { configurable: false })
@@ -176,7 +182,8 @@ const closeModules = (deny: Deny, check: CheckImport): void => {
   for (const name of CLOSED_OF_MODULE) {
     if (name in Module) lock(Module, name, () => deny(`use module.${name}()`))
   }
-  // The map that a module names is read by Node itself, from wherever it is, and asked by these when a stack is written: a changed one would be handed it.
+  // The map that a module names is read by Node itself, from wherever it is, and asked by these when a stack is written: a changed one
+  // would be handed it.
   Object.freeze(nodeModule.SourceMap.prototype)
 }
 
@@ -219,8 +226,8 @@ const closeLookups = (check: CheckFile, checkUntold: CheckFile): void => {
 }
 
 /**
- * Where Node looks for what a module in no file names. It looks there by itself, for a hint, when an import leads to nothing: of that the plugin knows
- * nothing, and it is no denial.
+ * Where Node looks for what a module in no file names. It looks there by itself, for a hint, when an import leads to nothing: of that the
+ * plugin knows nothing, and it is no denial.
  */
 const inWorkingFolder = (paths: readonly string[]): boolean => paths.length === 1 && paths[0] === '.'
 
@@ -242,7 +249,10 @@ const targetOf = (named = '', from = 'data:'): string | undefined => {
   }
 }
 
-/** What `node:worker_threads` and `node:async_hooks` would show of the kernel's own wire and of other threads, also to a plugin that was granted them. */
+/**
+ * What `node:worker_threads` and `node:async_hooks` would show of the kernel's own wire and of other threads, also to a plugin that was
+ * granted them.
+ */
 const closeThreads = (grants: Grants, deny: Deny): void => {
   lock(workerThreads, 'workerData', null)
   lock(workerThreads, 'parentPort', null)

@@ -25,7 +25,10 @@ export interface GuestSubscribeOptions {
   once?: boolean | undefined
   /** Unsubscribes when aborted. */
   signal?: AbortSignal | undefined
-  /** How many events may wait in the kernel's queue, beside the 1024 under way to here, before publishers have to; default: the plugin's `limits.queue`. */
+  /**
+   * How many events may wait in the kernel's queue, beside the 1024 under way to here, before publishers have to; default: the plugin's
+   * `limits.queue`.
+   */
   capacity?: number | undefined
   /** How many events may be handled at a time, for handlers that return promises; default 1. */
   concurrency?: number | undefined

@@ -1,4 +1,7 @@
-/** The way that events of one pattern take in a plugin: each has come once, for all subscriptions that follow it, and is handled when all have handled it. */
+/**
+ * The way that events of one pattern take in a plugin: each has come once, for all subscriptions that follow it, and is handled when all
+ * have handled it.
+ */
 import type { Body } from '../conversation/frames.js'
 import { beat } from '../pulse.js'
 import type { Conversation } from '../rpc.js'

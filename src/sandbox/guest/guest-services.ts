@@ -56,7 +56,8 @@ export class GuestServices {
 
   constructor(conversation: Conversation, plugin: string, permissions: GuestPermissions, bus: GuestBus) {
     this.#conversation = conversation
-    // An answer goes to its caller, not by way of the kernel: what a method has subscribed to is to be in force when its caller hears of it.
+    // An answer goes to its caller, not by way of the kernel: what a method has subscribed to is to be in force when its caller hears of
+    // it.
     this.#before = () => bus.heard()
     this.#plugin = plugin
     this.#permissions = permissions
@@ -75,8 +76,8 @@ export class GuestServices {
   }
 
   /**
-   * Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS, SERVICE_SHAPE,
-   * SERVICE_DUPLICATE or PERMISSION_DENIED.
+   * Makes a service known to all. Resolves when it is; rejects with SERVICE_NAME_INVALID, SERVICE_VERSION_INVALID, SERVICE_OPTIONS,
+   * SERVICE_SHAPE, SERVICE_DUPLICATE or PERMISSION_DENIED.
    */
   provide(name: string, service: object, options: { version?: string | undefined } = {}): Promise<{ withdraw(): Promise<void> }> {
     return this.#announce(this.#provide(name, service, options))
@@ -106,7 +107,10 @@ export class GuestServices {
     if (this.#provided.delete(number)) await this.#ask('withdraw', { service: number })
   }
 
-  /** Finds a service; the same one again, in the same range, is the same line. Rejects with SERVICE_UNKNOWN when none is there in time, as {@link provide} for what is not valid, or with PERMISSION_DENIED. */
+  /**
+   * Finds a service; the same one again, in the same range, is the same line. Rejects with SERVICE_UNKNOWN when none is there in time, as
+   * {@link provide} for what is not valid, or with PERMISSION_DENIED.
+   */
   async use(name: string, asked: UseOptions = {}): Promise<ServiceProxy> {
     assertServiceName(name)
     assertServiceOptions(`The use of service '${name}'`, asked, USE_OPTIONS)
@@ -127,7 +131,10 @@ export class GuestServices {
     }
   }
 
-  /** Tells of every change of a service: provided, withdrawn, replaced. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or PERMISSION_DENIED. */
+  /**
+   * Tells of every change of a service: provided, withdrawn, replaced. Rejects with SERVICE_NAME_INVALID, SERVICE_OPTIONS or
+   * PERMISSION_DENIED.
+   */
   watch(name: string, listener: ChangeListener, ...more: readonly undefined[]): Promise<{ stop(): Promise<void> }> {
     return this.#announce(this.#watch(name, listener, more))
   }
@@ -187,7 +194,10 @@ export class GuestServices {
     }
   }
 
-  /** Tells of a line that ends, before its other end finds it closed and goes on: what waits for the kernel then, such as the end of a generation, comes after this. */
+  /**
+   * Tells of a line that ends, before its other end finds it closed and goes on: what waits for the kernel then, such as the end of a
+   * generation, comes after this.
+   */
   #tell<V extends 'broken' | 'offended'>(verb: V, metas: GuestNotices[V]): void {
     this.#conversation.notify(verb, metas)
     this.#conversation.flush()

@@ -1,4 +1,7 @@
-/** A plugin's own end of its tasks: asks the kernel to run them. What is large goes sealed, as the kernel's thread has no use for what is in it. */
+/**
+ * A plugin's own end of its tasks: asks the kernel to run them. What is large goes sealed, as the kernel's thread has no use for what is in
+ * it.
+ */
 import { argumentInvalid, optionsFault, shown } from '../../arguments.js'
 import { PlugbayError } from '../../errors.js'
 import { limiter } from '../../limiter.js'

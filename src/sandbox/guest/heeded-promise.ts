@@ -1,4 +1,7 @@
-/** A promise that knows whether anybody asks what becomes of it. Where nobody does, its refusal is for whoever made it to tell, and ends no process. */
+/**
+ * A promise that knows whether anybody asks what becomes of it. Where nobody does, its refusal is for whoever made it to tell, and ends no
+ * process.
+ */
 /* oxlint-disable unicorn/no-thenable */
 export class HeededPromise<T> extends Promise<T> {
   #heeded = false

@@ -1,6 +1,7 @@
 /**
- * Module hooks in the thread that imports, on every Node: one that has no `module.registerHooks` (before 22.15) gets them here, around its own
- * loader. Those Nodes change no more, and a thread for the hooks of each thread would double the time and the memory that a plugin takes.
+ * Module hooks in the thread that imports, on every Node: one that has no `module.registerHooks` (before 22.15) gets them here, around its
+ * own loader. Those Nodes change no more, and a thread for the hooks of each thread would double the time and the memory that a plugin
+ * takes.
  */
 import { bare } from './bare.js'
 
@@ -28,7 +29,9 @@ export interface LoaderHooks {
   load(url: string, context: Asked, next: Next<Loaded>): Loaded
 }
 
-/** What is used of Node's own loader. `defaultResolve` is what `import`, `import.meta.resolve` and `require` of an ES module all come to. */
+/**
+ * What is used of Node's own loader. `defaultResolve` is what `import`, `import.meta.resolve` and `require` of an ES module all come to.
+ */
 interface Loader {
   defaultResolve(specifier: string, parent: string | undefined, attributes: object): Resolved
   /** Node takes the module for what lies at `responseURL`; it ends the whole process where there is none. */
@@ -60,8 +63,8 @@ const ownHooks = (): ((hooks: LoaderHooks) => void) | undefined => {
 }
 
 /**
- * All at once, as Nodes with hooks of their own do it: what Node's asynchronous steps resolve their promises with, the plugin could see and change on its way, be
- * it the file that is read or where the module is said to lie.
+ * All at once, as Nodes with hooks of their own do it: what Node's asynchronous steps resolve their promises with, the plugin could see and
+ * change on its way, be it the file that is read or where the module is said to lie.
  */
 const wrap = (loader: Loader, loadSync: LoadSync, hooks: LoaderHooks): void => {
   const { defaultResolve } = loader

@@ -1,4 +1,7 @@
-/** How a plugin's imports are resolved: `plugbay/plugin` is the kernel's own copy wherever the folder lies, TypeScript needs no build, and closed modules stay closed. */
+/**
+ * How a plugin's imports are resolved: `plugbay/plugin` is the kernel's own copy wherever the folder lies, TypeScript needs no build, and
+ * closed modules stay closed.
+ */
 import { readFileSync } from 'node:fs'
 import nodeModule from 'node:module'
 import url from 'node:url'

@@ -1,4 +1,7 @@
-/** The addresses under which the entries of inline plugins are imported: Node keeps each module of a process by its address for ever, and a load is to evaluate the file anew. */
+/**
+ * The addresses under which the entries of inline plugins are imported: Node keeps each module of a process by its address for ever, and a
+ * load is to evaluate the file anew.
+ */
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 

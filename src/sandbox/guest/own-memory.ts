@@ -12,7 +12,10 @@ export interface Used {
   arrayBuffers: number | undefined
 }
 
-/** Node reads, beside these, a file that tells what the whole process takes: without a free descriptor it throws, and V8 alone tells of its own, but for the part of buffers. */
+/**
+ * Node reads, beside these, a file that tells what the whole process takes: without a free descriptor it throws, and V8 alone tells of its
+ * own, but for the part of buffers.
+ */
 export const used = (): Used => {
   try {
     return memoryUsage()

@@ -193,7 +193,10 @@ export class PluginRuntime implements Party {
     for (const sentence of misspeltHooks(name, functions, missing)) this.log('warn', sentence)
   }
 
-  /** Fields that cannot cross, or cannot even be read, cost neither the line nor the other fields. It is measured here, as a clone: that is what crosses. */
+  /**
+   * Fields that cannot cross, or cannot even be read, cost neither the line nor the other fields. It is measured here, as a clone: that is
+   * what crosses.
+   */
   log(level: LogLevel, message: string, fields?: unknown): void {
     if (this.#logBudget.drops(message.length)) return
     const given = fields instanceof Error ? { error: toWire(fields) } : fields

@@ -39,7 +39,10 @@ channel.besides((asked) => channel.tell((asked as Asked) === 'weigh' ? ({ holds:
 beatBy(() => channel.tell(0))
 const denials = new Denials((resource, action, unsaid) => conversation.notify('denied', [resource, action, unsaid + 1]))
 
-/** The system and Node hold the rest of what a plugin may do in its process. The network neither knows by its hosts, and Node not at all before 25. */
+/**
+ * The system and Node hold the rest of what a plugin may do in its process. The network neither knows by its hosts, and Node not at all
+ * before 25.
+ */
 const close = (
   { name, grants, root, packages, dataDir, pluginModule, offline }: LoadRequest,
   used: Used | undefined,

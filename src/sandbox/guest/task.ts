@@ -91,8 +91,8 @@ const unwrapped = (result: unknown): [value: unknown, moved: readonly Transferab
 const asResult = (): Sent => ({ name: 'Its result', root: 'result', about: { plugin: name } })
 
 /**
- * What is large waits in a port, or in bytes, for who asked: the main thread of the process, which would do nothing else while it read it, hands it on. What
- * is small is copied here all the same: what cannot be copied would end the thread where piscina posts it.
+ * What is large waits in a port, or in bytes, for who asked: the main thread of the process, which would do nothing else while it read it,
+ * hands it on. What is small is copied here all the same: what cannot be copied would end the thread where piscina posts it.
  */
 const answered = (run: number, result: unknown): TaskAnswer => {
   const [value, moved] = unwrapped(result)
@@ -110,7 +110,10 @@ const answered = (run: number, result: unknown): TaskAnswer => {
   }
 }
 
-/** What piscina's worker calls, and whose answer it clones. Rejects with a WireError: a clone of an error would lose its code and its plugin. */
+/**
+ * What piscina's worker calls, and whose answer it clones. Rejects with a WireError: a clone of an error would lose its code and its
+ * plugin.
+ */
 export const runTask = async ({ number, file, ...given }: TaskRun): Promise<TaskAnswer> => {
   try {
     if (!closed) close()

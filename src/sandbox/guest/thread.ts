@@ -31,7 +31,8 @@ const tell = (resource: string, action: string): void => {
 }
 const prepare = async (request: LoadRequest): Promise<void> => {
   if (compiled === undefined) return close(request)
-  // Of what is handed over, all must have been compiled before the plugin can have a hand in it: what loads the plugin through the gate, too.
+  // Of what is handed over, all must have been compiled before the plugin can have a hand in it: what loads the plugin through the gate,
+  // too.
   await rehearsal
   close(request)
   await import(`${request.pluginModule}?rehearsed`).catch(() => {})

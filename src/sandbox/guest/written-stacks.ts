@@ -1,4 +1,7 @@
-/** Stacks of inline plugins, told by where their code was written. In a thread Node does so by itself; here it would do it to the whole application. */
+/**
+ * Stacks of inline plugins, told by where their code was written. In a thread Node does so by itself; here it would do it to the whole
+ * application.
+ */
 import { statSync } from 'node:fs'
 import { isAbsolute, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -75,7 +78,9 @@ const writtenStack = (stack: string): string =>
     })
     .join('\n')
 
-/** From now on stacks that lead through files of that folder say where they were written, wherever the kernel tells them. Returns the undo. */
+/**
+ * From now on stacks that lead through files of that folder say where they were written, wherever the kernel tells them. Returns the undo.
+ */
 export const tellWrittenStacks = (root: string): (() => void) => {
   const one = new Loaded(root)
   loaded.add(one)

@@ -9,7 +9,10 @@ const SYSTEM_NET = ['/etc/resolv.conf', '/etc/hosts', '/etc/nsswitch.conf', '/et
 
 const bind = (flag: string, paths: readonly string[]): string[] => paths.flatMap((path) => [flag, path, path])
 
-/** Bytes that each folder in memory may hold, of which there are two: what lies there no process has in its own memory, where it would be seen. */
+/**
+ * Bytes that each folder in memory may hold, of which there are two: what lies there no process has in its own memory, where it would be
+ * seen.
+ */
 const halfOf = (memory: number): number => Math.ceil(memory / 2) * 1_024 * 1_024
 
 export const bubblewrapped = (place: Place, { sizes, shuts }: Pick<Confiners, 'sizes' | 'shuts'>): string[] => {

@@ -27,8 +27,8 @@ const inOrder = (paths: readonly string[]): string[] => {
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 
 /**
- * To the model a `*` stands for whatever a path goes on with: more than was granted, unless a sandbox has nothing else in it. Over some sets of such paths
- * Node 20 ends the process. Throws ISOLATION_UNAVAILABLE.
+ * To the model a `*` stands for whatever a path goes on with: more than was granted, unless a sandbox has nothing else in it. Over some
+ * sets of such paths Node 20 ends the process. Throws ISOLATION_UNAVAILABLE.
  */
 const assertLiteral = (place: Place, sandboxed: boolean): void => {
   if (sandboxed && KNOWS_PATHS) return

@@ -53,5 +53,8 @@ const again = (error: unknown): never => {
   throw error
 }
 
-/** Tried once in the life of this process, but for what does not answer in time: for that time it is not there. Rejects while that cannot be, and is tried again by the next: no plugin is held less for want of a descriptor. */
+/**
+ * Tried once in the life of this process, but for what does not answer in time: for that time it is not there. Rejects while that cannot
+ * be, and is tried again by the next: no plugin is held less for want of a descriptor.
+ */
 export const confiners = (): Promise<Confiners> => (probed ??= probe().catch(again))

@@ -1,10 +1,16 @@
-/** A worker whose code cannot throw in this thread by what it posts on Node's own port: a plugin can reach that port through `process.stdout`. */
+/**
+ * A worker whose code cannot throw in this thread by what it posts on Node's own port: a plugin can reach that port through
+ * `process.stdout`.
+ */
 import { Worker } from 'node:worker_threads'
 import { reasonOf } from '../../wire-error.js'
 import { endForged } from '../forged.js'
 import { assertWeight, type Written } from '../values/frame-weight.js'
 
-/** Bytes of an uncaught error that are taken: this thread does nothing else until all of it is built. The thread makes its errors smaller itself, as far as its plugin lets it. */
+/**
+ * Bytes of an uncaught error that are taken: this thread does nothing else until all of it is built. The thread makes its errors smaller
+ * itself, as far as its plugin lets it.
+ */
 const LARGEST_ERROR = 256 * 1_024
 /** What its parts may weigh, a number 1 and an object 4: they are built in some 3 ms. */
 const HEAVIEST_ERROR = 32 * 1_024

@@ -19,8 +19,8 @@ let cachedData: Uint8Array | undefined
 let asked = false
 
 /**
- * `guest/thread.ts` and all it imports, in one file: scripts/bundle-guest.mjs makes it. The first thread of a process gets the source alone and compiles it for all
- * others, with what a rehearsal shows to be needed.
+ * `guest/thread.ts` and all it imports, in one file: scripts/bundle-guest.mjs makes it. The first thread of a process gets the source alone
+ * and compiles it for all others, with what a rehearsal shows to be needed.
  */
 export const guestCode = (): GuestCode => {
   const filename = guestFile('thread.cjs')

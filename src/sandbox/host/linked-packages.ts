@@ -1,4 +1,7 @@
-/** The packages that a plugin finds by links, as in a workspace: they lie outside of every `node_modules`, and may be imported as those that lie in one. */
+/**
+ * The packages that a plugin finds by links, as in a workspace: they lie outside of every `node_modules`, and may be imported as those that
+ * lie in one.
+ */
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { dirname, join, resolve, sep } from 'node:path'
 import { upwardsFrom, within } from '../../within.js'
@@ -8,7 +11,10 @@ import { real, realOf } from './readable.js'
 export interface Finder {
   /** The plugin's own folder. */
   root: string
-  /** The application's folder, and those of plugins: what one of these lies in is the application, or all there is, and no package, whatever links to it. */
+  /**
+   * The application's folder, and those of plugins: what one of these lies in is the application, or all there is, and no package, whatever
+   * links to it.
+   */
   closed: readonly string[]
   /** Files and folders that the plugin may write: by a link there it would open others to itself. `*`: all. */
   writable: readonly string[]
@@ -38,8 +44,9 @@ const listed = new Map<string, Listed>()
 const NODE_MODULES = `${sep}node_modules${sep}`
 
 /**
- * Real paths of folders. What links in a `node_modules` above the plugin's folder lead to was put there by whoever installed the application. Links of the plugin's own folder, and of
- * the packages that are found, came with these: they are believed within the workspace that the plugin is in, where they lead to a package.
+ * Real paths of folders. What links in a `node_modules` above the plugin's folder lead to was put there by whoever installed the
+ * application. Links of the plugin's own folder, and of the packages that are found, came with these: they are believed within the
+ * workspace that the plugin is in, where they lead to a package.
  */
 export const linkedPackages = ({ root, closed, writable }: Finder): string[] => {
   const above = new Set(upwardsFrom(dirname(root)))

@@ -1,4 +1,7 @@
-/** What a process writes to its standard streams, read no faster than costs little: of a flood the log takes next to nothing, and to read it is work of this thread. */
+/**
+ * What a process writes to its standard streams, read no faster than costs little: of a flood the log takes next to nothing, and to read it
+ * is work of this thread.
+ */
 import type { Readable } from 'node:stream'
 import { TokenBucket } from '../token-bucket.js'
 

@@ -26,19 +26,23 @@ export interface Reach {
 
 const [MAJOR = 0] = process.versions.node.split('.').map(Number)
 /**
- * Whether a thread can hook into its own loader. Asked of Node itself: what a test runner gives for `node:module`, where it runs this in a context
- * of its own, may have the function on a Node that has not, and a plugin's thread is outside of that context.
+ * Whether a thread can hook into its own loader. Asked of Node itself: what a test runner gives for `node:module`, where it runs this in a
+ * context of its own, may have the function on a Node that has not, and a plugin's thread is outside of that context.
  */
 export const hooksInThread = 'registerHooks' in process.getBuiltinModule('node:module')
 /** The guest needs it to hook into the loader; a gate lets no plugin at what it shows. */
 export const HOOKS = hooksInThread ? [] : ['--expose-internals']
 
-/** Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the inspector. */
+/**
+ * Node 20 ends the whole process at some sets of paths, so there the model has none: it closes writing, children, workers and the
+ * inspector.
+ */
 export const KNOWS_PATHS = MAJOR >= 22
 
 /**
- * The model lets a program read the module it begins with. A thread begins with none that it knows of, which it takes for the folder that the process
- * runs in, and all in there: the application's own. To one that would begin with a prompt it gives nothing; a thread has no prompt.
+ * The model lets a program read the module it begins with. A thread begins with none that it knows of, which it takes for the folder that
+ * the process runs in, and all in there: the application's own. To one that would begin with a prompt it gives nothing; a thread has no
+ * prompt.
  */
 const NOT_OUR_FOLDER = KNOWS_PATHS ? ['--interactive'] : []
 
@@ -47,7 +51,8 @@ export const permissionFlags = (grants: Grants, reach: Reach): string[] => {
   const { packages } = reach
   const { read, write } = grants.fs
   const addons = grants.addons ? [] : ['--no-addons']
-  // Under the model no file can be flushed (fsync), and who writes what must last needs that: the gate alone holds such a plugin to its paths.
+  // Under the model no file can be flushed (fsync), and who writes what must last needs that: the gate alone holds such a plugin to its
+  // paths.
   if (write.length > 0) return [...HOOKS, ...addons]
   const readable = KNOWS_PATHS ? [DIST, ...modulesAbove(DIST), ...homeOf(reach, read.length > 0), ...packages, ...read] : ['*']
   return [

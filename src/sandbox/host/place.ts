@@ -36,7 +36,9 @@ const ownFiles = (): string[] => {
 const packagesAbove = (root: string): string[] =>
   upwardsFrom(dirname(root)).flatMap((at) => [join(at, 'node_modules'), join(at, 'package.json')])
 
-/** Paths as they are named and as they are: those that are there, and those that were granted. What of these is not there it may be told. */
+/**
+ * Paths as they are named and as they are: those that are there, and those that were granted. What of these is not there it may be told.
+ */
 export const readableIn = ({ root, packages, grants }: Place): string[] => {
   const paths = [...[root, ...ownFiles(), ...packagesAbove(root), ...packages].filter((path) => existsSync(path)), ...grants.fs.read]
   return [...new Set([...paths, ...paths.map(real)])]

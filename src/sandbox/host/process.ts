@@ -19,7 +19,9 @@ import { readPaced } from './paced-output.js'
 import { outlasts } from './patience.js'
 import type { Place } from './place.js'
 
-/** Milliseconds that one that says it exits has to do so: Node waits for its own threads then, and one may wait for a file that never comes. */
+/**
+ * Milliseconds that one that says it exits has to do so: Node waits for its own threads then, and one may wait for a file that never comes.
+ */
 const LEAVE = 1_000
 /** The code with which Node ends a process whose own listener for uncaught errors throws: it gets no more say. */
 const LISTENER_THREW = 7

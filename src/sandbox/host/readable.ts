@@ -1,4 +1,7 @@
-/** What a plugin must be able to read to run at all, beside its own folder: plugbay's code, and where the packages lie that it and the guest import. */
+/**
+ * What a plugin must be able to read to run at all, beside its own folder: plugbay's code, and where the packages lie that it and the guest
+ * import.
+ */
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 

@@ -22,7 +22,8 @@ export const HARD_HEAP_MB = 4_096
 /** What each thread of a plugin begins with. */
 export const THREAD_FLAGS: readonly string[] = [
   '--disable-warning=ExperimentalWarning',
-  // Node ends the whole process where the numbers of its resources do not fit, and these lie open in objects of a plugin's own, such as timers.
+  // Node ends the whole process where the numbers of its resources do not fit, and these lie open in objects of a plugin's own, such as
+  // timers.
   '--no-force-async-hooks-checks',
 ]
 
@@ -72,7 +73,10 @@ export class Standby {
   /** While a system boots, and after it has stopped, every processor has better to do than to make threads for later. */
   #open = false
 
-  /** `size` threads of the common profile are kept ready, and one for the next generation of each other; 0: every thread is made when it is needed. */
+  /**
+   * `size` threads of the common profile are kept ready, and one for the next generation of each other; 0: every thread is made when it is
+   * needed.
+   */
   constructor(size: number) {
     this.#size = size
   }
@@ -94,7 +98,9 @@ export class Standby {
     return thread
   }
 
-  /** A thread with these flags that was taken has ended. One that waits for the next is kept for a while: it may be about to be restarted. */
+  /**
+   * A thread with these flags that was taken has ended. One that waits for the next is kept for a while: it may be about to be restarted.
+   */
   ended(flags: readonly string[] = []): void {
     const profile = this.#profileOf(flags)
     profile.users -= 1
@@ -116,7 +122,10 @@ export class Standby {
     return profile
   }
 
-  /** Boots the first thread before it is known for whom: until plugins are found, a processor has nothing better to do. `common`: the flags of most. */
+  /**
+   * Boots the first thread before it is known for whom: until plugins are found, a processor has nothing better to do. `common`: the flags
+   * of most.
+   */
   prepare(common: readonly string[] = []): void {
     this.#common = this.#profileOf(common)
     this.#common.size = this.#size

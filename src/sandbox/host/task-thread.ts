@@ -1,4 +1,6 @@
-/** The kernel's end of a thread that runs tasks: it hears what the thread tells beside its answers, and ends one that takes too much memory. */
+/**
+ * The kernel's end of a thread that runs tasks: it hears what the thread tells beside its answers, and ends one that takes too much memory.
+ */
 import type { Worker } from 'node:worker_threads'
 import type { Sealed } from '../conversation/sealed.js'
 import type { Breach } from '../plugin-host.js'
@@ -41,7 +43,10 @@ export class TaskThread {
   readonly #unwatch: () => void
   #ended: Promise<void> | undefined
 
-  /** Of a thread that has greeted and waits for its first task. `memory`: MB; one that takes more is ended by its worker's 'error', a {@link TaskBreach}. */
+  /**
+   * Of a thread that has greeted and waits for its first task. `memory`: MB; one that takes more is ended by its worker's 'error', a {@link
+   * TaskBreach}.
+   */
   constructor(worker: Worker, { cells, asks, wire }: TaskGreeting, memory: number, listener: TaskListener) {
     this.#worker = guard(worker)
     this.#listener = listener

@@ -11,7 +11,10 @@ import { WatchedThread } from '../watch/watched-thread.js'
 import { outlasts } from './patience.js'
 import type { BootedThread, Standby } from './standby.js'
 
-/** Whether a worker's 'error' is V8's that has no memory left. The thread has no number any more then; while it has one, the error is its plugin's, whatever code that gave it. */
+/**
+ * Whether a worker's 'error' is V8's that has no memory left. The thread has no number any more then; while it has one, the error is its
+ * plugin's, whatever code that gave it.
+ */
 export const isExhausted = ({ threadId }: Worker, error: unknown): boolean =>
   threadId === -1 && codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY'
 
@@ -28,7 +31,10 @@ export class ThreadHost implements PluginHost {
   #gone: Promise<void> | undefined
   #unwatch: () => void = () => {}
 
-  /** Takes a thread at once: if it has yet to boot, it does so while the rest of the start is prepared. To be killed also when it is not started. `flags`: Node's, for this thread alone. */
+  /**
+   * Takes a thread at once: if it has yet to boot, it does so while the rest of the start is prepared. To be killed also when it is not
+   * started. `flags`: Node's, for this thread alone.
+   */
   constructor(standby: Standby, flags: readonly string[] = []) {
     this.#thread = standby.take(flags)
     const { worker, port, asks, cells } = this.#thread

@@ -12,7 +12,10 @@ import { receiveStream, sendStream } from './streams.js'
 
 /** How a boxed value is to be made again at the other end, over the port that is its content. */
 type Kind = 'callback' | 'reference' | 'stream' | 'signal'
-/** Without a port: `aborted`, a signal that was so when it was sent, with its reason; `refused`: on its way it met what it could not cross, and the content says why. */
+/**
+ * Without a port: `aborted`, a signal that was so when it was sent, with its reason; `refused`: on its way it met what it could not cross,
+ * and the content says why.
+ */
 export type Box = [kind: Kind | 'data' | 'aborted' | 'refused', content: unknown]
 
 /** The metas of what is boxed. */
@@ -21,8 +24,8 @@ export const BOXED = ['boxed'] as const
 type Counted = keyof Peer['open']
 
 /**
- * What may be open between two places at a time. Who opens a stream reads it, or leaves it. A reference that nobody has any more is let go of when its thread next collects
- * all of its garbage: in one that is passed a new one with every call, some 15,000 calls later.
+ * What may be open between two places at a time. Who opens a stream reads it, or leaves it. A reference that nobody has any more is let go
+ * of when its thread next collects all of its garbage: in one that is passed a new one with every call, some 15,000 calls later.
  */
 export const MOST_OPEN: Record<Counted, number> = { streams: 4_096, references: 32_768 }
 

@@ -1,8 +1,14 @@
-/** Something far away, before those who take it for a value at hand: who turns it into text, awaits it or prints it. To ask it would be a call. */
+/**
+ * Something far away, before those who take it for a value at hand: who turns it into text, awaits it or prints it. To ask it would be a
+ * call.
+ */
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
-/** What is that text in a template, in a log line, in a debugger. The members that text is made by answer here, and nothing else does: it has no prototype. */
+/**
+ * What is that text in a template, in a log line, in a debugger. The members that text is made by answer here, and nothing else does: it
+ * has no prototype.
+ */
 export const labelled = (text: string): object => {
   const label = (): string => text
   return Object.assign(Object.create(null) as object, { [Symbol.toPrimitive]: label, [INSPECT]: label, toString: label })

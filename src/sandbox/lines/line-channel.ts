@@ -1,4 +1,7 @@
-/** The wire of a line between two places. Its receiver measures what comes: who sent it weighed it in a realm of its own, and may have been lied to there. */
+/**
+ * The wire of a line between two places. Its receiver measures what comes: who sent it weighed it in a realm of its own, and may have been
+ * lied to there.
+ */
 import type { MessagePort, Transferable } from 'node:worker_threads'
 import { type Batch, type Channel, portChannel } from '../channel.js'
 import { CALL_LIMIT } from '../values/call-window.js'

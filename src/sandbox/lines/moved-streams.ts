@@ -1,4 +1,7 @@
-/** Web streams that are marked to move: none does by Node's own way, which believes whatever its other end says. A gate leaves a plugin no other way past this. */
+/**
+ * Web streams that are marked to move: none does by Node's own way, which believes whatever its other end says. A gate leaves a plugin no
+ * other way past this.
+ */
 import { MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
 

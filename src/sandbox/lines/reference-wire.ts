@@ -1,12 +1,15 @@
-/** What comlink may say and hear over the port of a reference: calls of one method and their answers. All else is not believed, and ends the port. */
+/**
+ * What comlink may say and hear over the port of a reference: calls of one method and their answers. All else is not believed, and ends the
+ * port.
+ */
 import type { MessagePort } from 'node:worker_threads'
 import { Stint } from '../stint.js'
 import { WINDOW_CALLS } from '../values/call-window.js'
 import { isTooLarge } from './line-channel.js'
 
 /*
- * comlink trusts its other end: by itself it follows any path from an object, sets and constructs what it finds there, and throws in its listener for a
- * message that is malformed. The other end is a plugin. So messages are parsed here before comlink sees them.
+ * comlink trusts its other end: by itself it follows any path from an object, sets and constructs what it finds there, and throws in its
+ * listener for a message that is malformed. The other end is a plugin. So messages are parsed here before comlink sees them.
  */
 
 /** A call of a method, with arguments that are data. */
@@ -73,8 +76,8 @@ const endpoint = (port: MessagePort, believed: (message: unknown) => boolean, po
 })
 
 /**
- * Where the object lives: hears calls, of which no more are under way than its caller's own end lets leave. `unsendable` makes the answer to a call of that
- * method whose result cannot cross.
+ * Where the object lives: hears calls, of which no more are under way than its caller's own end lets leave. `unsendable` makes the answer
+ * to a call of that method whose result cannot cross.
  */
 export const answering = (port: MessagePort, unsendable: (method: string, answer: unknown, error: unknown) => unknown): Endpoint => {
   let underWay = 0

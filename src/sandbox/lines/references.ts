@@ -68,7 +68,10 @@ const attempt = async (act: () => Promise<unknown>, plugin: string | undefined):
 /** Lets go of the port of what nobody has any more, once its calls under way are answered. */
 const unused = new FinalizationRegistry<MessagePort>((port) => port.close())
 
-/** An object whose methods run at the other end of `port`, within `window`; `other`: the plugin there, where it is known. Its port closes when it is no longer used. */
+/**
+ * An object whose methods run at the other end of `port`, within `window`; `other`: the plugin there, where it is known. Its port closes
+ * when it is no longer used.
+ */
 export const wrapReference = async (port: MessagePort, label: string, window: CallWindow, other?: string): Promise<unknown> => {
   const { wrap } = await import('comlink')
   const calls = new ReferenceCalls(port, label)

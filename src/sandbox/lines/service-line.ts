@@ -89,7 +89,10 @@ export interface Provided {
 
 type Method = (...args: unknown[]) => unknown
 
-/** Answers the calls that come over `port` to the methods its consumer may call. Returns the line's end: closed by its consumer, or by the provider. */
+/**
+ * Answers the calls that come over `port` to the methods its consumer may call. Returns the line's end: closed by its consumer, or by the
+ * provider.
+ */
 export class ProviderLine implements Party {
   readonly plugin: string
   readonly #provided: Provided
@@ -199,7 +202,10 @@ export class ServiceClient {
   #lines = 0
   #gone: PlugbayError
 
-  /** `broken`: the provider broke the protocol on that line, counted from 1, which is let go of; how is undefined where it merely closed the line that it is to serve. */
+  /**
+   * `broken`: the provider broke the protocol on that line, counted from 1, which is let go of; how is undefined where it merely closed the
+   * line that it is to serve.
+   */
   constructor(
     { name, ...provided }: Used,
     port: MessagePort,

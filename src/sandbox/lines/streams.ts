@@ -1,4 +1,6 @@
-/** Async iterables over a port: their consumer asks for items, a few ahead, and their producer holds back what the consumer has no room for. */
+/**
+ * Async iterables over a port: their consumer asks for items, a few ahead, and their producer holds back what the consumer has no room for.
+ */
 import type { MessagePort } from 'node:worker_threads'
 import { PlugbayError } from '../../errors.js'
 import { asBeginning } from '../../sentence.js'

@@ -22,7 +22,10 @@ export const cutMessage = (message: string): string => cut(message, LINE_LIMIT)
 /** What stands for fields that are too large. */
 export const omitted = (): unknown => ({ omitted: `more than ${LINE_LIMIT} bytes of fields` })
 
-/** The line within its limits. The fields are data: they have crossed, or were cloned, so that no getter answers differently when they cross. */
+/**
+ * The line within its limits. The fields are data: they have crossed, or were cloned, so that no getter answers differently when they
+ * cross.
+ */
 export const lineOf = (message: string, fields: unknown): Line => {
   const size = weigh(fields)
   return {
@@ -40,7 +43,9 @@ const weigh = (fields: unknown): number => {
   return scale.bytes
 }
 
-/** Adds up parts until they are too much. What is met twice counts twice, as it would be written twice; what holds itself is not followed. */
+/**
+ * Adds up parts until they are too much. What is met twice counts twice, as it would be written twice; what holds itself is not followed.
+ */
 class Scale {
   bytes = 0
   readonly #open: object[] = []

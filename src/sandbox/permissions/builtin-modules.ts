@@ -24,7 +24,8 @@ export const BY_GRANT: Readonly<Record<'fs' | 'net' | 'child' | 'worker', readon
 }
 
 /**
- * Open to those whose manifest names them: `crypto` and `zlib` keep the threads busy on which the whole process reads files and resolves names,
+ * Open to those whose manifest names them: `crypto` and `zlib` keep the threads busy on which the whole process reads files and resolves
+ * names,
  * `os` and `tty` reach the process and its terminal, `v8` and `vm` the engine, the rest files, other threads or other code.
  */
 export const CLOSED = words(`
@@ -58,7 +59,10 @@ export const entryThatOpens = (resource: string, action: string): string => {
   return entryFor(resource, action)
 }
 
-/** Takes what an import names, or the URL it leads to; throws PERMISSION_DENIED if that is closed, or no text: that could say something else each time it is asked. */
+/**
+ * Takes what an import names, or the URL it leads to; throws PERMISSION_DENIED if that is closed, or no text: that could say something else
+ * each time it is asked.
+ */
 export type CheckImport = (specifier: unknown) => void
 
 // A plugin shares its thread's realm and may change all it finds there: what a check needs is taken now.

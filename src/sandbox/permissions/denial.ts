@@ -3,8 +3,8 @@ import { PlugbayError } from '../../errors.js'
 import { entryFor, toAllow } from '../../permission-set.js'
 
 /**
- * Throws PERMISSION_DENIED. `what`: what the plugin may not do; `resource` and `action`: of the permission that allows it, where one does; `entry`: what to grant
- * in its place.
+ * Throws PERMISSION_DENIED. `what`: what the plugin may not do; `resource` and `action`: of the permission that allows it, where one does;
+ * `entry`: what to grant in its place.
  */
 export type Deny = (what: string, resource?: string, action?: string, entry?: string) => never
 

@@ -1,4 +1,7 @@
-/** What a place lets its plugin reach beyond itself, as plain data: the kernel makes it of a manifest's permissions and roles, hosts and guests hold to it. */
+/**
+ * What a place lets its plugin reach beyond itself, as plain data: the kernel makes it of a manifest's permissions and roles, hosts and
+ * guests hold to it.
+ */
 export interface Grants {
   fs: {
     /** Absolute paths of files and folders (with all in them) that may be read; the plugin's own folder need not be named. `*`: all. */

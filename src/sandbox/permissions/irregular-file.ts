@@ -1,4 +1,7 @@
-/** What may lie where a module should, and is neither file nor folder: of a pipe or a device there may be no end, and nothing interrupts who reads it. */
+/**
+ * What may lie where a module should, and is neither file nor folder: of a pipe or a device there may be no end, and nothing interrupts who
+ * reads it.
+ */
 import fs from 'node:fs'
 
 // A plugin may share this realm, and change all it finds.

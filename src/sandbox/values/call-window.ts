@@ -1,4 +1,7 @@
-/** A window: how many calls, and how many bytes of them, one place may have under way to another, over all lines between the two; the others wait here, in order. */
+/**
+ * A window: how many calls, and how many bytes of them, one place may have under way to another, over all lines between the two; the others
+ * wait here, in order.
+ */
 import { HOST_OBJECT } from './clone-size.js'
 
 /** Calls under way. A batch of a thousand small ones is nowhere near it. */
@@ -8,8 +11,8 @@ export const WINDOW_BYTES = 8 * 1_024 * 1_024
 /** Bytes of the arguments of one call, and of one result, as they are weighed. What is moved rather than copied does not count. */
 export const CALL_LIMIT = 32 * 1_024 * 1_024
 /**
- * Milliseconds for which a call that its caller gave up still counts: the other end may hold on to it, and who gives up at once could otherwise
- * fill its memory.
+ * Milliseconds for which a call that its caller gave up still counts: the other end may hold on to it, and who gives up at once could
+ * otherwise fill its memory.
  */
 const GIVEN_UP_COUNTS = 5_000
 

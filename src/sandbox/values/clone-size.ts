@@ -16,10 +16,12 @@ import {
 } from './inner-kind.js'
 
 /*
- * A thread that reads a message does nothing else until all of it is made, and small parts take far longer to make than their bytes to copy. So of a call each kind of part weighs about as
- * many bytes as could be copied meanwhile, at the least. What weighs 32 MiB holds its reader for some 50 ms then, whatever it is made of.
+ * A thread that reads a message does nothing else until all of it is made, and small parts take far longer to make than their bytes to
+ * copy. So of a call each kind of part weighs about as many bytes as could be copied meanwhile, at the least. What weighs 32 MiB holds its
+ * reader for some 50 ms then, whatever it is made of.
  *
- * Why a walk beside `liveSize`: that one is a glance at events and items of streams, which costs half as much for what is small and ends early for what is large. Where it cannot tell, this one follows.
+ * Why a walk beside `liveSize`: that one is a glance at events and items of streams, which costs half as much for what is small and ends
+ * early for what is large. Where it cannot tell, this one follows.
  */
 export interface Weights {
   /** The platform's own form of a value, beside its parts. */
@@ -78,7 +80,9 @@ export const OF_AN_EVENT: Weights = {
   host: 512,
 }
 
-/** A call where it arrives, which shows no more which of its buffers were copied: those that were moved count for nothing, however large. */
+/**
+ * A call where it arrives, which shows no more which of its buffers were copied: those that were moved count for nothing, however large.
+ */
 export const OF_WHAT_CAME: Weights = { ...OF_A_CALL, byte: 0 }
 
 /** The plugin may change what it finds in the realm: taken before it runs. */
@@ -87,8 +91,8 @@ const { isArray } = Array
 const { isView } = ArrayBuffer
 
 /**
- * Its size in bytes, roughly, without the objects in `moved`. Above `most` it is some size above it: the rest was not looked at. A walk, but one
- * that costs a fraction of the copy.
+ * Its size in bytes, roughly, without the objects in `moved`. Above `most` it is some size above it: the rest was not looked at. A walk,
+ * but one that costs a fraction of the copy.
  */
 export const cloneSize = (value: unknown, most: number, moved: readonly unknown[] = [], weights = OF_A_CALL): number => {
   const seen = new Set<unknown>(moved)
@@ -115,7 +119,10 @@ const put = (part: unknown, parts: object[], weights: Weights): number => {
 /** The bytes of an integer beyond the 64 bits that any has. */
 export const bytesOf = (integer: bigint): number => (BigInt.asIntN(64, integer) === integer ? 0 : integer.toString(16).length / 2)
 
-/** What an object weighs by itself, with the names that nobody in `seen` has. What it holds is added to `parts`, unless that alone is more than `room`. */
+/**
+ * What an object weighs by itself, with the names that nobody in `seen` has. What it holds is added to `parts`, unless that alone is more
+ * than `room`.
+ */
 const open = (object: object, parts: object[], seen: Set<unknown>, room: number, weights: Weights): number => {
   try {
     if (isArray(object)) return openArray(object, parts, seen, room, weights)

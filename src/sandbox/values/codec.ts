@@ -1,4 +1,7 @@
-/** Values on their way over a thread boundary: plain ones flattened into primitives at once, all others left to the platform's structured clone. */
+/**
+ * Values on their way over a thread boundary: plain ones flattened into primitives at once, all others left to the platform's structured
+ * clone.
+ */
 import { isTooDeep, tooDeep } from '../../nesting.js'
 import { bytesOf, cloneSize, namesBeside, OF_AN_EVENT } from './clone-size.js'
 import { bytesIn, entriesIn, isArrayBuffer, isBoxedPrimitive, isMap, isNativeError, isRegExp, isSet, membersIn } from './inner-kind.js'
@@ -42,7 +45,10 @@ const seen: (object | undefined)[] = new Array<object | undefined>(SCANNED).fill
 let seenCount = 0
 let many: Set<object | undefined> | undefined
 let bytes = 0
-/** The leaves of the value that is being encoded, up to `cursor`; beyond lies what was not taken. Cutting an array off costs as much as three leaves. */
+/**
+ * The leaves of the value that is being encoded, up to `cursor`; beyond lies what was not taken. Cutting an array off costs as much as
+ * three leaves.
+ */
 const scratch: unknown[] = []
 let cursor = 0
 /** A value is being flattened: one of its getters may come here again. */
@@ -129,13 +135,16 @@ const flatten = (value: unknown, depth: number): Shape | undefined => {
 }
 
 /**
- * The shape of a plain value, whose leaves are then to be taken by {@link takeLeaves}; undefined for one that is not plain. Plain are primitives,
- * arrays and objects without a class, within the limits above, each object once. A getter that throws throws; to one that encodes
- * something itself, nothing is plain.
+ * The shape of a plain value, whose leaves are then to be taken by {@link takeLeaves}; undefined for one that is not plain. Plain are
+ * primitives, arrays and objects without a class, within the limits above, each object once. A getter that throws throws; to one that
+ * encodes something itself, nothing is plain.
  */
 export const encode = (value: unknown): Shape | undefined => encodeBy(flatten, value)
 
-/** The same for the arguments of a call, in an array that the language made of them and that nobody else has: it needs no look at what else it may be. */
+/**
+ * The same for the arguments of a call, in an array that the language made of them and that nobody else has: it needs no look at what else
+ * it may be.
+ */
 export const encodeArguments = (args: readonly unknown[]): Shape | undefined => encodeBy(flattenElements, args)
 
 const encodeBy = <T>(flattenWhole: (value: T, depth: number) => Shape | undefined, value: T): Shape | undefined => {
@@ -168,7 +177,10 @@ export const takeLeaves = (out: unknown[]): void => {
   }
 }
 
-/** The value as it would cross a boundary, at once. Throws what structuredClone throws (DataCloneError), and a RangeError for one that is nested too deep. */
+/**
+ * The value as it would cross a boundary, at once. Throws what structuredClone throws (DataCloneError), and a RangeError for one that is
+ * nested too deep.
+ */
 export const pack = (value: unknown): Packed => {
   const shape = encode(value)
   if (shape === undefined && isTooDeep(value)) throw tooDeep()
@@ -190,7 +202,10 @@ const MOST_PLACES = 16 * 1_024 * 1_024
 /** Not all parts of the value were looked at that was weighed last. */
 let cut = false
 
-/** A value with more names than this has dictionaries in it, not records as there are many of: their reader meets each of them for the first time. */
+/**
+ * A value with more names than this has dictionaries in it, not records as there are many of: their reader meets each of them for the first
+ * time.
+ */
 const WIDE = 64
 /** What such a name weighs beside its characters: it takes its reader as long to know as so many bytes to copy. */
 const NAME_BYTES = 32
@@ -236,8 +251,9 @@ const alike = (names: readonly string[], others: readonly string[]): boolean =>
 /**
  * The size of a live value in bytes, roughly: buffers, names and texts near its surface are what makes one large.
  *
- * Why a walk beside {@link cloneSize}: this one is a glance that ends after so many parts, whatever was sent, and keeps no set of what it has met. The kernel's thread takes it of every live value that passes. To walk
- * all of it there would take up to twice as long, and without an end; where it matters what lies deep, the glance says so, and the other walk follows.
+ * Why a walk beside {@link cloneSize}: this one is a glance that ends after so many parts, whatever was sent, and keeps no set of what it
+ * has met. The kernel's thread takes it of every live value that passes. To walk all of it there would take up to twice as long, and
+ * without an end; where it matters what lies deep, the glance says so, and the other walk follows.
  */
 export const liveSize = (value: unknown): number => {
   const names = new Names()

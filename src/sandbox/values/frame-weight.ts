@@ -15,7 +15,9 @@ const has = (bytes: Uint8Array, byte: number): boolean => apply(includes, bytes,
 
 /** No value is nested so deep. */
 const MOST_OPEN = 4_096
-/** What is open around a part, by its tag: of an error the parts have tags of their own, but for its cause. One value is weighed at a time. */
+/**
+ * What is open around a part, by its tag: of an error the parts have tags of their own, but for its cause. One value is weighed at a time.
+ */
 const open = new Uint8Array(MOST_OPEN)
 
 /** A part weighs by what it takes to be built: a number is the unit. */
@@ -125,8 +127,9 @@ export interface Written {
 const IN_A_FRAME: Written = { short: SHORT, views: false }
 
 /**
- * Throws a RangeError for a value that weighs more than `most` or has a regular expression in it, and for bytes that V8 would not write. Nothing is
- * built: who reads a regular expression compiles it, and twelve characters of one can stand for milliseconds and for all the memory that there is.
+ * Throws a RangeError for a value that weighs more than `most` or has a regular expression in it, and for bytes that V8 would not write.
+ * Nothing is built: who reads a regular expression compiles it, and twelve characters of one can stand for milliseconds and for all the
+ * memory that there is.
  */
 export const assertWeight = (bytes: Uint8Array, most: number, { short, views, own }: Written = IN_A_FRAME): void => {
   const { length } = bytes

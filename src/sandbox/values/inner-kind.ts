@@ -1,4 +1,7 @@
-/** What an object is to structured clone, and what it has inside: whatever its prototype says, and whatever a plugin has made of the prototypes that it finds. */
+/**
+ * What an object is to structured clone, and what it has inside: whatever its prototype says, and whatever a plugin has made of the
+ * prototypes that it finds.
+ */
 import { types } from 'node:util'
 
 // Taken before a plugin runs.

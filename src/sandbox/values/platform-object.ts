@@ -1,4 +1,7 @@
-/** Objects of the platform within a value, such as a Blob or shared memory: they stay in their process. V8 alone would write most of them down as empty objects, from Node 22 on without a word. */
+/**
+ * Objects of the platform within a value, such as a Blob or shared memory: they stay in their process. V8 alone would write most of them
+ * down as empty objects, from Node 22 on without a word.
+ */
 import { MessagePort } from 'node:worker_threads'
 
 const { getPrototypeOf, values } = Object

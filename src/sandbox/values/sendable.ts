@@ -1,4 +1,7 @@
-/** What may be sent as a part of a call, and what is said of a value that may not: too large, nested too deep, or holding what no thread can copy. */
+/**
+ * What may be sent as a part of a call, and what is said of a value that may not: too large, nested too deep, or holding what no thread can
+ * copy.
+ */
 import type { PlugbayError } from '../../errors.js'
 import { isTooDeep, tooDeep } from '../../nesting.js'
 import { CALL_LIMIT } from './call-window.js'
@@ -17,7 +20,10 @@ export interface Sent {
   about?: About
 }
 
-/** What it weighs without what is `moved`. Throws PAYLOAD_TOO_LARGE, or PAYLOAD_NOT_CLONEABLE for one that its reader may have less stack to read than its sender had to write. */
+/**
+ * What it weighs without what is `moved`. Throws PAYLOAD_TOO_LARGE, or PAYLOAD_NOT_CLONEABLE for one that its reader may have less stack to
+ * read than its sender had to write.
+ */
 export const weighed = (value: unknown, sent: () => Sent, moved: readonly unknown[] = []): number => {
   const size = cloneSize(value, CALL_LIMIT, moved)
   if (size > CALL_LIMIT) {

@@ -33,7 +33,9 @@ const MAX_TEXT = 4_096
 // A plugin may change what it finds in its realm, and so what it says; not by accident, and not without being caught where it arrives.
 const { parse, stringify } = JSON
 
-/** One step on the way along an object's keys or an array's elements. Remembers its last successor, which is nearly always the next one too. */
+/**
+ * One step on the way along an object's keys or an array's elements. Remembers its last successor, which is nearly always the next one too.
+ */
 class Step {
   #lastKey: string | undefined
   #lastChild: Shape | undefined
@@ -150,7 +152,10 @@ const templateOf = (text: ShapeText): Template => {
 
 // ── how many leaves it takes ───────────────────────────────────────────────────────────────────────────────────────
 
-/** How many leaves a value takes: a number, or where that depends on the lengths of its arrays, what says at which leaf it ends that begins at `at`. */
+/**
+ * How many leaves a value takes: a number, or where that depends on the lengths of its arrays, what says at which leaf it ends that begins
+ * at `at`.
+ */
 type Extent = number | ((leaves: readonly unknown[], at: number, end: number) => number)
 
 const extentOf = (template: Template): Extent => {
@@ -288,7 +293,10 @@ const assertTakes = ({ extent }: Known, leaves: readonly unknown[], at: number, 
 export const assertShaped = (text: ShapeText, leaves: readonly unknown[], at: number, end: number): void =>
   assertTakes(knownAs(text), leaves, at, end)
 
-/** The value of that shape whose leaves are those from `at` to before `end`. Throws ShapeError for a text that is no shape, and for other leaves than it takes. */
+/**
+ * The value of that shape whose leaves are those from `at` to before `end`. Throws ShapeError for a text that is no shape, and for other
+ * leaves than it takes.
+ */
 export const buildValue = (text: ShapeText, leaves: readonly unknown[], at: number, end: number): unknown => {
   const shape = knownAs(text)
   assertTakes(shape, leaves, at, end)

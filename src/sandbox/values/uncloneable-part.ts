@@ -58,7 +58,10 @@ const isRegExp = (part: unknown): boolean => part instanceof RegExp
 /** Whether one is in a value. */
 export const holdsRegExp = (value: unknown): boolean => uncloneablePart(value, '', isRegExp) !== undefined
 
-/** The path to the first part that cannot cross, from `root` on, such as `data.user.list[1].cb`; undefined where it is not found. `stays`: whether that is one. */
+/**
+ * The path to the first part that cannot cross, from `root` on, such as `data.user.list[1].cb`; undefined where it is not found. `stays`:
+ * whether that is one.
+ */
 export const uncloneablePart = (value: unknown, root: string, stays = isUncloneable): string | undefined => {
   const seen = new Set<object>()
   const find = (part: unknown, path: string, depth: number): string | undefined => {

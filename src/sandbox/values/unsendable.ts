@@ -24,7 +24,10 @@ const brief = (reason: string): string => {
   return source.length <= MAX_SOURCE && line === source ? said : `${line.slice(0, MAX_SOURCE)}…${REFUSED}`
 }
 
-/** `what`: the value and where it was to go, as the beginning of a sentence that goes on "… cannot cross a thread"; `path`: to what cannot, within it. */
+/**
+ * `what`: the value and where it was to go, as the beginning of a sentence that goes on "… cannot cross a thread"; `path`: to what cannot,
+ * within it.
+ */
 export const notCloneable = (
   what: string,
   cause: unknown,

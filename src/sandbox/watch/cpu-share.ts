@@ -1,4 +1,7 @@
-/** The share of a processor that one place takes over seconds: who takes more than it may gets a lower priority, and who does so again has broken the limit. */
+/**
+ * The share of a processor that one place takes over seconds: who takes more than it may gets a lower priority, and who does so again has
+ * broken the limit.
+ */
 import { SUSPECT_FOR } from './suspicion.js'
 
 /** Over how long a share is taken, in ms. */

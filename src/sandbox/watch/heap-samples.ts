@@ -97,7 +97,10 @@ export class HeapSamples {
     this.used = this.#toldUsed
   }
 
-  /** What it said after its newest collection. Of each it tells once: where a plugin has got hold of its end, it could tell for as long as it is heard. */
+  /**
+   * What it said after its newest collection. Of each it tells once: where a plugin has got hold of its end, it could tell for as long as
+   * it is heard.
+   */
   readCollected(): HeapReport | undefined {
     const { worker, asks } = this.#subject
     let told: ToldHeap | undefined

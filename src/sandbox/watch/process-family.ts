@@ -1,4 +1,7 @@
-/** What a process has started and they in turn, also where those between them have ended: then the system hands them to somebody above. Linux alone says it. */
+/**
+ * What a process has started and they in turn, also where those between them have ended: then the system hands them to somebody above.
+ * Linux alone says it.
+ */
 import { now } from '../clock.js'
 import { procText } from './process-stat.js'
 import { statFields, threadsOf } from './thread-cpu.js'

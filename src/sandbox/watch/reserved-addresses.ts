@@ -1,4 +1,7 @@
-/** The addresses of the process: each memory of WebAssembly reserves some 10 GB of its 128 TB, however little is in it. Who takes them from all others is told by what it makes. */
+/**
+ * The addresses of the process: each memory of WebAssembly reserves some 10 GB of its 128 TB, however little is in it. Who takes them from
+ * all others is told by what it makes.
+ */
 import { takeFetchMemory } from './fetch-memory.js'
 import { processPages } from './taken-pages.js'
 
@@ -29,7 +32,10 @@ const TB = 2 ** 20
 const PLENTY = 16 * TB
 /** … and in all: what is left is enough for everybody else until who took it has ended. */
 const MOST_RESERVED = 32 * TB
-/** … and in all when who seems to have taken most is the one, also if it was seen to have let go of its memories: code can hold one by what nobody looks at. */
+/**
+ * … and in all when who seems to have taken most is the one, also if it was seen to have let go of its memories: code can hold one by what
+ * nobody looks at.
+ */
 const SCARCE = 64 * TB
 /** Who has taken less is not the one: what a thread has not collected yet takes no more than 5. */
 const ITS = 8 * TB
@@ -78,7 +84,10 @@ export class ReservedAddresses {
     share.memories = place.memories
   }
 
-  /** `told`: what is reserved, in MB, where that is known by now. While nobody makes any memory it is not asked for; while they are plenty, no place is looked at. */
+  /**
+   * `told`: what is reserved, in MB, where that is known by now. While nobody makes any memory it is not asked for; while they are plenty,
+   * no place is looked at.
+   */
   look(told?: number): void {
     const reserved = told ?? (this.#made.size > 0 ? this.#read() : undefined)
     if (reserved === undefined) return

@@ -20,8 +20,9 @@ export class Standstill {
   readonly #idleBefore: readonly number[]
 
   /**
-   * `doubt`: ms that it had got nothing done before anybody asked. `read`: what the system says of it, undefined where it says nothing. `helpersWaited`: ms that the threads
-   * have waited for a processor which may do something for it. `idle`: ms for which each processor had nothing to do, none where that is not known.
+   * `doubt`: ms that it had got nothing done before anybody asked. `read`: what the system says of it, undefined where it says nothing.
+   * `helpersWaited`: ms that the threads have waited for a processor which may do something for it. `idle`: ms for which each processor had
+   * nothing to do, none where that is not known.
    */
   constructor(doubt: number, read: () => CpuDemand | undefined, helpersWaited: () => number, idle = idleTimes) {
     this.#read = read
@@ -34,9 +35,10 @@ export class Standstill {
   }
 
   /**
-   * Whether it cannot yet be blamed after so many ms, of which it may take `limit`, as there are too few processors. While it asks for one, what it has had of it counts alone. While
-   * it does not, what it waits for may lack one, such as the threads that collect its garbage: then the time for which these, or it itself, have waited for a processor
-   * does not count, as far as that can be believed. Where nothing is told of it, neither does the time for which all processors may have been taken.
+   * Whether it cannot yet be blamed after so many ms, of which it may take `limit`, as there are too few processors. While it asks for one,
+   * what it has had of it counts alone. While it does not, what it waits for may lack one, such as the threads that collect its garbage:
+   * then the time for which these, or it itself, have waited for a processor does not count, as far as that can be believed. Where nothing
+   * is told of it, neither does the time for which all processors may have been taken.
    */
   excused(passed: number, limit: number): boolean {
     const before = this.#before
@@ -54,7 +56,10 @@ export class Standstill {
     return Math.max(0, ...(before.length === 0 ? [] : this.#idle().map((ms, processor) => ms - (before[processor] ?? ms))))
   }
 
-  /** Whether it asks for a processor, and for what part of the time it had one in which it did not wait for that; undefined where nobody knows. */
+  /**
+   * Whether it asks for a processor, and for what part of the time it had one in which it did not wait for that; undefined where nobody
+   * knows.
+   */
   takes(): { runnable: boolean; share: number } | undefined {
     const before = this.#before
     const cpu = before && this.#read()

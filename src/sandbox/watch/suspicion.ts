@@ -37,7 +37,10 @@ export class Suspicion {
     void this.#take(0)
   }
 
-  /** It was right: of the breach is told at once, or when the thread has handed over what was recorded of it. `foreseen`: what holds it now was suspected to. */
+  /**
+   * It was right: of the breach is told at once, or when the thread has handed over what was recorded of it. `foreseen`: what holds it now
+   * was suspected to.
+   */
   confirm(breach: Breach, foreseen = false): void {
     if (!this.raised) return this.#breached(breach)
     const native = breach.how === 'native computation'

@@ -54,7 +54,10 @@ export const faultsTell = (): boolean => {
 }
 
 export class TakenPages {
-  /** MB that it holds at least: what the process has grown by, nobody else can have taken, and nobody else says to have, since the time for which that is most. */
+  /**
+   * MB that it holds at least: what the process has grown by, nobody else can have taken, and nobody else says to have, since the time for
+   * which that is most.
+   */
   held = 0
   #process: ProcessPages | undefined
   #own = 0

@@ -27,7 +27,10 @@ export const cpuTimeIn = (stat: string): CpuTime & { fields: string[] } => {
   return { fields, ms: (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK, runnable: fields[0] === 'R' }
 }
 
-/** Undefined for a thread that is gone, or whose number is not known; and while the system does not tell, as to a process without a free descriptor. */
+/**
+ * Undefined for a thread that is gone, or whose number is not known; and while the system does not tell, as to a process without a free
+ * descriptor.
+ */
 export const threadCpu = (tid: number): CpuDemand | undefined => (tid === 0 ? undefined : cpuAt(`/proc/self/task/${tid}`))
 
 const cpuAt = (place: string): CpuDemand | undefined => {
@@ -39,7 +42,10 @@ const cpuAt = (place: string): CpuDemand | undefined => {
   }
 }
 
-/** What a thread with this place in /proc has waited for a processor, in ms. A system may be built without a count of it. Throws for want of a descriptor. */
+/**
+ * What a thread with this place in /proc has waited for a processor, in ms. A system may be built without a count of it. Throws for want of
+ * a descriptor.
+ */
 const waitedAt = (place: string): number => {
   try {
     return Number(readFileSync(`${place}/schedstat`, 'latin1').split(' ')[1]) / NS_PER_MS
@@ -68,7 +74,10 @@ const waitedByAll = (threads: readonly string[]): number => threads.reduce((sum,
 /** What all threads of a process have waited for a processor, in ms. Throws for want of a descriptor. */
 export const processWaited = (pid: number): number => waitedByAll(threadsOf(pid))
 
-/** Threads of this process that work for all others, such as those that collect garbage, and the kernel's: they are there before any plugin's. */
+/**
+ * Threads of this process that work for all others, such as those that collect garbage, and the kernel's: they are there before any
+ * plugin's.
+ */
 const helpers = threadsOf('self')
 /** Many may ask at the same time; what is as old as this many ms is new enough. */
 const AS_GOOD_AS_NEW = 10

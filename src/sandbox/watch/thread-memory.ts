@@ -1,4 +1,7 @@
-/** The memory of one thread: what V8's counters show of it, and what shows in the process alone. Who holds more than it may after it has collected its garbage has broken the limit. */
+/**
+ * The memory of one thread: what V8's counters show of it, and what shows in the process alone. Who holds more than it may after it has
+ * collected its garbage has broken the limit.
+ */
 import type { HeapReport } from '../heap-report.js'
 import type { Breach, PlaceLimits } from '../plugin-host.js'
 import type { Collection } from './collection.js'
@@ -10,9 +13,15 @@ import type { ProcessMemory } from './watchdog.js'
 
 /** Memory past the limit may be garbage, as long as there is not more of it than this, in MB, or than the limit once more. */
 const GARBAGE = 64
-/** What a thread may have taken beyond twice its limit without any counter showing it, in MB: what the heap and the allocator keep for later is among it. */
+/**
+ * What a thread may have taken beyond twice its limit without any counter showing it, in MB: what the heap and the allocator keep for later
+ * is among it.
+ */
 const KEPT_FREE = 128
-/** What a collection gives back is gone after so long, in ms; and what others had let go of unseen, which the allocator keeps for whoever comes next, is mostly theirs again. */
+/**
+ * What a collection gives back is gone after so long, in ms; and what others had let go of unseen, which the allocator keeps for whoever
+ * comes next, is mostly theirs again.
+ */
 const GIVEN_BACK = 300
 
 /** What the system says of the kernel's process now; undefined while it does not. */
@@ -57,7 +66,10 @@ export class ThreadMemory {
     return this.#atDoubt !== undefined && this.#samples.askedAt !== undefined
   }
 
-  /** `active`: how much it was not idle in all, in ms. `moved`: since the look before. `pages`: when what the process has in memory has changed. */
+  /**
+   * `active`: how much it was not idle in all, in ms. `moved`: since the look before. `pages`: when what the process has in memory has
+   * changed.
+   */
   look(at: number, active: number, moved: boolean, read: ReadProcess, pages: ProcessTaken | undefined): void {
     const samples = this.#samples
     if (moved) this.#atDoubt = undefined

@@ -25,17 +25,24 @@ export interface Watched extends Reserver {
   /** Milliseconds that it may go without a look while it rests and no thread of the kernel's process computes. */
   readonly patience: number
   /**
-   * `at`: by the watchdog's clock. `memory`: of the kernel's process, by now; undefined while the system does not tell it, as to a process without a free descriptor:
-   * then nobody is blamed for it. `pages`: of that process, when what it has in memory has changed. `still`: no thread of it has computed since the look before.
+   * `at`: by the watchdog's clock. `memory`: of the kernel's process, by now; undefined while the system does not tell it, as to a process
+   * without a free descriptor: then nobody is blamed for it. `pages`: of that process, when what it has in memory has changed. `still`: no
+   * thread of it has computed since the look before.
    */
   look(at: number, memory: () => ProcessMemory | undefined, pages: ProcessTaken | undefined, still: boolean): void
 }
 
 /** Milliseconds between two looks at a place that does something. */
 const PERIOD = 25
-/** One that rests is looked at every so many periods. While all do, the watchdog wakes no more often; while nobody computes either, it looks at each when its patience is at its end. */
+/**
+ * One that rests is looked at every so many periods. While all do, the watchdog wakes no more often; while nobody computes either, it looks
+ * at each when its patience is at its end.
+ */
 const REST = 3
-/** What all threads together may have computed since the last round for nobody to have computed, in ms: the kernel's own takes some to look around. */
+/**
+ * What all threads together may have computed since the last round for nobody to have computed, in ms: the kernel's own takes some to look
+ * around.
+ */
 const STILL = 2
 /** A look that is later than this counts as if it were not: the kernel's thread was held up, and nobody else is to blame. */
 const LATE = PERIOD

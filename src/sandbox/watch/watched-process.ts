@@ -39,7 +39,10 @@ const GROWN = 8
 
 const marginOf = (memory: number): number => Math.ceil(memory * LEEWAY) + NODE_ITSELF
 
-/** MB at which V8's own limit stands: where others find a limit to be broken it comes after them, since whoever meets it dies without a word. */
+/**
+ * MB at which V8's own limit stands: where others find a limit to be broken it comes after them, since whoever meets it dies without a
+ * word.
+ */
 export const heapOf = (memory: number): number => (process.platform === 'linux' ? memory + marginOf(memory) : memory)
 
 /** Milliseconds: what it computes does not show in the kernel's process. */

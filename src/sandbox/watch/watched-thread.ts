@@ -12,7 +12,10 @@ import { ThreadMemory } from './thread-memory.js'
 import { type ThreadSubject, tidOf } from './thread-subject.js'
 import type { ProcessMemory, Watched } from './watchdog.js'
 
-/** Milliseconds that it may rest unseen at most, and no more than half of what it may hang: what it was blocked meanwhile shows in the next look. */
+/**
+ * Milliseconds that it may rest unseen at most, and no more than half of what it may hang: what it was blocked meanwhile shows in the next
+ * look.
+ */
 const PATIENCE = 450
 
 export class WatchedThread implements Watched {

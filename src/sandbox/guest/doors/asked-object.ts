@@ -1,4 +1,7 @@
-/** Objects that Node asks how they are to be cloned, such as a Blob, within a value as its author has it: V8 alone would take most of them for objects without properties, from Node 22 on. */
+/**
+ * Objects that Node asks how they are to be cloned, such as a Blob, within a value as its author has it: V8 alone would take most of them
+ * for objects without properties, from Node 22 on.
+ */
 import { closedIn } from '../../values/platform-object.js'
 
 const { getOwnPropertyDescriptor, getOwnPropertySymbols, getPrototypeOf, keys, values } = Object

@@ -1,4 +1,7 @@
-/** The doors of modules that reach files or native code past `node:fs`: a plugin that was granted one is held to its other grants there. Each is loaded only for who was granted it. */
+/**
+ * The doors of modules that reach files or native code past `node:fs`: a plugin that was granted one is held to its other grants there.
+ * Each is loaded only for who was granted it.
+ */
 import type { Deny } from '../../permissions/denial.js'
 import type { Grants } from '../../permissions/grants.js'
 import type { CheckFile } from './file-doors.js'

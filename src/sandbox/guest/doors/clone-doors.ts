@@ -1,6 +1,7 @@
 /**
- * The doors of structured clone. Of an object that is more than data, such as a Blob or a key, Node asks a method how to write it down, whichever it finds there, and where it is read
- * loads the one of its own modules that this method names: some of them end the process. So what a plugin hands over is copied as data first, by V8 alone, and Node gets the copy.
+ * The doors of structured clone. Of an object that is more than data, such as a Blob or a key, Node asks a method how to write it down,
+ * whichever it finds there, and where it is read loads the one of its own modules that this method names: some of them end the process. So
+ * what a plugin hands over is copied as data first, by V8 alone, and Node gets the copy.
  */
 import type PerfHooks from 'node:perf_hooks'
 import nodeUtil from 'node:util'
@@ -17,7 +18,8 @@ type Measure = (name: unknown, options: unknown, end: unknown) => unknown
 type Timerify = (timed: unknown, options: unknown) => unknown
 type Class = new (...all: unknown[]) => object
 
-// The plugin may change what it finds in the realm, prototypes of what is made here among it: taken before it runs, and defined rather than assigned.
+// The plugin may change what it finds in the realm, prototypes of what is made here among it: taken before it runs, and defined rather than
+// assigned.
 const { apply, construct, defineProperty, getOwnPropertyDescriptor } = Reflect
 const { isView } = ArrayBuffer
 const { isArrayBuffer } = nodeUtil.types
@@ -81,7 +83,9 @@ const iterable = (objects: readonly object[]): Iterable<object> => {
   return all
 }
 
-/** A value as data that nobody had in hand yet, with what is `moved` itself in it; one that `leaves` is weighed. Throws a DataCloneError. */
+/**
+ * A value as data that nobody had in hand yet, with what is `moved` itself in it; one that `leaves` is weighed. Throws a DataCloneError.
+ */
 const copyOf = (value: unknown, moved: readonly object[], leaves: boolean): unknown => {
   const asked = askedObjectIn(value)
   if (asked !== undefined) throw uncloneable(`${nameOf(asked)} could not be cloned.`)
@@ -136,8 +140,8 @@ const through = (value: unknown, moved: readonly object[], leaves: boolean, view
 }
 
 /**
- * What was written may be more than was weighed before, as a getter or an object that is not what its prototype says tells each who asks something else; and few bytes may stand for very much. The heaviest call of its
- * size weighs less than this.
+ * What was written may be more than was weighed before, as a getter or an object that is not what its prototype says tells each who asks
+ * something else; and few bytes may stand for very much. The heaviest call of its size weighs less than this.
  */
 const HEAVIEST = 4 * 1_024 * 1_024
 const WRITTEN_HERE: Written = { short: 16 * 1_024, views: false, own: true }
@@ -192,7 +196,10 @@ const PERFORMANCE = words(`
   performance Performance PerformanceEntry PerformanceMark PerformanceMeasure PerformanceObserver PerformanceObserverEntryList PerformanceResourceTiming
 `)
 
-/** Node clones the detail of a mark by itself. On some versions its classes are loaded when they are first asked for, which many a plugin never does. */
+/**
+ * Node clones the detail of a mark by itself. On some versions its classes are loaded when they are first asked for, which many a plugin
+ * never does.
+ */
 const closePerformance = (): void => {
   const found = new Map(PERFORMANCE.map((name) => [name, getOwnPropertyDescriptor(globalThis, name)]))
   const [performance, mark] = [found.get('performance'), found.get('PerformanceMark')]

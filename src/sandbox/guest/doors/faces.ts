@@ -1,6 +1,7 @@
 /**
- * Faces: what a plugin gets in the place of an object of Node's that is made of native code. That ends the process when it is called otherwise than Node's own JavaScript
- * calls it, so a face has the public members of the whole, asks it for each, and shows nothing of what it is made of.
+ * Faces: what a plugin gets in the place of an object of Node's that is made of native code. That ends the process when it is called
+ * otherwise than Node's own JavaScript calls it, so a face has the public members of the whole, asks it for each, and shows nothing of what
+ * it is made of.
  */
 
 type Member = (...all: unknown[]) => unknown

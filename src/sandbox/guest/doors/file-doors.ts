@@ -31,7 +31,8 @@ const usesByName = (): [string, readonly Use[]][] => [
 
 const usedFor = (names: string, use: Use): [string, readonly Use[]][] => words(names).map((name) => [name, [use]])
 
-// The plugin shares this realm and may change all it finds: what a check needs is taken now, and arrays are read by index, not by their iterator.
+// The plugin shares this realm and may change all it finds: what a check needs is taken now, and arrays are read by index, not by their
+// iterator.
 const { apply, defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Reflect
 const { create } = Object
 // As the system follows links, to which `..` is what lies above where a link leads; and several times as fast as the one in JavaScript.
@@ -52,8 +53,8 @@ const WRITING = ACCESS | O_CREAT | O_TRUNC | O_APPEND
 const LINKS = 40
 
 /**
- * Takes a path in any of the forms that `node:fs` takes; throws PERMISSION_DENIED for what the plugin was not granted. Returns what is to be handed on instead:
- * an object could say something else when Node asks it.
+ * Takes a path in any of the forms that `node:fs` takes; throws PERMISSION_DENIED for what the plugin was not granted. Returns what is to
+ * be handed on instead: an object could say something else when Node asks it.
  */
 export type CheckFile = (use: Use, given: unknown) => unknown
 
@@ -76,7 +77,9 @@ export const fileCheck = ({ grants, own, packages = [] }: FileReach, deny: Deny,
   const allowed = { read: [...own, ...read], write: [...write] }
   const kept = create(null) as Record<string, string | undefined>
   let keeps = write.length === 0
-  /** Who may write could put a link in a folder's place: where that is, is kept from the first look on, which is before the first change. */
+  /**
+   * Who may write could put a link in a folder's place: where that is, is kept from the first look on, which is before the first change.
+   */
   const keep = (folders: readonly string[]): void => {
     for (let at = 0; at < folders.length; at++) kept[folders[at] as string] = realOf(folders[at] as string)
   }
@@ -133,7 +136,8 @@ export const closeFiles = (grants: Grants, check: CheckFile): void => {
   const { read, write } = grants.fs
   const { builtins } = grants
   if (read.length === 0 && write.length === 0 && builtins.length === 0) {
-    // It gets no function of `node:fs` into its hands. Others use these for it: the loader of CommonJS, `node:assert` on Node 20, which quotes the code that failed, and `node:http2`.
+    // It gets no function of `node:fs` into its hands. Others use these for it: the loader of CommonJS, `node:assert` on Node 20, which
+    // quotes the code that failed, and `node:http2`.
     guard(fs, 'readFileSync', readingHeld(check))
     guard(fs, 'openSync', openHeld(check))
     if (hasNet(grants)) guard(fs, 'open', openHeld(check))
@@ -323,7 +327,9 @@ const absolute = (given: string): string => (isAbsolute(given) ? given : cwd() +
 
 const goesUp = (text: string): boolean => apply<string, [string], boolean>(includes, text, ['..'])
 
-/** Of a path in any of its forms. What is none, such as a descriptor, is returned as it is, objects aside: Node says what is wrong with it. */
+/**
+ * Of a path in any of its forms. What is none, such as a descriptor, is returned as it is, objects aside: Node says what is wrong with it.
+ */
 export const textOf = (given: unknown): unknown => {
   if ((typeof given !== 'object' && typeof given !== 'function') || given === null) return given
   if (apply(kindOfArray, given, []) === 'Uint8Array') return apply<Uint8Array, [], string>(utf8Slice, given as Uint8Array, [])

@@ -25,7 +25,10 @@ export const CLOSED_GLOBALS: readonly string[] = [
   'Storage',
 ]
 
-/** They reach nothing beyond the thread, nor do they keep the threads busy that the whole process shares. Of `process` and `navigator` single members are closed. */
+/**
+ * They reach nothing beyond the thread, nor do they keep the threads busy that the whole process shares. Of `process` and `navigator`
+ * single members are closed.
+ */
 export const OPEN_GLOBALS: readonly string[] = words(`
   AbortController AbortSignal Blob Buffer ByteLengthQueuingStrategy CloseEvent CountQueuingStrategy CryptoKey CustomEvent
   DOMException ErrorEvent Event EventTarget File FormData Headers MessageChannel MessageEvent MessagePort Navigator Performance
@@ -103,7 +106,10 @@ const withholdSharedMemory = (deny: Deny): void => {
   replace('SharedArrayBuffer', withheld)
 }
 
-/** V8 takes those that a thread leaves out of a list one by one, each time from its beginning: with ten times as many the thread does not end for half a minute. */
+/**
+ * V8 takes those that a thread leaves out of a list one by one, each time from its beginning: with ten times as many the thread does not
+ * end for half a minute.
+ */
 const MOST_WAITS = 10_000
 
 /** WebAssembly has shared memory to wait at. */
@@ -133,8 +139,8 @@ const boundWaits = (deny: Deny): void => {
 type Waiting = (...all: unknown[]) => { async: boolean; value: Promise<string> }
 
 /**
- * A buffer that can be resized takes mappings of the process, however small it is, and V8 ends the process that has none left. One would do, as a copy of it is
- * another: so none is made. All else is made as ever.
+ * A buffer that can be resized takes mappings of the process, however small it is, and V8 ends the process that has none left. One would
+ * do, as a copy of it is another: so none is made. All else is made as ever.
  */
 const withholdResizing = (deny: Deny): void => {
   const Whole = ArrayBuffer
@@ -151,15 +157,18 @@ const withholdResizing = (deny: Deny): void => {
 }
 
 /**
- * A call of WebAssembly that is suspended has a stack of its own, which takes mappings as well. What is written for it looks first whether they are there, and
- * does without.
+ * A call of WebAssembly that is suspended has a stack of its own, which takes mappings as well. What is written for it looks first whether
+ * they are there, and does without.
  */
 const withholdSuspending = (): void => {
   const { WebAssembly } = globalThis as unknown as { WebAssembly: object }
   for (const name of ['promising', 'Suspending']) Reflect.deleteProperty(WebAssembly, name)
 }
 
-/** What one of them is written at once, one job takes, and that cannot be taken back: a plugin that is ended would hold up the files of all others for as long. */
+/**
+ * What one of them is written at once, one job takes, and that cannot be taken back: a plugin that is ended would hold up the files of all
+ * others for as long.
+ */
 const withholdCompression = (deny: Deny): void => {
   for (const name of COMPRESSION) replace(name, uncompressing(name, deny))
 }

@@ -84,8 +84,8 @@ export const closeLookups = ({ dns }: NetModules, rules: NetRules, deny: Deny): 
 }
 
 /**
- * A request to the system is given its callbacks by assignment. A setter on a prototype of it would be handed the request, and whoever has that could answer
- * for the system: so its own prototype gets what is assigned. False where that could not be done.
+ * A request to the system is given its callbacks by assignment. A setter on a prototype of it would be handed the request, and whoever has
+ * that could answer for the system: so its own prototype gets what is assigned. False where that could not be done.
  */
 const lockRequests = (lookup: Function): boolean => {
   let prototype: object | undefined
@@ -108,7 +108,10 @@ const lockRequests = (lookup: Function): boolean => {
 }
 const ASSIGNED = ['callback', 'family', 'hostname', 'oncomplete']
 
-/** With what else Node keeps at it, such as what `util.promisify` goes by. Not locked: libraries put theirs in the place of these, and get no other by it. */
+/**
+ * With what else Node keeps at it, such as what `util.promisify` goes by. Not locked: libraries put theirs in the place of these, and get
+ * no other by it.
+ */
 const replace = (target: object, name: string, value: Function): void => {
   const found = (target as Record<string, object>)[name] as Function
   for (const key of ownKeys(found)) {

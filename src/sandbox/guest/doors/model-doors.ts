@@ -1,4 +1,7 @@
-/** The doors that Node's permission model keeps shut in a process. Node would say neither whose plugin it refused nor what would allow it, and tell nobody: so it is asked first. */
+/**
+ * The doors that Node's permission model keeps shut in a process. Node would say neither whose plugin it refused nor what would allow it,
+ * and tell nobody: so it is asked first.
+ */
 import childProcess from 'node:child_process'
 import path from 'node:path'
 import workerThreads from 'node:worker_threads'

@@ -1,4 +1,7 @@
-/** The doors of native code that ends the process where it is handed what Node's own JavaScript takes for granted. test/hostile/sweep.test.ts looks for more of it. */
+/**
+ * The doors of native code that ends the process where it is handed what Node's own JavaScript takes for granted.
+ * test/hostile/sweep.test.ts looks for more of it.
+ */
 import type PerfHooks from 'node:perf_hooks'
 import nodeUrl from 'node:url'
 import nodeUtil from 'node:util'
@@ -21,7 +24,9 @@ export const closeNative = (): void => {
   closeUrlPattern()
 }
 
-/** They ask a buffer for its length, which may say what it likes, and hand on what it says; from Node 24 on also an end that is no number. */
+/**
+ * They ask a buffer for its length, which may say what it likes, and hand on what it says; from Node 24 on also an end that is no number.
+ */
 const closeSearches = (): void => {
   const buffers = Buffer.prototype as unknown as Record<string, Function>
   for (const name of ['indexOf', 'lastIndexOf', 'includes']) {
@@ -87,6 +92,9 @@ const askHistogram = (member: Function, whole: object, given: unknown[]): unknow
   return apply(member, whole, given)
 }
 
-/** The histogram behind a face, and of what is none its data: asked for by a Proxy, Node would tell how it finds what a histogram is made of. */
+/**
+ * The histogram behind a face, and of what is none its data: asked for by a Proxy, Node would tell how it finds what a histogram is made
+ * of.
+ */
 export const histogramOr = (given: unknown): unknown =>
   (typeof given === 'object' && given !== null) || typeof given === 'function' ? (wholeOf(given) ?? { __proto__: null, ...given }) : given

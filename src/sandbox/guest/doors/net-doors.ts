@@ -29,7 +29,9 @@ export const closeNet = ({ grants, deny, checkFile, used, ownStreams = false }: 
   if (grants.net.includes('*') && used === undefined) return
   const modules: NetModules = { net: builtin('node:net'), dns: builtin('node:dns'), dgram: builtin('node:dgram') }
   const rules = netRules(grants, deny, used)
-  /** A socket that is a file is held to the files that may be written. One whose name is no path, as Linux has them, is nobody's to grant. */
+  /**
+   * A socket that is a file is held to the files that may be written. One whose name is no path, as Linux has them, is nobody's to grant.
+   */
   const checkPath = (path: string): void => {
     if (apply<string, [string], boolean>(includes, path, ['\0'])) deny('connect to an abstract socket', 'net:*', 'connect')
     checkFile('write', path)

@@ -22,7 +22,8 @@ export interface HandleRules {
   mayOpen(descriptor: unknown): boolean
 }
 
-// The plugin shares this realm and may change all it finds: what a check needs is taken now, and arrays are read by index, not by their iterator.
+// The plugin shares this realm and may change all it finds: what a check needs is taken now, and arrays are read by index, not by their
+// iterator.
 const { apply, defineProperty, getPrototypeOf, ownKeys } = Reflect
 const { create } = Object
 

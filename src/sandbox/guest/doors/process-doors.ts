@@ -8,8 +8,8 @@ import { lock } from './lock.js'
 import { recordVariables, type Used } from './recorder.js'
 
 /**
- * They reach the process that all threads share, its files, its identity, or code that no hook sees. `exit`, `reallyExit` and `abort` stay: they
- * end this thread alone, and Node's own way of ending it at an uncaught error goes through them.
+ * They reach the process that all threads share, its files, its identity, or code that no hook sees. `exit`, `reallyExit` and `abort` stay:
+ * they end this thread alone, and Node's own way of ending it at an uncaught error goes through them.
  */
 export const CLOSED_OF_PROCESS: readonly string[] = words(`
   binding _linkedBinding _kill kill execve loadEnvFile chdir umask initgroups setgroups setegid seteuid setgid setuid

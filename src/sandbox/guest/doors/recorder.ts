@@ -64,8 +64,8 @@ export const recordFiles = (used: Used): FileUsed => {
 }
 
 /**
- * The same in a process: the system opens to it what is there when it starts, by its name. So what it makes, moves or removes is learnt as the folder in which
- * it does that.
+ * The same in a process: the system opens to it what is there when it starts, by its name. So what it makes, moves or removes is learnt as
+ * the folder in which it does that.
  */
 export const recordOpened = (used: Used): FileUsed => {
   const tell = once(used)

@@ -1,4 +1,6 @@
-/** The doors of what walks through folders: Node itself would ask for the first one alone, and follow the links in it to wherever they lead. */
+/**
+ * The doors of what walks through folders: Node itself would ask for the first one alone, and follow the links in it to wherever they lead.
+ */
 import fs from 'node:fs'
 import path from 'node:path'
 import { lock } from './lock.js'
@@ -24,7 +26,10 @@ const { join, relative, sep } = path
 const { nextTick } = process
 const NODE = Number.parseInt(process.versions.node, 10)
 
-/** Each folder on the way is listed by the doors of `node:fs`, which are there already: one that is not granted is left out, which they tell the kernel. */
+/**
+ * Each folder on the way is listed by the doors of `node:fs`, which are there already: one that is not granted is left out, which they tell
+ * the kernel.
+ */
 export const closeWalks = (checkRead: CheckRead): void => {
   const now = fs as unknown as Record<'readdir' | 'readdirSync', Function>
   const later = fs.promises as unknown as Record<'readdir', Function>
@@ -72,7 +77,9 @@ const held = (given: unknown, asked: unknown, checkRead: CheckRead): Held => {
 
 const typed = ({ encoding }: Options): unknown => ({ __proto__: null, encoding, withFileTypes: true })
 
-/** With the names that Node gives them. `follows`: entries with their types are told of what lies behind links, too, as names always are. */
+/**
+ * With the names that Node gives them. `follows`: entries with their types are told of what lies behind links, too, as names always are.
+ */
 function* walk(base: string, { withFileTypes }: Options, follows: boolean): Walk {
   const found: unknown[] = []
   const folders = [base]

@@ -1,4 +1,6 @@
-/** The doors of watchers: who is given one could ask it for its class, or for that of the handle in it, and make another that asks nobody. */
+/**
+ * The doors of watchers: who is given one could ask it for its class, or for that of the handle in it, and make another that asks nobody.
+ */
 import fs from 'node:fs'
 import { lock } from './lock.js'
 
@@ -8,7 +10,10 @@ type CheckRead = (given: unknown) => unknown
 
 const { apply, getPrototypeOf } = Reflect
 
-/** Behind the doors of `node:fs`. Node shows its handles in nothing but a watcher: that they start where they may is seen to when there is the first one of their kind. */
+/**
+ * Behind the doors of `node:fs`. Node shows its handles in nothing but a watcher: that they start where they may is seen to when there is
+ * the first one of their kind.
+ */
 export const closeWatchers = (checkRead: CheckRead): void => {
   const files = fs as unknown as Record<'watch' | 'watchFile', Function>
   for (const name of ['watch', 'watchFile'] as const) {

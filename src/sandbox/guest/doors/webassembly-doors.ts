@@ -1,6 +1,6 @@
 /**
- * The doors of WebAssembly: each memory takes gigabytes of the process's addresses, however little is in it. So the thread counts, for the watchdog, how often some are
- * made, and what of it has been collected.
+ * The doors of WebAssembly: each memory takes gigabytes of the process's addresses, however little is in it. So the thread counts, for the
+ * watchdog, how often some are made, and what of it has been collected.
  */
 import { freedMemories, madeMemories } from '../../pulse.js'
 import { collect } from '../heartbeat.js'
@@ -9,7 +9,9 @@ import { standIn } from './stand-in.js'
 type Class = new (...all: unknown[]) => object
 type Instantiate = (...all: unknown[]) => Promise<object>
 
-/** Makings of which all may be garbage. V8 collects none of it before the process has no addresses left: they take no memory that it counts. */
+/**
+ * Makings of which all may be garbage. V8 collects none of it before the process has no addresses left: they take no memory that it counts.
+ */
 const GARBAGE = 512
 
 // The plugin may change what it finds in the realm: taken before it runs.

@@ -1,4 +1,7 @@
-/** What a manifest's schema for the configuration may cost: whoever wrote it decides how much work it is, and the kernel's thread has others to see to. */
+/**
+ * What a manifest's schema for the configuration may cost: whoever wrote it decides how much work it is, and the kernel's thread has others
+ * to see to.
+ */
 import { describe, expect, test } from 'vitest'
 import { type PluginConfigSources, resolvePluginConfig } from '#src/kernel/config/plugin-config.js'
 import { node } from '../../../support/command.js'

@@ -262,7 +262,10 @@ describe.skipIf(process.platform !== 'linux')('a plugin that swaps its folder fo
     return all
   }
 
-  /** So often that what only looks at paths is led outside many times; and until it succeeds, as the one that swaps may have no processor for a while. */
+  /**
+   * So often that what only looks at paths is led outside many times; and until it succeeds, as the one that swaps may have no processor
+   * for a while.
+   */
   const ROUNDS = 500
 
   const tried = async (act: (round: number) => Promise<unknown>[]): Promise<unknown[]> => {
@@ -300,7 +303,10 @@ describe.skipIf(process.platform !== 'linux')('a plugin that swaps its folder fo
   })
 })
 
-/** How often `act` goes to the threads on which Node asks the system for files; the least of a few, as others of this process may go there too. */
+/**
+ * How often `act` goes to the threads on which Node asks the system for files; the least of a few, as others of this process may go there
+ * too.
+ */
 const trips = async (act: () => Promise<unknown>): Promise<number> => {
   let least = Number.POSITIVE_INFINITY
   for (let n = 0; n < 5; n++) {

@@ -1,4 +1,7 @@
-/** Folders where nothing shows what is open, as on macOS and Windows: what was opened is compared with what lies there. Linux has its tests with what uses them. */
+/**
+ * Folders where nothing shows what is open, as on macOS and Windows: what was opened is compared with what lies there. Linux has its tests
+ * with what uses them.
+ */
 import { constants, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest'

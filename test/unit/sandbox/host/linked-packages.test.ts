@@ -6,7 +6,10 @@ import { commonFlags, permissionFlags } from '#src/sandbox/host/permission-flags
 import { NO_GRANTS } from '#src/sandbox/permissions/grants.js'
 import { emptyFolder } from '../../../support/plugin-folder.js'
 
-/** A workspace with an application in `app` that has a plugin `p`, and these links; what one leads to is a package, but for what is named as none, and other links. */
+/**
+ * A workspace with an application in `app` that has a plugin `p`, and these links; what one leads to is a package, but for what is named as
+ * none, and other links.
+ */
 const workspace = (links: Record<string, string>, root: object = { workspaces: ['packages/*'] }) => {
   const folder = join(emptyFolder(), 'workspace')
   const at = (path: string): string => join(folder, path)

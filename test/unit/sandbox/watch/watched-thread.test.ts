@@ -1,4 +1,7 @@
-/** What the watchdog takes of a thread that it asked to collect its garbage. The thread's end is here: it answers as a guest, or as who has got hold of its wire. */
+/**
+ * What the watchdog takes of a thread that it asked to collect its garbage. The thread's end is here: it answers as a guest, or as who has
+ * got hold of its wire.
+ */
 import { EventEmitter } from 'node:events'
 import { MessageChannel, receiveMessageOnPort, type Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test, vi } from 'vitest'
