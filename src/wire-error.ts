@@ -241,19 +241,19 @@ export const isOwn = (error: unknown): error is PlugbayError => error instanceof
 /**
  * The error again: a PlugbayError where it was one, an AggregateError where it has members, else an Error; with the same name, message,
  * code, cause, stack and properties. All is bounded like in {@link toWire}, because what arrives may not have been made by it. `from`: the
- * plugin at the other end, where that is known; what names another is put down to it all the same, and has the name that it gave as
- * `origin` in its details.
+ * plugin at the other end, where that is known. What names another as its origin came by way of that one, which is `via` in its details,
+ * whatever it says there itself.
  */
 export const fromWire = (wire: WireError, from?: string): Error =>
   isWire(wire)
     ? unwired(from === undefined ? wire : cameFrom(wire, from), 0, { members: MAX_MEMBERS })
     : new TypeError('The other end failed with what is no error.')
 
-/** Of one that was passed on, the first name stays. */
 const cameFrom = (wire: WireError, from: string): WireError => {
-  const said = textOr(from, wire.plugin)
-  const told = isWire(wire.details) ? (wire.details as Record<string, unknown>) : undefined
-  return { ...wire, plugin: from, ...(said === from ? {} : { details: { origin: said, ...told } }) }
+  const plugin = textOr(from, wire.plugin)
+  const { via, ...told } = isWire(wire.details) ? (wire.details as Record<string, unknown>) : {}
+  if (plugin === from) return via === undefined ? { ...wire, plugin } : { ...wire, plugin, details: told }
+  return { ...wire, details: { ...told, via: from } }
 }
 
 const define = (error: Error, key: string, value: unknown, enumerable: boolean): void => {

@@ -133,7 +133,7 @@ it('a change that fails over a service, as it alone says, is not tried again and
 })
 
 it.each(['thread', 'process'])(
-  'what fails on a line is put down to the plugin at its other end, in isolation %s, whomever it names',
+  'what fails on a line names the plugin at its other end, in isolation %s, whatever plugin it says to come from',
   async (isolation) => {
     const named = (plugin: string): string => `throw Object.assign(new Error('mine'), { plugin: '${plugin}' })`
     const liar = pluginCode({
@@ -141,7 +141,7 @@ it.each(['thread', 'process'])(
       call() { ${named('innocent')} },
       async *stream() { ${named('innocent')} },
       back: () => () => { ${named('innocent')} },
-      none() { throw new Error('mine') },
+      none() { throw Object.assign(new Error('mine'), { details: { via: 'innocent' } }) },
     })`,
     })
     const between = pluginCode({
@@ -149,7 +149,7 @@ it.each(['thread', 'process'])(
       await ctx.services.provide('between', { call: () => liar.call(), none: () => liar.none(), ask: (back) => back() })`,
     })
     const asking = pluginCode({
-      start: `const told = async (run) => { try { await run() } catch ({ plugin, details }) { return [plugin, details?.origin] } }
+      start: `const told = async (run) => { try { await run() } catch ({ plugin, details }) { return [plugin, details?.via] } }
       const [liar, between] = [await ctx.services.use('liar'), await ctx.services.use('between')]
       await ctx.services.provide('told', { all: async () => ({
         call: await told(() => liar.call()),
@@ -164,13 +164,13 @@ it.each(['thread', 'process'])(
     const { kernel } = await startedWith({ liar: { code: liar, manifest: { isolation } }, between, asking })
     const { all } = (await kernel.services.use('told')) as unknown as { all(): Promise<object> }
     expect(await all()).toEqual({
-      call: ['liar', 'innocent'],
-      stream: ['liar', 'innocent'],
-      callback: ['liar', 'innocent'],
+      call: ['innocent', 'liar'],
+      stream: ['innocent', 'liar'],
+      callback: ['innocent', 'liar'],
       none: ['liar', undefined],
-      passedOn: ['between', 'liar'],
-      liePassedOn: ['between', 'innocent'],
-      ownCallback: ['between', 'innocent'],
+      passedOn: ['liar', 'between'],
+      liePassedOn: ['innocent', 'between'],
+      ownCallback: ['innocent', 'between'],
     })
   },
 )
