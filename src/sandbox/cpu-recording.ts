@@ -101,7 +101,9 @@ const recordThroughWorker = (worker: Worker & Profiled): Recording | undefined =
   const begun = worker.startCpuProfile?.('plugbay').catch(() => undefined)
   if (begun === undefined) return undefined
   const end = async (patience: number): Promise<RecordedCpu | undefined> => {
-    const text = await Promise.race([begun.then((profile) => profile?.stop()), delay(patience, undefined, { ref: false })])
+    // A thread that has ended meanwhile has none to give.
+    const stopped = begun.then((profile) => profile?.stop()).catch(() => undefined)
+    const text = await Promise.race([stopped, delay(patience, undefined, { ref: false })])
     return text === undefined ? undefined : { text }
   }
   let ended: Promise<RecordedCpu | undefined> | undefined
