@@ -8,7 +8,7 @@ import type { PermissionSet } from '../../permission-set.js'
 import { isLarge } from '../../sandbox/conversation/at-once.js'
 import type { Call } from '../../sandbox/conversation/call.js'
 import type { Body, Meta } from '../../sandbox/conversation/frames.js'
-import type { HeldVerb } from '../../sandbox/conversation/held-answer.js'
+import { HELD_VERBS, type HeldVerb } from '../../sandbox/conversation/held-answer.js'
 import type { Party } from '../../sandbox/conversation/party.js'
 import { WORTH_SEALING } from '../../sandbox/conversation/sealed.js'
 import { LINE_LIMIT, omitted } from '../../sandbox/log/log-line.js'
@@ -66,8 +66,6 @@ const LOG_LEVELS: ReadonlySet<unknown> = new Set<LogLevel>(['debug', 'info', 'wa
 const FETCHED = 4 * MAX_BODY
 /** Bytes of what tasks answer to a plugin in a process. */
 const ANSWERED = 2 * CALL_LIMIT
-
-const isHeld = (verb: unknown): verb is HeldVerb => verb === 'file' || verb === 'fetch' || verb === 'task'
 
 const isSealedInput = (asked: unknown): boolean => typeof asked === 'object' && asked !== null && 'sealed' in asked
 
@@ -269,7 +267,8 @@ export class Gateway implements Party {
   }
 
   #taken(verb: unknown, number: number): boolean {
-    return isHeld(verb) && this.#rooms[verb].taken(number)
+    const held = HELD_VERBS.find((each) => each === verb)
+    return held !== undefined && this.#rooms[held].taken(number)
   }
 
   ended(reason: PlugbayError): void {

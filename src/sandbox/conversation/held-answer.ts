@@ -5,7 +5,9 @@
 import type { Meta } from './frames.js'
 
 /** What is answered like that. */
-export type HeldVerb = 'file' | 'fetch' | 'task'
+export const HELD_VERBS = ['file', 'fetch', 'task'] as const
+
+export type HeldVerb = (typeof HELD_VERBS)[number]
 
 /** What is smaller is not counted: as few answers as may be under way hold little, and to tell of each would cost more. */
 export const SMALL = 64 * 1_024
